@@ -1,0 +1,1 @@
+//! The coordinator: rounds, journal, evaluation, report, command line.

@@ -1,0 +1,12 @@
+//! The vocabulary every other crate speaks: ids, digests, the study file, queries and sums, named
+//! tensors, clock and seeds. No IO beyond parsing text, no async.
+//!
+//! Start at [`query`]: every analysis is a [`query::Query`] whose answer is a [`sum::Sum`].
+
+pub mod clock;
+pub mod digest;
+pub mod ids;
+pub mod query;
+pub mod seed;
+pub mod study;
+pub mod sum;

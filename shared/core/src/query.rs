@@ -1,0 +1,810 @@
+//! A question to all sites whose answer is a sum over their patients (statistical-query form:
+//! Kearns 1998; Chu et al. 2006).
+//!
+//! A query is self-contained: it says, per model, which rows count (folds, sites), which statistic
+//! is wanted, by which columns it is split and at which fixed-point scale it is answered. Its
+//! [`Query::encode`] bytes are what is hashed, journalled and sent; there is one encoding, so one
+//! digest names a query everywhere.
+//!
+//! Words: a *row* is an image (or a table's line) with its features; a *patient* has one or more
+//! rows, all in one fold. Features are seen through a [`Frame`]: a public shift and scale of each
+//! column, shared by all sites, that brings every column near mean 0 and deviation 1.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::ids::{SiteId, StudyId};
+use crate::seed::Seed;
+use crate::sum::BlockSpec;
+
+/// The first byte of every encoded query and sum.
+pub const FORMAT: u8 = 1;
+
+/// Probability bins of the reliability curve and the expected calibration error.
+pub const CALIBRATION_BINS: usize = 15;
+
+/// A question to all sites of a fit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Query {
+    /// The study it belongs to.
+    pub study: StudyId,
+    /// The sites whose sum it is, sorted; a site index in this query counts here.
+    pub sites: Vec<SiteId>,
+    /// What every row looks like.
+    pub schema: Schema,
+    /// How folds are dealt.
+    pub folds: FoldPlan,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What a row of the cohort looks like; the same at every site of a study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// Number of feature columns.
+    pub features: u32,
+    /// Number of classes of the target. Binary: 2, class 1 is the positive one.
+    pub classes: u8,
+    /// Levels of each subgroup column of the study, in its order, "unknown" included as the last.
+    pub levels: Vec<u8>,
+}
+
+/// How patients are dealt into folds; `wardround-learn` has the dealing itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FoldPlan {
+    /// The study's seed.
+    pub seed: Seed,
+    /// Folds per repeat, 2 to 64.
+    pub folds: u8,
+    /// Independent deals, at least 1.
+    pub repeats: u8,
+}
+
+/// A set of folds of one repeat, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FoldSet(pub u64);
+
+impl FoldSet {
+    /// All of `folds` folds.
+    pub fn all(folds: u8) -> Self {
+        Self(if folds >= 64 { u64::MAX } else { (1 << folds) - 1 })
+    }
+
+    /// One fold.
+    pub fn only(fold: u8) -> Self {
+        Self(1 << fold)
+    }
+
+    /// This set less one fold.
+    pub fn without(self, fold: u8) -> Self {
+        Self(self.0 & !(1 << fold))
+    }
+
+    /// Whether a fold is in it.
+    pub fn contains(self, fold: u8) -> bool {
+        fold < 64 && self.0 >> fold & 1 == 1
+    }
+
+    /// The folds in it, ascending.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..64).filter(move |&fold| self.contains(fold))
+    }
+}
+
+/// Which sites of the query count; the others answer zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SiteSet {
+    /// Every site.
+    All,
+    /// One site, by its index in [`Query::sites`].
+    Only(u16),
+    /// Every site but one.
+    Without(u16),
+}
+
+impl SiteSet {
+    /// Whether the site with this index is in it.
+    pub fn contains(self, site: u16) -> bool {
+        match self {
+            SiteSet::All => true,
+            SiteSet::Only(only) => site == only,
+            SiteSet::Without(out) => site != out,
+        }
+    }
+}
+
+/// Which rows count: those of patients in some folds of one repeat, at some sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowSet {
+    /// Which deal of the folds.
+    pub repeat: u8,
+    /// The folds of that deal.
+    pub folds: FoldSet,
+    /// The sites.
+    pub sites: SiteSet,
+}
+
+/// A column of a patient by which an answer is split. Cells are ordered row by row: the last
+/// column of a split varies fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Column {
+    /// One cell per site of the query; every other site answers zeros there.
+    Site,
+    /// One cell per fold of a repeat.
+    Fold {
+        /// Which deal.
+        repeat: u8,
+    },
+    /// One cell per level of a subgroup column of the study.
+    Subgroup(u8),
+}
+
+/// A public shift and scale of each feature column: `z = (x - center) / scale`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Shift of each column.
+    pub center: Vec<f64>,
+    /// Scale of each column, positive.
+    pub scale: Vec<f64>,
+}
+
+impl Frame {
+    /// The frame that changes nothing, for `features` columns.
+    pub fn identity(features: usize) -> Self {
+        Self { center: vec![0.0; features], scale: vec![1.0; features] }
+    }
+}
+
+/// How features are standardised before a linear model sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scaler {
+    /// The coordinator folded the scaler into the weights: they act on the frame's `z`.
+    Folded,
+    /// Each site standardises by mean and deviation (n in the denominator) of its own rows in these
+    /// folds of the model's repeat; the weights, and the answer's gradient, are in those units. A
+    /// column that is constant at the site counts as 0.
+    OwnSite(FoldSet),
+}
+
+/// A linear model as a query carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinearModel {
+    /// The class that counts as positive; all others are negative.
+    pub class: u8,
+    /// How rows are standardised.
+    pub scaler: Scaler,
+    /// One weight per feature.
+    pub weights: Vec<f64>,
+    /// The constant.
+    pub intercept: f64,
+    /// What stands in for missing features.
+    pub fill: Fill,
+}
+
+/// What stands in for a missing (NaN) feature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fill {
+    /// Nothing is missing; a site with a missing value refuses.
+    Complete,
+    /// One value per feature, in the frame's units (the training rows' mean). With
+    /// [`Scaler::OwnSite`] the site's own mean takes its place.
+    Values(Vec<f64>),
+}
+
+/// A model with the rows it is fitted to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinearTerm {
+    /// The training rows.
+    pub rows: RowSet,
+    /// The model at the point where its loss is wanted.
+    pub model: LinearModel,
+}
+
+/// A list of scores to judge: fold by fold, each fold's rows by the model that didn't see them.
+/// Rows of several parts fall into one list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreList {
+    /// The class that counts as positive.
+    pub class: u8,
+    /// Which rows are scored by which model, by its index in the query's `models`.
+    pub parts: Vec<(RowSet, u32)>,
+}
+
+/// Equal-width bins of the logit: bin `i` of `count` covers
+/// `[-half_width + i w, -half_width + (i+1) w)`, `w = 2 half_width / count`; what lies beyond falls
+/// into the outer bins.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bins {
+    /// Half of the range, in logit units.
+    pub half_width: f64,
+    /// How many.
+    pub count: u32,
+}
+
+impl Bins {
+    /// The bin of a logit.
+    pub fn index(&self, logit: f64) -> usize {
+        let last = self.count.saturating_sub(1);
+        let width = 2.0 * self.half_width / f64::from(self.count.max(1));
+        let at = ((logit + self.half_width) / width).floor();
+        // A NaN compares false with everything and lands in bin 0; sites refuse non-finite scores.
+        if at >= f64::from(last) {
+            last as usize
+        } else if at > 0.0 {
+            at as usize
+        } else {
+            0
+        }
+    }
+
+    /// The lower edge of a bin, in logit units.
+    pub fn lower_edge(&self, bin: usize) -> f64 {
+        -self.half_width + 2.0 * self.half_width * bin as f64 / f64::from(self.count.max(1))
+    }
+}
+
+/// Which derivatives of the loss are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Derivatives {
+    /// Loss and gradient.
+    Gradient,
+    /// Loss, gradient and Hessian.
+    Hessian,
+}
+
+/// The statistic that is asked for, its split and scale. `bits` is the number of binary places of
+/// the answer's fractional blocks; counts have none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Ask {
+    /// How many patients and rows there are, by class.
+    ///
+    /// Blocks: `patients [cells]`, `patients_by_class [cells, classes]` (a patient counts in every
+    /// class it has a row of), `rows_by_class [cells, classes]`.
+    Profile {
+        /// The columns it is split by.
+        split: Vec<Column>,
+    },
+    /// First and second moments of the frame's `z`, rounded per patient.
+    ///
+    /// Blocks: `n [cells, features]` (rows where the feature isn't missing), `rows [cells]`,
+    /// `sum [cells, features]`, `squares [cells, features]`.
+    Moments {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// Binary places.
+        bits: u8,
+    },
+    /// Cross products of `(z, 1)`, rounded once per site; missing entries count as 0.
+    ///
+    /// Block: `gram [(features + 1)(features + 2) / 2]`, the upper triangle row by row with the
+    /// constant as the last column.
+    Gram {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// Whose rows.
+        rows: RowSet,
+        /// How rows are standardised; [`Scaler::Folded`] takes the frame's `z` as it is.
+        scaler: Scaler,
+        /// Binary places.
+        bits: u8,
+    },
+    /// Logistic loss `sum ln(1 + exp(-y m))`, `y` = +-1, and its derivatives by weights and
+    /// intercept, rounded once per site.
+    ///
+    /// Blocks: `loss [models]`, `gradient [models, features + 1]`, and with
+    /// [`Derivatives::Hessian`] `hessian [models, (features + 1)(features + 2) / 2]`; the intercept
+    /// is the last column, triangles go row by row.
+    Logistic {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models, each with its rows.
+        terms: Vec<LinearTerm>,
+        /// What is wanted.
+        derivatives: Derivatives,
+        /// Binary places.
+        bits: u8,
+    },
+    /// Score histograms and calibration sums of lists of scores, rounded per patient.
+    ///
+    /// Blocks: `positives [lists, cells, bins]`, `negatives [lists, cells, bins]`,
+    /// `brier [lists, cells]` (sum of `(p - y)^2`), `log_loss [lists, cells]`,
+    /// `calibration_rows [lists, cells, 15, 2]` (negatives, positives by equal-width bins of `p`),
+    /// `calibration_scores [lists, cells, 15]` (sum of `p`).
+    Scores {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models.
+        models: Vec<LinearModel>,
+        /// The lists to judge.
+        lists: Vec<ScoreList>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// The bins.
+        bins: Bins,
+        /// Binary places.
+        bits: u8,
+    },
+    /// Sums over patients of squared placement deviations, for the variance of an AUC whose rows
+    /// are clustered by patient (Obuchowski 1997).
+    ///
+    /// For patient i with m positive and n negative rows of a list and cell, with
+    /// `a = sum over positive rows of above[bin]`, `b = sum over negative rows of below[bin]`:
+    /// blocks `patients [lists, cells, 2]` (with a positive, with a negative row),
+    /// `s10 [lists, cells]` = sum (a - m auc)^2, `s01` = sum (b - n auc)^2,
+    /// `s11` = sum (a - m auc)(b - n auc). Rounded per patient.
+    Placements {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models.
+        models: Vec<LinearModel>,
+        /// The lists.
+        lists: Vec<ScoreList>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// The bins.
+        bins: Bins,
+        /// One table per list and cell, in that order.
+        tables: Vec<PlacementTable>,
+        /// Binary places.
+        bits: u8,
+    },
+}
+
+/// Placement values by bin, from the summed histogram of one list and cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlacementTable {
+    /// For a positive row in a bin: the share of negatives below it, ties half.
+    pub above: Vec<f64>,
+    /// For a negative row in a bin: the share of positives above it, ties half.
+    pub below: Vec<f64>,
+    /// The AUC of the list and cell.
+    pub auc: f64,
+}
+
+/// What a query is, for the disclosure rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AskKind {
+    /// Counts that are shown.
+    Table,
+    /// Sums that a model is trained or judged with.
+    Training,
+}
+
+/// The bytes are no query or sum of this software.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Written by another version.
+    #[error("expected format {FORMAT} of a query or sum, got format {0}")]
+    Format(u8),
+    /// Not decodable.
+    #[error("malformed query or sum: {0}")]
+    Malformed(String),
+    /// Decodable, but not consistent.
+    #[error("inconsistent query or sum: {0}")]
+    Inconsistent(String),
+}
+
+impl Query {
+    /// The bytes that are hashed, journalled and sent: a format byte, then postcard.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads and checks encoded bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: another format, malformed bytes, or dimensions that don't fit together.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let query: Query = decode(bytes)?;
+        query.check()?;
+        Ok(query)
+    }
+
+    /// The digest that names this query in journal, ledger and answers.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.encode())
+    }
+
+    /// Number of cells of a split.
+    pub fn cells(&self, split: &[Column]) -> usize {
+        split
+            .iter()
+            .map(|column| match column {
+                Column::Site => self.sites.len(),
+                Column::Fold { .. } => usize::from(self.folds.folds),
+                Column::Subgroup(at) => {
+                    self.schema.levels.get(usize::from(*at)).map_or(0, |&n| usize::from(n))
+                }
+            })
+            .product()
+    }
+
+    /// The blocks of the answer: their names, shapes and scales.
+    pub fn layout(&self) -> Vec<BlockSpec> {
+        let d = self.schema.features as usize;
+        let classes = usize::from(self.schema.classes);
+        let triangle = (d + 1) * (d + 2) / 2;
+        match &self.ask {
+            Ask::Profile { split } => {
+                let cells = self.cells(split);
+                vec![
+                    BlockSpec::count("patients", &[cells]),
+                    BlockSpec::count("patients_by_class", &[cells, classes]),
+                    BlockSpec::count("rows_by_class", &[cells, classes]),
+                ]
+            }
+            Ask::Moments { split, bits, .. } => {
+                let cells = self.cells(split);
+                vec![
+                    BlockSpec::count("n", &[cells, d]),
+                    BlockSpec::count("rows", &[cells]),
+                    BlockSpec::fraction("sum", &[cells, d], *bits),
+                    BlockSpec::fraction("squares", &[cells, d], *bits),
+                ]
+            }
+            Ask::Gram { bits, .. } => vec![BlockSpec::fraction("gram", &[triangle], *bits)],
+            Ask::Logistic { terms, derivatives, bits, .. } => {
+                let m = terms.len();
+                let mut blocks = vec![
+                    BlockSpec::fraction("loss", &[m], *bits),
+                    BlockSpec::fraction("gradient", &[m, d + 1], *bits),
+                ];
+                if *derivatives == Derivatives::Hessian {
+                    blocks.push(BlockSpec::fraction("hessian", &[m, triangle], *bits));
+                }
+                blocks
+            }
+            Ask::Scores { lists, split, bins, bits, .. } => {
+                let (m, cells, bins) = (lists.len(), self.cells(split), bins.count as usize);
+                vec![
+                    BlockSpec::count("positives", &[m, cells, bins]),
+                    BlockSpec::count("negatives", &[m, cells, bins]),
+                    BlockSpec::fraction("brier", &[m, cells], *bits),
+                    BlockSpec::fraction("log_loss", &[m, cells], *bits),
+                    BlockSpec::count("calibration_rows", &[m, cells, CALIBRATION_BINS, 2]),
+                    BlockSpec::fraction("calibration_scores", &[m, cells, CALIBRATION_BINS], *bits),
+                ]
+            }
+            Ask::Placements { lists, split, bits, .. } => {
+                let (m, cells) = (lists.len(), self.cells(split));
+                vec![
+                    BlockSpec::count("patients", &[m, cells, 2]),
+                    BlockSpec::fraction("s10", &[m, cells], *bits),
+                    BlockSpec::fraction("s01", &[m, cells], *bits),
+                    BlockSpec::fraction("s11", &[m, cells], *bits),
+                ]
+            }
+        }
+    }
+
+    /// What it is for the disclosure rules.
+    pub fn kind(&self) -> AskKind {
+        match self.ask {
+            Ask::Profile { .. } => AskKind::Table,
+            _ => AskKind::Training,
+        }
+    }
+
+    /// How many numbers it asks for per model: what the rule on wide sums compares with the number
+    /// of patients. Sums over features count the coefficients they determine (DataSHIELD's
+    /// nfilter.glm), histograms their bins.
+    pub fn numbers_per_model(&self) -> u64 {
+        let d = u64::from(self.schema.features);
+        match &self.ask {
+            Ask::Profile { .. } | Ask::Placements { .. } => 0,
+            Ask::Moments { .. } => d,
+            Ask::Gram { .. } | Ask::Logistic { .. } => d + 1,
+            Ask::Scores { bins, .. } => 2 * u64::from(bins.count),
+        }
+    }
+
+    /// All numbers of the answer.
+    pub fn numbers(&self) -> u64 {
+        self.layout().iter().map(|block| block.len() as u64).sum()
+    }
+
+    /// A short word for logs and the ledger.
+    pub fn name(&self) -> &'static str {
+        match self.ask {
+            Ask::Profile { .. } => "profile",
+            Ask::Moments { .. } => "moments",
+            Ask::Gram { .. } => "gram",
+            Ask::Logistic { derivatives: Derivatives::Gradient, .. } => "logistic gradient",
+            Ask::Logistic { derivatives: Derivatives::Hessian, .. } => "logistic hessian",
+            Ask::Scores { .. } => "scores",
+            Ask::Placements { .. } => "placements",
+        }
+    }
+
+    /// Checks that all dimensions fit together; whoever answers may index without fear afterwards.
+    ///
+    /// # Errors
+    /// [`DecodeError::Inconsistent`] names the first thing that doesn't fit.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        if self.sites.is_empty() || !self.sites.is_sorted_by(|a, b| a < b) {
+            return wrong("sites must be sorted, distinct and at least one".into());
+        }
+        let FoldPlan { folds, repeats, .. } = self.folds;
+        if !(2..=64).contains(&folds) || repeats == 0 {
+            return wrong(format!("{folds} folds and {repeats} repeats (2 to 64, at least 1)"));
+        }
+        if self.schema.features == 0 || self.schema.classes < 2 || self.schema.levels.contains(&0) {
+            return wrong("a schema has features, two classes and levels".into());
+        }
+        match &self.ask {
+            Ask::Profile { split } => self.check_split(split),
+            Ask::Moments { frame, split, bits } => {
+                self.check_split(split)?;
+                self.check_frame(frame)?;
+                check_bits(*bits)
+            }
+            Ask::Gram { frame, rows, scaler, bits } => {
+                self.check_frame(frame)?;
+                self.check_rows(rows)?;
+                self.check_scaler(scaler)?;
+                check_bits(*bits)
+            }
+            Ask::Logistic { frame, terms, bits, .. } => {
+                self.check_frame(frame)?;
+                for term in terms {
+                    self.check_rows(&term.rows)?;
+                    self.check_model(&term.model)?;
+                }
+                check_bits(*bits)
+            }
+            Ask::Scores { frame, models, lists, split, bins, bits } => {
+                self.check_frame(frame)?;
+                self.check_lists(models, lists, split, bins)?;
+                check_bits(*bits)
+            }
+            Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
+                self.check_frame(frame)?;
+                self.check_lists(models, lists, split, bins)?;
+                let expected = lists.len() * self.cells(split);
+                let count = bins.count as usize;
+                if tables.len() != expected {
+                    return wrong(format!("{} placement tables, expected {expected}", tables.len()));
+                }
+                for table in tables {
+                    let values = table.above.iter().chain(&table.below).chain([&table.auc]);
+                    if table.above.len() != count || table.below.len() != count {
+                        return wrong("a placement table needs one value per bin".into());
+                    }
+                    check_finite("a placement table", values)?;
+                }
+                check_bits(*bits)
+            }
+        }
+    }
+
+    fn check_lists(
+        &self,
+        models: &[LinearModel],
+        lists: &[ScoreList],
+        split: &[Column],
+        bins: &Bins,
+    ) -> Result<(), DecodeError> {
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        self.check_split(split)?;
+        if bins.count == 0 || bins.count > 1 << 16 || !(bins.half_width > 0.0) {
+            return wrong(format!("{} bins of half width {}", bins.count, bins.half_width));
+        }
+        for model in models {
+            self.check_model(model)?;
+        }
+        for list in lists {
+            self.check_class(list.class)?;
+            for (rows, model) in &list.parts {
+                self.check_rows(rows)?;
+                if *model as usize >= models.len() {
+                    return wrong(format!("model {model} of {}", models.len()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_model(&self, model: &LinearModel) -> Result<(), DecodeError> {
+        self.check_class(model.class)?;
+        self.check_scaler(&model.scaler)?;
+        let d = self.schema.features as usize;
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        if model.weights.len() != d {
+            return wrong(format!("{} weights for {d} features", model.weights.len()));
+        }
+        check_finite("a model", model.weights.iter().chain([&model.intercept]))?;
+        if let Fill::Values(values) = &model.fill {
+            if values.len() != d {
+                return wrong(format!("{} fill values for {d} features", values.len()));
+            }
+            check_finite("a fill", values.iter())?;
+        }
+        Ok(())
+    }
+
+    fn check_frame(&self, frame: &Frame) -> Result<(), DecodeError> {
+        let d = self.schema.features as usize;
+        if frame.center.len() != d || frame.scale.len() != d {
+            let (c, s) = (frame.center.len(), frame.scale.len());
+            return Err(DecodeError::Inconsistent(format!("a frame of {c} and {s} for {d} features")));
+        }
+        check_finite("a frame", frame.center.iter().chain(&frame.scale))?;
+        if frame.scale.iter().any(|&s| s <= 0.0) {
+            return Err(DecodeError::Inconsistent("a frame's scale must be positive".into()));
+        }
+        Ok(())
+    }
+
+    fn check_class(&self, class: u8) -> Result<(), DecodeError> {
+        if class < self.schema.classes {
+            return Ok(());
+        }
+        let classes = self.schema.classes;
+        Err(DecodeError::Inconsistent(format!("class {class} of {classes}")))
+    }
+
+    fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
+        match scaler {
+            Scaler::Folded => Ok(()),
+            Scaler::OwnSite(folds) => self.check_folds(*folds),
+        }
+    }
+
+    fn check_rows(&self, rows: &RowSet) -> Result<(), DecodeError> {
+        self.check_folds(rows.folds)?;
+        if rows.repeat >= self.folds.repeats {
+            let repeats = self.folds.repeats;
+            return Err(DecodeError::Inconsistent(format!("repeat {} of {repeats}", rows.repeat)));
+        }
+        match rows.sites {
+            SiteSet::Only(site) | SiteSet::Without(site)
+                if usize::from(site) >= self.sites.len() =>
+            {
+                Err(DecodeError::Inconsistent(format!("site {site} of {}", self.sites.len())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_folds(&self, folds: FoldSet) -> Result<(), DecodeError> {
+        if folds.0 & !FoldSet::all(self.folds.folds).0 == 0 {
+            return Ok(());
+        }
+        Err(DecodeError::Inconsistent(format!("a fold beyond the {} dealt", self.folds.folds)))
+    }
+
+    fn check_split(&self, split: &[Column]) -> Result<(), DecodeError> {
+        for column in split {
+            match column {
+                Column::Subgroup(at) if usize::from(*at) >= self.schema.levels.len() => {
+                    return Err(DecodeError::Inconsistent(format!("subgroup column {at}")));
+                }
+                Column::Fold { repeat } if *repeat >= self.folds.repeats => {
+                    return Err(DecodeError::Inconsistent(format!("repeat {repeat} in a split")));
+                }
+                _ => {}
+            }
+        }
+        if split.len() > 4 || self.cells(split) > 1 << 20 {
+            return Err(DecodeError::Inconsistent("a split into too many cells".into()));
+        }
+        Ok(())
+    }
+}
+
+fn check_bits(bits: u8) -> Result<(), DecodeError> {
+    if bits <= 62 { Ok(()) } else { Err(DecodeError::Inconsistent(format!("{bits} binary places"))) }
+}
+
+fn check_finite<'a>(
+    what: &str,
+    values: impl IntoIterator<Item = &'a f64>,
+) -> Result<(), DecodeError> {
+    if values.into_iter().all(|v| v.is_finite()) {
+        return Ok(());
+    }
+    Err(DecodeError::Inconsistent(format!("{what} holds a number that isn't finite")))
+}
+
+/// A format byte, then postcard: deterministic, since no map and no padding occur.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![FORMAT])
+        .expect("queries and sums hold only lengths, numbers and lists, which postcard always takes")
+}
+
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    match bytes.split_first() {
+        Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
+            Ok((value, [])) => Ok(value),
+            Ok((_, more)) => Err(DecodeError::Malformed(format!("{} bytes too many", more.len()))),
+            Err(error) => Err(DecodeError::Malformed(error.to_string())),
+        },
+        Some((&other, _)) => Err(DecodeError::Format(other)),
+        None => Err(DecodeError::Malformed("no bytes".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(ask: Ask) -> Query {
+        Query {
+            study: StudyId::parse("s1").unwrap(),
+            sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
+            schema: Schema { features: 3, classes: 2, levels: vec![3, 2] },
+            folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
+            ask,
+        }
+    }
+
+    fn model(features: usize) -> LinearModel {
+        LinearModel {
+            class: 1,
+            scaler: Scaler::Folded,
+            weights: vec![0.5; features],
+            intercept: 0.0,
+            fill: Fill::Complete,
+        }
+    }
+
+    #[test]
+    fn encoding_round_trips_and_names_its_format() {
+        let q = query(Ask::Profile { split: vec![Column::Site, Column::Subgroup(0)] });
+        assert_eq!(Query::decode(&q.encode()).unwrap(), q);
+        let mut other = q.encode();
+        other[0] = 9;
+        assert_eq!(Query::decode(&other), Err(DecodeError::Format(9)));
+        let mut longer = q.encode();
+        longer.push(0);
+        assert!(matches!(Query::decode(&longer), Err(DecodeError::Malformed(_))));
+        assert!(Query::decode(&q.encode()[..10]).is_err());
+        assert_eq!(q.numbers(), 6 + 12 + 12);
+    }
+
+    #[test]
+    fn dimensions_that_dont_fit_are_refused() {
+        let frame = Arc::new(Frame::identity(3));
+        let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
+        let ask = |rows, model| Ask::Logistic {
+            frame: frame.clone(),
+            terms: vec![LinearTerm { rows, model }],
+            derivatives: Derivatives::Gradient,
+            bits: 30,
+        };
+        assert!(query(ask(rows, model(3))).check().is_ok());
+        assert!(query(ask(rows, model(2))).check().is_err());
+        let mut nan = model(3);
+        nan.weights[1] = f64::NAN;
+        assert!(query(ask(rows, nan)).check().is_err());
+        assert!(query(ask(RowSet { folds: FoldSet::only(5), ..rows }, model(3))).check().is_err());
+        assert!(query(ask(RowSet { sites: SiteSet::Only(2), ..rows }, model(3))).check().is_err());
+        assert!(query(Ask::Profile { split: vec![Column::Subgroup(2)] }).check().is_err());
+        let mut unsorted = query(Ask::Profile { split: vec![] });
+        unsorted.sites.reverse();
+        assert!(unsorted.check().is_err());
+    }
+
+    #[test]
+    fn bins_cover_the_line() {
+        let bins = Bins { half_width: 12.0, count: 1024 };
+        assert_eq!(bins.index(-1e9), 0);
+        assert_eq!(bins.index(1e9), 1023);
+        assert_eq!(bins.index(0.0), 512);
+        for bin in 0..1024 {
+            assert_eq!(bins.index(bins.lower_edge(bin) + 1e-6), bin);
+        }
+    }
+
+    #[test]
+    fn fold_sets_are_sets() {
+        let set = FoldSet::all(5).without(2);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 1, 3, 4]);
+        assert!(!FoldSet::all(64).contains(64) && FoldSet::all(64).contains(63));
+    }
+}

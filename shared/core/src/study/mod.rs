@@ -1,0 +1,449 @@
+//! The study file: what a study predicts, on whom, with which features, how it is validated.
+//! Declarative; no code is ever shipped to a site.
+//!
+//! [`Study::parse`] reads TOML, refuses unknown fields and reports *all* mistakes with line and
+//! column. [`Study`] itself can't be wrong: whoever holds one may rely on the ranges below.
+//! Column names in a study are *logical*: a site's own file may map them to the headers of its
+//! manifest.
+
+mod parse;
+mod template;
+
+use serde::Serialize;
+
+pub use parse::{Mistake, Mistakes};
+pub use template::{Header, HeaderColumn, template};
+
+use crate::digest::Digest;
+use crate::ids::SiteId;
+use crate::query::{FoldPlan, Schema};
+use crate::seed::Seed;
+
+/// A study, checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Study {
+    /// What people call it; 1 to 200 characters.
+    pub name: String,
+    /// Seeds folds and everything else that is random.
+    pub seed: Seed,
+    /// What it predicts.
+    pub target: Target,
+    /// Who is in it.
+    pub cohort: CohortRule,
+    /// Whose rows belong together.
+    pub patient: PatientRule,
+    /// Columns by which results are shown, in the order of the file.
+    pub subgroups: Vec<Subgroup>,
+    /// Where features come from.
+    pub input: Input,
+    /// What is fitted.
+    pub classifier: Classifier,
+    /// How it is validated.
+    pub validation: Validation,
+    /// How the sites work together.
+    pub federation: FederationRule,
+    /// SHA-256 of the file's bytes.
+    pub digest: Digest,
+}
+
+/// The column that is predicted and its classes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Target {
+    /// The label column.
+    pub column: String,
+    /// The classes.
+    pub classes: Classes,
+}
+
+/// The classes of the target. Class codes count from 0 in the order of [`Classes::names`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Classes {
+    /// Some labels against others: class 0 is negative, class 1 positive.
+    Binary {
+        /// Labels of the positive class, at least one.
+        positive: Vec<String>,
+        /// Labels of the negative class.
+        negative: Negative,
+    },
+    /// One class per label, at least three; each is judged against the rest.
+    OneVsRest {
+        /// The labels, one per class.
+        labels: Vec<String>,
+    },
+}
+
+/// Which labels are negative.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Negative {
+    /// Every label that isn't positive.
+    Rest,
+    /// These; any other label is a problem that the site reports.
+    Labels(Vec<String>),
+}
+
+impl Classes {
+    /// A name per class code.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Classes::Binary { positive, negative } => {
+                let negative = match negative {
+                    Negative::Rest => "rest".to_owned(),
+                    Negative::Labels(labels) => labels.join("+"),
+                };
+                vec![negative, positive.join("+")]
+            }
+            Classes::OneVsRest { labels } => labels.clone(),
+        }
+    }
+
+    /// The class code of a label; `None` when the study doesn't know the label.
+    pub fn code(&self, label: &str) -> Option<u8> {
+        match self {
+            Classes::Binary { positive, .. } if positive.iter().any(|p| p == label) => Some(1),
+            Classes::Binary { negative: Negative::Rest, .. } => Some(0),
+            Classes::Binary { negative: Negative::Labels(labels), .. } => {
+                labels.iter().any(|n| n == label).then_some(0)
+            }
+            Classes::OneVsRest { labels } => {
+                labels.iter().position(|l| l == label).and_then(|at| u8::try_from(at).ok())
+            }
+        }
+    }
+
+    /// The class codes that a one-vs-rest model is fitted for: only 1 when binary, else all.
+    pub fn modelled(&self) -> Vec<u8> {
+        match self {
+            Classes::Binary { .. } => vec![1],
+            Classes::OneVsRest { labels } => (0..labels.len() as u8).collect(),
+        }
+    }
+
+    /// How many there are, 2 to 64.
+    pub fn count(&self) -> u8 {
+        match self {
+            Classes::Binary { .. } => 2,
+            Classes::OneVsRest { labels } => labels.len() as u8,
+        }
+    }
+}
+
+/// Who is in the study.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CohortRule {
+    /// Which sites are asked.
+    pub sites: StudySites,
+    /// Rows that don't pass every filter are left out, and counted.
+    pub filters: Vec<Filter>,
+}
+
+/// Which sites are asked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StudySites {
+    /// Every site that is enrolled when the study is submitted.
+    Enrolled,
+    /// These, sorted and distinct.
+    Named(Vec<SiteId>),
+}
+
+/// A condition on a column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Filter {
+    /// The value is one of these texts.
+    Keep {
+        /// The column.
+        column: String,
+        /// The texts.
+        values: Vec<String>,
+    },
+    /// The value is a number in this closed range; a missing or unreadable value doesn't pass.
+    Range {
+        /// The column.
+        column: String,
+        /// Lowest value; minus infinity when open.
+        min: f64,
+        /// Highest value; infinity when open.
+        max: f64,
+    },
+}
+
+/// Whose rows belong together in folds and weights.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PatientRule {
+    /// The key column, read as text.
+    pub key: String,
+    /// What the key names, for reports: "patient" unless the file says otherwise ("lesion").
+    pub unit: String,
+}
+
+/// A column by which results are shown. The last level is always "unknown".
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Subgroup {
+    /// Its name in results.
+    pub name: String,
+    /// The column.
+    pub column: String,
+    /// How values become levels.
+    pub levels: Levels,
+}
+
+/// How a subgroup column's values become levels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Levels {
+    /// One level per text; anything else is unknown.
+    Values {
+        /// The texts, at least one.
+        values: Vec<String>,
+    },
+    /// Bands of a number: `[edge 0, edge 1)`, ... and everything from the last edge on; below the
+    /// first edge is unknown.
+    Bands {
+        /// Ascending edges, at least one.
+        edges: Vec<f64>,
+    },
+}
+
+impl Subgroup {
+    /// A name per level, "unknown" last.
+    pub fn level_names(&self) -> Vec<String> {
+        let mut names = match &self.levels {
+            Levels::Values { values } => values.clone(),
+            Levels::Bands { edges } => edges
+                .iter()
+                .enumerate()
+                .map(|(at, edge)| match edges.get(at + 1) {
+                    Some(next) => format!("{edge} to <{next}"),
+                    None => format!("{edge} and over"),
+                })
+                .collect(),
+        };
+        names.push("unknown".to_owned());
+        names
+    }
+
+    /// The level of a value.
+    pub fn level(&self, value: &str) -> u8 {
+        let value = value.trim();
+        let (found, unknown) = match &self.levels {
+            Levels::Values { values } => (values.iter().position(|v| v == value), values.len()),
+            Levels::Bands { edges } => {
+                let number = value.parse::<f64>().ok().filter(|v| v.is_finite());
+                (number.and_then(|v| edges.iter().rposition(|edge| v >= *edge)), edges.len())
+            }
+        };
+        found.unwrap_or(unknown) as u8
+    }
+}
+
+/// Where features come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Input {
+    /// Images through a pretrained backbone.
+    Images {
+        /// The column with the image's path.
+        column: String,
+        /// The backbone.
+        backbone: BackboneRule,
+    },
+    /// Numbers from the manifest itself.
+    Table(Table),
+}
+
+/// Which backbone with which weights.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BackboneRule {
+    /// Its name as `wardround-site backbones` lists it.
+    pub name: String,
+    /// Where its weights come from.
+    pub weights: WeightsRule,
+    /// How images are prepared.
+    pub preprocess: PreprocessRule,
+}
+
+/// Which weights.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightsRule {
+    /// The entry's own source and digest, as the software ships them.
+    Shipped,
+    /// A source (`pip:`, `hf:` or `file:`) with its SHA-256.
+    Pinned {
+        /// The source.
+        source: String,
+        /// The digest that every site's file must have.
+        sha256: Digest,
+    },
+}
+
+/// How images are prepared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PreprocessRule {
+    /// As the weights' entry says.
+    Shipped,
+    /// The study's own.
+    Own {
+        /// Pixels that the shorter side is resized to.
+        shorter_side: u32,
+        /// Pixels of the centre crop; at most `shorter_side`.
+        crop: u32,
+        /// Mean of each channel, in 0 to 1.
+        mean: [f64; 3],
+        /// Deviation of each channel, positive.
+        std: [f64; 3],
+    },
+}
+
+/// A table of numbers instead of images.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table {
+    /// Columns taken as numbers.
+    pub numeric: Vec<String>,
+    /// Columns taken as one feature per listed value (one-hot), in the order of the file.
+    pub categorical: Vec<Categorical>,
+    /// What happens to rows with missing values.
+    pub missing: Missing,
+}
+
+/// A column taken as one feature per value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Categorical {
+    /// The column.
+    pub column: String,
+    /// Its values; numbers compare as numbers, so `1` is also `1.0`.
+    pub values: Vec<String>,
+}
+
+/// What happens to rows with missing values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// The row is set aside, and counted.
+    Drop,
+    /// The training folds' mean stands in, and one more feature per numeric column says so.
+    Impute,
+}
+
+impl Table {
+    /// A name per feature: numeric columns, one-hot features, then (with imputation) a
+    /// `... is missing` feature per numeric column and per categorical column.
+    pub fn feature_names(&self) -> Vec<String> {
+        let mut names = self.numeric.clone();
+        for c in &self.categorical {
+            names.extend(c.values.iter().map(|value| format!("{} = {value}", c.column)));
+        }
+        if self.missing == Missing::Impute {
+            let columns = self.numeric.iter().chain(self.categorical.iter().map(|c| &c.column));
+            names.extend(columns.map(|column| format!("{column} is missing")));
+        }
+        names
+    }
+}
+
+/// What is fitted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Classifier {
+    /// L2-penalised logistic regression: minimises `|w|^2 / (2 C) + sum of losses`, the constant
+    /// unpenalised, as scikit-learn's `LogisticRegression(C)`.
+    Logistic {
+        /// The grid over C, positive, ascending, distinct.
+        c: Vec<f64>,
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+    },
+}
+
+/// Over which rows features are standardised; always training folds only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standardise {
+    /// Over the training rows of all sites.
+    All,
+    /// Over each site's own training rows; a left-out site by its own unlabelled rows.
+    Site,
+}
+
+/// How a study is validated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Validation {
+    /// Folds, 2 to 64 (3 to 64 with nested selection, which the figure of a chosen model needs).
+    pub folds: u8,
+    /// Repeats of the deal, 1 to 20.
+    pub repeats: u8,
+    /// Whether every site is left out once.
+    pub leave_one_site_out: bool,
+    /// Which figure chooses among grid points.
+    pub choose_by: ChooseBy,
+}
+
+/// Which AUC chooses among grid points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChooseBy {
+    /// Pairs of patients of one site only.
+    WithinSites,
+    /// All sites in one list.
+    OneList,
+}
+
+/// How the sites work together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FederationRule {
+    /// How many sites a fit needs at least.
+    pub quorum: Quorum,
+    /// What happens when a site doesn't come back.
+    pub on_site_lost: OnSiteLost,
+    /// A site without progress for this long counts as lost, in seconds (10 to 30 days).
+    pub patience_s: u32,
+}
+
+/// How many sites a fit needs at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quorum {
+    /// Every site of the study.
+    All,
+    /// At least this many, 1 or more.
+    AtLeast(u16),
+}
+
+/// What happens when a site doesn't come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnSiteLost {
+    /// The fit waits for it.
+    Wait,
+    /// The unfinished fits start again without it, as long as the quorum holds.
+    Restart,
+}
+
+impl Study {
+    /// Reads a study file.
+    ///
+    /// # Errors
+    /// [`Mistakes`] lists every mistake with line, column and what would be right.
+    pub fn parse(text: &str) -> Result<Self, Mistakes> {
+        parse::study(text)
+    }
+
+    /// How folds are dealt.
+    pub fn fold_plan(&self) -> FoldPlan {
+        let Validation { folds, repeats, .. } = self.validation;
+        FoldPlan { seed: self.seed, folds, repeats }
+    }
+
+    /// What every row looks like, given the number of features (the backbone's, or the table's).
+    pub fn schema(&self, features: u32) -> Schema {
+        Schema {
+            features,
+            classes: self.target.classes.count(),
+            levels: self.subgroups.iter().map(|s| s.level_names().len() as u8).collect(),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What a study found: the contract between the study driver, the report and the model bundle.
+//! Plain data; every figure carries its interval and its n, or says why it is undefined.
+
+use serde::{Deserialize, Serialize};
+use wardround_core::ids::SiteId;
+use wardround_core::study::Standardise;
+
+/// Everything a finished study found, before anything is suppressed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    /// The sites of every fit in here, sorted.
+    pub sites: Vec<SiteId>,
+    /// A name per class code.
+    pub classes: Vec<String>,
+    /// Subgroup columns in the study's order.
+    pub subgroups: Vec<SubgroupNames>,
+    /// Name of each feature, or a generated `f0`, `f1`, ...
+    pub features: u32,
+    /// Who is in it.
+    pub profile: Profile,
+    /// The grid; results refer to its points by index.
+    pub grid: Vec<GridPoint>,
+    /// One entry per modelled class: one when binary, else one per class (against the rest).
+    pub targets: Vec<TargetFindings>,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// A subgroup column and its levels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubgroupNames {
+    /// The column's name in results.
+    pub name: String,
+    /// Its levels, "unknown" last.
+    pub levels: Vec<String>,
+}
+
+/// Counts of patients and rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// All sites together.
+    pub all: ProfileCell,
+    /// One per site.
+    pub by_site: Vec<ProfileCell>,
+    /// One per subgroup column and level.
+    pub by_subgroup: Vec<Vec<ProfileCell>>,
+    /// One per site, subgroup column and level.
+    pub by_site_and_subgroup: Vec<Vec<Vec<ProfileCell>>>,
+}
+
+/// Counts of one cell.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProfileCell {
+    /// Patients.
+    pub patients: u64,
+    /// Patients with at least one row of each class; may add up to more than `patients`.
+    pub patients_by_class: Vec<u64>,
+    /// Rows (images) of each class.
+    pub rows_by_class: Vec<u64>,
+}
+
+/// One combination of hyperparameters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GridPoint {
+    /// Inverse strength of the L2 penalty, as in scikit-learn.
+    pub c: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+}
+
+/// What was found for one modelled class against the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetFindings {
+    /// The class that counts as positive.
+    pub class: u8,
+    /// Every grid point's plain out-of-fold figures: used for choosing, so optimistic.
+    pub used_for_choosing: Vec<GridResult>,
+    /// The figure of the chosen model: nested, the outer fold had no part in the choice.
+    pub nested: Nested,
+    /// Every site left out once; empty when the study doesn't ask for it.
+    pub left_out: Vec<LeftOut>,
+    /// The AUC in one list of a score that knows only the site's prevalence.
+    pub site_only_auc: Figure,
+    /// The final model, chosen and refitted on all rows.
+    pub model: FinalModel,
+}
+
+/// A grid point's plain out-of-fold figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GridResult {
+    /// AUC over pairs of one site, all folds.
+    pub auc_within_sites: Figure,
+    /// AUC of all sites in one list, all folds.
+    pub auc_one_list: Figure,
+    /// Each fold by itself, repeat by repeat.
+    pub folds: Vec<FoldResult>,
+}
+
+/// One fold's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoldResult {
+    /// Which deal.
+    pub repeat: u8,
+    /// Which fold.
+    pub fold: u8,
+    /// AUC over pairs of one site.
+    pub auc_within_sites: Figure,
+    /// AUC of all sites in one list.
+    pub auc_one_list: Figure,
+}
+
+/// Nested cross-validation's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Nested {
+    /// The grid point and threshold each outer fold chose without its own rows.
+    pub choices: Vec<NestedChoice>,
+    /// The outer folds' scores, judged.
+    pub judged: Judged,
+    /// Each outer fold by itself.
+    pub folds: Vec<FoldResult>,
+}
+
+/// What an outer fold chose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NestedChoice {
+    /// Which deal.
+    pub repeat: u8,
+    /// Which fold.
+    pub fold: u8,
+    /// Index into the grid.
+    pub point: usize,
+    /// Probability from which a row is called positive.
+    pub threshold: f64,
+}
+
+/// A site left out: everything chosen and fitted without it, judged at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Index into the sites.
+    pub site: u16,
+    /// Index into the grid, chosen without the site.
+    pub point: usize,
+    /// Probability from which a row is called positive, chosen without the site.
+    pub threshold: f64,
+    /// The chosen model's figures at the site.
+    pub figures: Figures,
+    /// AUC at the site of every grid point fitted without it, in grid order.
+    pub auc_by_point: Vec<Figure>,
+}
+
+/// A list of scores, judged three ways and by subgroup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// AUC over pairs of patients of one site only: sum of n+ n- AUC over sites, divided by the sum
+    /// of n+ n-.
+    pub auc_within_sites: Figure,
+    /// All sites in one list.
+    pub one_list: Figures,
+    /// Each site by itself.
+    pub by_site: Vec<Figures>,
+    /// Each subgroup column and level, all sites in one list.
+    pub by_subgroup: Vec<Vec<Figures>>,
+}
+
+/// The figures of one cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Patients with a negative, with a positive row.
+    pub patients: [u64; 2],
+    /// Negative, positive rows.
+    pub rows: [u64; 2],
+    /// Area under the ROC curve; interval by DeLong, clustered by patient.
+    pub auc: Figure,
+    /// Share of positives called positive at the threshold; Wilson interval.
+    pub sensitivity: Figure,
+    /// Share of negatives called negative at the threshold; Wilson interval.
+    pub specificity: Figure,
+    /// True positives, false positives, true negatives, false negatives at the threshold.
+    pub confusion: [u64; 4],
+    /// Mean of `(p - y)^2`.
+    pub brier: Figure,
+    /// Expected calibration error, equal-width bins.
+    pub ece: Figure,
+    /// ROC curve from (0, 0) to (1, 1): false positive rate, true positive rate.
+    pub roc: Vec<[f64; 2]>,
+    /// Reliability curve.
+    pub reliability: Vec<ReliabilityBin>,
+}
+
+/// One bin of a reliability curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Rows in the bin.
+    pub rows: u64,
+    /// Positive rows in the bin.
+    pub positives: u64,
+    /// Mean predicted probability.
+    pub mean_score: f64,
+}
+
+/// A number with its 95 % interval, or the reason why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Figure {
+    /// Value and interval.
+    Known {
+        /// The estimate.
+        value: f64,
+        /// Its 95 % interval.
+        interval: Interval,
+    },
+    /// Not defined on this cell.
+    Undefined {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A 95 % interval, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Interval {
+    /// Lower and upper end.
+    Between {
+        /// Lower end.
+        low: f64,
+        /// Upper end.
+        high: f64,
+    },
+    /// None was computed.
+    NotComputed,
+}
+
+/// The final model, in the features' own units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalModel {
+    /// Index into the grid.
+    pub point: usize,
+    /// How a row is standardised.
+    pub scaler: FinalScaler,
+    /// One weight per standardised feature.
+    pub weights: Vec<f64>,
+    /// The constant.
+    pub intercept: f64,
+    /// Probability from which a row is called positive, chosen on all out-of-fold scores.
+    pub threshold: f64,
+    /// What stands in for a missing feature, in the features' own units; empty when none may miss.
+    pub fill: Vec<f64>,
+    /// Newton or L-BFGS steps it took.
+    pub steps: u32,
+    /// The gradient's largest entry at the end, per row.
+    pub gradient: f64,
+}
+
+/// How the final model standardises a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum FinalScaler {
+    /// By mean and deviation over all sites' rows.
+    All {
+        /// Mean of each feature.
+        mean: Vec<f64>,
+        /// Deviation of each feature; 1 where it is constant.
+        deviation: Vec<f64>,
+    },
+    /// By the site's own rows; a new site uses its own unlabelled rows.
+    OwnSite,
+}
+
+/// What a study cost.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cost {
+    /// Questions asked, each one round.
+    pub queries: u64,
+    /// Of these, for fitting (Gram, gradients, Hessians).
+    pub fitting_queries: u64,
+    /// Models fitted.
+    pub models: u64,
+    /// Questions a fit at the largest C alone would have asked.
+    pub queries_of_slowest_fit: u64,
+}

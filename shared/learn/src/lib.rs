@@ -1,0 +1,8 @@
+//! The science: cohorts, classifiers, cross-validation, metrics. Everything is an `async fn` over
+//! [`cohort::Cohort`], written once for one place in memory, a federation and a replayed journal.
+//!
+//! Between two queries there are only plain `f64` loops in a fixed order and `libm` for
+//! transcendental functions, so that a fit is the same bits on every machine that replays it.
+
+pub mod cohort;
+pub mod findings;

@@ -1,0 +1,1 @@
+//! The audit unit: disclosure rules, suppression, egress ledger.

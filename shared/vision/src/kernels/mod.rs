@@ -1,0 +1,75 @@
+//! The CPU kernels: one implicit-GEMM convolution, one direct depthwise convolution.
+//!
+//! Layout is NHWC with the channels of a pixel padded with zeros to a multiple of [`LANE`] floats. A convolution reads
+//! its input through a list of pixel offsets (the indirection buffer of Dukhan, "The Indirect Convolution
+//! Algorithm", 2019), so stride, padding, row ends and image ends are all just offsets, and a border pixel is the
+//! offset of a run of zeros.
+//!
+//! This is the only module of the crate with `unsafe` code. The functions that it exports are safe: each checks every
+//! offset against its slice before the first raw access. Each is compiled for three [`Level`]s and chosen at run time.
+
+#![expect(
+    unsafe_code,
+    reason = "vector intrinsics and reads through checked offsets: a bounds check per multiply-add costs more than the work"
+)]
+
+mod aligned;
+mod convolve;
+mod depthwise;
+mod lanes;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use aligned::Aligned;
+pub(crate) use convolve::{Dense, PackedConvolution, Residual, convolve};
+pub(crate) use depthwise::{PackedDepthwise, depthwise_row};
+
+/// Channels of a pixel are padded to a multiple of this many floats (one AVX-512 register, one cache line).
+pub(crate) const LANE: usize = 16;
+
+/// `channels` rounded up to a multiple of [`LANE`].
+pub(crate) fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(LANE)
+}
+
+/// The instructions that a kernel may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// Plain Rust; runs everywhere.
+    Portable,
+    /// AVX2 and FMA, 8 floats.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F, 16 floats.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The best level of this machine.
+    pub(crate) fn detect() -> Self {
+        Self::available().pop().unwrap_or(Self::Portable)
+    }
+
+    /// All levels that this machine can run, the best last.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                levels.push(Self::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") {
+                levels.push(Self::Avx512);
+            }
+        }
+        levels
+    }
+}
+
+/// The activations in use are all clamps: none (-inf, inf), ReLU (0, inf), ReLU6 (0, 6).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Clamp {
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+}

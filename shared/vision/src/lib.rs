@@ -1,0 +1,1 @@
+//! Images, weights, backbones and features.

@@ -1,0 +1,1 @@
+//! The site agent: local data, answering queries, egress, command line.
