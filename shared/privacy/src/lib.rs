@@ -1,1 +1,3 @@
 //! The audit unit: disclosure rules, suppression, egress ledger.
+
+pub mod policy;
