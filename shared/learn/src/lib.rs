@@ -6,3 +6,4 @@
 
 pub mod cohort;
 pub mod findings;
+pub mod metrics;

@@ -1,0 +1,195 @@
+//! Thresholds from a score histogram: a row is called positive when its bin is at or above the
+//! threshold's.
+//!
+//! Thresholds lie on lower edges of bins, so what the histogram says about one holds for the scores
+//! themselves. The outer bins also hold what lies beyond the range, so the lowest threshold is
+//! probability 0 (everything is called positive), and none stands above the last bin.
+
+use wardround_core::query::Bins;
+
+use super::interval::expit;
+use super::{CellError, ScoreHistogram, Undefined};
+
+/// A threshold on the lower edge of a bin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Threshold {
+    bins: Bins,
+    bin: usize,
+}
+
+impl Threshold {
+    /// The edge nearest to a probability, on the logit scale.
+    ///
+    /// # Errors
+    /// [`CellError::Probability`] outside [0, 1].
+    pub fn nearest(bins: Bins, probability: f64) -> Result<Self, CellError> {
+        if !(0.0..=1.0).contains(&probability) {
+            return Err(CellError::Probability(probability));
+        }
+        let half_a_bin = bins.half_width / f64::from(bins.count.max(1));
+        let logit = libm::log(probability / (1.0 - probability));
+        Ok(Self { bin: bins.index(logit + half_a_bin), bins })
+    }
+
+    /// The bins whose edge it is.
+    pub fn bins(&self) -> &Bins {
+        &self.bins
+    }
+
+    /// The first bin that is called positive, `0..count`.
+    pub fn bin(&self) -> usize {
+        self.bin
+    }
+
+    /// The probability from which a row is called positive; 0 for the first bin.
+    pub fn probability(&self) -> f64 {
+        if self.bin == 0 { 0.0 } else { expit(self.bins.lower_edge(self.bin)) }
+    }
+}
+
+/// The threshold with the largest Youden index, sensitivity + specificity - 1 (Youden 1950).
+///
+/// Of several with the same index, the lowest: it misses the fewest positives, and a miss usually
+/// weighs more than a false alarm. When nothing beats 0 that means calling everything positive.
+/// The index of rows it was chosen on is optimistic; judge it on others.
+///
+/// # Errors
+/// [`Undefined::NoPositives`], [`Undefined::NoNegatives`].
+pub fn youden(histogram: &ScoreHistogram) -> Result<Threshold, Undefined> {
+    let candidates = Candidates::of(histogram)?;
+    // The index times N+ N-, less a constant, so that ties are exact.
+    let index = |c: &Called| {
+        let hits = u128::from(c.tp) * u128::from(candidates.negatives);
+        hits + u128::from(c.tn) * u128::from(candidates.positives)
+    };
+    let best = candidates.called.iter().map(index).max().ok_or(Undefined::NoRows)?;
+    candidates.lowest(|c| index(c) == best)
+}
+
+/// The highest threshold whose sensitivity is at least `sensitivity`: the one with the best
+/// specificity among them.
+///
+/// # Errors
+/// [`Undefined::NoPositives`], [`Undefined::NoNegatives`]; [`Undefined::Unreachable`] for more than
+/// 1 or NaN.
+pub fn fixed_sensitivity(
+    histogram: &ScoreHistogram,
+    sensitivity: f64,
+) -> Result<Threshold, Undefined> {
+    let candidates = Candidates::of(histogram)?;
+    let positives = candidates.positives as f64;
+    candidates.highest(|c| c.tp as f64 / positives >= sensitivity)
+}
+
+/// The lowest threshold whose specificity is at least `specificity`: the one with the best
+/// sensitivity among them.
+///
+/// # Errors
+/// [`Undefined::NoPositives`], [`Undefined::NoNegatives`]; [`Undefined::Unreachable`] when too many
+/// negatives lie in the last bin.
+pub fn fixed_specificity(
+    histogram: &ScoreHistogram,
+    specificity: f64,
+) -> Result<Threshold, Undefined> {
+    let candidates = Candidates::of(histogram)?;
+    let negatives = candidates.negatives as f64;
+    candidates.lowest(|c| c.tn as f64 / negatives >= specificity)
+}
+
+/// What each threshold, by ascending bin, calls rightly.
+struct Candidates {
+    bins: Bins,
+    positives: u64,
+    negatives: u64,
+    called: Vec<Called>,
+}
+
+struct Called {
+    tp: u64,
+    tn: u64,
+}
+
+impl Candidates {
+    fn of(histogram: &ScoreHistogram) -> Result<Self, Undefined> {
+        let (positives, negatives) = (histogram.positive_rows(), histogram.negative_rows());
+        if positives == 0 {
+            return Err(Undefined::NoPositives);
+        }
+        if negatives == 0 {
+            return Err(Undefined::NoNegatives);
+        }
+        let (mut tp, mut tn) = (positives, 0);
+        let mut called = Vec::with_capacity(histogram.positives().len());
+        for (p, n) in histogram.positives().iter().zip(histogram.negatives()) {
+            called.push(Called { tp, tn });
+            tp -= p;
+            tn += n;
+        }
+        Ok(Self { bins: *histogram.bins(), positives, negatives, called })
+    }
+
+    fn lowest(&self, wanted: impl Fn(&Called) -> bool) -> Result<Threshold, Undefined> {
+        self.at(self.called.iter().position(wanted))
+    }
+
+    fn highest(&self, wanted: impl Fn(&Called) -> bool) -> Result<Threshold, Undefined> {
+        self.at(self.called.iter().rposition(wanted))
+    }
+
+    fn at(&self, bin: Option<usize>) -> Result<Threshold, Undefined> {
+        Ok(Threshold { bins: self.bins, bin: bin.ok_or(Undefined::Unreachable)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BINS: Bins = Bins { half_width: 2.0, count: 4 };
+
+    fn histogram(positives: [u64; 4], negatives: [u64; 4]) -> ScoreHistogram {
+        ScoreHistogram::new(BINS, positives.to_vec(), negatives.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn youden_takes_the_lowest_of_equals() {
+        let gap = histogram([0, 0, 0, 5], [5, 0, 0, 0]);
+        let threshold = youden(&gap).unwrap();
+        assert_eq!(threshold.bin(), 1);
+        assert!((threshold.probability() - 0.268_941_421_369_995_1).abs() < 1e-15);
+        let inverse = youden(&histogram([5, 0, 0, 0], [0, 0, 0, 5])).unwrap();
+        assert_eq!((inverse.bin(), inverse.probability()), (0, 0.0));
+    }
+
+    #[test]
+    fn fixed_rates_take_the_best_other_rate() {
+        let h = histogram([1, 2, 3, 4], [4, 3, 2, 1]);
+        assert_eq!(fixed_sensitivity(&h, 0.7).unwrap().bin(), 2);
+        assert_eq!(fixed_sensitivity(&h, 1.0).unwrap().bin(), 0);
+        assert_eq!(fixed_specificity(&h, 0.7).unwrap().bin(), 2);
+        assert_eq!(fixed_specificity(&h, 0.0).unwrap().bin(), 0);
+    }
+
+    #[test]
+    fn undefined_says_why() {
+        let h = histogram([1, 2, 3, 4], [4, 3, 2, 1]);
+        assert_eq!(fixed_specificity(&h, 0.95), Err(Undefined::Unreachable));
+        assert_eq!(fixed_sensitivity(&h, 1.1), Err(Undefined::Unreachable));
+        assert_eq!(fixed_sensitivity(&h, f64::NAN), Err(Undefined::Unreachable));
+        assert_eq!(youden(&histogram([0; 4], [1; 4])), Err(Undefined::NoPositives));
+        assert_eq!(youden(&histogram([1; 4], [0; 4])), Err(Undefined::NoNegatives));
+    }
+
+    #[test]
+    fn a_probability_finds_its_edge() {
+        let bins = Bins { half_width: 12.0, count: 1024 };
+        assert_eq!(Threshold::nearest(bins, 0.5).unwrap().bin(), 512);
+        assert_eq!(Threshold::nearest(bins, 0.0).unwrap().bin(), 0);
+        assert_eq!(Threshold::nearest(bins, 1.0).unwrap().bin(), 1023);
+        for bin in 1..1024 {
+            let threshold = Threshold { bins, bin };
+            assert_eq!(Threshold::nearest(bins, threshold.probability()), Ok(threshold));
+        }
+        assert!(matches!(Threshold::nearest(bins, f64::NAN), Err(CellError::Probability(_))));
+    }
+}
