@@ -16,7 +16,9 @@ pub enum IdError {
     #[error("an id has 1 to {MAX_ID_LENGTH} characters, this one has {0}")]
     Length(usize),
     /// A character other than the allowed ones.
-    #[error("an id holds a-z, 0-9, '-' and '_' and starts with a letter or digit; '{id}' has '{bad}'")]
+    #[error(
+        "an id holds a-z, 0-9, '-' and '_' and starts with a letter or digit; '{id}' has '{bad}'"
+    )]
     Character {
         /// The text as it came.
         id: String,

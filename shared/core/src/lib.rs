@@ -7,6 +7,7 @@ pub mod clock;
 pub mod digest;
 pub mod ids;
 pub mod query;
+pub mod read;
 pub mod seed;
 pub mod study;
 pub mod sum;

@@ -568,7 +568,10 @@ impl Query {
                 let expected = lists.len() * self.cells(split);
                 let count = bins.count as usize;
                 if tables.len() != expected {
-                    return wrong(format!("{} placement tables, expected {expected}", tables.len()));
+                    return wrong(format!(
+                        "{} placement tables, expected {expected}",
+                        tables.len()
+                    ));
                 }
                 for table in tables {
                     let values = table.above.iter().chain(&table.below).chain([&table.auc]);
@@ -631,7 +634,9 @@ impl Query {
         let d = self.schema.features as usize;
         if frame.center.len() != d || frame.scale.len() != d {
             let (c, s) = (frame.center.len(), frame.scale.len());
-            return Err(DecodeError::Inconsistent(format!("a frame of {c} and {s} for {d} features")));
+            return Err(DecodeError::Inconsistent(format!(
+                "a frame of {c} and {s} for {d} features"
+            )));
         }
         check_finite("a frame", frame.center.iter().chain(&frame.scale))?;
         if frame.scale.iter().any(|&s| s <= 0.0) {
@@ -698,7 +703,11 @@ impl Query {
 }
 
 fn check_bits(bits: u8) -> Result<(), DecodeError> {
-    if bits <= 62 { Ok(()) } else { Err(DecodeError::Inconsistent(format!("{bits} binary places"))) }
+    if bits <= 62 {
+        Ok(())
+    } else {
+        Err(DecodeError::Inconsistent(format!("{bits} binary places")))
+    }
 }
 
 fn check_finite<'a>(
@@ -713,8 +722,9 @@ fn check_finite<'a>(
 
 /// A format byte, then postcard: deterministic, since no map and no padding occur.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![FORMAT])
-        .expect("queries and sums hold only lengths, numbers and lists, which postcard always takes")
+    postcard::to_extend(value, vec![FORMAT]).expect(
+        "queries and sums hold only lengths, numbers and lists, which postcard always takes",
+    )
 }
 
 pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
