@@ -11,12 +11,12 @@ mod template;
 
 use serde::Serialize;
 
-pub use parse::{Mistake, Mistakes};
 pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
 use crate::ids::SiteId;
 use crate::query::{FoldPlan, Schema};
+pub use crate::read::{Mistake, Mistakes};
 use crate::seed::Seed;
 
 /// A study, checked.
@@ -360,7 +360,9 @@ pub enum Classifier {
 }
 
 /// Over which rows features are standardised; always training folds only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Standardise {
     /// Over the training rows of all sites.

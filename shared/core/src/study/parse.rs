@@ -1,38 +1,502 @@
 //! Reading a study file: every mistake with its line and column, and what would be right.
 
-use std::fmt;
+use super::{
+    BackboneRule, Categorical, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Filter,
+    Input, Levels, Missing, Negative, OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise,
+    Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
+};
+use crate::digest::Digest;
+use crate::ids::SiteId;
+use crate::read::{self, Key, Mistakes, Value};
+use crate::seed::Seed;
 
-use super::Study;
+/// The format of study files that this software reads.
+const FORMAT: u32 = 1;
 
-/// One mistake in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub what: String,
-    /// What would be right.
-    pub instead: String,
+/// Most labels, subgroup levels, values of a categorical column, points of a grid.
+const MOST: usize = 64;
+/// Most columns of one kind.
+const MOST_COLUMNS: usize = 4096;
+
+const ROOT: &[Key] = &[
+    Key::value("format", "1"),
+    Key::value("name", "\"Melanoma against the rest\""),
+    Key::value("seed", "20261124"),
+    Key::section("target"),
+    Key::section("cohort"),
+    Key::section("patient"),
+    Key::section("subgroups"),
+    Key::section("images"),
+    Key::section("table"),
+    Key::section("classifier"),
+    Key::section("validation"),
+    Key::section("federation"),
+];
+const TARGET: &[Key] = &[
+    Key::value("column", "\"diagnosis\""),
+    Key::value("positive", "[\"mel\"]"),
+    Key::value("negative", "[\"nv\"]"),
+    Key::value("one_vs_rest", "[\"mel\", \"nv\", \"bcc\"]"),
+];
+const COHORT: &[Key] = &[
+    Key::value("sites", "[\"a\", \"b\"]"),
+    Key::value("filters", "[{ column = \"view\", keep = [\"PA\"] }]"),
+];
+const FILTER: &[Key] = &[
+    Key::value("column", "\"age\""),
+    Key::value("keep", "[\"PA\"]"),
+    Key::value("min", "18"),
+    Key::value("max", "90"),
+];
+const PATIENT: &[Key] = &[Key::value("key", "\"patient_id\""), Key::value("unit", "\"patient\"")];
+const SUBGROUP: &[Key] = &[
+    Key::value("column", "\"sex\""),
+    Key::value("values", "[\"female\", \"male\"]"),
+    Key::value("bands", "[0, 40, 60, 75]"),
+];
+const IMAGES: &[Key] = &[
+    Key::value("column", "\"path\""),
+    Key::value("backbone", "\"efficientnet_lite0\""),
+    Key::value("weights", "\"file:weights.safetensors\""),
+    Key::value("sha256", "\"...\", 64 hexadecimal digits"),
+    Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }"),
+];
+const PREPROCESS: &[Key] = &[
+    Key::value("shorter_side", "256"),
+    Key::value("crop", "224"),
+    Key::value("mean", "[0.485, 0.456, 0.406]"),
+    Key::value("std", "[0.229, 0.224, 0.225]"),
+];
+const TABLE: &[Key] = &[
+    Key::value("numeric", "[\"age\"]"),
+    Key::value("categorical", "{ sex = [\"female\", \"male\"] }"),
+    Key::value("missing", "\"drop\""),
+];
+const CLASSIFIER: &[Key] = &[
+    Key::value("kind", "\"logistic\""),
+    Key::value("c", "[0.001, 0.01, 0.1]"),
+    Key::value("standardise", "[\"all\"]"),
+];
+const VALIDATION: &[Key] = &[
+    Key::value("folds", "5"),
+    Key::value("repeats", "1"),
+    Key::value("leave_one_site_out", "true"),
+    Key::value("choose_by", "\"within-sites\""),
+];
+const FEDERATION: &[Key] = &[
+    Key::value("quorum", "3"),
+    Key::value("on_site_lost", "\"wait\""),
+    Key::value("patience_s", "3600"),
+];
+
+pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
+    read::file(text, ROOT, |root| {
+        let format = root.required("format").and_then(|v| v.integer(FORMAT..=FORMAT));
+        let name = root.required("name").and_then(|v| v.text(1..=200));
+        let seed = root.required("seed").and_then(|v| v.integer(0..=u64::MAX));
+        let target = root.section("target", TARGET).and_then(|t| target(&t));
+        let every = CohortRule { sites: StudySites::Enrolled, filters: Vec::new() };
+        let cohort = root.or("cohort", every, |v| cohort(&v.table(COHORT)?));
+        let patient = root.section("patient", PATIENT).and_then(|t| patient(&t));
+        let subgroups = root.or("subgroups", Vec::new(), subgroups);
+        let input = input(root, &roles(target.as_ref(), patient.as_ref()));
+        let classifier = root.section("classifier", CLASSIFIER).and_then(|t| classifier(&t));
+        let points = classifier.as_ref().map_or(1, grid_points);
+        let sites = cohort.as_ref().and_then(named_sites);
+        let validation =
+            root.section("validation", VALIDATION).and_then(|t| validation(&t, points, sites));
+        let federation = root.or("federation", FederationRule::default(), |v| {
+            federation(&v.table(FEDERATION)?, sites)
+        });
+        format?;
+        Some(Study {
+            name: name?,
+            seed: Seed(seed?),
+            target: target?,
+            cohort: cohort?,
+            patient: patient?,
+            subgroups: subgroups?,
+            input: input?,
+            classifier: classifier?,
+            validation: validation?,
+            federation: federation?,
+            digest: Digest::of(text.as_bytes()),
+        })
+    })
 }
 
-/// All mistakes of a file, in its order; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
+fn column(value: &Value<'_>) -> Option<String> {
+    value.text(1..=200)
+}
 
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, m) in self.0.iter().enumerate() {
-            let newline = if at == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{}: {}; {}", m.line, m.column, m.what, m.instead)?;
+fn target(table: &read::Table<'_>) -> Option<Target> {
+    let name = table.required("column").and_then(|v| column(&v));
+    let [positive, negative, rest] =
+        ["positive", "negative", "one_vs_rest"].map(|key| table.optional(key));
+    let classes = match (positive, rest) {
+        (Some(positive), None) => binary(&positive, negative.as_ref()),
+        (None, Some(rest)) => {
+            if let Some(negative) = &negative {
+                negative.wrong(
+                    "target.negative stands beside target.one_vs_rest",
+                    "leave it out: each label is judged against the others",
+                );
+            }
+            rest.words(3..=MOST).map(|labels| Classes::OneVsRest { labels })
         }
-        Ok(())
+        (Some(_), Some(rest)) => rest.refuse(
+            "target.one_vs_rest stands beside target.positive",
+            "keep positive for two classes, or one_vs_rest for three and more",
+        ),
+        (None, None) => table.required("positive").and(None),
+    };
+    Some(Target { column: name?, classes: classes? })
+}
+
+fn binary(positive: &Value<'_>, negative: Option<&Value<'_>>) -> Option<Classes> {
+    let labels = positive.words(1..=MOST);
+    let negative = match negative {
+        None => Some(Negative::Rest),
+        Some(value) => value
+            .distinct(1..=MOST, |entry| {
+                let label = entry.word(1..=200)?;
+                if labels.as_ref().is_some_and(|labels| labels.contains(&label)) {
+                    let what = format!("{} is positive as well", entry.name());
+                    return entry.refuse(what, "keep the label in one of the two lists");
+                }
+                Some(label)
+            })
+            .map(Negative::Labels),
+    };
+    Some(Classes::Binary { positive: labels?, negative: negative? })
+}
+
+fn cohort(table: &read::Table<'_>) -> Option<CohortRule> {
+    let sites = table.or("sites", StudySites::Enrolled, |v| {
+        let mut sites = v.distinct(1..=10_000, |site| site.parsed(SiteId::parse))?;
+        sites.sort();
+        Some(StudySites::Named(sites))
+    });
+    let filters = table
+        .or("filters", Vec::new(), |v| v.list(0..=MOST, |entry| filter(&entry.table(FILTER)?)));
+    Some(CohortRule { sites: sites?, filters: filters? })
+}
+
+fn filter(table: &read::Table<'_>) -> Option<Filter> {
+    let name = table.required("column").and_then(|v| column(&v));
+    let [keep, min, max] = ["keep", "min", "max"].map(|key| table.optional(key));
+    let number = |value: &Value<'_>| value.number(f64::MIN..=f64::MAX);
+    match (keep, min, max) {
+        (Some(keep), None, None) => {
+            let values = keep.words(1..=MOST);
+            Some(Filter::Keep { column: name?, values: values? })
+        }
+        (None, None, None) => {
+            table.wrong("a filter without a condition", "add keep = [...], or min, or max");
+            None
+        }
+        (None, low, high) => {
+            let min = low.as_ref().map_or(Some(f64::NEG_INFINITY), number);
+            let max = high.as_ref().map_or(Some(f64::INFINITY), number);
+            if let (Some(high), Some(min), Some(max)) = (&high, min, max)
+                && max < min
+            {
+                high.wrong(format!("{} is {max}, below min = {min}", high.name()), "swap them");
+            }
+            Some(Filter::Range { column: name?, min: min?, max: max? })
+        }
+        (Some(keep), _, _) => {
+            keep.wrong(
+                format!("{} stands beside min or max", keep.name()),
+                "write two filters; a row must pass all",
+            );
+            None
+        }
     }
 }
 
-impl std::error::Error for Mistakes {}
-
-pub(super) fn study(_text: &str) -> Result<Study, Mistakes> {
-    Err(Mistakes(Vec::new()))
+fn patient(table: &read::Table<'_>) -> Option<PatientRule> {
+    let key = table.required("key").and_then(|v| column(&v));
+    let unit = table.or("unit", "patient".to_owned(), |v| v.text(1..=60));
+    Some(PatientRule { key: key?, unit: unit? })
 }
+
+fn subgroups(value: &Value<'_>) -> Option<Vec<Subgroup>> {
+    let named = value.named()?;
+    if named.len() > MOST {
+        return value.refuse(
+            format!("[subgroups] holds {} subgroups", named.len()),
+            format!("it may hold up to {MOST}"),
+        );
+    }
+    let read: Vec<Option<Subgroup>> =
+        named.into_iter().map(|(name, value)| subgroup(name, &value)).collect();
+    read.into_iter().collect()
+}
+
+fn subgroup(name: String, value: &Value<'_>) -> Option<Subgroup> {
+    let table = value.table(SUBGROUP)?;
+    let column = table.or("column", name.clone(), column);
+    let levels = match (table.optional("values"), table.optional("bands")) {
+        (Some(values), None) => values
+            .distinct(1..=MOST, |entry| {
+                let word = entry.word(1..=200)?;
+                if word == "unknown" {
+                    return entry.refuse(
+                        format!("{} is \"unknown\"", entry.name()),
+                        "leave it out: what isn't listed is unknown",
+                    );
+                }
+                Some(word)
+            })
+            .map(|values| Levels::Values { values }),
+        (None, Some(bands)) => bands.ascending(1..=MOST).map(|edges| Levels::Bands { edges }),
+        (None, None) => {
+            table.wrong(
+                format!("[subgroups.{name}] has neither values nor bands"),
+                "add values = [...] for texts, or bands = [...] for a number",
+            );
+            None
+        }
+        (Some(_), Some(bands)) => bands.refuse(
+            format!("{} stands beside values", bands.name()),
+            "keep values for texts, or bands for a number",
+        ),
+    };
+    Some(Subgroup { name, column: column?, levels: levels? })
+}
+
+fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
+    match (root.optional("images"), root.optional("table")) {
+        (Some(value), None) => images(&value.table(IMAGES)?),
+        (None, Some(value)) => features(&value.table(TABLE)?, roles).map(Input::Table),
+        (None, None) => {
+            root.wrong(
+                "the study has neither [images] nor [table]",
+                "add [images] for images through a backbone, or [table] for numbers",
+            );
+            None
+        }
+        (Some(_), Some(table)) => {
+            table.wrong(
+                "[table] stands beside [images]",
+                "keep one of them: features come from images or from a table",
+            );
+            None
+        }
+    }
+}
+
+fn images(table: &read::Table<'_>) -> Option<Input> {
+    let column = table.or("column", "path".to_owned(), column);
+    let name = table.required("backbone").and_then(|v| v.text(1..=100));
+    let weights = match (table.optional("weights"), table.optional("sha256")) {
+        (None, None) => Some(WeightsRule::Shipped),
+        (Some(source), digest) => {
+            let named = source.text(1..=500).and_then(|text| {
+                if ["pip:", "hf:", "file:"].iter().any(|kind| text.starts_with(kind)) {
+                    return Some(text);
+                }
+                source.refuse(
+                    format!("images.weights is {}", read::quoted(&text)),
+                    "it must start with pip:, hf: or file:",
+                )
+            });
+            let digest = match digest {
+                Some(digest) => digest.parsed(str::parse),
+                None => source.refuse(
+                    "images.weights stands without its digest",
+                    "add sha256 = \"...\" of the weights file, so that every site has the same",
+                ),
+            };
+            named.zip(digest).map(|(source, sha256)| WeightsRule::Pinned { source, sha256 })
+        }
+        (None, Some(digest)) => digest.refuse(
+            "images.sha256 stands without images.weights",
+            "add weights = \"pip:...\", \"hf:...\" or \"file:...\", or leave sha256 out",
+        ),
+    };
+    let preprocess =
+        table.or("preprocess", PreprocessRule::Shipped, |v| preprocess(&v.table(PREPROCESS)?));
+    let backbone = BackboneRule { name: name?, weights: weights?, preprocess: preprocess? };
+    Some(Input::Images { column: column?, backbone })
+}
+
+fn preprocess(table: &read::Table<'_>) -> Option<PreprocessRule> {
+    let shorter_side = table.required("shorter_side").and_then(|v| v.integer(16u32..=4096));
+    let crop = table.required("crop").and_then(|v| {
+        let crop = v.integer(16u32..=4096)?;
+        match shorter_side {
+            Some(side) if crop > side => v.refuse(
+                format!("{} is {crop}", v.name()),
+                format!("it must be at most shorter_side = {side}"),
+            ),
+            _ => Some(crop),
+        }
+    });
+    let mean = table.required("mean").and_then(|v| v.list(3..=3, |c| c.number(0.0..=1.0)));
+    let std = table.required("std").and_then(|v| v.list(3..=3, Value::positive));
+    Some(PreprocessRule::Own {
+        shorter_side: shorter_side?,
+        crop: crop?,
+        mean: mean?.try_into().ok()?,
+        std: std?.try_into().ok()?,
+    })
+}
+
+fn features(table: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Table> {
+    let feature = |name: &str, value: &Value<'_>| match roles.iter().find(|(c, _)| *c == name) {
+        Some((_, role)) => {
+            value.refuse(format!("{} is {role}", value.name()), "leave it out of the features")
+        }
+        None => Some(()),
+    };
+    let mut numbers: Vec<String> = Vec::new();
+    let numeric = table.or("numeric", Vec::new(), |v| {
+        v.distinct(0..=MOST_COLUMNS, |entry| {
+            let name = column(entry)?;
+            numbers.push(name.clone());
+            feature(&name, entry).map(|()| name)
+        })
+    });
+    let categorical = table.or("categorical", Vec::new(), |v| {
+        let read: Vec<Option<Categorical>> = v
+            .named()?
+            .into_iter()
+            .map(|(column, v)| {
+                feature(&column, &v)?;
+                if numbers.contains(&column) {
+                    let what = format!("{} is numeric as well", v.name());
+                    v.wrong(what, "keep the column in one of the two");
+                }
+                Some(Categorical { values: categories(&v)?, column })
+            })
+            .collect();
+        read.into_iter().collect()
+    });
+    let words = [("drop", Missing::Drop), ("impute", Missing::Impute)];
+    let missing = table.required("missing").and_then(|v| v.choice(&words));
+    let (numeric, categorical) = (numeric?, categorical?);
+    if numeric.is_empty() && categorical.is_empty() {
+        table.wrong("[table] names no column", "add numeric = [...] or categorical = { ... }");
+        return None;
+    }
+    Some(Table { numeric, categorical, missing: missing? })
+}
+
+/// Values of a categorical column; `1` and `1.0` are the same one.
+fn categories(value: &Value<'_>) -> Option<Vec<String>> {
+    let mut seen: Vec<f64> = Vec::new();
+    value.distinct(1..=MOST, |entry| {
+        let word = entry.word(1..=200)?;
+        if let Ok(number) = word.parse::<f64>() {
+            if seen.contains(&number) {
+                let what = format!("{} is {word}, the same number as one before", entry.name());
+                return entry.refuse(what, "keep one of them");
+            }
+            seen.push(number);
+        }
+        Some(word)
+    })
+}
+
+fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
+    let kind = table.required("kind").and_then(|v| v.choice(&[("logistic", ())]));
+    let c = table.required("c").and_then(|v| {
+        let each = v.list(1..=MOST, Value::positive);
+        each.and(v.ascending(1..=MOST))
+    });
+    let words = [("all", Standardise::All), ("site", Standardise::Site)];
+    let standardise = table.or("standardise", vec![Standardise::All], |v| {
+        v.distinct(1..=2, |entry| entry.choice(&words))
+    });
+    kind?;
+    Some(Classifier::Logistic { c: c?, standardise: standardise? })
+}
+
+/// `points`: of the grid; `sites`: how many the study names, if it does.
+fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> Option<Validation> {
+    let folds = table.required("folds").and_then(|v| {
+        let folds = v.integer(2u8..=64)?;
+        if points > 1 && folds < 3 {
+            v.wrong(
+                format!("validation.folds is 2 and the grid has {points} points to choose from"),
+                "it must be 3 or more, so that a fold is judged that had no part in the choice",
+            );
+        }
+        Some(folds)
+    });
+    let repeats = table.or("repeats", 1, |v| v.integer(1u8..=20));
+    let leave_one_site_out = table.or("leave_one_site_out", false, |v| {
+        let leave = v.boolean()?;
+        if leave && sites == Some(1) {
+            v.wrong(
+                "validation.leave_one_site_out is true and cohort.sites names one site",
+                "name two or more, or set it to false",
+            );
+        }
+        Some(leave)
+    });
+    let words = [("within-sites", ChooseBy::WithinSites), ("one-list", ChooseBy::OneList)];
+    let choose_by = table.or("choose_by", ChooseBy::WithinSites, |v| v.choice(&words));
+    Some(Validation {
+        folds: folds?,
+        repeats: repeats?,
+        leave_one_site_out: leave_one_site_out?,
+        choose_by: choose_by?,
+    })
+}
+
+fn federation(table: &read::Table<'_>, sites: Option<usize>) -> Option<FederationRule> {
+    let default = FederationRule::default();
+    let quorum = table.or("quorum", default.quorum, |v| {
+        if !v.is_integer() {
+            return v.choice(&[("all", Quorum::All)]);
+        }
+        let quorum = v.integer(1u16..=10_000)?;
+        if let Some(sites) = sites.filter(|&sites| usize::from(quorum) > sites) {
+            v.wrong(
+                format!("federation.quorum is {quorum} and cohort.sites names {sites}"),
+                "lower the quorum or name more sites",
+            );
+        }
+        Some(Quorum::AtLeast(quorum))
+    });
+    let words = [("wait", OnSiteLost::Wait), ("restart", OnSiteLost::Restart)];
+    let on_site_lost = table.or("on_site_lost", default.on_site_lost, |v| v.choice(&words));
+    let patience_s = table.or("patience_s", default.patience_s, |v| v.integer(10..=30 * 86_400));
+    Some(FederationRule { quorum: quorum?, on_site_lost: on_site_lost?, patience_s: patience_s? })
+}
+
+impl Default for FederationRule {
+    /// Every site takes part; a lost one is waited for; lost is who shows no progress for an hour.
+    fn default() -> Self {
+        Self { quorum: Quorum::All, on_site_lost: OnSiteLost::Wait, patience_s: 3600 }
+    }
+}
+
+/// Columns that can't be features of a table, each with its role: a target would predict itself.
+fn roles<'s>(
+    target: Option<&'s Target>,
+    patient: Option<&'s PatientRule>,
+) -> Vec<(&'s str, &'static str)> {
+    let target = target.map(|t| (t.column.as_str(), "the target"));
+    let patient = patient.map(|p| (p.key.as_str(), "the patient key"));
+    target.into_iter().chain(patient).collect()
+}
+
+fn grid_points(classifier: &Classifier) -> usize {
+    match classifier {
+        Classifier::Logistic { c, standardise } => c.len() * standardise.len(),
+    }
+}
+
+fn named_sites(cohort: &CohortRule) -> Option<usize> {
+    match &cohort.sites {
+        StudySites::Enrolled => None,
+        StudySites::Named(sites) => Some(sites.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

