@@ -4,9 +4,9 @@ pub struct JoinRequest {
     /// The invite token as it was handed over.
     #[prost(string, tag = "1")]
     pub token: ::prost::alloc::string::String,
-    /// Certificate signing request, PEM. Its subject is ignored: the token decides who this is.
-    #[prost(string, tag = "2")]
-    pub csr_pem: ::prost::alloc::string::String,
+    /// Certificate signing request, DER. It names nobody: the token decides who this is.
+    #[prost(bytes = "vec", tag = "2")]
+    pub csr_der: ::prost::alloc::vec::Vec<u8>,
     /// Software version of the caller.
     #[prost(string, tag = "3")]
     pub software: ::prost::alloc::string::String,
@@ -313,8 +313,9 @@ pub struct Failure {
 pub struct Closed {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RenewRequest {
-    #[prost(string, tag = "1")]
-    pub csr_pem: ::prost::alloc::string::String,
+    /// Certificate signing request for a fresh key, DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub csr_der: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaveRequest {}
