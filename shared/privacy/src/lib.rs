@@ -1,3 +1,5 @@
 //! The audit unit: disclosure rules, suppression, egress ledger.
 
+pub mod judge;
 pub mod policy;
+pub mod release;
