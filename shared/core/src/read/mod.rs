@@ -90,9 +90,18 @@ pub fn file<T>(
     Err(Mistakes(mistakes))
 }
 
-/// A text in the way a TOML file quotes it.
+/// A text in the way a TOML file quotes it, on one line; good for keys as well.
 pub fn quoted(text: &str) -> String {
-    toml::Value::String(text.replace(['\r', '\n'], " ")).to_string()
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// What was found wrong so far.
@@ -230,7 +239,7 @@ mod tests {
 
     #[test]
     fn quoting_keeps_a_text() {
-        for text in ["a", "a \"b\" 'c'", "back\\slash", "tab\t", "ä'''\"\"\""] {
+        for text in ["a", "a \"b\" 'c'", "back\\slash", "line\n\t\u{7f}", "ä'''\"\"\""] {
             let line = format!("x = {}", quoted(text));
             let table: toml::Table = line.parse().unwrap();
             assert_eq!(table["x"].as_str(), Some(text));

@@ -1,4 +1,16 @@
 //! A commented study file made from a manifest's header, for `wardround study new`.
+//!
+//! What is predicted, whose rows belong together and what the features are is guessed from the
+//! columns' names and values. Every guess is marked as one in the file, with what was seen, so that
+//! a lead corrects it instead of starting from an empty page. The file always parses.
+
+mod guess;
+
+use std::fmt::Write;
+
+use crate::read::quoted;
+
+use guess::{Guess, Label};
 
 /// What is known of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +30,222 @@ pub struct HeaderColumn {
 }
 
 /// Writes the file.
-pub fn template(_header: &Header) -> String {
-    String::new()
+pub fn template(header: &Header) -> String {
+    let guess = Guess::of(header);
+    let mut file = String::new();
+    for part in [
+        opening(header),
+        target(&guess),
+        cohort(),
+        patient(&guess),
+        subgroups(&guess),
+        input(&guess),
+        classifier(),
+        validation(),
+        federation(),
+    ] {
+        let newline = if file.is_empty() { "" } else { "\n" };
+        file.push_str(newline);
+        file.push_str(&part);
+    }
+    file
 }
+
+fn opening(header: &Header) -> String {
+    let columns: Vec<String> = header.columns.iter().map(|c| comment(&c.name)).collect();
+    format!(
+        "# A study of Wardround. Lines marked GUESS were guessed from the manifest's columns: check\n\
+         # them. Columns seen: {}\n\
+         format = 1\n\
+         # What people call the study.\n\
+         name = \"New study\"\n\
+         # Deals the folds. Any whole number; the same number gives the same folds.\n\
+         seed = 1\n",
+        columns.join(", ")
+    )
+}
+
+fn target(guess: &Guess) -> String {
+    let mut part = format!(
+        "# What is predicted.\n[target]\n# GUESS: the column with the label.\ncolumn = {}\n",
+        quoted(&guess.target)
+    );
+    match &guess.label {
+        Label::Seen { positive, negative } => {
+            part.push_str("# GUESS: the labels that count as positive.\n");
+            let _ = writeln!(part, "positive = {}", list(positive));
+            match negative.as_slice() {
+                [] => part.push_str("# Optional: negative = [...]; without it all others are.\n"),
+                _ => {
+                    part.push_str(
+                        "# Labels that count as negative; a row with any other label is set aside.\n\
+                         # Leave the line out if every label that isn't positive is negative.\n",
+                    );
+                    let _ = writeln!(part, "negative = {}", list(negative));
+                }
+            }
+            let all: Vec<String> = positive.iter().chain(negative).cloned().collect();
+            if all.len() >= 3 {
+                part.push_str("# Or each label against the others, instead of the lines above:\n");
+                let _ = writeln!(part, "# one_vs_rest = {}", list(&all));
+            }
+        }
+        Label::Unseen => {
+            part.push_str(
+                "# GUESS: the labels that count as positive; no values were seen.\n\
+                 positive = [\"1\"]\n\
+                 # Optional: negative = [...]; without it all others are.\n\
+                 # Or each label against the others: one_vs_rest = [\"a\", \"b\", \"c\"]\n",
+            );
+        }
+    }
+    part
+}
+
+fn cohort() -> String {
+    "# Who is in the study. Left out: every enrolled site, every row.\n\
+     # [cohort]\n\
+     # sites = [\"a\", \"b\"]\n\
+     # filters = [{ column = \"view\", keep = [\"PA\"] }, { column = \"age\", min = 18, max = 90 }]\n"
+        .to_owned()
+}
+
+fn patient(guess: &Guess) -> String {
+    let mut part = "# Whose rows belong together: all rows of one key fall into the same fold.\n\
+                    [patient]\n"
+        .to_owned();
+    match &guess.key {
+        Some(key) => {
+            part.push_str("# GUESS: the column with the key; read as text, so 007 stays 007.\n");
+            let _ = writeln!(part, "key = {}", quoted(key));
+        }
+        None => {
+            part.push_str(
+                "# GUESS: no column looks like a patient key, so every row counts as a patient of\n\
+                 # its own. Where a patient has several rows this makes results look too good.\n",
+            );
+            let _ = writeln!(part, "key = {}", quoted(&guess.row_key));
+        }
+    }
+    part.push_str("# What a key names, for reports.\n");
+    let _ = writeln!(part, "unit = {}", quoted(&guess.unit));
+    part
+}
+
+fn subgroups(guess: &Guess) -> String {
+    let mut part = "# Results are shown for these groups as well. `values` takes texts, `bands` cuts\n\
+                    # a number: [0, 40) and so on, the last band is open. Anything else is unknown.\n"
+        .to_owned();
+    match &guess.sex {
+        Some((column, values)) => {
+            part.push_str("# GUESS: the values.\n[subgroups.sex]\n");
+            let _ = writeln!(part, "column = {}\nvalues = {}", quoted(column), list(values));
+        }
+        None => part.push_str("# [subgroups.sex]\n# values = [\"female\", \"male\"]\n"),
+    }
+    match &guess.age {
+        Some(column) => {
+            part.push_str("# GUESS: the bands.\n[subgroups.age]\n");
+            let _ = writeln!(part, "column = {}\nbands = [0, 40, 60, 75]", quoted(column));
+        }
+        None => part.push_str("# [subgroups.age]\n# bands = [0, 40, 60, 75]\n"),
+    }
+    part
+}
+
+fn input(guess: &Guess) -> String {
+    if let Some(column) = &guess.path {
+        return format!(
+            "# Features come from images through a pretrained network.\n\
+             [images]\n\
+             # GUESS: the column with the image's path.\n\
+             column = {}\n\
+             # One of `wardround-site backbones`.\n\
+             backbone = \"efficientnet_lite0\"\n\
+             # Left out: the network's own weights and preparation, as the software ships them.\n\
+             # weights = \"file:weights.safetensors\"\n\
+             # sha256 = \"...\"\n\
+             # preprocess = {{ shorter_side = 256, crop = 224, mean = [0.485, 0.456, 0.406], \
+             std = [0.229, 0.224, 0.225] }}\n",
+            quoted(column)
+        );
+    }
+    let mut part = "# Features are columns of the manifest (no column of image paths was seen).\n\
+                    [table]\n\
+                    # GUESS: columns taken as numbers.\n"
+        .to_owned();
+    let _ = writeln!(part, "numeric = {}", list(&guess.numeric));
+    part.push_str("# GUESS: columns taken as one feature per listed value.\n");
+    if guess.categorical.is_empty() {
+        part.push_str("# categorical = { cp = [\"1\", \"2\", \"3\", \"4\"] }\n");
+    } else {
+        part.push_str("[table.categorical]\n");
+        for (column, values) in &guess.categorical {
+            let _ = writeln!(part, "{} = {}", quoted_key(column), list(values));
+        }
+    }
+    // A key of [table] can't follow [table.categorical], so `missing` goes before it.
+    let missing = "# Rows with a missing value: \"drop\" sets them aside, \"impute\" puts in the \
+                   training rows' mean.\nmissing = \"drop\"\n";
+    part.replacen(
+        "# GUESS: columns taken as one",
+        &format!("{missing}# GUESS: columns taken as one"),
+        1,
+    )
+}
+
+fn classifier() -> String {
+    "# What is fitted: logistic regression with a penalty; smaller C, stronger penalty. Several\n\
+     # values make a grid, chosen from by cross-validation.\n\
+     [classifier]\n\
+     kind = \"logistic\"\n\
+     c = [0.001, 0.003, 0.01, 0.03, 0.1]\n\
+     # Features are standardised over all sites (\"all\"), at each site (\"site\"), or both in the grid.\n\
+     standardise = [\"all\"]\n"
+        .to_owned()
+}
+
+fn validation() -> String {
+    "# How results are checked.\n\
+     [validation]\n\
+     folds = 5\n\
+     # Independent deals of the folds.\n\
+     repeats = 1\n\
+     # Every site once left out and predicted by the others; needs each owner's consent.\n\
+     leave_one_site_out = false\n\
+     # Which AUC chooses from the grid: \"within-sites\" compares patients of one site only,\n\
+     # \"one-list\" all patients in one list.\n\
+     choose_by = \"within-sites\"\n"
+        .to_owned()
+}
+
+fn federation() -> String {
+    "# How the sites work together.\n\
+     [federation]\n\
+     # How many sites a fit needs: \"all\" or a number.\n\
+     quorum = \"all\"\n\
+     # When a site doesn't come back: \"wait\" for it, or \"restart\" the fit without it.\n\
+     on_site_lost = \"wait\"\n\
+     # Seconds without progress after which a site counts as lost.\n\
+     patience_s = 3600\n"
+        .to_owned()
+}
+
+fn list(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// A key as a file spells it: bare where it may be.
+fn quoted_key(key: &str) -> String {
+    let bare = key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare && !key.is_empty() { key.to_owned() } else { quoted(key) }
+}
+
+/// A text that may stand in a comment.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;
