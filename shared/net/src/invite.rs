@@ -33,7 +33,9 @@ pub struct InviteHash(Digest);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InviteError {
     /// Not three parts after a known version.
-    #[error("an invite token has the form wr1.<secret>.<fingerprint>; check that it was copied whole")]
+    #[error(
+        "an invite token has the form wr1.<secret>.<fingerprint>; check that it was copied whole"
+    )]
     Form,
     /// A token of a later version.
     #[error("this invite token is of version '{0}', this program knows wr1: install a newer one")]
@@ -155,7 +157,10 @@ mod tests {
         assert_eq!(parse(format!("wr1.{}.{}", &parts[1][1..], parts[2])), InviteError::Secret);
         assert_eq!(parse(format!("wr1.{}.{}", parts[1], &parts[2][1..])), InviteError::Fingerprint);
         assert_eq!(parse(format!("wr1.{}", parts[1])), InviteError::Form);
-        assert_eq!(parse(format!("wr2.{}.{}", parts[1], parts[2])), InviteError::Version("wr2".into()));
+        assert_eq!(
+            parse(format!("wr2.{}.{}", parts[1], parts[2])),
+            InviteError::Version("wr2".into())
+        );
         assert_eq!(parse(format!("{}.wr1.{}", parts[1], parts[2])), InviteError::Form);
     }
 }

@@ -48,15 +48,12 @@ impl Dialer {
         let connector = TlsConnector::from(Arc::new(self.config(shown.clone())?));
         let failed = |stage| {
             let shown = shown.clone();
-            move |error| {
-                ConnectError::of_tls(&self.address, &self.trust, shown.get(), stage, error)
-            }
+            move |error| ConnectError::of_tls(&self.address, &self.trust, shown.get(), stage, error)
         };
-        let mut tls =
-            timeout_at(deadline, connector.connect(self.address.name.clone(), tcp))
-                .await
-                .map_err(|_| self.late(Stage::Tls))?
-                .map_err(failed(Stage::Tls))?;
+        let mut tls = timeout_at(deadline, connector.connect(self.address.name.clone(), tcp))
+            .await
+            .map_err(|_| self.late(Stage::Tls))?
+            .map_err(failed(Stage::Tls))?;
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             let found = "it has no HTTP/2".into();
             return Err(ConnectError::TlsVersion { address: self.address.clone(), found });
@@ -75,8 +72,7 @@ impl Dialer {
 
     async fn tcp(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
         let Address { host, port, .. } = &self.address;
-        let unknown =
-            |source| ConnectError::Dns { host: host.clone(), source: Arc::new(source) };
+        let unknown = |source| ConnectError::Dns { host: host.clone(), source: Arc::new(source) };
         let found: Vec<_> = timeout_at(deadline, lookup_host((host.as_str(), *port)))
             .await
             .map_err(|_| self.late(Stage::Dns))?

@@ -34,7 +34,9 @@ pub enum Stage {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
     /// The name can't be looked up.
-    #[error("the name {host} can't be looked up here: check its spelling, or ask your network's administrators about DNS ({source})")]
+    #[error(
+        "the name {host} can't be looked up here: check its spelling, or ask your network's administrators about DNS ({source})"
+    )]
     Dns {
         /// The name.
         host: String,
@@ -42,7 +44,9 @@ pub enum ConnectError {
         source: Arc<io::Error>,
     },
     /// The port can't be reached.
-    #[error("{address} can't be reached: the coordinator is down, or a firewall on the way refuses ({source})")]
+    #[error(
+        "{address} can't be reached: the coordinator is down, or a firewall on the way refuses ({source})"
+    )]
     Tcp {
         /// Where to.
         address: Address,
@@ -60,13 +64,17 @@ pub enum ConnectError {
         after: Duration,
     },
     /// Something else than TLS answers at that port.
-    #[error("{address} answers, but not with TLS: the port is wrong, or a proxy on the way answers in its place")]
+    #[error(
+        "{address} answers, but not with TLS: the port is wrong, or a proxy on the way answers in its place"
+    )]
     NotTls {
         /// Where to.
         address: Address,
     },
     /// The other side speaks TLS, but not version 1.3 with HTTP/2 as the coordinator does.
-    #[error("{address} doesn't speak TLS 1.3 as a coordinator does: an old program or an inspecting proxy answers in its place ({found})")]
+    #[error(
+        "{address} doesn't speak TLS 1.3 as a coordinator does: an old program or an inspecting proxy answers in its place ({found})"
+    )]
     TlsVersion {
         /// Where to.
         address: Address,
@@ -74,7 +82,9 @@ pub enum ConnectError {
         found: String,
     },
     /// The server's certificate comes from another authority.
-    #[error("the certificate shown for {address} was issued by '{issuer}', not by this consortium: if that is your network's TLS inspection, have this name exempted from it")]
+    #[error(
+        "the certificate shown for {address} was issued by '{issuer}', not by this consortium: if that is your network's TLS inspection, have this name exempted from it"
+    )]
     UnknownCa {
         /// Where to.
         address: Address,
@@ -82,7 +92,9 @@ pub enum ConnectError {
         issuer: String,
     },
     /// The invite is for another root than the server shows.
-    #[error("{address} shows a root with fingerprint {shown}, the invite expects one that starts with {expected}: the invite is for another coordinator, or somebody answers in its place")]
+    #[error(
+        "{address} shows a root with fingerprint {shown}, the invite expects one that starts with {expected}: the invite is for another coordinator, or somebody answers in its place"
+    )]
     WrongFingerprint {
         /// Where to.
         address: Address,
@@ -92,7 +104,9 @@ pub enum ConnectError {
         shown: Fingerprint,
     },
     /// The server's certificate is for other names.
-    #[error("the coordinator's certificate is for {names}, not for {host}: use one of these names, or have the coordinator started with this one among its hosts")]
+    #[error(
+        "the coordinator's certificate is for {names}, not for {host}: use one of these names, or have the coordinator started with this one among its hosts"
+    )]
     WrongName {
         /// The name dialled.
         host: String,
@@ -110,10 +124,14 @@ pub enum ConnectError {
         now: Timestamp,
     },
     /// The coordinator finds our certificate out of date.
-    #[error("the coordinator finds our certificate out of date: it has expired, or one of the two clocks is off; renew it with a fresh token")]
+    #[error(
+        "the coordinator finds our certificate out of date: it has expired, or one of the two clocks is off; renew it with a fresh token"
+    )]
     Expired,
     /// Our certificate comes from another consortium.
-    #[error("{address} doesn't accept our certificate: it was issued by another consortium; join this one with a token of its lead")]
+    #[error(
+        "{address} doesn't accept our certificate: it was issued by another consortium; join this one with a token of its lead"
+    )]
     Foreign {
         /// Where to.
         address: Address,
@@ -131,7 +149,9 @@ pub enum ConnectError {
         reason: Refusal,
     },
     /// The connection was closed while it was made.
-    #[error("{address} closed the connection while {stage}: the coordinator is shutting down or full, or something on the way cuts TLS")]
+    #[error(
+        "{address} closed the connection while {stage}: the coordinator is shutting down or full, or something on the way cuts TLS"
+    )]
     Closed {
         /// Where to.
         address: Address,
@@ -193,7 +213,9 @@ impl ConnectError {
             (rustls::Error::InvalidCertificate(problem), Some(shown)) => {
                 of_certificate(address, trust, shown, problem, error.to_string())
             }
-            (rustls::Error::AlertReceived(alert), _) => of_alert(address, *alert, error.to_string()),
+            (rustls::Error::AlertReceived(alert), _) => {
+                of_alert(address, *alert, error.to_string())
+            }
             (rustls::Error::InvalidMessage(_), _) => ConnectError::NotTls { address },
             (rustls::Error::PeerIncompatible(problem), _) => {
                 ConnectError::TlsVersion { address, found: format!("{problem:?}") }
@@ -219,7 +241,11 @@ fn of_certificate(
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. } => {
             use wardround_core::clock::{Clock, SystemClock};
-            ConnectError::ServerDates { from: shown.from, until: shown.until, now: SystemClock.now() }
+            ConnectError::ServerDates {
+                from: shown.from,
+                until: shown.until,
+                now: SystemClock.now(),
+            }
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             ConnectError::WrongName { host: address.host, names: shown.names.clone() }

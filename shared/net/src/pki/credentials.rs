@@ -43,6 +43,13 @@ impl Credentials {
         Ok(())
     }
 
+    /// From now on, new connections present what `newer` holds: a rotation by
+    /// [`Wallet`](super::Wallet).
+    pub fn take_over(&self, newer: &Credentials) {
+        let new = newer.current();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+    }
+
     /// The leaf certificate in DER.
     pub fn certificate(&self) -> CertificateDer<'static> {
         self.current().cert[0].clone()
@@ -74,7 +81,11 @@ impl ResolvesServerCert for Credentials {
 }
 
 impl ResolvesClientCert for Credentials {
-    fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn resolve(
+        &self,
+        _issuers: &[&[u8]],
+        _schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
         Some(self.current())
     }
 

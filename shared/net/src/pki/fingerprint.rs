@@ -97,7 +97,15 @@ mod tests {
     fn groups_read_back() {
         let print = Fingerprint::of(b"a root");
         assert_eq!(print.grouped().parse::<Fingerprint>().unwrap(), print);
-        assert_eq!(print.to_string().to_uppercase().replace("SHA256", "sha256").parse::<Fingerprint>().unwrap(), print);
+        assert_eq!(
+            print
+                .to_string()
+                .to_uppercase()
+                .replace("SHA256", "sha256")
+                .parse::<Fingerprint>()
+                .unwrap(),
+            print
+        );
         assert_eq!(print.grouped().split(' ').count(), 16);
         assert!("sha256:12".parse::<Fingerprint>().is_err());
         assert!(print.to_string()[7..].parse::<Fingerprint>().is_err());

@@ -20,8 +20,8 @@ pub use wallet::{Enrolled, Wallet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use wardround_core::clock::Timestamp;
 

@@ -163,7 +163,12 @@ impl Acceptor {
             return None;
         };
         tracing::debug!(%caller, "connected");
-        Some(Connection { tls, caller, end: End::Later(Box::pin(end(lifetime, cut))), _place: place })
+        Some(Connection {
+            tls,
+            caller,
+            end: End::Later(Box::pin(end(lifetime, cut))),
+            _place: place,
+        })
     }
 
     /// A configuration for one handshake, so that what the client shows is known if it fails.

@@ -55,7 +55,9 @@ pub enum Refusal {
     #[error("this certificate was revoked by an operator of the consortium")]
     Revoked,
     /// The certificate is genuine but its holder isn't registered here.
-    #[error("the coordinator doesn't know this certificate's holder; it may have been restored from an older backup")]
+    #[error(
+        "the coordinator doesn't know this certificate's holder; it may have been restored from an older backup"
+    )]
     Unknown,
     /// The certificate ended while the connection was open.
     #[error("this certificate has expired")]
@@ -68,10 +70,9 @@ impl Caller {
     /// # Errors
     /// `internal` when the request didn't come through [`crate::server::Server`].
     pub fn of<T>(request: &tonic::Request<T>) -> Result<&Caller, Status> {
-        request
-            .extensions()
-            .get()
-            .ok_or_else(|| Status::internal("the request has no connection: it bypassed the server"))
+        request.extensions().get().ok_or_else(|| {
+            Status::internal("the request has no connection: it bypassed the server")
+        })
     }
 
     /// Where the connection comes from.

@@ -169,12 +169,8 @@ impl Server {
     }
 
     fn rebuilt(mut self) -> Result<Self, ServerError> {
-        self.acceptor = Acceptor::new(
-            self.credentials.clone(),
-            &self.roots,
-            self.limits,
-            self.clock.clone(),
-        )?;
+        self.acceptor =
+            Acceptor::new(self.credentials.clone(), &self.roots, self.limits, self.clock.clone())?;
         Ok(self)
     }
 }

@@ -6,8 +6,8 @@ use std::io;
 
 use wardround_core::digest::Digest;
 
-use super::{ChunkSink, ChunkSource, ChunkStore, Payload, Progress, StoreError, chunk_count};
 use super::{Bytes, chunk_length};
+use super::{ChunkSink, ChunkSource, ChunkStore, Payload, Progress, StoreError, chunk_count};
 use crate::retry::{Policy, Transient, retrying};
 
 /// What a transfer moved.

@@ -75,7 +75,9 @@ pub enum StoreError {
         found: u64,
     },
     /// All chunks came, and together they aren't what their name says. They are dropped.
-    #[error("the payload arrived damaged: its digest is {found}, expected {expected}; it was dropped and can be sent again")]
+    #[error(
+        "the payload arrived damaged: its digest is {found}, expected {expected}; it was dropped and can be sent again"
+    )]
     Corrupt {
         /// Its name.
         expected: Digest,
