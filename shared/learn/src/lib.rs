@@ -6,4 +6,7 @@
 
 pub mod cohort;
 pub mod findings;
+pub mod folds;
 pub mod metrics;
+pub mod recorded;
+pub mod rows;

@@ -1,0 +1,239 @@
+//! From a list of rows to checked rows by site: after this, codes are in range, every patient has
+//! a row, every feature is finite or missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wardround_core::ids::SiteId;
+use wardround_core::query::Schema;
+
+use super::Rows;
+use super::site::{SitePatient, SiteRows};
+
+/// A patient of a site.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Patient {
+    /// The site.
+    pub site: SiteId,
+    /// Who issued the key; by default the site.
+    pub issuer: String,
+    /// The key, as text.
+    pub key: String,
+}
+
+/// An image or a table's line, without its features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Index of its patient.
+    pub patient: u32,
+    /// Its class.
+    pub class: u8,
+    /// Its level of each subgroup column.
+    pub levels: Vec<u8>,
+}
+
+/// Why rows don't fit together. Rows and patients are named by their index in the list given.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RowsError {
+    /// Nothing to answer with.
+    #[error("expected at least one row and one feature, got {rows} rows of {features} features")]
+    Empty {
+        /// Rows that came.
+        rows: usize,
+        /// Features of the schema.
+        features: usize,
+    },
+    /// A row's patient doesn't exist.
+    #[error("row {row} belongs to patient {patient} of {patients}")]
+    NoSuchPatient {
+        /// The row.
+        row: usize,
+        /// The index it names.
+        patient: u32,
+        /// How many patients there are.
+        patients: usize,
+    },
+    /// A patient is listed twice at one site.
+    #[error("patient '{key}' of issuer '{issuer}' is listed twice at site {site}")]
+    Twice {
+        /// The site.
+        site: SiteId,
+        /// The issuer.
+        issuer: String,
+        /// The key.
+        key: String,
+    },
+    /// A patient has no row.
+    #[error("patient {patient} has no row")]
+    NoRows {
+        /// The patient.
+        patient: usize,
+    },
+    /// A class beyond the schema.
+    #[error("row {row} has class {class} of {classes}")]
+    Class {
+        /// The row.
+        row: usize,
+        /// Its class.
+        class: u8,
+        /// Classes of the schema.
+        classes: u8,
+    },
+    /// Subgroup levels that don't fit the schema.
+    #[error("row {row} has subgroup levels {got:?}, expected one below each of {expected:?}")]
+    Levels {
+        /// The row.
+        row: usize,
+        /// Levels per column of the schema.
+        expected: Vec<u8>,
+        /// The row's.
+        got: Vec<u8>,
+    },
+    /// Another number of features than rows times features.
+    #[error("expected {expected} features, got {got}")]
+    Features {
+        /// Numbers expected.
+        expected: usize,
+        /// Numbers that came.
+        got: usize,
+    },
+    /// An infinite feature.
+    #[error("feature {feature} of row {row} is infinite")]
+    Infinite {
+        /// The row.
+        row: usize,
+        /// The feature.
+        feature: usize,
+    },
+}
+
+/// Collects rows one by one; a patient is known by site, issuer and key.
+#[derive(Debug)]
+pub struct RowsBuilder {
+    schema: Schema,
+    index: BTreeMap<Patient, u32>,
+    patients: Vec<Patient>,
+    rows: Vec<Row>,
+    features: Vec<f64>,
+}
+
+impl RowsBuilder {
+    /// No rows yet.
+    pub fn new(schema: Schema) -> Self {
+        let index = BTreeMap::new();
+        Self { schema, index, patients: Vec::new(), rows: Vec::new(), features: Vec::new() }
+    }
+
+    /// Adds a row; a missing feature is NaN.
+    ///
+    /// # Errors
+    /// [`RowsError::Features`] for another number of features than the schema has.
+    pub fn add(
+        &mut self,
+        patient: Patient,
+        class: u8,
+        levels: &[u8],
+        features: &[f64],
+    ) -> Result<(), RowsError> {
+        let expected = self.schema.features as usize;
+        if features.len() != expected {
+            return Err(RowsError::Features { expected, got: features.len() });
+        }
+        let next = self.patients.len() as u32;
+        let at = *self.index.entry(patient).or_insert_with_key(|patient| {
+            self.patients.push(patient.clone());
+            next
+        });
+        self.rows.push(Row { patient: at, class, levels: levels.to_vec() });
+        self.features.extend_from_slice(features);
+        Ok(())
+    }
+
+    /// Checks and arranges what was added.
+    ///
+    /// # Errors
+    /// As [`Rows::new`].
+    pub fn build(self) -> Result<Rows, RowsError> {
+        Rows::new(self.schema, self.patients, self.rows, &self.features)
+    }
+}
+
+/// Checks everything and arranges it by site and patient.
+pub(super) fn arrange(
+    schema: &Schema,
+    patients: &[Patient],
+    rows: &[Row],
+    features: &[f64],
+) -> Result<Vec<SiteRows>, RowsError> {
+    let d = schema.features as usize;
+    check(schema, patients, rows, features)?;
+    let mut of_patient: Vec<Vec<usize>> = vec![Vec::new(); patients.len()];
+    for (at, row) in rows.iter().enumerate() {
+        of_patient[row.patient as usize].push(at);
+    }
+    let mut order: Vec<usize> = (0..patients.len()).collect();
+    order.sort_unstable_by_key(|&at| &patients[at]);
+    let by_site = order.chunk_by(|&a, &b| patients[a].site == patients[b].site);
+    let site = |of_site: &[usize]| {
+        let mut first = 0;
+        let site_patients = of_site.iter().map(|&at| {
+            let rows = first..first + of_patient[at].len();
+            first = rows.end;
+            let Patient { issuer, key, .. } = patients[at].clone();
+            SitePatient { issuer, key, rows }
+        });
+        let site_patients = site_patients.collect();
+        let source: Vec<usize> =
+            of_site.iter().flat_map(|&at| of_patient[at].iter().copied()).collect();
+        let class = source.iter().map(|&at| rows[at].class).collect();
+        let levels = (0..schema.levels.len())
+            .map(|column| source.iter().map(|&at| rows[at].levels[column]).collect())
+            .collect();
+        let own = source.iter().flat_map(|&at| &features[at * d..][..d]).copied().collect();
+        SiteRows::new(patients[of_site[0]].site.clone(), site_patients, class, levels, own, source)
+    };
+    Ok(by_site.map(site).collect())
+}
+
+fn check(
+    schema: &Schema,
+    patients: &[Patient],
+    rows: &[Row],
+    features: &[f64],
+) -> Result<(), RowsError> {
+    let d = schema.features as usize;
+    if rows.is_empty() || d == 0 {
+        return Err(RowsError::Empty { rows: rows.len(), features: d });
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = patients.iter().find(|&patient| !seen.insert(patient)) {
+        let Patient { site, issuer, key } = twice.clone();
+        return Err(RowsError::Twice { site, issuer, key });
+    }
+    let mut has_row = vec![false; patients.len()];
+    for (at, row) in rows.iter().enumerate() {
+        let Some(has_row) = has_row.get_mut(row.patient as usize) else {
+            let (patient, patients) = (row.patient, patients.len());
+            return Err(RowsError::NoSuchPatient { row: at, patient, patients });
+        };
+        *has_row = true;
+        if row.class >= schema.classes {
+            let (class, classes) = (row.class, schema.classes);
+            return Err(RowsError::Class { row: at, class, classes });
+        }
+        let fits = row.levels.iter().zip(&schema.levels).all(|(level, levels)| level < levels);
+        if !fits || row.levels.len() != schema.levels.len() {
+            let (expected, got) = (schema.levels.clone(), row.levels.clone());
+            return Err(RowsError::Levels { row: at, expected, got });
+        }
+    }
+    if let Some(patient) = has_row.iter().position(|has| !has) {
+        return Err(RowsError::NoRows { patient });
+    }
+    if features.len() != rows.len() * d {
+        return Err(RowsError::Features { expected: rows.len() * d, got: features.len() });
+    }
+    if let Some(at) = features.iter().position(|value| value.is_infinite()) {
+        return Err(RowsError::Infinite { row: at / d, feature: at % d });
+    }
+    Ok(())
+}

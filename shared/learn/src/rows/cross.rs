@@ -1,0 +1,76 @@
+//! Weighted cross products `x' diag(w) x` of `(features, 1)`: the Gram matrix and the Hessians.
+
+use wardround_core::query::{Frame, RowSet, Scaler};
+
+use super::kernel::{Matrix, Panels, cross_upper};
+use super::site::{Framed, Seen, SiteScale};
+use super::tally::Tally;
+use crate::cohort::CohortError;
+
+/// [`wardround_core::query::Ask::Gram`].
+pub(super) fn gram(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    rows: &RowSet,
+    scaler: Scaler,
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let [mut gram] = Tally::of(seen.query);
+    let selected = seen.selected(rows);
+    if !selected.is_empty() {
+        let framed = seen.rows.framed(frame);
+        let scale = match scaler {
+            Scaler::Folded => None,
+            Scaler::OwnSite(folds) => Some(seen.scale(&framed, rows.repeat, folds)),
+        };
+        let x = design(seen, &framed, &selected, scale.as_deref(), &[]);
+        let triangle = triangle(&x, seen.features() + 1, &vec![1.0; selected.len()]);
+        for (at, value) in triangle.into_iter().enumerate() {
+            gram.add(at, value)?;
+        }
+    }
+    Ok(Tally::values([gram]))
+}
+
+/// `(features, 1)` of some rows, standardised by the site's own scale if there is one. Missing
+/// features get `fill` in the frame's units, the own mean if there is a scale, else 0.
+pub(super) fn design(
+    seen: &Seen<'_>,
+    framed: &Framed,
+    rows: &[usize],
+    scale: Option<&SiteScale>,
+    fill: &[f64],
+) -> Matrix {
+    let d = seen.features();
+    let mut x = Matrix::zero(rows.len(), d + 1);
+    let missing = seen.rows.missing_entries();
+    for (at, &row) in rows.iter().enumerate() {
+        let out = x.row_mut(at);
+        out.copy_from_slice(framed.z.row(row));
+        let gaps =
+            missing.partition_point(|&(r, _)| r < row)..missing.partition_point(|&(r, _)| r <= row);
+        let gaps = missing[gaps].iter().map(|&(_, column)| column);
+        if let Some(SiteScale { mean, inverse }) = scale {
+            for (k, value) in out[..d].iter_mut().enumerate() {
+                *value = (*value - mean[k]) * inverse[k];
+            }
+            gaps.for_each(|column| out[column] = 0.0);
+        } else if !fill.is_empty() {
+            gaps.for_each(|column| out[column] = fill[column]);
+        }
+    }
+    x
+}
+
+/// The upper triangle of `x' diag(w) x` over the first `columns` columns, row by row.
+pub(super) fn triangle(x: &Matrix, columns: usize, w: &[f64]) -> Vec<f64> {
+    let mut weighted = Panels::zero(x.rows, columns);
+    for (row, &w) in w.iter().enumerate() {
+        let values = x.row(row)[..columns].iter().enumerate();
+        values.for_each(|(column, &value)| *weighted.get_mut(row, column) = w * value);
+    }
+    let product = cross_upper(x, &weighted);
+    (0..columns)
+        .flat_map(|k| (k..columns).map(move |l| (k, l)))
+        .map(|(k, l)| product.get(k, l))
+        .collect()
+}

@@ -1,0 +1,94 @@
+//! Linear models as one site evaluates them: scalers folded into weights that act on the frame's
+//! `z`, and what stands in for missing features.
+
+use std::sync::Arc;
+
+use wardround_core::query::{Fill, LinearModel, Scaler};
+
+use super::site::{Framed, Seen, SiteScale};
+use crate::cohort::CohortError;
+
+/// A model that acts on the frame's `(z, 1)`.
+#[derive(Debug)]
+pub(super) struct Folded {
+    /// One weight per feature, then the constant.
+    pub(super) weights: Vec<f64>,
+    /// What stands in for a missing feature, in the frame's units; empty when nothing is missing.
+    pub(super) fill: Vec<f64>,
+    /// The site's own scaler, which the answer's derivatives have to go through.
+    pub(super) scale: Option<Arc<SiteScale>>,
+}
+
+impl Folded {
+    /// Folds a model's scaler. `repeat` is the deal that an own-site scaler's folds are of.
+    ///
+    /// # Errors
+    /// [`CohortError::Unfit`] when a feature is missing that the model calls complete.
+    pub(super) fn new(
+        seen: &Seen<'_>,
+        framed: &Framed,
+        model: &LinearModel,
+        repeat: u8,
+    ) -> Result<Self, CohortError> {
+        let missing = seen.rows.missing_entries();
+        let mut fill = match &model.fill {
+            Fill::Values(values) if !missing.is_empty() => values.clone(),
+            Fill::Values(_) => Vec::new(),
+            Fill::Complete => match missing.first() {
+                None => Vec::new(),
+                Some((_, column)) => {
+                    let (site, count) = (&seen.rows.id, missing.len());
+                    return Err(CohortError::Unfit(format!(
+                        "a model expects complete rows, site {site} misses {count} values, \
+                         the first of feature {column}"
+                    )));
+                }
+            },
+        };
+        let mut weights = model.weights.clone();
+        let mut intercept = model.intercept;
+        let scale = match model.scaler {
+            Scaler::Folded => None,
+            Scaler::OwnSite(folds) => {
+                let scale = seen.scale(framed, repeat, folds);
+                for (k, weight) in weights.iter_mut().enumerate() {
+                    *weight *= scale.inverse[k];
+                    intercept -= *weight * scale.mean[k];
+                }
+                if !missing.is_empty() {
+                    fill.clone_from(&scale.mean);
+                }
+                Some(scale)
+            }
+        };
+        weights.push(intercept);
+        Ok(Self { weights, fill, scale })
+    }
+}
+
+/// What the logistic loss needs of a logit, without overflow, from one exponential.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logit {
+    /// The probability of the positive class.
+    pub(super) probability: f64,
+    /// The probability times one less it.
+    pub(super) variance: f64,
+    /// Loss if the row is positive: `ln(1 + exp(-t))`.
+    pub(super) loss_positive: f64,
+    /// Loss if the row is negative: `ln(1 + exp(t))`.
+    pub(super) loss_negative: f64,
+}
+
+impl Logit {
+    /// All of a logit.
+    pub(super) fn new(t: f64) -> Self {
+        let small = libm::exp(-t.abs());
+        let (tail, near) = (libm::log1p(small), 1.0 / (1.0 + small));
+        Self {
+            probability: if t >= 0.0 { near } else { small * near },
+            variance: small * near * near,
+            loss_positive: tail + (-t).max(0.0),
+            loss_negative: tail + t.max(0.0),
+        }
+    }
+}

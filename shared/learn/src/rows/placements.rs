@@ -1,0 +1,48 @@
+//! Squared placement deviations, rounded per patient (Obuchowski 1997).
+
+use wardround_core::query::{Bins, Column, PlacementTable, ScoreList};
+
+use super::scores::{Scored, by_cell};
+use super::site::Seen;
+use super::tally::Tally;
+use crate::cohort::CohortError;
+
+/// [`wardround_core::query::Ask::Placements`].
+pub(super) fn answer(
+    seen: &Seen<'_>,
+    scored: &Scored,
+    lists: &[ScoreList],
+    split: &[Column],
+    bins: &Bins,
+    tables: &[PlacementTable],
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let cells = seen.cells(split);
+    let width = seen.query.cells(split);
+    let [mut patients, mut s10, mut s01, mut s11] = Tally::of(seen.query);
+    for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
+        for hits in scored.list(list) {
+            for (cell, of_cell) in by_cell(&cells, hits) {
+                let at = list * width + cell;
+                let PlacementTable { above, below, auc } = &tables[at];
+                let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);
+                for (row, logit) in of_cell {
+                    let bin = bins.index(logit);
+                    if seen.rows.class[row] == *class {
+                        positives += 1.0;
+                        a += above[bin];
+                    } else {
+                        negatives += 1.0;
+                        b += below[bin];
+                    }
+                }
+                patients.count(at * 2, i64::from(positives > 0.0));
+                patients.count(at * 2 + 1, i64::from(negatives > 0.0));
+                let (first, second) = (a - positives * auc, b - negatives * auc);
+                s10.add(at, first * first)?;
+                s01.add(at, second * second)?;
+                s11.add(at, first * second)?;
+            }
+        }
+    }
+    Ok(Tally::values([patients, s10, s01, s11]))
+}

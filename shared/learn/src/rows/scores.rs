@@ -1,0 +1,227 @@
+//! Scores of lists of rows, as histograms and calibration sums, rounded per patient.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use wardround_core::query::{
+    Ask, Bins, CALIBRATION_BINS, Column, Frame, LinearModel, Query, Scaler, ScoreList,
+};
+
+use super::Rows;
+use super::kernel::dots;
+use super::linear::{Folded, Logit};
+use super::site::Seen;
+use super::tally::Tally;
+use crate::cohort::CohortError;
+
+/// Rows scored together; keeps a block of rows in the cache while the models pass by.
+const CHUNK: usize = 32;
+
+/// Probabilities nearer to 0 or 1 than this count as this in the log loss (as scikit-learn did).
+const CLIP: f64 = 1e-15;
+
+/// The unbinned score of a row in a list; see [`Rows::scores`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RowScore {
+    /// The row, in the order of [`Rows::rows`].
+    pub row: usize,
+    /// Whether it is of the list's class.
+    pub positive: bool,
+    /// Its logit.
+    pub logit: f64,
+}
+
+/// The rows of a site with the logits that some lists need.
+#[derive(Debug)]
+pub(super) struct Scored {
+    /// Per list, per patient, its rows (once per part that holds them) with their logits.
+    lists: Vec<Vec<Vec<(usize, f64)>>>,
+}
+
+impl Scored {
+    /// Scores the rows of every list.
+    ///
+    /// # Errors
+    /// [`CohortError::Unfit`] for missing features that a model calls complete, or a score that
+    /// isn't finite.
+    pub(super) fn new(
+        seen: &Seen<'_>,
+        frame: &Frame,
+        models: &[LinearModel],
+        lists: &[ScoreList],
+    ) -> Result<Self, CohortError> {
+        let framed = seen.rows.framed(frame);
+        // A model with the site's own scaler is another one in every repeat.
+        let mut index = BTreeMap::new();
+        let mut folded: Vec<Folded> = Vec::new();
+        let mut needed: Vec<Vec<bool>> = Vec::new();
+        let mut parts = Vec::new();
+        for (list, ScoreList { parts: of_list, .. }) in lists.iter().enumerate() {
+            for (set, model) in of_list {
+                let rows = seen.selected(set);
+                if rows.is_empty() {
+                    continue;
+                }
+                let of_repeat = match models[*model as usize].scaler {
+                    Scaler::Folded => None,
+                    Scaler::OwnSite(_) => Some(set.repeat),
+                };
+                let next = folded.len();
+                let column = *index.entry((*model, of_repeat)).or_insert(next);
+                if column == next {
+                    let model = &models[*model as usize];
+                    folded.push(Folded::new(seen, &framed, model, set.repeat)?);
+                    needed.push(vec![false; seen.rows.len()]);
+                }
+                rows.iter().for_each(|&row| needed[column][row] = true);
+                parts.push((list, column, rows));
+            }
+        }
+        let logits = logits(seen, &framed.z, &folded, &needed)?;
+        let patient_of: Vec<usize> = seen
+            .rows
+            .patients
+            .iter()
+            .enumerate()
+            .flat_map(|(at, patient)| patient.rows.clone().map(move |_| at))
+            .collect();
+        let mut scored = vec![vec![Vec::new(); seen.rows.patients.len()]; lists.len()];
+        for (list, column, rows) in parts {
+            for row in rows {
+                scored[list][patient_of[row]].push((row, logits[column][row]));
+            }
+        }
+        Ok(Self { lists: scored })
+    }
+
+    /// Per patient, the rows of a list and their logits.
+    pub(super) fn list(&self, list: usize) -> &[Vec<(usize, f64)>] {
+        &self.lists[list]
+    }
+}
+
+/// [`Ask::Scores`].
+pub(super) fn answer(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    models: &[LinearModel],
+    lists: &[ScoreList],
+    split: &[Column],
+    bins: &Bins,
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let scored = Scored::new(seen, frame, models, lists)?;
+    let cells = seen.cells(split);
+    let width = seen.query.cells(split);
+    let [mut positives, mut negatives, mut brier, mut log_loss, mut rows, mut scores] =
+        Tally::of(seen.query);
+    for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
+        for hits in scored.list(list) {
+            for (cell, of_cell) in by_cell(&cells, hits) {
+                let at = list * width + cell;
+                let (mut squares, mut losses) = (0.0, 0.0);
+                let mut probabilities = [0.0; CALIBRATION_BINS];
+                for (row, logit) in of_cell {
+                    let positive = seen.rows.class[row] == *class;
+                    let p = Logit::new(logit).probability;
+                    let bin = (p * CALIBRATION_BINS as f64) as usize;
+                    let bin = bin.min(CALIBRATION_BINS - 1);
+                    let histogram = if positive { &mut positives } else { &mut negatives };
+                    histogram.count(at * bins.count as usize + bins.index(logit), 1);
+                    rows.count((at * CALIBRATION_BINS + bin) * 2 + usize::from(positive), 1);
+                    probabilities[bin] += p;
+                    let clipped = p.clamp(CLIP, 1.0 - CLIP);
+                    let (error, right) =
+                        if positive { (p - 1.0, clipped) } else { (p, 1.0 - clipped) };
+                    squares += error * error;
+                    losses -= libm::log(right);
+                }
+                brier.add(at, squares)?;
+                log_loss.add(at, losses)?;
+                for (bin, &sum) in probabilities.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
+                    scores.add(at * CALIBRATION_BINS + bin, sum)?;
+                }
+            }
+        }
+    }
+    Ok(Tally::values([positives, negatives, brier, log_loss, rows, scores]))
+}
+
+/// A patient's scored rows by cell, in order of first appearance.
+pub(super) fn by_cell(cells: &[usize], hits: &[(usize, f64)]) -> Vec<(usize, Vec<(usize, f64)>)> {
+    let mut groups: Vec<(usize, Vec<(usize, f64)>)> = Vec::new();
+    for &(row, logit) in hits {
+        match groups.iter_mut().find(|(cell, _)| *cell == cells[row]) {
+            Some((_, of_cell)) => of_cell.push((row, logit)),
+            None => groups.push((cells[row], vec![(row, logit)])),
+        }
+    }
+    groups
+}
+
+/// [`Rows::scores`].
+pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>>, CohortError> {
+    let (Ask::Scores { frame, models, lists, .. } | Ask::Placements { frame, models, lists, .. }) =
+        &query.ask
+    else {
+        return Ok(Vec::new());
+    };
+    let mut out = vec![Vec::new(); lists.len()];
+    let mut first = BTreeMap::new();
+    let mut before = 0;
+    for site in &rows.sites {
+        first.insert(&site.id, before);
+        before += site.len();
+    }
+    for (index, site) in rows.named(query) {
+        let scored = Scored::new(&site.seen(query, index), frame, models, lists)?;
+        for (list, out) in out.iter_mut().enumerate() {
+            for &(row, logit) in scored.list(list).iter().flatten() {
+                let positive = site.class[row] == lists[list].class;
+                out.push(RowScore { row: first[&site.id] + row, positive, logit });
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Per model, the logit of each row that needs one (0 elsewhere).
+fn logits(
+    seen: &Seen<'_>,
+    z: &super::kernel::Matrix,
+    models: &[Folded],
+    needed: &[Vec<bool>],
+) -> Result<Vec<Vec<f64>>, CohortError> {
+    let width = seen.features() + 1;
+    let n = seen.rows.len();
+    let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
+    let of_chunk = |&start: &usize| {
+        let mut out = Vec::new();
+        for (model, needed) in models.iter().zip(needed) {
+            for row in start..n.min(start + CHUNK) {
+                if needed[row] {
+                    dots(&z.row(row)[..width], &[&model.weights], &mut out);
+                } else {
+                    out.push(0.0);
+                }
+            }
+        }
+        out
+    };
+    let chunks: Vec<Vec<f64>> = starts.par_iter().map(of_chunk).collect();
+    let mut logits = vec![Vec::with_capacity(n); models.len()];
+    for chunk in chunks {
+        let rows = chunk.len() / models.len().max(1);
+        for (logits, values) in logits.iter_mut().zip(chunk.chunks_exact(rows.max(1))) {
+            logits.extend_from_slice(values);
+        }
+    }
+    for &(row, column) in seen.rows.missing_entries() {
+        for (logits, model) in logits.iter_mut().zip(models) {
+            logits[row] += model.weights[column] * model.fill[column];
+        }
+    }
+    if let Some(bad) = logits.iter().flatten().find(|logit| !logit.is_finite()) {
+        return Err(CohortError::Unfit(format!("a score at site {} is {bad}", seen.rows.id)));
+    }
+    Ok(logits)
+}

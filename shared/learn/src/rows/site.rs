@@ -1,0 +1,288 @@
+//! The rows of one site, with what is computed once and used by many queries: the folds, and the
+//! features seen through the current frame.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wardround_core::ids::SiteId;
+use wardround_core::query::{Ask, Column, FoldPlan, FoldSet, Frame, Query, RowSet};
+
+use super::kernel::Matrix;
+use super::{RowView, counts, cross, logistic, placements, scores};
+use crate::cohort::CohortError;
+use crate::folds::{Candidate, deal, strata};
+
+/// The rows of one site. Rows of a patient stand together.
+#[derive(Debug)]
+pub(super) struct SiteRows {
+    pub(super) id: SiteId,
+    pub(super) patients: Vec<SitePatient>,
+    /// The class of each row.
+    pub(super) class: Vec<u8>,
+    /// Per subgroup column, the level of each row.
+    levels: Vec<Vec<u8>>,
+    /// Row by row; NaN where missing.
+    features: Vec<f64>,
+    /// Columns per row.
+    d: usize,
+    /// Row and column of each missing feature, row by row.
+    missing: Vec<(usize, usize)>,
+    source: Vec<usize>,
+    cache: Mutex<Cache>,
+}
+
+/// A patient and the range of its rows.
+#[derive(Debug)]
+pub(super) struct SitePatient {
+    pub(super) issuer: String,
+    pub(super) key: String,
+    pub(super) rows: Range<usize>,
+}
+
+/// What the last queries needed; a study uses one fold plan and few frames, one after the other.
+#[derive(Debug, Default)]
+struct Cache {
+    folds: Option<(FoldPlan, Arc<Vec<Vec<u8>>>)>,
+    framed: Option<Arc<Framed>>,
+}
+
+/// The features seen through a frame.
+#[derive(Debug)]
+pub(super) struct Framed {
+    frame: Frame,
+    /// `(z, 1)` of each row; missing entries are 0.
+    pub(super) z: Matrix,
+    scales: Mutex<HashMap<(FoldPlan, u8, FoldSet), Arc<SiteScale>>>,
+}
+
+/// The site's own mean and deviation of each column of the frame's `z`.
+#[derive(Debug)]
+pub(super) struct SiteScale {
+    pub(super) mean: Vec<f64>,
+    /// One over the deviation; 0 for a column that is constant or has no value.
+    pub(super) inverse: Vec<f64>,
+}
+
+/// One site's rows as one query sees them.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) rows: &'a SiteRows,
+    pub(super) query: &'a Query,
+    /// The site's index in the query.
+    pub(super) site: u16,
+    /// Per repeat, the fold of each row.
+    folds: Arc<Vec<Vec<u8>>>,
+}
+
+impl SiteRows {
+    /// Takes rows that were checked and arranged.
+    pub(super) fn new(
+        id: SiteId,
+        patients: Vec<SitePatient>,
+        class: Vec<u8>,
+        levels: Vec<Vec<u8>>,
+        features: Vec<f64>,
+        source: Vec<usize>,
+    ) -> Self {
+        let d = features.len() / class.len();
+        let nan = features.iter().enumerate().filter(|(_, value)| value.is_nan());
+        let missing = nan.map(|(at, _)| (at / d, at % d)).collect();
+        let cache = Mutex::default();
+        Self { id, patients, class, levels, features, d, missing, source, cache }
+    }
+
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
+        self.class.len()
+    }
+
+    /// Number of missing features.
+    pub(super) fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Row and column of each missing feature, row by row.
+    pub(super) fn missing_entries(&self) -> &[(usize, usize)] {
+        &self.missing
+    }
+
+    pub(super) fn view(&self, row: usize) -> RowView<'_> {
+        let at = self.patients.partition_point(|patient| patient.rows.end <= row);
+        let SitePatient { issuer, key, .. } = &self.patients[at];
+        RowView {
+            site: &self.id,
+            issuer,
+            key,
+            class: self.class[row],
+            levels: self.levels.iter().map(|column| column[row]).collect(),
+            features: &self.features[row * self.d..][..self.d],
+            source: self.source[row],
+        }
+    }
+
+    /// The fold of each row.
+    pub(super) fn deal(&self, plan: &FoldPlan, repeat: u8) -> Vec<u8> {
+        let classes: Vec<Vec<u8>> =
+            self.patients.iter().map(|patient| self.class[patient.rows.clone()].to_vec()).collect();
+        let strata = strata(&classes);
+        let candidates: Vec<Candidate<'_>> = self
+            .patients
+            .iter()
+            .zip(strata)
+            .map(|(patient, stratum)| Candidate {
+                issuer: &patient.issuer,
+                key: &patient.key,
+                stratum,
+            })
+            .collect();
+        let dealt = deal(plan, repeat, &self.id, &candidates);
+        let per_row =
+            |(patient, fold): (&SitePatient, u8)| std::iter::repeat_n(fold, patient.rows.len());
+        self.patients.iter().zip(dealt).flat_map(per_row).collect()
+    }
+
+    /// The blocks of this site's answer.
+    pub(super) fn answer(&self, query: &Query, site: u16) -> Result<Vec<Vec<i64>>, CohortError> {
+        let seen = self.seen(query, site);
+        match &query.ask {
+            Ask::Profile { split } => Ok(counts::profile(&seen, split)),
+            Ask::Moments { frame, split, .. } => counts::moments(&seen, frame, split),
+            Ask::Gram { frame, rows, scaler, .. } => cross::gram(&seen, frame, rows, *scaler),
+            Ask::Logistic { frame, terms, derivatives, .. } => {
+                logistic::answer(&seen, frame, terms, *derivatives)
+            }
+            Ask::Scores { frame, models, lists, split, bins, .. } => {
+                scores::answer(&seen, frame, models, lists, split, bins)
+            }
+            Ask::Placements { frame, models, lists, split, bins, tables, .. } => {
+                let scored = scores::Scored::new(&seen, frame, models, lists)?;
+                placements::answer(&seen, &scored, lists, split, bins, tables)
+            }
+        }
+    }
+
+    /// These rows as a query sees them.
+    pub(super) fn seen<'a>(&'a self, query: &'a Query, site: u16) -> Seen<'a> {
+        let plan = query.folds;
+        let mut cache = lock(&self.cache);
+        let folds = match &cache.folds {
+            Some((of_plan, folds)) if *of_plan == plan => folds.clone(),
+            _ => {
+                let folds = (0..plan.repeats).map(|repeat| self.deal(&plan, repeat)).collect();
+                cache.folds.insert((plan, Arc::new(folds))).1.clone()
+            }
+        };
+        Seen { rows: self, query, site, folds }
+    }
+
+    /// The features through a frame; the last one is kept.
+    pub(super) fn framed(&self, frame: &Frame) -> Arc<Framed> {
+        let mut cache = lock(&self.cache);
+        if let Some(framed) = cache.framed.as_ref().filter(|framed| framed.frame == *frame) {
+            return framed.clone();
+        }
+        // The old one goes first, so that no two are in memory.
+        cache.framed = None;
+        let mut z = Matrix::zero(self.len(), self.d + 1);
+        for (row, features) in self.features.chunks_exact(self.d).enumerate() {
+            let out = z.row_mut(row);
+            out[self.d] = 1.0;
+            let columns = features.iter().zip(&frame.center).zip(&frame.scale);
+            for (out, ((x, center), scale)) in out.iter_mut().zip(columns) {
+                *out = (x - center) / scale;
+            }
+        }
+        for &(row, column) in &self.missing {
+            z.row_mut(row)[column] = 0.0;
+        }
+        let framed = Framed { frame: frame.clone(), z, scales: Mutex::default() };
+        cache.framed.insert(Arc::new(framed)).clone()
+    }
+
+    fn is_missing(&self, row: usize, column: usize) -> bool {
+        self.features[row * self.d + column].is_nan()
+    }
+}
+
+impl Seen<'_> {
+    /// Columns per row, without the constant.
+    pub(super) fn features(&self) -> usize {
+        self.rows.d
+    }
+
+    /// The fold of each row in a repeat.
+    pub(super) fn folds(&self, repeat: u8) -> &[u8] {
+        &self.folds[usize::from(repeat)]
+    }
+
+    /// The rows of a set, ascending.
+    pub(super) fn selected(&self, rows: &RowSet) -> Vec<usize> {
+        if !rows.sites.contains(self.site) {
+            return Vec::new();
+        }
+        let folds = self.folds(rows.repeat).iter().enumerate();
+        folds.filter(|(_, fold)| rows.folds.contains(**fold)).map(|(row, _)| row).collect()
+    }
+
+    /// The cell of each row in a split.
+    pub(super) fn cells(&self, split: &[Column]) -> Vec<usize> {
+        let mut cells = vec![0; self.rows.len()];
+        for column in split {
+            let width = self.query.cells(std::slice::from_ref(column));
+            let level = |row: usize| match column {
+                Column::Site => usize::from(self.site),
+                Column::Fold { repeat } => usize::from(self.folds(*repeat)[row]),
+                Column::Subgroup(at) => usize::from(self.rows.levels[usize::from(*at)][row]),
+            };
+            cells.iter_mut().enumerate().for_each(|(row, cell)| *cell = *cell * width + level(row));
+        }
+        cells
+    }
+
+    /// Mean and deviation of this site's rows in some folds of a repeat.
+    pub(super) fn scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> Arc<SiteScale> {
+        let key = (self.query.folds, repeat, folds);
+        let mut scales = lock(&framed.scales);
+        scales
+            .entry(key)
+            .or_insert_with(|| Arc::new(self.compute_scale(framed, repeat, folds)))
+            .clone()
+    }
+
+    fn compute_scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> SiteScale {
+        let d = self.features();
+        let chosen: Vec<usize> =
+            (0..self.rows.len()).filter(|&row| folds.contains(self.folds(repeat)[row])).collect();
+        let (mut n, mut mean, mut variance) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
+        let (mut low, mut high) = (vec![f64::INFINITY; d], vec![f64::NEG_INFINITY; d]);
+        for &row in &chosen {
+            for (column, &z) in framed.z.row(row)[..d].iter().enumerate() {
+                if !self.rows.is_missing(row, column) {
+                    n[column] += 1.0;
+                    mean[column] += z;
+                    low[column] = z.min(low[column]);
+                    high[column] = z.max(high[column]);
+                }
+            }
+        }
+        mean.iter_mut().zip(&n).filter(|(_, n)| **n > 0.0).for_each(|(mean, n)| *mean /= n);
+        for &row in &chosen {
+            for (column, &z) in framed.z.row(row)[..d].iter().enumerate() {
+                if !self.rows.is_missing(row, column) {
+                    variance[column] += (z - mean[column]) * (z - mean[column]);
+                }
+            }
+        }
+        // Constant is what has one value, not what rounding left a deviation of.
+        let inverse = (0..d)
+            .map(|k| if high[k] > low[k] { 1.0 / (variance[k] / n[k]).sqrt() } else { 0.0 })
+            .collect();
+        SiteScale { mean, inverse }
+    }
+}
+
+/// Entries are put in whole, so a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

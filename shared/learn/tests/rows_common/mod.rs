@@ -1,0 +1,100 @@
+//! A random population that can be split into sites in any way.
+
+use std::sync::Arc;
+
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::{Ask, FoldPlan, Frame, Query, Schema};
+use wardround_core::seed::Seed;
+use wardround_learn::rows::{Patient, Rows, RowsBuilder};
+
+/// Features of every row.
+pub const FEATURES: usize = 11;
+
+/// What every row looks like: three classes, two subgroup columns.
+pub fn schema() -> Schema {
+    Schema { features: FEATURES as u32, classes: 3, levels: vec![3, 2] }
+}
+
+/// A frame that moves and scales.
+pub fn frame() -> Arc<Frame> {
+    let column = |k: usize| (0.1 * k as f64 - 0.4, 0.5 + 0.25 * k as f64);
+    let (center, scale) = (0..FEATURES).map(column).unzip();
+    Arc::new(Frame { center, scale })
+}
+
+/// Sites by name.
+pub fn sites(names: &[&str]) -> Vec<SiteId> {
+    names.iter().map(|name| SiteId::parse(name).unwrap()).collect()
+}
+
+/// A query of 4 folds in 2 repeats.
+pub fn query(sites: Vec<SiteId>, ask: Ask) -> Query {
+    Query {
+        study: StudyId::parse("rows").unwrap(),
+        sites,
+        schema: schema(),
+        folds: FoldPlan { seed: Seed(99), folds: 4, repeats: 2 },
+        ask,
+    }
+}
+
+/// Rows of a patient: class, levels, features.
+type PatientRows = Vec<(u8, [u8; 2], Vec<f64>)>;
+
+/// Patients with one to four rows; about one feature in twenty is missing.
+pub struct Population {
+    patients: Vec<(String, PatientRows)>,
+}
+
+impl Population {
+    /// Draws so many patients.
+    pub fn draw(seed: u64, count: usize) -> Self {
+        let uniform = |purpose: &str, parts: &[usize]| {
+            let parts: Vec<[u8; 8]> = parts.iter().map(|part| part.to_le_bytes()).collect();
+            let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
+            Seed(seed).uniform(purpose, &parts)
+        };
+        let row = |patient: usize, row: usize| {
+            let class = (3.0 * uniform("class", &[patient, row]).powi(2)) as u8;
+            let levels = [
+                (3.0 * uniform("age", &[patient, row])) as u8,
+                (2.0 * uniform("sex", &[patient])) as u8,
+            ];
+            let feature = |k: usize| {
+                if uniform("missing", &[patient, row, k]) < 0.05 {
+                    f64::NAN
+                } else {
+                    4.0 * uniform("feature", &[patient, row, k]) - 2.0 + f64::from(class) * 0.3
+                }
+            };
+            (class, levels, (0..FEATURES).map(feature).collect())
+        };
+        let patient = |at: usize| {
+            let rows = 1 + (4.0 * uniform("rows", &[at]).powi(3)) as usize;
+            (format!("p{at}"), (0..rows).map(|r| row(at, r)).collect())
+        };
+        Self { patients: (0..count).map(patient).collect() }
+    }
+
+    /// Puts the patients into another order.
+    pub fn shuffle(&mut self, seed: u64) {
+        self.patients.sort_by_key(|(key, _)| Seed(seed).bits("shuffle", &[key.as_bytes()]));
+    }
+
+    /// Splits the patients into up to `count` sites.
+    pub fn rows(&self, count: usize, seed: u64) -> Rows {
+        let mut builder = RowsBuilder::new(schema());
+        for (key, rows) in &self.patients {
+            let site = Seed(seed).bits("site", &[key.as_bytes()]) % count as u64;
+            let patient = Patient {
+                site: SiteId::parse(&format!("site{site}")).unwrap(),
+                issuer: "clinic".to_owned(),
+                key: key.clone(),
+            };
+            for (class, levels, features) in rows {
+                builder.add(patient.clone(), *class, levels, features).unwrap();
+            }
+        }
+        builder.build().unwrap()
+    }
+}

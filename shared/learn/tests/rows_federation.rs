@@ -1,0 +1,290 @@
+//! Federated equals pooled: one `Rows` of all sites, the same sites adding up in any order, and any
+//! other split of the patients give the same bits.
+
+mod rows_common;
+
+use futures::executor::block_on;
+use proptest::prelude::*;
+use wardround_core::ids::SiteId;
+use wardround_core::query::{
+    Ask, Bins, Column, Derivatives, Fill, FoldSet, LinearModel, LinearTerm, PlacementTable, Query,
+    RowSet, Scaler, ScoreList, SiteSet,
+};
+use wardround_core::seed::Seed;
+use wardround_core::sum::{Sum, SumError};
+use wardround_learn::cohort::{Cohort, CohortError};
+use wardround_learn::rows::{Rows, Together};
+
+use rows_common::{FEATURES, Population, frame, query, schema, sites};
+
+/// Rows of some folds everywhere.
+fn everywhere(folds: FoldSet) -> RowSet {
+    RowSet { repeat: 1, folds, sites: SiteSet::All }
+}
+
+fn model(seed: u64, scaler: Scaler) -> LinearModel {
+    let draw = |k: usize| Seed(seed).uniform("weights", &[&k.to_le_bytes()]) - 0.5;
+    LinearModel {
+        class: 1,
+        scaler,
+        weights: (0..FEATURES).map(draw).collect(),
+        intercept: draw(FEATURES),
+        fill: Fill::Values((0..FEATURES).map(|k| draw(100 + k)).collect()),
+    }
+}
+
+/// Questions whose answers don't depend on how patients are split into sites.
+fn splitless() -> Vec<Ask> {
+    let split = vec![Column::Subgroup(0), Column::Subgroup(1)];
+    let all = everywhere(FoldSet::all(4));
+    let models = vec![model(1, Scaler::Folded), model(2, Scaler::Folded)];
+    let lists = vec![
+        ScoreList { class: 1, parts: vec![(all, 0)] },
+        ScoreList { class: 2, parts: vec![(all, 1), (all, 0)] },
+    ];
+    let bins = Bins { half_width: 6.0, count: 64 };
+    let table = |at: usize| PlacementTable {
+        above: (0..64).map(|bin| f64::from(bin) / 64.0).collect(),
+        below: (0..64).map(|bin| 1.0 - f64::from(bin) / 60.0).collect(),
+        auc: 0.5 + at as f64 / 100.0,
+    };
+    vec![
+        Ask::Profile { split: split.clone() },
+        Ask::Moments { frame: frame(), split: split.clone(), bits: 40 },
+        Ask::Scores {
+            frame: frame(),
+            models: models.clone(),
+            lists: lists.clone(),
+            split: split.clone(),
+            bins,
+            bits: 40,
+        },
+        Ask::Placements {
+            frame: frame(),
+            models,
+            lists,
+            split,
+            bins,
+            tables: (0..12).map(table).collect(),
+            bits: 40,
+        },
+    ]
+}
+
+/// Questions that know sites and folds; their models are fitted to some of them.
+fn sited(count: usize) -> Vec<Ask> {
+    let split = vec![Column::Site, Column::Fold { repeat: 1 }];
+    let train = FoldSet::all(4).without(2);
+    let without = RowSet { repeat: 0, folds: train, sites: SiteSet::Without(0) };
+    let only =
+        RowSet { repeat: 1, folds: FoldSet::only(2), sites: SiteSet::Only(count as u16 - 1) };
+    let terms = |derivatives| Ask::Logistic {
+        frame: frame(),
+        terms: vec![
+            LinearTerm { rows: everywhere(train), model: model(1, Scaler::Folded) },
+            LinearTerm { rows: without, model: model(2, Scaler::Folded) },
+            LinearTerm { rows: only, model: model(3, Scaler::OwnSite(train)) },
+            LinearTerm {
+                rows: everywhere(FoldSet::all(4)),
+                model: model(4, Scaler::OwnSite(train)),
+            },
+        ],
+        derivatives,
+        bits: 36,
+    };
+    let lists =
+        vec![ScoreList { class: 1, parts: vec![(everywhere(train), 0), (only, 1), (without, 1)] }];
+    vec![
+        Ask::Profile { split: split.clone() },
+        Ask::Moments { frame: frame(), split: split.clone(), bits: 40 },
+        Ask::Gram { frame: frame(), rows: without, scaler: Scaler::Folded, bits: 36 },
+        Ask::Gram { frame: frame(), rows: only, scaler: Scaler::OwnSite(train), bits: 36 },
+        terms(Derivatives::Gradient),
+        terms(Derivatives::Hessian),
+        Ask::Scores {
+            frame: frame(),
+            models: vec![model(1, Scaler::Folded), model(2, Scaler::OwnSite(train))],
+            lists,
+            split,
+            bins: Bins { half_width: 6.0, count: 32 },
+            bits: 40,
+        },
+    ]
+}
+
+fn ask(cohort: &impl Cohort, query: &Query) -> Sum {
+    let sum = block_on(cohort.sum(query)).unwrap();
+    sum.check(query).unwrap();
+    sum
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn sites_add_up_to_the_pooled_rows(seed: u64, count in 1usize..=8, rotation in 0usize..8) {
+        let population = Population::draw(seed, 60);
+        let pooled = population.rows(count, seed);
+        let mut split = population.rows(count, seed).by_site();
+        let by = rotation % split.len();
+        split.rotate_left(by);
+        let together = Together(split);
+        for one in splitless().into_iter().chain(sited(pooled.sites().len())) {
+            let query = query(pooled.sites(), one);
+            prop_assert_eq!(ask(&pooled, &query), ask(&together, &query), "{}", query.name());
+        }
+    }
+
+    #[test]
+    fn no_split_into_sites_changes_a_bit(seed: u64, first in 1usize..=8, second in 1usize..=8) {
+        let population = Population::draw(seed, 60);
+        let (a, b) = (population.rows(first, seed), population.rows(second, !seed));
+        for one in splitless() {
+            let here = query(a.sites(), one.clone());
+            let there = query(b.sites(), one);
+            prop_assert_eq!(ask(&a, &here).blocks, ask(&b, &there).blocks, "{}", here.name());
+        }
+    }
+
+    #[test]
+    fn the_order_of_patients_changes_no_bit(seed: u64) {
+        let mut population = Population::draw(seed, 40);
+        let a = population.rows(3, seed);
+        population.shuffle(seed);
+        let b = population.rows(3, seed);
+        for one in splitless().into_iter().chain(sited(a.sites().len())) {
+            let query = query(a.sites(), one);
+            prop_assert_eq!(ask(&a, &query), ask(&b, &query), "{}", query.name());
+        }
+    }
+
+    #[test]
+    fn without_scalers_of_sites_a_gradient_is_that_of_one_site(seed: u64, count in 2usize..=8) {
+        // Rounded once per site, so not the same bits as in one place, but to 1e-9.
+        let population = Population::draw(seed, 60);
+        let (many, one) = (population.rows(count, seed), population.rows(1, seed));
+        let ask_both = |ask_: Ask, name: &str| {
+            let (here, there) = (query(many.sites(), ask_.clone()), query(one.sites(), ask_));
+            let a = ask(&many, &here).values(&here, name).unwrap();
+            let b = ask(&one, &there).values(&there, name).unwrap();
+            a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        let all = everywhere(FoldSet::all(4));
+        for derivatives in [Derivatives::Gradient, Derivatives::Hessian] {
+            let terms = vec![LinearTerm { rows: all, model: model(seed, Scaler::Folded) }];
+            let logistic = Ask::Logistic { frame: frame(), terms, derivatives, bits: 40 };
+            for name in ["loss", "gradient", "hessian"] {
+                if derivatives == Derivatives::Hessian || name != "hessian" {
+                    prop_assert!(ask_both(logistic.clone(), name) < 1e-9);
+                }
+            }
+        }
+        let gram = Ask::Gram { frame: frame(), rows: all, scaler: Scaler::Folded, bits: 40 };
+        prop_assert!(ask_both(gram, "gram") < 1e-9);
+    }
+}
+
+#[test]
+fn left_out_sites_answer_zeros() {
+    let rows = Population::draw(3, 60).rows(3, 3);
+    let names = rows.sites();
+    let set = RowSet { repeat: 0, folds: FoldSet::all(4), sites: SiteSet::Without(1) };
+    let terms = vec![LinearTerm { rows: set, model: model(1, Scaler::Folded) }];
+    let logistic =
+        Ask::Logistic { frame: frame(), terms, derivatives: Derivatives::Hessian, bits: 30 };
+    let gram = Ask::Gram { frame: frame(), rows: set, scaler: Scaler::Folded, bits: 30 };
+    for one in [logistic, gram] {
+        let query = query(names.clone(), one);
+        for (site, rows) in Population::draw(3, 60).rows(3, 3).by_site().into_iter().enumerate() {
+            let sum = rows.answer(&query).unwrap();
+            assert_eq!(sum.sites, [names[site].clone()]);
+            let zeros = sum.blocks.iter().flatten().all(|&value| value == 0);
+            assert_eq!(zeros, site == 1, "{} at site {site}", query.name());
+        }
+    }
+}
+
+#[test]
+fn only_named_sites_count() {
+    let rows = Population::draw(4, 60).rows(3, 4);
+    let names = rows.sites();
+    let two = vec![names[0].clone(), names[2].clone()];
+    let profile = |sites| query(sites, Ask::Profile { split: vec![Column::Site] });
+    let all = rows.answer(&profile(names.clone())).unwrap();
+    let some = rows.answer(&profile(two.clone())).unwrap();
+    assert_eq!(some.sites, two);
+    assert_eq!(some.blocks[0], [all.blocks[0][0], all.blocks[0][2]]);
+    // A site that isn't here doesn't count, and a cohort that lacks one says which.
+    let mut more = names.clone();
+    more.push(SiteId::parse("zz").unwrap());
+    assert_eq!(rows.answer(&profile(more.clone())).unwrap().sites, names);
+    let together = Together(rows.by_site());
+    let lost = block_on(together.sum(&profile(more)));
+    assert_eq!(lost, Err(CohortError::SiteLost(SiteId::parse("zz").unwrap())));
+    let nobody = together.0[0].answer(&profile(sites(&["zz"])));
+    assert!(matches!(nobody, Err(CohortError::Unfit(_))), "{nobody:?}");
+}
+
+#[test]
+fn another_schema_is_refused() {
+    let rows = Population::draw(5, 20).rows(1, 5);
+    let mut other = query(rows.sites(), Ask::Profile { split: vec![] });
+    other.schema.classes += 1;
+    assert!(matches!(rows.answer(&other), Err(CohortError::Unfit(_))));
+}
+
+#[test]
+fn out_of_range_names_the_block() {
+    let rows = Population::draw(6, 40).rows(2, 6);
+    let refused = |one: Ask, expected: &str, places: u8| {
+        let error = rows.answer(&query(rows.sites(), one)).unwrap_err();
+        match error {
+            CohortError::Sum(SumError::OutOfRange { block, bits }) => {
+                assert_eq!((block, bits), (expected, places));
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let moments = |bits| Ask::Moments { frame: frame(), split: vec![], bits };
+    refused(moments(62), "sum", 62);
+    assert!(rows.answer(&query(rows.sites(), moments(40))).is_ok());
+    let all = everywhere(FoldSet::all(4));
+    let mut huge = model(1, Scaler::Folded);
+    huge.weights[0] = 1e300;
+    let terms = vec![LinearTerm { rows: all, model: huge.clone() }];
+    let derivatives = Derivatives::Gradient;
+    refused(Ask::Logistic { frame: frame(), terms, derivatives, bits: 30 }, "loss", 30);
+    refused(Ask::Gram { frame: frame(), rows: all, scaler: Scaler::Folded, bits: 61 }, "gram", 61);
+    // A score that isn't finite is no score.
+    huge.weights[0] = 1e308;
+    huge.weights[1] = 1e308;
+    let scores = Ask::Scores {
+        frame: frame(),
+        models: vec![huge],
+        lists: vec![ScoreList { class: 1, parts: vec![(all, 0)] }],
+        split: vec![],
+        bins: Bins { half_width: 6.0, count: 8 },
+        bits: 30,
+    };
+    let error = rows.answer(&query(rows.sites(), scores)).unwrap_err();
+    assert!(matches!(error, CohortError::Unfit(_)), "{error:?}");
+}
+
+#[test]
+fn missing_values_are_refused_where_a_model_calls_rows_complete() {
+    let population = Population::draw(7, 40);
+    let rows: Rows = population.rows(1, 7);
+    assert!(rows.missing_share() > 0.0);
+    let mut complete = model(1, Scaler::Folded);
+    complete.fill = Fill::Complete;
+    let term = LinearTerm { rows: everywhere(FoldSet::all(4)), model: complete };
+    let derivatives = Derivatives::Gradient;
+    let one = Ask::Logistic { frame: frame(), terms: vec![term], derivatives, bits: 30 };
+    let error = rows.answer(&query(rows.sites(), one)).unwrap_err();
+    assert!(matches!(error, CohortError::Unfit(_)), "{error:?}");
+}
+
+#[test]
+fn a_schema_fits_its_population() {
+    assert_eq!(Population::draw(8, 20).rows(2, 8).schema(), &schema());
+}
