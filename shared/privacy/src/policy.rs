@@ -9,9 +9,10 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::words::words;
 
 /// The disclosure rules of one site. Any combination of values is a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,9 +143,9 @@ impl Share {
     /// A share.
     ///
     /// # Errors
-    /// [`PolicyError::Share`] outside of (0, 1].
-    pub fn new(share: f64) -> Result<Self, PolicyError> {
-        if share > 0.0 && share <= 1.0 { Ok(Self(share)) } else { Err(PolicyError::Share(share)) }
+    /// [`ShareError`] outside of (0, 1].
+    pub fn new(share: f64) -> Result<Self, ShareError> {
+        if share > 0.0 && share <= 1.0 { Ok(Self(share)) } else { Err(ShareError(share)) }
     }
 
     /// The share.
@@ -159,8 +160,8 @@ impl Share {
 }
 
 impl TryFrom<f64> for Share {
-    type Error = PolicyError;
-    fn try_from(share: f64) -> Result<Self, PolicyError> {
+    type Error = ShareError;
+    fn try_from(share: f64) -> Result<Self, ShareError> {
         Self::new(share)
     }
 }
@@ -177,73 +178,10 @@ impl fmt::Display for Share {
     }
 }
 
-/// A value of a policy that isn't one.
+/// The number isn't a share.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PolicyError {
-    /// Not a share.
-    #[error("expected a share above 0 and at most 1, got {0}")]
-    Share(f64),
-    /// Not one of the words of a rule.
-    #[error("expected {expected}, got '{got}'")]
-    Word {
-        /// The words that would be right.
-        expected: String,
-        /// What came.
-        got: String,
-    },
-}
-
-/// An enum that is written as one of a closed list of words, in the site's file, in the ledger and
-/// on the wire alike.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The word; stable across versions.
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.code())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = PolicyError;
-            fn from_str(text: &str) -> Result<Self, PolicyError> {
-                Self::ALL.iter().copied().find(|known| known.code() == text).ok_or_else(|| {
-                    let expected = [$(concat!("\"", $word, "\""),)+].join(" or ");
-                    PolicyError::Word { expected, got: text.to_owned() }
-                })
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = PolicyError;
-            fn try_from(text: String) -> Result<Self, PolicyError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.code().to_owned()
-            }
-        }
-    };
-}
+#[error("expected a share above 0 and at most 1, got {0}")]
+pub struct ShareError(f64);
 
 words! {
     /// What happens to wide sums; later variants allow more.
