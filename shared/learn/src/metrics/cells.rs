@@ -128,3 +128,112 @@ fn fractions(
     }
     Err(CellError::Shape { block, expected, got: values.len() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wardround_core::ids::{SiteId, StudyId};
+    use wardround_core::query::{
+        Bins, Column, FoldPlan, FoldSet, Frame, RowSet, Schema, ScoreList, SiteSet,
+    };
+    use wardround_core::seed::Seed;
+
+    use super::*;
+
+    const BINS: Bins = Bins { half_width: 2.0, count: 3 };
+
+    fn query(ask: Ask) -> Query {
+        Query {
+            study: StudyId::parse("s1").unwrap(),
+            sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
+            schema: Schema { features: 1, classes: 2, levels: vec![] },
+            folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
+            ask,
+        }
+    }
+
+    fn lists() -> Vec<ScoreList> {
+        let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
+        vec![ScoreList { class: 1, parts: vec![(rows, 0)] }; 2]
+    }
+
+    fn scores() -> Query {
+        query(Ask::Scores {
+            frame: Arc::new(Frame::identity(1)),
+            models: vec![],
+            lists: lists(),
+            split: vec![Column::Site],
+            bins: BINS,
+            bits: 1,
+        })
+    }
+
+    /// Every number of the sum says where it stands.
+    fn answer(query: &Query) -> Sum {
+        let mut sum = Sum::zero(query);
+        for block in &mut sum.blocks {
+            (0..).zip(block).for_each(|(at, value)| *value = at);
+        }
+        sum
+    }
+
+    /// Calibration rows that agree with the histogram of [`answer`].
+    fn agreeing(query: &Query) -> Sum {
+        let mut sum = answer(query);
+        sum.blocks[4].fill(0);
+        for cell in 0..4 {
+            let positives: i64 = sum.blocks[0][3 * cell..3 * cell + 3].iter().sum();
+            sum.blocks[4][30 * cell + 29] = positives;
+            sum.blocks[4][30 * cell + 2] = positives;
+        }
+        sum
+    }
+
+    #[test]
+    fn cells_are_read_from_their_places() {
+        let q = scores();
+        let cells = score_cells(&q, &agreeing(&q)).unwrap();
+        assert_eq!(cells.len(), 4);
+        assert_eq!(cells[2].histogram.positives(), [6, 7, 8]);
+        assert_eq!(cells[2].histogram.negatives(), [6, 7, 8]);
+        let calibration = cells[2].calibration;
+        assert_eq!((calibration.rows[1], calibration.rows[14]), ([21, 0], [0, 21]));
+        assert_eq!((calibration.scores[0], calibration.scores[14]), (15.0, 22.0));
+        assert_eq!((calibration.brier, calibration.log_loss), (1.0, 1.0));
+    }
+
+    #[test]
+    fn placements_are_read_from_their_places() {
+        let q = query(Ask::Placements {
+            frame: Arc::new(Frame::identity(1)),
+            models: vec![],
+            lists: lists(),
+            split: vec![Column::Site],
+            bins: BINS,
+            tables: vec![],
+            bits: 1,
+        });
+        let cells = placement_cells(&q, &answer(&q)).unwrap();
+        let expected =
+            PlacementSums { with_positive: 6, with_negative: 7, s10: 1.5, s01: 1.5, s11: 1.5 };
+        assert_eq!((cells.len(), cells[3]), (4, expected));
+        let other = score_cells(&q, &answer(&q));
+        assert_eq!(other, Err(CellError::OtherQuery { expected: "scores", got: "placements" }));
+    }
+
+    #[test]
+    fn sums_that_are_no_scores_are_refused() {
+        let q = scores();
+        let disagreeing = score_cells(&q, &answer(&q)).unwrap_err();
+        assert!(matches!(disagreeing, CellError::RowsDisagree { expected: 6, .. }));
+        let mut negative = agreeing(&q);
+        negative.blocks[1][4] = -1;
+        let negative = score_cells(&q, &negative).unwrap_err();
+        assert_eq!(negative, CellError::NegativeCount { block: "negatives", got: -1 });
+        let mut short = agreeing(&q);
+        short.blocks[2].pop();
+        let short = score_cells(&q, &short).unwrap_err();
+        assert_eq!(short, CellError::Shape { block: "brier", expected: 4, got: 3 });
+    }
+}

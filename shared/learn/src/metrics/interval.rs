@@ -161,6 +161,8 @@ pub fn auc_interval(auc: f64, variance: f64) -> Result<[f64; 2], Undefined> {
 /// right when the rows of a patient are always alike, wider than needed otherwise (for patients with
 /// about equally many rows). It is never the interval of another model trained elsewhere.
 ///
+/// `share` is in [0, 1].
+///
 /// # Errors
 /// [`Undefined::NoRows`] when `n` is 0.
 pub fn wilson(share: f64, n: u64) -> Result<[f64; 2], Undefined> {
@@ -171,7 +173,8 @@ pub fn wilson(share: f64, n: u64) -> Result<[f64; 2], Undefined> {
     let shrink = 1.0 + Z * Z / n;
     let center = (share + Z * Z / (2.0 * n)) / shrink;
     let half = Z * libm::sqrt(share * (1.0 - share) / n + Z * Z / (4.0 * n * n)) / shrink;
-    Ok([(center - half).max(0.0), (center + half).min(1.0)])
+    // Wilson's interval holds its estimate; rounding must not push it out at 0 and 1.
+    Ok([(center - half).min(share).max(0.0), (center + half).max(share).min(1.0)])
 }
 
 /// An interval as the findings hold it; one that is undefined wasn't computed.

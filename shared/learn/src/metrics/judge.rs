@@ -120,3 +120,94 @@ fn figure(value: Result<f64, Undefined>, interval: Interval) -> Figure {
         Err(why) => Figure::Undefined { reason: why.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wardround_core::query::Bins;
+
+    use super::*;
+    use crate::metrics::CalibrationSums;
+
+    const BINS: Bins = Bins { half_width: 2.0, count: 4 };
+
+    fn part(positives: [u64; 4], negatives: [u64; 4], threshold: f64) -> Part {
+        let histogram = ScoreHistogram::new(BINS, positives.to_vec(), negatives.to_vec()).unwrap();
+        let mut calibration = CalibrationSums::empty();
+        calibration.rows[3] = [histogram.negative_rows(), histogram.positive_rows()];
+        calibration.scores[3] = 0.2 * calibration.total_rows() as f64;
+        calibration.brier = 0.1 * calibration.total_rows() as f64;
+        let threshold = Threshold::nearest(BINS, threshold).unwrap();
+        Part { cell: ScoreCell { histogram, calibration }, threshold }
+    }
+
+    fn two_folds() -> CellSums {
+        let parts =
+            vec![part([0, 1, 2, 3], [4, 3, 2, 1], 0.5), part([1, 1, 1, 1], [2, 2, 1, 1], 0.73)];
+        let placements =
+            PlacementSums { with_positive: 8, with_negative: 9, s10: 2.0, s01: 3.0, s11: -0.5 };
+        CellSums { parts, placements }
+    }
+
+    fn one_class() -> CellSums {
+        let placements = PlacementSums { with_negative: 5, ..PlacementSums::default() };
+        CellSums { parts: vec![part([0; 4], [2, 2, 1, 1], 0.5)], placements }
+    }
+
+    #[test]
+    fn folds_are_called_at_their_own_thresholds() {
+        let figures = figures(&two_folds()).unwrap();
+        assert_eq!(figures.patients, [9, 8]);
+        assert_eq!(figures.rows, [16, 10]);
+        // Fold 1 from bin 2 up, fold 2 from bin 3 up.
+        assert_eq!(figures.confusion, [5 + 1, 3 + 1, 7 + 5, 1 + 3]);
+        let [low, high] = wilson(0.6, 8).unwrap();
+        let sensitivity = Figure::Known { value: 0.6, interval: Interval::Between { low, high } };
+        assert_eq!(figures.sensitivity, sensitivity);
+        let Figure::Known { value, interval: Interval::Between { low, high } } = figures.auc else {
+            panic!("an AUC with its interval, got {:?}", figures.auc);
+        };
+        // Bins of both folds: positives 1 2 3 4, negatives 6 5 3 2.
+        assert!((value - (3.0 + 17.0 + 37.5 + 60.0) / 160.0).abs() < 1e-15);
+        assert!(low < value && value < high);
+        let Figure::Known { interval: Interval::NotComputed, .. } = figures.brier else {
+            panic!("no interval of the Brier score, got {:?}", figures.brier);
+        };
+        assert_eq!(figures.reliability.len(), 1);
+    }
+
+    #[test]
+    fn undefined_figures_say_why() {
+        let figures = figures(&one_class()).unwrap();
+        let undefined = Figure::Undefined { reason: "no positive rows".into() };
+        assert_eq!(figures.auc, undefined);
+        assert_eq!(figures.sensitivity, undefined);
+        assert!(matches!(figures.specificity, Figure::Known { .. }));
+        assert!(figures.roc.is_empty());
+        let none = super::figures(&CellSums { parts: vec![], ..one_class() });
+        assert_eq!(none, Err(CellError::NoCells));
+    }
+
+    #[test]
+    fn a_list_is_judged_within_sites_and_by_each_cell() {
+        let (one, other) = (two_folds(), one_class());
+        let mut together = one.clone();
+        together.parts.extend(other.parts.clone());
+        let sites = [one.clone(), other.clone()];
+        let judged = judged(&together, &sites, &[vec![other, one.clone()]]).unwrap();
+        // The site of one class has no pairs, so the other's AUC is all of it, interval and all.
+        assert_eq!(judged.auc_within_sites, judged.by_site[0].auc);
+        assert_eq!(judged.one_list.rows, [22, 10]);
+        assert_ne!(judged.one_list.auc, judged.by_site[0].auc);
+        assert_eq!(judged.by_subgroup[0][1], judged.by_site[0]);
+        let missing = within_sites_clustered(&[ScoreHistogram::empty(BINS)], &[]);
+        assert_eq!(missing, Err(CellError::Sites { expected: 1, got: 0 }));
+    }
+
+    #[test]
+    fn perfect_separation_has_no_interval() {
+        let apart = part([0, 0, 0, 3], [3, 0, 0, 0], 0.5).cell.histogram;
+        let sums = PlacementSums { with_positive: 3, with_negative: 3, ..Default::default() };
+        let figure = auc_clustered(&apart, &sums);
+        assert_eq!(figure, Figure::Known { value: 1.0, interval: Interval::NotComputed });
+    }
+}
