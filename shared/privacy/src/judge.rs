@@ -338,7 +338,8 @@ mod tests {
 
     use wardround_core::ids::StudyId;
     use wardround_core::query::{
-        Bins, Derivatives, Fill, FoldPlan, Frame, LinearModel, LinearTerm, Scaler, Schema, ScoreList,
+        Bins, Derivatives, Fill, FoldPlan, Frame, LinearModel, LinearTerm, Scaler, Schema,
+        ScoreList,
     };
     use wardround_core::seed::Seed;
 
@@ -482,7 +483,10 @@ mod tests {
             let Err(refused) = verdict(&policy, &q, secure(50)) else { panic!("{}", q.name()) };
             assert_eq!(refused.rule, Rule::WideSums);
         }
-        assert_eq!(verdict(&policy, &query(4, logistic(rows(SiteSet::Only(1)))), secure(50)), Ok(()));
+        assert_eq!(
+            verdict(&policy, &query(4, logistic(rows(SiteSet::Only(1)))), secure(50)),
+            Ok(())
+        );
     }
 
     #[test]

@@ -448,8 +448,7 @@ impl Entries {
             self.torn = line.len() as u64;
             return Ok(None);
         };
-        let entry: Entry =
-            serde_json::from_slice(text).map_err(|_| broken(Flaw::Unreadable))?;
+        let entry: Entry = serde_json::from_slice(text).map_err(|_| broken(Flaw::Unreadable))?;
         let (hashed, ending) = text.split_at(text.len().saturating_sub(ENDING));
         if ending != format!("{HASH_OPENS}{}{HASH_CLOSES}", entry.hash).as_bytes() {
             return Err(broken(Flaw::Unreadable).into());

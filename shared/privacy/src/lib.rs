@@ -1,8 +1,9 @@
-//! The audit unit: disclosure rules, suppression, egress ledger.
+#![doc = include_str!("../README.md")]
 
 pub mod judge;
 pub mod ledger;
 pub mod policy;
 pub mod release;
 pub mod seal;
+pub mod suppress;
 pub mod words;

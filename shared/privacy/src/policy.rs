@@ -59,7 +59,10 @@ impl Policy {
     pub fn loosenings(&self) -> Vec<Loosening> {
         let usual = Policy::default();
         let mut found = Vec::new();
-        let mut note = |looser: bool, rule: Rule, default: &dyn fmt::Display, now: &dyn fmt::Display| {
+        let mut note = |looser: bool,
+                        rule: Rule,
+                        default: &dyn fmt::Display,
+                        now: &dyn fmt::Display| {
             if looser {
                 found.push(Loosening { rule, default: default.to_string(), now: now.to_string() });
             }
