@@ -118,7 +118,10 @@ proptest! {
                 let both = if rows == 0 { Undefined::NoPositives } else { Undefined::NoNegatives };
                 prop_assert_eq!(why, both);
             }
-            (one, other) => prop_assert_eq!((one, other), (Err(Undefined::NoNegatives), Err(Undefined::NoPositives))),
+            (one, other) => {
+                prop_assert_eq!(one, Err(Undefined::NoNegatives));
+                prop_assert_eq!(other, Err(Undefined::NoPositives));
+            }
         }
         // The first bin's threshold has no mirror image: none stands above the last bin.
         if threshold.bin() > 0 {

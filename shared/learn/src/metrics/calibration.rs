@@ -1,4 +1,5 @@
-//! How true probabilities are: Brier score, log loss, expected calibration error, reliability curve.
+//! How true probabilities are: Brier score, log loss, expected calibration error, reliability
+//! curve.
 //!
 //! From sums over rows: squared errors, losses, and per equal-width bin of the probability the rows
 //! of each class and the sum of probabilities.
@@ -50,8 +51,8 @@ impl CalibrationSums {
     }
 
     /// Mean of `(p - y)^2` (Brier 1950); scikit-learn's `brier_score_loss`; in [0, 1], lower is
-    /// better. It mixes calibration with ranking and depends on prevalence: a model that always says
-    /// the prevalence f reaches f (1 - f).
+    /// better. It mixes calibration with ranking and depends on prevalence: a model that always
+    /// says the prevalence f reaches f (1 - f).
     ///
     /// # Errors
     /// [`Undefined::NoRows`].
@@ -71,8 +72,8 @@ impl CalibrationSums {
     /// Expected calibration error with equal-width bins: `sum_b n_b / N |mean y - mean p|` (Naeini
     /// et al. 2015; Guo et al. 2017); in [0, 1], lower is better.
     ///
-    /// It isn't 0 for a perfectly calibrated model: chance alone gives about `sqrt(bins / N)`, more
-    /// in small cells, so compare it only between cells of one size. It says nothing about ranking.
+    /// It isn't 0 for a perfectly calibrated model: chance alone gives up to `0.4 sqrt(bins / N)`,
+    /// so compare it only between cells of one size. It says nothing about ranking.
     ///
     /// # Errors
     /// [`Undefined::NoRows`].

@@ -1,5 +1,5 @@
-//! Reads the sites' summed answers into cells: one histogram with its calibration sums, or one set of
-//! placement sums, per list and cell of the query's split.
+//! Reads the sites' summed answers into cells: one histogram with its calibration sums, or one set
+//! of placement sums, per list and cell of the query's split.
 //!
 //! Cell `c` of list `l` is at `l * cells + c`, as the query orders its blocks.
 

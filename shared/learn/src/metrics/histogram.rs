@@ -1,8 +1,8 @@
 //! Score histograms: how many positive and negative rows have their score in each bin of the logit.
 //!
-//! What is computed from one is exact for the *binned* scores; [`crate::metrics::ranking::binning_error`]
-//! bounds what binning changes. Logit bins rather than probability bins, since over-confident models
-//! crowd their probabilities at 0 and 1.
+//! What is computed from one is exact for the *binned* scores;
+//! [`crate::metrics::ranking::binning_error`] bounds what binning changes. Logit bins rather than
+//! probability bins, since over-confident models crowd their probabilities at 0 and 1.
 
 use wardround_core::query::Bins;
 

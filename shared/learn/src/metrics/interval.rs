@@ -3,9 +3,9 @@
 //!
 //! Sources: DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837); Obuchowski 1997 (Biometrics
 //! 53:567) for rows clustered by patient; Wilson 1927 (JASA 22:209). An AUC's interval is symmetric
-//! on the logit scale (Pepe 2003, section 5.2), which keeps it inside (0, 1) and covers better than
-//! the plain one for an AUC near 1 or few patients; the plain one (pROC's default) would need cutting
-//! off there.
+//! on the logit scale (Pepe 2003, The Statistical Evaluation of Medical Tests, chapter 5), which
+//! keeps it inside (0, 1) and covers better than the plain one for an AUC near 1 or few patients;
+//! the plain one (pROC's default) would need cutting off there.
 
 use wardround_core::query::PlacementTable;
 
@@ -86,8 +86,9 @@ pub fn delong_variance(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
 /// `I10 / (I10 - 1) s10 / M^2 + I01 / (I01 - 1) s01 / N^2 + 2 I / (I - 1) s11 / (M N)`.
 ///
 /// With one row per patient it is DeLong's. The paper's I, all patients, isn't among the sums; it
-/// lies between max(I10, I01) and I10 + I01, and we take the end that makes the variance larger, a
-/// relative difference below 1 / (I - 1) of the last term.
+/// lies between max(I10, I01) and I10 + I01, and we take the end that makes the variance larger;
+/// this moves the last term by less than the share 1 / (max(I10, I01) - 1). Never negative, but for
+/// rounding.
 ///
 /// It is conditional on the model: it leaves out that another training set gives another model.
 ///
@@ -113,8 +114,8 @@ pub fn clustered_variance(
 /// Variance of [`crate::metrics::ranking::auc_within_sites`]: `sum_s w_s^2 Var(AUC_s)`, with the
 /// weights `w_s = n+_s n-_s / sum n+ n-` taken as given. Sites share no patients.
 ///
-/// A site with pairs but fewer than two patients of a class has no estimate; it enters with 1/4, the
-/// largest variance that a number in [0, 1] can have.
+/// A site with pairs but fewer than two patients of a class has no estimate; it enters with 1/4,
+/// the largest variance that a number in [0, 1] can have.
 ///
 /// # Errors
 /// [`Undefined::NoSiteWithBoth`]; [`Undefined::TooFewPatients`] when no site with pairs has a
@@ -142,8 +143,8 @@ const LARGEST_VARIANCE: f64 = 0.25;
 /// `logit(AUC) +- z sd / (AUC (1 - AUC))`, transformed back; inside (0, 1).
 ///
 /// # Errors
-/// [`Undefined::NoSpread`] for an AUC of 0 or 1 or a variance that isn't positive: the estimate then
-/// says nothing about how sure it is.
+/// [`Undefined::NoSpread`] for an AUC of 0 or 1 or a variance that isn't positive: the estimate
+/// then says nothing about how sure it is.
 pub fn auc_interval(auc: f64, variance: f64) -> Result<[f64; 2], Undefined> {
     let inside = auc > 0.0 && auc < 1.0 && variance > 0.0 && variance.is_finite();
     if !inside {
@@ -157,9 +158,10 @@ pub fn auc_interval(auc: f64, variance: f64) -> Result<[f64; 2], Undefined> {
 /// Wilson's 95 % score interval of a share out of `n`; statsmodels' `proportion_confint(method =
 /// "wilson")`, in [0, 1].
 ///
-/// `n` counts what is independent. For rows clustered by patient it should be the number of patients:
-/// right when the rows of a patient are always alike, wider than needed otherwise (for patients with
-/// about equally many rows). It is never the interval of another model trained elsewhere.
+/// `n` counts what is independent. For rows clustered by patient it should be the number of
+/// patients: right when the rows of a patient are always alike, wider than needed otherwise (for
+/// patients with about equally many rows). It is never the interval of another model trained
+/// elsewhere.
 ///
 /// `share` is in [0, 1].
 ///

@@ -59,8 +59,8 @@ pub fn figures(sums: &CellSums) -> Result<Figures, CellError> {
 }
 
 /// A list of scores judged within sites, in one list, by site and by subgroup. `one_list` has the
-/// same rows as `by_site` together, with placement sums of its own; `by_subgroup` goes by column and
-/// level.
+/// same rows as `by_site` together, with placement sums of its own; `by_subgroup` goes by column
+/// and level.
 ///
 /// # Errors
 /// As [`figures`].

@@ -2,9 +2,9 @@
 //! histograms, calibration sums and placement sums, without ever seeing a score.
 //!
 //! Names and definitions are scikit-learn's. Where scikit-learn warns and answers 0, or a constant
-//! stands in elsewhere, a metric here is a `Result<f64, Undefined>` that says why there is no number.
-//! Counts are added and multiplied as integers, so a metric is the same bits for every split of the
-//! rows into sites and every order in which they are merged.
+//! stands in elsewhere, a metric here is a `Result<f64, Undefined>` that says why there is no
+//! number. Counts are added and multiplied as integers, so a metric is the same bits for every
+//! split of the rows into sites and every order in which they are merged.
 //!
 //! Start with [`cells`] (answers of the sites into cells), then [`ranking`], [`threshold`],
 //! [`confusion`], [`calibration`], [`interval`]; [`judge`] puts them together for the report.

@@ -2,7 +2,8 @@
 //! the ROC curve.
 //!
 //! The AUC is the probability that a positive row scores higher than a negative one, ties half
-//! (Mann and Whitney 1947; Hanley and McNeil 1982, Radiology 143:29). Pairs are counted as integers.
+//! (Mann and Whitney 1947; Hanley and McNeil 1982, Radiology 143:29). Pairs are counted as
+//! integers.
 
 use std::cmp::Ordering;
 
@@ -33,8 +34,8 @@ pub fn roc_auc(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
 /// AUC over pairs of rows of the same site only: `sum_s n+_s n-_s AUC_s / sum_s n+_s n-_s`, one
 /// histogram per site; in `[0, 1]`.
 ///
-/// Unmoved by differences of prevalence between sites. It is not the mean of the sites' AUCs: a site
-/// counts by its number of pairs, so small sites hardly count.
+/// Unmoved by differences of prevalence between sites. It is not the mean of the sites' AUCs: a
+/// site counts by its number of pairs, so small sites hardly count.
 ///
 /// # Errors
 /// [`Undefined::NoSiteWithBoth`].
@@ -51,9 +52,9 @@ pub fn auc_within_sites(sites: &[ScoreHistogram]) -> Result<f64, Undefined> {
 /// AUC in one list of a score that knows only the site: every row scores its site's prevalence.
 /// `counts` has negative and positive rows of each site.
 ///
-/// Of all scores that depend on the site alone this is the best (Neyman and Pearson), on these rows;
-/// in `[0.5, 1]`. What a one-list AUC has beyond it comes from somewhere else than knowing the
-/// hospital; it isn't a bound on anything within a site.
+/// Of all scores that depend on the site alone this is the best (Neyman and Pearson), on these
+/// rows; in `[0.5, 1]`. What a one-list AUC has beyond it comes from somewhere else than knowing
+/// the hospital; it isn't a bound on anything within a site.
 ///
 /// # Errors
 /// [`Undefined::NoPositives`], [`Undefined::NoNegatives`].

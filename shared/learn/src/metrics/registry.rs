@@ -1,5 +1,5 @@
-//! All metrics of a cell by name, so that what must hold for every metric is tested for a new one on
-//! the day it is added.
+//! All metrics of a cell by name, so that what must hold for every metric is tested for a new one
+//! on the day it is added.
 
 use super::{CellError, Confusion, ScoreCell, Threshold, Undefined};
 use super::{ranking, threshold};
