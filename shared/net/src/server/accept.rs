@@ -42,22 +42,27 @@ pub(super) struct Acceptor {
     identified: Arc<Semaphore>,
 }
 
+/// Verifies clients' certificates against the consortium's root, when they show one.
+pub(super) fn verifier(
+    root: &CertificateDer<'_>,
+) -> Result<Arc<dyn ClientCertVerifier>, ServerError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone().into_owned()).map_err(|error| ServerError::Root(error.to_string()))?;
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| ServerError::Root(error.to_string()))
+}
+
 impl Acceptor {
     pub(super) fn new(
         credentials: Credentials,
-        root: &CertificateDer<'_>,
+        verifier: Arc<dyn ClientCertVerifier>,
         limits: Limits,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, ServerError> {
-        let unusable = |error: &dyn std::fmt::Display| ServerError::Root(error.to_string());
-        let mut roots = RootCertStore::empty();
-        roots.add(root.clone().into_owned()).map_err(|e| unusable(&e))?;
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-            .allow_unauthenticated()
-            .build()
-            .map_err(|e| unusable(&e))?;
+    ) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
-        Ok(Self {
+        Self {
             credentials,
             verifier,
             clock,
@@ -65,7 +70,7 @@ impl Acceptor {
             handshakes: places(limits.handshakes),
             anonymous: places(limits.anonymous),
             identified: places(limits.identified),
-        })
+        }
     }
 
     /// Accepts until nobody takes connections any more.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -77,12 +78,11 @@ pub enum ServerError {
 
 /// A server, not yet listening.
 pub struct Server {
-    acceptor: Acceptor,
+    credentials: Credentials,
+    verifier: Arc<dyn ClientCertVerifier>,
     gate: Arc<dyn PeerGate>,
     limits: Limits,
     clock: Arc<dyn Clock>,
-    roots: CertificateDer<'static>,
-    credentials: Credentials,
 }
 
 impl Server {
@@ -96,33 +96,25 @@ impl Server {
         root: &CertificateDer<'_>,
         gate: Arc<dyn PeerGate>,
     ) -> Result<Self, ServerError> {
-        let (limits, clock) = (Limits::default(), Arc::new(SystemClock));
         Ok(Self {
-            acceptor: Acceptor::new(credentials.clone(), root, limits, clock.clone())?,
-            gate,
-            limits,
-            clock,
-            roots: root.clone().into_owned(),
             credentials,
+            verifier: accept::verifier(root)?,
+            gate,
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
         })
     }
 
     /// Other limits.
-    ///
-    /// # Errors
-    /// As [`Server::new`].
-    pub fn limits(mut self, limits: Limits) -> Result<Self, ServerError> {
+    pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self.rebuilt()
+        self
     }
 
     /// Another clock, which judges clients' certificates (for tests).
-    ///
-    /// # Errors
-    /// As [`Server::new`].
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
-        self.rebuilt()
+        self
     }
 
     /// Serves until `shutdown` completes: then no connection is accepted, running requests may
@@ -138,7 +130,9 @@ impl Server {
     ) -> Result<(), ServerError> {
         let (connections, incoming) = mpsc::channel(16);
         let (cut, cut_seen) = watch::channel(false);
-        let accepting = tokio::spawn(self.acceptor.run(listener, connections, cut_seen));
+        let acceptor =
+            Acceptor::new(self.credentials, self.verifier, self.limits, self.clock.clone());
+        let accepting = tokio::spawn(acceptor.run(listener, connections, cut_seen));
         let (begin, begun) = oneshot::channel();
         let signal = async move {
             shutdown.await;
@@ -166,11 +160,5 @@ impl Server {
         // It ends by itself once nobody takes connections; the port is free when this returns.
         let _ = accepting.await;
         Ok(served?)
-    }
-
-    fn rebuilt(mut self) -> Result<Self, ServerError> {
-        self.acceptor =
-            Acceptor::new(self.credentials.clone(), &self.roots, self.limits, self.clock.clone())?;
-        Ok(self)
     }
 }

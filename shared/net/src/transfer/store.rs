@@ -129,27 +129,29 @@ impl ChunkStore {
         let folder = folder.into();
         fs::create_dir_all(&folder)?;
         let mut books = Books::default();
-        let mut torn = Vec::new();
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.parse::<Digest>().is_ok() {
-                books.used += entry.metadata()?.len();
-            } else if let Some(digest) = name.strip_suffix(".part").and_then(|n| n.parse().ok()) {
-                match Partial::load(&folder, digest) {
+            let (stem, kind) = name.split_once('.').unwrap_or((&name, ""));
+            let Ok(digest) = stem.parse::<Digest>() else { continue };
+            match kind {
+                "" => books.used += entry.metadata()?.len(),
+                "map" if part(&folder, digest).exists() => {}
+                "part" => match Partial::load(&folder, digest) {
                     Ok(partial) => {
                         books.used += partial.size;
                         books.partial.insert(digest, Arc::new(Mutex::new(partial)));
                     }
-                    // A crash before its map was written: nothing of it is known.
-                    Err(_) => torn.push(digest),
-                }
+                    Err(error) if torn(&error) => {
+                        remove(&entry.path())?;
+                        remove(&map(&folder, digest))?;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+                // A map without its part, or one that was being written: a crash left it.
+                _ => remove(&entry.path())?,
             }
-        }
-        for digest in torn {
-            remove(&part(&folder, digest))?;
-            remove(&map(&folder, digest))?;
         }
         Ok(Self(Arc::new(Inner { folder, limits, books: Mutex::new(books) })))
     }
@@ -222,7 +224,7 @@ impl ChunkStore {
         self.0.books().used
     }
 
-    /// Payloads that are under way, with their size.
+    /// Payloads that are under way, in no order.
     pub fn partial(&self) -> Vec<Digest> {
         self.0.books().partial.keys().copied().collect()
     }
@@ -396,7 +398,7 @@ impl Partial {
     }
 
     fn load(folder: &Path, digest: Digest) -> io::Result<Self> {
-        let torn = || io::Error::new(io::ErrorKind::InvalidData, "torn map");
+        let torn = || io::Error::new(io::ErrorKind::InvalidData, "the map doesn't fit its part");
         let map_path = map(folder, digest);
         let content = fs::read(&map_path)?;
         let (size, bits) = content.split_first_chunk::<8>().ok_or_else(torn)?;
@@ -449,6 +451,11 @@ impl From<StoreError> for tonic::Status {
         };
         tonic::Status::new(code, error.to_string())
     }
+}
+
+/// Whether a partial payload was cut before its map was whole, so that nothing of it is known.
+fn torn(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData)
 }
 
 fn whole(folder: &Path, digest: Digest) -> PathBuf {

@@ -1,6 +1,5 @@
 //! A consortium on loopback: a server with a tiny gRPC service over raw bytes, so that no protobuf is
 //! needed, and clients of every kind.
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -34,19 +33,20 @@ pub fn now() -> Timestamp {
 }
 
 pub fn loopback() -> Hosts {
-    Hosts::parse(["127.0.0.1", "localhost"]).unwrap()
+    Hosts::parse(["127.0.0.1", "localhost"]).expect("two hosts")
 }
 
 pub fn site(name: &str) -> Identity {
-    Identity::Site(SiteId::parse(name).unwrap())
+    Identity::Site(SiteId::parse(name).expect("a site id"))
 }
 
 /// Enrols somebody as the coordinator would: request, signature, acceptance.
 pub fn enrol(ca: &Authority, who: &Identity, lifetime: Duration, at: Timestamp) -> Enrolled {
-    let folder = tempfile::tempdir().unwrap();
-    let wallet = Wallet::open(folder.path()).unwrap();
-    let issued = ca.issue(&wallet.request().unwrap(), who, lifetime, at).unwrap();
-    wallet.accept(&issued.pem, &ca.certificate_pem()).unwrap()
+    let folder = tempfile::tempdir().expect("a folder");
+    let wallet = Wallet::open(folder.path()).expect("a wallet");
+    let issued =
+        ca.issue(&wallet.request().expect("a request"), who, lifetime, at).expect("a certificate");
+    wallet.accept(&issued.pem, &ca.certificate_pem()).expect("its own certificate")
 }
 
 /// A list of revoked peers.
@@ -55,13 +55,13 @@ pub struct Revoked(Mutex<HashSet<Identity>>);
 
 impl Revoked {
     pub fn revoke(&self, who: &Identity) {
-        self.0.lock().unwrap().insert(who.clone());
+        self.0.lock().expect("nobody panicked").insert(who.clone());
     }
 }
 
 impl PeerGate for Revoked {
     fn admit(&self, peer: &Peer) -> Result<(), Refusal> {
-        if self.0.lock().unwrap().contains(&peer.identity) {
+        if self.0.lock().expect("nobody panicked").contains(&peer.identity) {
             return Err(Refusal::Revoked);
         }
         Ok(())
@@ -86,10 +86,10 @@ pub struct Setup {
 impl Setup {
     pub fn of(ca: &Authority) -> Self {
         Self {
-            credentials: ca.server_in_memory(&loopback(), DAY, now()).unwrap(),
+            credentials: ca.server_in_memory(&loopback(), DAY, now()).expect("a certificate"),
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
-            bind: "127.0.0.1:0".parse().unwrap(),
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
 }
@@ -97,11 +97,11 @@ impl Setup {
 pub async fn start(ca: &Authority, setup: Setup) -> Running {
     let gate = Arc::new(Revoked::default());
     let server = Server::new(setup.credentials, ca.certificate(), gate.clone())
-        .and_then(|server| server.limits(setup.limits))
-        .and_then(|server| server.clock(setup.clock))
-        .unwrap();
-    let listener = TcpListener::bind(setup.bind).await.unwrap();
-    let address = listener.local_addr().unwrap();
+        .expect("a usable root")
+        .limits(setup.limits)
+        .clock(setup.clock);
+    let listener = TcpListener::bind(setup.bind).await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
     let echo = Echo::default();
     let (stop, stopped) = oneshot::channel::<()>();
     let routes = Routes::new(echo.clone());
@@ -113,7 +113,7 @@ pub async fn start(ca: &Authority, setup: Setup) -> Running {
 
 impl Running {
     pub fn at(&self) -> Address {
-        self.address.to_string().parse().unwrap()
+        self.address.to_string().parse().expect("an address")
     }
 
     pub fn as_peer(&self, enrolled: &Enrolled) -> Endpoint {
@@ -126,7 +126,7 @@ impl Running {
 
     pub async fn stop(self) {
         let _ = self.stop.send(());
-        self.serving.await.unwrap().unwrap();
+        self.serving.await.expect("no panic").expect("serving");
     }
 }
 
@@ -176,7 +176,7 @@ pub async fn call(channel: &Channel, method: &'static str) -> Result<String, Sta
     client.ready().await.map_err(|error| Status::from_error(error.into()))?;
     let path = http::uri::PathAndQuery::from_static(method);
     let answer = client.unary(Request::new(Bytes::from_static(b"?")), path, Raw).await?;
-    Ok(String::from_utf8(answer.into_inner().to_vec()).unwrap())
+    Ok(String::from_utf8(answer.into_inner().to_vec()).expect("text"))
 }
 
 pub async fn who(endpoint: &Endpoint) -> Result<String, Status> {

@@ -1,12 +1,10 @@
 //! Real TLS on loopback: who gets in, who doesn't, and what each is told.
 
-mod common;
-
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{DAY, Running, Setup, call, enrol, loopback, now, site, start, who};
+use crate::harness::{DAY, Running, Setup, call, enrol, loopback, now, site, start, who};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::Status;
@@ -19,11 +17,11 @@ use wardround_net::retry::{Policy, Transient, retrying};
 use wardround_net::server::{Limits, Refusal};
 
 fn consortium() -> Authority {
-    Authority::in_memory("test", now()).unwrap()
+    Authority::in_memory("test", now()).expect("a root")
 }
 
 fn why(failed: Result<String, Status>) -> ConnectError {
-    let status = failed.unwrap_err();
+    let status = failed.expect_err("it fails");
     ConnectError::of_status(&status).unwrap_or_else(|| panic!("no reason in {status:?}"))
 }
 
@@ -245,7 +243,7 @@ async fn a_port_with_nobody_something_else_or_silence_is_told_apart() {
     let address: Address = listener.local_addr().unwrap().to_string().parse().unwrap();
     let endpoint = Endpoint::new(address, Trust::Root(ca.certificate().clone()));
 
-    let silent = endpoint.clone().connect_timeout(Duration::from_millis(50));
+    let silent = endpoint.clone().connect_timeout(Duration::from_secs(1));
     let error = silent.probe().await.unwrap_err();
     assert!(matches!(error, ConnectError::Timeout { stage: Stage::Tls, .. }), "{error:?}");
 
@@ -327,21 +325,21 @@ fn forged_chain(
     real: &Authority,
 ) -> (Vec<rustls::pki_types::CertificateDer<'static>>, rustls::pki_types::PrivateKeyDer<'static>) {
     use rustls::pki_types::pem::PemObject;
-    let folder = tempfile::tempdir().unwrap();
-    forger.server(folder.path(), &loopback(), now()).unwrap();
-    let pem = std::fs::read(folder.path().join("server.pem")).unwrap();
-    let leaf = rustls::pki_types::CertificateDer::from_pem_slice(&pem).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&pem).unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
+    forger.server(folder.path(), &loopback(), now()).expect("a certificate");
+    let pem = std::fs::read(folder.path().join("server.pem")).expect("server.pem");
+    let leaf = rustls::pki_types::CertificateDer::from_pem_slice(&pem).expect("a leaf");
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&pem).expect("a key");
     (vec![leaf, real.certificate().clone()], key)
 }
 
 fn old_client(ca: &Authority) -> tokio_rustls::TlsConnector {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca.certificate().clone()).unwrap();
+    roots.add(ca.certificate().clone()).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS12])
-        .unwrap()
+        .expect("TLS 1.2 with aws-lc-rs")
         .with_root_certificates(roots)
         .with_no_client_auth();
     tokio_rustls::TlsConnector::from(Arc::new(config))
@@ -353,10 +351,10 @@ fn old_server() -> tokio_rustls::TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS12])
-        .unwrap()
+        .expect("TLS 1.2 with aws-lc-rs")
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .unwrap();
+        .expect("TLS 1.2 with aws-lc-rs");
     tokio_rustls::TlsAcceptor::from(Arc::new(config))
 }
 
@@ -373,13 +371,13 @@ impl Log {
     }
 
     fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("text")
     }
 }
 
 impl Write for Log {
     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        Write::write(&mut *self.0.lock().unwrap(), data)
+        Write::write(&mut *self.0.lock().expect("nobody panicked"), data)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -1,10 +1,8 @@
 //! The root, what it signs, and what a participant keeps.
 
-mod common;
-
 use std::fs;
 
-use common::{DAY, enrol, loopback, now, site};
+use crate::harness::{DAY, enrol, loopback, now, site};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, SanType};
 use wardround_core::ids::{Role, UserId};
 use wardround_net::pki::{

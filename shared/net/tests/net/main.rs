@@ -1,0 +1,6 @@
+//! The crate's tests from outside, in one binary.
+
+mod harness;
+mod pki;
+mod tls;
+mod transfer;
