@@ -200,8 +200,8 @@ impl Authority {
 
     /// The coordinator's own certificate, from `server.pem` in the folder; a new one (with a new key)
     /// is made when there is none, it lacks one of the hosts, another root signed it, or its last
-    /// third has begun. Call it daily and hand the result's content to [`Credentials::replace`] by
-    /// [`Authority::renew_server`].
+    /// third has begun. While it serves,
+    /// call [`Authority::renew_server`] once a day.
     ///
     /// # Errors
     /// The file can't be read or written.
