@@ -7,6 +7,8 @@
 pub mod cohort;
 pub mod findings;
 pub mod folds;
+mod logistic;
 pub mod metrics;
 pub mod recorded;
 pub mod rows;
+pub mod study;

@@ -1,0 +1,224 @@
+//! Runs a study on features that were extracted elsewhere, one place holding all sites: the
+//! yardstick of a federation, and a way to look at the driver without images.
+//!
+//! ```text
+//! cargo run -p wardround-learn --example study_on_features -- \
+//!     FEATURES.npy MANIFEST.csv --target diagnosis --positive mel --patient lesion_id --site site \
+//!     --c 0.001,0.003,0.01 --standardise all,site
+//! ```
+//!
+//! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
+//! where the manifest has them. Everything is printed, nothing is suppressed: for data of one's own.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Instant;
+
+use wardround_core::digest::Digest;
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::seed::Seed;
+use wardround_core::study::{
+    BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels,
+    Negative, OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise, Study, StudySites,
+    Subgroup, Target, Validation, WeightsRule,
+};
+use wardround_learn::findings::{Figure, Findings, Interval};
+use wardround_learn::rows::{Patient, RowsBuilder};
+use wardround_learn::study::{Observer, StudyEvent, run};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (features, manifest) = (
+        args.next().ok_or("FEATURES.npy is missing")?,
+        args.next().ok_or("MANIFEST.csv is missing")?,
+    );
+    let rest: Vec<String> = args.collect();
+    let mut options: BTreeMap<&str, &str> = [
+        ("--target", "diagnosis"),
+        ("--positive", "mel"),
+        ("--patient", "lesion_id"),
+        ("--site", "site"),
+        ("--c", "0.001,0.003,0.01"),
+        ("--standardise", "all"),
+        ("--folds", "5"),
+        ("--seed", "1"),
+        ("--leave-one-site-out", "yes"),
+    ]
+    .into();
+    for pair in rest.chunks(2) {
+        let [name, value] = pair else { return Err(format!("{} has no value", pair[0]).into()) };
+        *options.get_mut(name.as_str()).ok_or(format!("unknown option {name}"))? = value;
+    }
+
+    let (width, numbers) = read_npy(&std::fs::read(features)?)?;
+    let study = study(&options)?;
+    let schema = study.schema(width as u32);
+    let mut builder = RowsBuilder::new(schema.clone());
+    let mut reader = csv::Reader::from_path(manifest)?;
+    let header = reader.headers()?.clone();
+    let column = |name: &str| header.iter().position(|h| h == name);
+    let need = |name: &str| column(name).ok_or(format!("the manifest has no column {name}"));
+    let (target, patient) = (need(options["--target"])?, need(options["--patient"])?);
+    let site = need(options["--site"])?;
+    let subgroups: Vec<usize> =
+        study.subgroups.iter().map(|s| need(&s.column)).collect::<Result<_, _>>()?;
+    for (record, row) in reader.records().zip(numbers.chunks_exact(width)) {
+        let record = record?;
+        let class = study.target.classes.code(&record[target]).ok_or("unknown label")?;
+        let levels: Vec<u8> =
+            study.subgroups.iter().zip(&subgroups).map(|(s, &at)| s.level(&record[at])).collect();
+        let site = SiteId::parse(&record[site])?;
+        let (issuer, key) = (site.to_string(), record[patient].to_owned());
+        builder.add(Patient { site, issuer, key }, class, &levels, row)?;
+    }
+    let rows = builder.build()?;
+    let sites = rows.sites();
+    println!("{} rows of {width} features at {} sites", rows.len(), sites.len());
+    let started = Instant::now();
+    let id = StudyId::parse("features")?;
+    let watch = Watch(started);
+    let findings = futures::executor::block_on(run(&rows, &study, &id, &sites, &schema, &watch))?;
+    show(&findings);
+    println!("{:.1} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+struct Watch(Instant);
+
+impl Observer for Watch {
+    fn event(&self, event: &StudyEvent) {
+        if !matches!(event, StudyEvent::Asked { .. }) {
+            eprintln!("{:7.1} s  {event:?}", self.0.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// Width and numbers of a two-dimensional `<f4` array (NEP 1, version 1.0).
+fn read_npy(bytes: &[u8]) -> Result<(usize, Vec<f64>), Box<dyn Error>> {
+    let length = bytes.get(8..10).ok_or("no NPY file")?;
+    let data = 10 + usize::from(u16::from_le_bytes([length[0], length[1]]));
+    let header = std::str::from_utf8(bytes.get(10..data).ok_or("a cut NPY file")?)?;
+    if !header.contains("'<f4'") || header.contains("True") {
+        return Err("expected '<f4' in C order".into());
+    }
+    let shape = header.split('(').nth(1).and_then(|s| s.split(')').next()).ok_or("no shape")?;
+    let width = shape.split(',').nth(1).ok_or("expected two dimensions")?.trim().parse()?;
+    let number = |b: &[u8]| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    Ok((width, bytes[data..].chunks_exact(4).map(number).collect()))
+}
+
+fn study(options: &BTreeMap<&str, &str>) -> Result<Study, Box<dyn Error>> {
+    let c = options["--c"].split(',').map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+    let standardise = options["--standardise"].split(',').map(|s| match s {
+        "all" => Ok(Standardise::All),
+        "site" => Ok(Standardise::Site),
+        other => Err(format!("--standardise is all or site, not {other}")),
+    });
+    let sex = Levels::Values { values: vec!["female".into(), "male".into()] };
+    let age = Levels::Bands { edges: vec![0.0, 40.0, 60.0] };
+    let subgroup = |name: &str, levels| Subgroup { name: name.into(), column: name.into(), levels };
+    Ok(Study {
+        name: "features".into(),
+        seed: Seed(options["--seed"].parse()?),
+        target: Target {
+            column: options["--target"].into(),
+            classes: Classes::Binary {
+                positive: vec![options["--positive"].into()],
+                negative: Negative::Rest,
+            },
+        },
+        cohort: CohortRule { sites: StudySites::Enrolled, filters: vec![] },
+        patient: PatientRule { key: options["--patient"].into(), unit: "patient".into() },
+        subgroups: vec![subgroup("sex", sex), subgroup("age", age)],
+        input: Input::Images {
+            column: "path".into(),
+            backbone: BackboneRule {
+                name: "extracted elsewhere".into(),
+                weights: WeightsRule::Shipped,
+                preprocess: PreprocessRule::Shipped,
+            },
+        },
+        classifier: Classifier::Logistic { c, standardise: standardise.collect::<Result<_, _>>()? },
+        validation: Validation {
+            folds: options["--folds"].parse()?,
+            repeats: 1,
+            leave_one_site_out: options["--leave-one-site-out"] == "yes",
+            choose_by: ChooseBy::WithinSites,
+        },
+        federation: FederationRule {
+            quorum: Quorum::All,
+            on_site_lost: OnSiteLost::Wait,
+            patience_s: 60,
+        },
+        digest: Digest::of(b"features"),
+    })
+}
+
+fn show(findings: &Findings) {
+    for target in &findings.targets {
+        println!("\n{} against the rest", findings.classes[usize::from(target.class)]);
+        println!("  the site alone: {}", text(&target.site_only_auc));
+        for (point, result) in findings.grid.iter().zip(&target.used_for_choosing) {
+            println!(
+                "  C {} {:?} (used for choosing): within sites {}, one list {}",
+                point.c,
+                point.standardise,
+                text(&result.auc_within_sites),
+                text(&result.auc_one_list)
+            );
+        }
+        let judged = &target.nested.judged;
+        println!("  nested: within sites {}", text(&judged.auc_within_sites));
+        let named = findings.sites.iter().map(ToString::to_string).zip(&judged.by_site);
+        let groups =
+            findings.subgroups.iter().zip(&judged.by_subgroup).flat_map(|(names, cells)| {
+                names.levels.iter().map(|level| format!("{} {level}", names.name)).zip(cells)
+            });
+        for (name, f) in
+            std::iter::once(("one list".to_owned(), &judged.one_list)).chain(named).chain(groups)
+        {
+            println!(
+                "  {name:16} patients {:?} images {:?} AUC {} sens {} spec {} Brier {} ECE {}",
+                f.patients,
+                f.rows,
+                text(&f.auc),
+                text(&f.sensitivity),
+                text(&f.specificity),
+                text(&f.brier),
+                text(&f.ece)
+            );
+        }
+        for choice in &target.nested.choices {
+            println!(
+                "  fold {} chose point {} and threshold {:.4}",
+                choice.fold, choice.point, choice.threshold
+            );
+        }
+        for left_out in &target.left_out {
+            let points: Vec<String> = left_out.auc_by_point.iter().map(text).collect();
+            println!(
+                "  left out {}: chose point {}, AUC {}; by point {}",
+                findings.sites[usize::from(left_out.site)],
+                left_out.point,
+                text(&left_out.figures.auc),
+                points.join(", ")
+            );
+        }
+        let model = &target.model;
+        println!(
+            "  final: point {}, {} steps, gradient {:e} per row, threshold {:.4}",
+            model.point, model.steps, model.gradient, model.threshold
+        );
+    }
+    println!("\n{:?}", findings.cost);
+}
+
+fn text(figure: &Figure) -> String {
+    match figure {
+        Figure::Known { value, interval: Interval::Between { low, high } } => {
+            format!("{value:.4} ({low:.3} to {high:.3})")
+        }
+        Figure::Known { value, interval: Interval::NotComputed } => format!("{value:.4}"),
+        Figure::Undefined { reason } => format!("undefined ({reason})"),
+    }
+}

@@ -1,0 +1,172 @@
+//! One loop for all fits: the points of all unfinished models, in model order, make one question, so
+//! that cross-validation and tuning cost about the rounds of the slowest fit.
+//!
+//! A model's numbers depend only on its own answers, so a model fitted in company is the same bits
+//! as fitted alone.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use wardround_core::query::{
+    Ask, Derivatives, Fill, Frame, LinearModel, LinearTerm, RowSet, Scaler,
+};
+
+use super::{Evaluation, Optimiser, State};
+use crate::cohort::Cohort;
+use crate::study::StudyError;
+use crate::study::asker::{Asker, finest_bits, slices};
+use crate::study::event::StudyEvent;
+
+/// Binary places that are always kept on standardised columns.
+const COARSEST_BITS: u8 = 32;
+
+/// Binary places kept free for a loss that is larger than the number of rows.
+const LOSS_RESERVE: u8 = 8;
+
+/// One model on its way to the optimum.
+#[derive(Debug, Clone)]
+pub(crate) struct Fit {
+    /// The training rows.
+    pub rows: RowSet,
+    /// How many there are.
+    pub count: u64,
+    /// The class that counts as positive.
+    pub class: u8,
+    /// How rows are standardised.
+    pub scaler: Scaler,
+    /// What stands in for missing features.
+    pub fill: Fill,
+    /// The method with its state.
+    pub optimiser: Optimiser,
+}
+
+/// Why a fit didn't reach its optimum; `fit` is its index.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// No optimum exists: the rows have one class.
+    OneClass { fit: usize, positives: u64 },
+    /// The method gave up.
+    Stuck { fit: usize },
+    /// The cohort didn't answer, or not to the question.
+    Study(StudyError),
+}
+
+impl Fit {
+    /// The model at the point where the loss is wanted, at the end the optimum.
+    pub fn model(&self) -> LinearModel {
+        let (intercept, weights) =
+            self.optimiser.next_point().split_last().expect("a point has a constant");
+        LinearModel {
+            class: self.class,
+            scaler: self.scaler,
+            weights: weights.to_vec(),
+            intercept: *intercept,
+            fill: self.fill.clone(),
+        }
+    }
+}
+
+/// Takes all fits to their optimum and returns the number of rounds.
+pub(crate) async fn fit_all<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    fits: &mut [Fit],
+) -> Result<u64, Failure> {
+    let most_rows = fits.iter().map(|fit| fit.count).max().unwrap_or(0);
+    let bits = finest_bits(most_rows as f64, LOSS_RESERVE);
+    let mut rounds = 0;
+    loop {
+        let open: Vec<usize> =
+            (0..fits.len()).filter(|&i| fits[i].optimiser.state() == State::Running).collect();
+        if open.is_empty() {
+            return Ok(rounds);
+        }
+        let answers = evaluate(asker, frame, fits, &open, bits).await.map_err(Failure::Study)?;
+        if rounds == 0 {
+            check_classes(fits, &answers)?;
+        }
+        rounds += 1;
+        take(fits, &open, answers);
+        if let Some(&fit) = open.iter().find(|&&i| fits[i].optimiser.state() == State::Stuck) {
+            return Err(Failure::Stuck { fit });
+        }
+        asker.observer.event(&StudyEvent::Round {
+            round: rounds,
+            unfinished: fits.iter().filter(|f| f.optimiser.state() == State::Running).count(),
+            gradient: open
+                .iter()
+                .map(|&i| fits[i].optimiser.gradient() / fits[i].count.max(1) as f64)
+                .fold(0.0, f64::max),
+        });
+    }
+}
+
+async fn evaluate<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    fits: &[Fit],
+    open: &[usize],
+    bits: u8,
+) -> Result<Vec<Evaluation>, StudyError> {
+    let columns = asker.schema.features as usize + 1;
+    let derivatives = match fits[open[0]].optimiser {
+        Optimiser::Newton(_) => Derivatives::Hessian,
+        Optimiser::Lbfgs(_) => Derivatives::Gradient,
+    };
+    let triangle = match derivatives {
+        Derivatives::Gradient => 0,
+        Derivatives::Hessian => columns * (columns + 1) / 2,
+    };
+    let mut answers = Vec::with_capacity(open.len());
+    for slice in slices(open.len(), (1 + columns + triangle) as u64) {
+        let terms: Vec<LinearTerm> = open[slice]
+            .iter()
+            .map(|&i| LinearTerm { rows: fits[i].rows, model: fits[i].model() })
+            .collect();
+        let answer = asker
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Logistic {
+                frame: frame.clone(),
+                terms: terms.clone(),
+                derivatives,
+                bits,
+            })
+            .await?;
+        let gradients = answer.values("gradient");
+        let hessians = if triangle > 0 { answer.values("hessian") } else { Vec::new() };
+        for (at, loss) in answer.values("loss").into_iter().enumerate() {
+            answers.push(Evaluation {
+                loss,
+                gradient: gradients[at * columns..(at + 1) * columns].to_vec(),
+                hessian: hessians[at * triangle..(at + 1) * triangle].to_vec(),
+            });
+        }
+    }
+    Ok(answers)
+}
+
+/// Without weights every row has the same probability, so the derivative by the constant counts the
+/// positives.
+fn check_classes(fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
+    for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
+        let constant = start.model().intercept;
+        let expected = start.count as f64 / (1.0 + libm::exp(-constant));
+        let by_constant = answer.gradient.last().expect("a gradient has the constant");
+        let positives = (expected - by_constant).round() as u64;
+        if positives == 0 || positives >= start.count {
+            return Err(Failure::OneClass { fit, positives });
+        }
+    }
+    Ok(())
+}
+
+/// Every model takes its own answer; no number crosses between models, so threads change nothing.
+fn take(fits: &mut [Fit], open: &[usize], answers: Vec<Evaluation>) {
+    let mut waiting: Vec<(&mut Fit, Evaluation)> = Vec::with_capacity(open.len());
+    let mut answers = open.iter().zip(answers).peekable();
+    for (i, fit) in fits.iter_mut().enumerate() {
+        if let Some((_, answer)) = answers.next_if(|(at, _)| **at == i) {
+            waiting.push((fit, answer));
+        }
+    }
+    waiting.into_par_iter().for_each(|(fit, answer)| fit.optimiser.take(answer));
+}

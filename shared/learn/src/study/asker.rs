@@ -1,0 +1,170 @@
+//! Asks a study's questions: fills in what all of them share, checks and counts the answers, and
+//! goes to a coarser scale where the fixed point overflows.
+
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::{Ask, Column, FoldPlan, Query, Schema};
+use wardround_core::sum::{Sum, SumError, unit};
+
+use super::error::StudyError;
+use super::event::{Observer, StudyEvent};
+use crate::cohort::{Cohort, CohortError};
+
+/// Bytes of an answer above which a question is asked in slices.
+pub(crate) const SLICE_BYTES: u64 = 256 << 20;
+
+/// Binary places by which a scale is made coarser.
+const COARSER: u8 = 6;
+
+/// Asks the questions of one study.
+pub(crate) struct Asker<'a, C> {
+    pub cohort: &'a C,
+    pub observer: &'a dyn Observer,
+    pub study: &'a StudyId,
+    pub sites: &'a [SiteId],
+    pub schema: &'a Schema,
+    pub folds: FoldPlan,
+    /// Questions asked.
+    pub queries: u64,
+}
+
+/// A question with its answer.
+pub(crate) struct Answer {
+    pub query: Query,
+    pub sum: Sum,
+}
+
+impl<C> Asker<'_, C> {
+    /// Number of cells of a split.
+    pub fn cells(&self, split: &[Column]) -> usize {
+        let of = |column: &Column| match column {
+            Column::Site => self.sites.len(),
+            Column::Fold { .. } => usize::from(self.folds.folds),
+            Column::Subgroup(at) => usize::from(self.schema.levels[usize::from(*at)]),
+        };
+        split.iter().map(of).product()
+    }
+}
+
+impl<C: Cohort> Asker<'_, C> {
+    /// Asks one question.
+    pub async fn ask(&mut self, ask: Ask) -> Result<Answer, StudyError> {
+        let query = Query {
+            study: self.study.clone(),
+            sites: self.sites.to_vec(),
+            schema: self.schema.clone(),
+            folds: self.folds,
+            ask,
+        };
+        query.check()?;
+        self.queries += 1;
+        self.observer.event(&StudyEvent::Asked { query: self.queries, name: query.name() });
+        let sum = self.cohort.sum(&query).await?;
+        sum.check(&query).map_err(StudyError::Answer)?;
+        if sum.sites != query.sites {
+            return Err(StudyError::OtherSites {
+                expected: list(&query.sites),
+                got: list(&sum.sites),
+            });
+        }
+        Ok(Answer { query, sum })
+    }
+
+    /// Asks a question at the finest scale, from `finest` down to `coarsest` binary places, that
+    /// stays in range.
+    pub async fn ask_at(
+        &mut self,
+        finest: u8,
+        coarsest: u8,
+        ask: impl Fn(u8) -> Ask,
+    ) -> Result<Answer, StudyError> {
+        let mut bits = finest.max(coarsest);
+        loop {
+            let asked = ask(bits);
+            let phase = phase(&asked);
+            match self.ask(asked).await {
+                Err(StudyError::Cohort(CohortError::Sum(
+                    source @ SumError::OutOfRange { .. },
+                ))) => {
+                    if bits == coarsest {
+                        return Err(StudyError::OutOfRange { phase, source });
+                    }
+                    bits = bits.saturating_sub(COARSER).max(coarsest);
+                    self.observer.event(&StudyEvent::Coarser { name: phase, bits });
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// A block of whole numbers.
+    pub fn counts(&self, block: &'static str) -> &[i64] {
+        self.sum.counts(&self.query, block).expect("the caller names a block of its own question")
+    }
+
+    /// A block of fractions.
+    pub fn values(&self, block: &'static str) -> Vec<f64> {
+        self.sum.values(&self.query, block).expect("the caller names a block of its own question")
+    }
+
+    /// The value of a block's last binary place.
+    pub fn unit(&self, block: &'static str) -> f64 {
+        let layout = self.query.layout();
+        let spec = layout.iter().find(|spec| spec.name == block);
+        unit(spec.expect("the caller names a block of its own question").bits)
+    }
+}
+
+/// The finest scale at which sums below `bound` stay in range, with a reserve of `reserve` places.
+pub(crate) fn finest_bits(bound: f64, reserve: u8) -> u8 {
+    let mut needed = 0;
+    while needed < 62 && (1u64 << needed) as f64 <= bound {
+        needed += 1;
+    }
+    62u8.saturating_sub(needed).saturating_sub(reserve)
+}
+
+/// Cuts `count` things of `numbers_each` numbers into slices whose answers stay below
+/// [`SLICE_BYTES`].
+pub(crate) fn slices(count: usize, numbers_each: u64) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let per_slice = (SLICE_BYTES / (8 * numbers_each.max(1))).clamp(1, 1 << 30) as usize;
+    (0..count).step_by(per_slice).map(move |first| first..(first + per_slice).min(count))
+}
+
+fn phase(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Profile { .. } => "profile",
+        Ask::Moments { .. } => "moments",
+        Ask::Gram { .. } => "gram",
+        Ask::Logistic { .. } => "logistic regression",
+        Ask::Scores { .. } => "scores",
+        Ask::Placements { .. } => "placements",
+    }
+}
+
+fn list(sites: &[SiteId]) -> String {
+    sites.iter().map(SiteId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_leave_room_for_the_bound() {
+        assert_eq!(finest_bits(0.5, 0), 62);
+        assert_eq!(finest_bits(1.0, 0), 61);
+        assert_eq!(finest_bits(8019.0, 0), 49);
+        assert_eq!(finest_bits(8019.0, 9), 40);
+        assert_eq!(finest_bits(f64::MAX, 0), 0);
+    }
+
+    #[test]
+    fn slices_cover_everything_once() {
+        let ranges: Vec<_> = slices(10, SLICE_BYTES / 24).collect();
+        assert_eq!(ranges, [0..3, 3..6, 6..9, 9..10]);
+        assert_eq!(slices(0, 1).count(), 0);
+        assert_eq!(slices(2, u64::MAX / 8).collect::<Vec<_>>(), [0..1, 1..2]);
+    }
+}

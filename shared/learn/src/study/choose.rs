@@ -1,0 +1,254 @@
+//! Choices: grid points and thresholds, each from scores of rows that had no part in the models
+//! behind them, and without the rows that the choice is judged on.
+//!
+//! For outer fold k the lists come from models fitted without k *and* the fold they score, so
+//! neither the choice nor the threshold has seen anything of k. For a left-out site everything is
+//! done again without it.
+
+use wardround_core::query::{FoldSet, RowSet, SiteSet};
+use wardround_core::study::ChooseBy;
+
+use super::design::{Design, FitKey, Nesting};
+use super::error::StudyError;
+use super::scores::{Lists, Scored};
+use crate::metrics::ranking::{auc_within_sites, roc_auc};
+use crate::metrics::threshold::youden;
+use crate::metrics::{CellError, ScoreCell, ScoreHistogram, Threshold, Undefined};
+
+/// The lists that choices are made from, all in one question.
+pub(crate) struct Choosing {
+    pub lists: Lists,
+    targets: Vec<TargetLists>,
+    folds: usize,
+}
+
+/// Indices of one modelled class's lists.
+struct TargetLists {
+    /// By point and outer fold: the fold, by the model fitted without it.
+    plain: Vec<Vec<usize>>,
+    /// By point and outer fold: all other folds, by models that saw neither.
+    others: Vec<Vec<usize>>,
+    /// By left-out site, point and repeat: all other sites' rows, out of fold.
+    without: Vec<Vec<Vec<usize>>>,
+    /// By left-out site and point: the site's rows, by the model fitted without it.
+    at_site: Vec<Vec<usize>>,
+}
+
+/// A choice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Choice {
+    /// Index into the grid.
+    pub point: usize,
+    pub threshold: Threshold,
+}
+
+/// The scores of all lists: per list, per site.
+pub(crate) type Scores = [Vec<ScoreCell>];
+
+impl Choosing {
+    /// Sets up the lists.
+    pub fn new(design: &Design) -> Self {
+        let mut lists = Lists::default();
+        let targets = (0..design.classes.len()).map(|t| target(design, t, &mut lists)).collect();
+        Self { lists, targets, folds: usize::from(design.folds) }
+    }
+
+    /// The list of one outer fold's rows by the model fitted without it.
+    pub fn fold_list(&self, target: usize, point: usize, repeat: u8, fold: u8) -> usize {
+        self.targets[target].plain[point][usize::from(repeat) * self.folds + usize::from(fold)]
+    }
+
+    /// The list of a left-out site's rows by a grid point fitted without it.
+    pub fn left_out_list(&self, target: usize, site: u16, point: usize) -> usize {
+        self.targets[target].at_site[usize::from(site)][point]
+    }
+
+    /// The plain out-of-fold scores of a grid point in a repeat, by site.
+    pub fn out_of_fold(
+        &self,
+        scores: &Scores,
+        target: usize,
+        point: usize,
+        repeat: u8,
+    ) -> Result<Vec<ScoreCell>, CellError> {
+        let first = usize::from(repeat) * self.folds;
+        let lists = &self.targets[target].plain[point][first..first + self.folds];
+        merged(lists.iter().map(|&list| &scores[list]))
+    }
+
+    /// What an outer fold chooses without its own rows.
+    pub fn for_fold(
+        &self,
+        scores: &Scores,
+        design: &Design,
+        by: ChooseBy,
+        target: usize,
+        repeat: u8,
+        fold: u8,
+    ) -> Result<Result<Choice, Undefined>, CellError> {
+        let outer = usize::from(repeat) * self.folds + usize::from(fold);
+        let of_point = |point: usize| vec![scores[self.targets[target].others[point][outer]].clone()];
+        choose(design, by, of_point)
+    }
+
+    /// What is chosen without a site.
+    pub fn without_site(
+        &self,
+        scores: &Scores,
+        design: &Design,
+        by: ChooseBy,
+        target: usize,
+        site: u16,
+    ) -> Result<Result<Choice, Undefined>, CellError> {
+        let lists = &self.targets[target].without[usize::from(site)];
+        choose(design, by, |point| lists[point].iter().map(|&l| scores[l].clone()).collect())
+    }
+
+    /// What is chosen for the final model, from all out-of-fold scores.
+    pub fn for_all(
+        &self,
+        scores: &Scores,
+        design: &Design,
+        by: ChooseBy,
+        target: usize,
+    ) -> Result<Result<Choice, Undefined>, CellError> {
+        let mut repeats = Vec::with_capacity(design.grid.len());
+        for point in 0..design.grid.len() {
+            let of_repeat = |repeat| self.out_of_fold(scores, target, point, repeat);
+            repeats.push((0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?);
+        }
+        choose(design, by, |point| repeats[point].clone())
+    }
+}
+
+fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
+    let all = design.all_folds();
+    let points = 0..design.grid.len();
+    let fit = |point, repeat, folds, sites| FitKey { target, point, repeat, folds, sites };
+    let mut push = |parts| lists.push(design, parts);
+    let plain = points
+        .clone()
+        .map(|point| {
+            let of_fold = |(repeat, k)| {
+                let key = fit(point, repeat, all.without(k), SiteSet::All);
+                push(vec![Scored::fold(k, SiteSet::All, key)])
+            };
+            design.outer_folds().map(of_fold).collect()
+        })
+        .collect();
+    let others = points
+        .clone()
+        .map(|point| {
+            let of_fold = |(repeat, k): (u8, u8)| {
+                let by_model = |j: u8| {
+                    let folds = match design.nested {
+                        Nesting::Pairs => all.without(k).without(j),
+                        Nesting::TwoFolds => all.without(j),
+                    };
+                    Scored::fold(j, SiteSet::All, fit(point, repeat, folds, SiteSet::All))
+                };
+                push(all.without(k).iter().map(by_model).collect())
+            };
+            design.outer_folds().map(of_fold).collect()
+        })
+        .collect();
+    let mut without = Vec::new();
+    let mut at_site = Vec::new();
+    for site in design.left_out_sites() {
+        let sites = SiteSet::Without(site);
+        let of_point = |point| {
+            let of_repeat = |repeat| {
+                let of_fold =
+                    |k| Scored::fold(k, sites, fit(point, repeat, all.without(k), sites));
+                push(all.iter().map(of_fold).collect())
+            };
+            (0..design.repeats).map(of_repeat).collect()
+        };
+        without.push(points.clone().map(of_point).collect());
+        let at = |point| {
+            let rows = RowSet { repeat: 0, folds: all, sites: SiteSet::Only(site) };
+            push(vec![Scored { rows, fit: fit(point, 0, all, sites) }])
+        };
+        at_site.push(points.clone().map(at).collect());
+    }
+    TargetLists { plain, others, without, at_site }
+}
+
+/// Chooses the grid point with the largest AUC, mean over repeats, and the threshold on its scores.
+/// `scores` gives a grid point's out-of-fold scores, per repeat and site. Of equal points the one
+/// with the stronger penalty, then the first.
+fn choose(
+    design: &Design,
+    by: ChooseBy,
+    scores: impl Fn(usize) -> Vec<Vec<ScoreCell>>,
+) -> Result<Result<Choice, Undefined>, CellError> {
+    let mut best: Option<(f64, usize)> = None;
+    for point in 0..design.grid.len() {
+        let mut sum = 0.0;
+        for sites in scores(point) {
+            match auc(by, &sites)? {
+                Ok(auc) => sum += auc,
+                // All points are judged on the same rows, so none has an AUC.
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        let better = best.is_none_or(|(most, at)| {
+            sum > most || sum == most && design.grid[point].c < design.grid[at].c
+        });
+        if better {
+            best = Some((sum, point));
+        }
+    }
+    let Some((_, point)) = best else { return Ok(Err(Undefined::NoRows)) };
+    let chosen = scores(point);
+    let all = ScoreHistogram::merged(chosen.iter().flatten().map(|cell| &cell.histogram))?;
+    Ok(youden(&all).map(|threshold| Choice { point, threshold }))
+}
+
+/// The AUC that chooses, of scores by site.
+fn auc(by: ChooseBy, sites: &[ScoreCell]) -> Result<Result<f64, Undefined>, CellError> {
+    Ok(match by {
+        ChooseBy::WithinSites => {
+            let sites: Vec<_> = sites.iter().map(|cell| cell.histogram.clone()).collect();
+            auc_within_sites(&sites)
+        }
+        ChooseBy::OneList => {
+            roc_auc(&ScoreHistogram::merged(sites.iter().map(|cell| &cell.histogram))?)
+        }
+    })
+}
+
+/// Lists of scores in one, cell by cell.
+pub(crate) fn merged<'a>(
+    lists: impl IntoIterator<Item = &'a Vec<ScoreCell>>,
+) -> Result<Vec<ScoreCell>, CellError> {
+    let mut lists = lists.into_iter();
+    let mut all = lists.next().ok_or(CellError::NoCells)?.clone();
+    for list in lists {
+        for (cell, other) in all.iter_mut().zip(list) {
+            cell.merge(other)?;
+        }
+    }
+    Ok(all)
+}
+
+/// Nothing could be compared at a choice.
+pub(crate) fn nothing_to_compare(class: &str, when: String, why: Undefined) -> StudyError {
+    StudyError::NothingToCompare { class: class.to_owned(), when, why: why.to_string() }
+}
+
+/// The full list of a repeat: every fold by its own model at its own grid point.
+pub(crate) fn full_list(
+    design: &Design,
+    target: usize,
+    repeat: u8,
+    point: impl Fn(u8) -> usize,
+) -> Vec<Scored> {
+    let all: FoldSet = design.all_folds();
+    let of_fold = |k: u8| {
+        let folds = all.without(k);
+        let fit = FitKey { target, point: point(k), repeat, folds, sites: SiteSet::All };
+        Scored::fold(k, SiteSet::All, fit)
+    };
+    all.iter().map(of_fold).collect()
+}

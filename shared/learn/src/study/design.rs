@@ -1,0 +1,185 @@
+//! What is fitted to which rows: every training set of a study, every model, in one fixed order.
+
+use wardround_core::ids::SiteId;
+use wardround_core::query::{FoldSet, RowSet, SiteSet};
+use wardround_core::study::{Classifier, Quorum, Study};
+
+use super::error::StudyError;
+use crate::findings::GridPoint;
+
+/// The shape of a study's fits.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Design {
+    /// Class codes that a model is fitted for.
+    pub classes: Vec<u8>,
+    /// The grid: all C of one scaler, then all C of the next.
+    pub grid: Vec<GridPoint>,
+    pub folds: u8,
+    pub repeats: u8,
+    pub sites: u16,
+    pub nested: Nesting,
+    pub left_out: LeavingOut,
+}
+
+/// Whether models are fitted without two folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nesting {
+    /// An outer fold's choice and threshold come from models that saw nothing of it.
+    Pairs,
+    /// Two folds and one grid point: nothing to choose; a fold's threshold comes from the other's
+    /// scores.
+    TwoFolds,
+}
+
+/// Whether sites are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeavingOut {
+    EverySite,
+    None,
+}
+
+/// One model: a modelled class, a grid point and training rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FitKey {
+    /// Index into [`Design::classes`].
+    pub target: usize,
+    /// Index into [`Design::grid`].
+    pub point: usize,
+    pub repeat: u8,
+    pub folds: FoldSet,
+    pub sites: SiteSet,
+}
+
+impl FitKey {
+    /// The training rows.
+    pub fn rows(&self) -> RowSet {
+        RowSet { repeat: self.repeat, folds: self.folds, sites: self.sites }
+    }
+}
+
+impl Design {
+    /// The fits of a study over some sites.
+    ///
+    /// # Errors
+    /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`].
+    pub fn new(study: &Study, sites: &[SiteId]) -> Result<Self, StudyError> {
+        let Classifier::Logistic { c, standardise } = &study.classifier;
+        let grid: Vec<GridPoint> = standardise
+            .iter()
+            .flat_map(|&standardise| c.iter().map(move |&c| GridPoint { c, standardise }))
+            .collect();
+        let validation = &study.validation;
+        let leave_out = validation.leave_one_site_out;
+        let got = sites.len();
+        let enough = |what, expected| {
+            if got >= expected { Ok(()) } else { Err(StudyError::TooFewSites { what, expected, got }) }
+        };
+        enough("a study", 1)?;
+        if leave_out {
+            enough("leaving one site out", 2)?;
+        }
+        if let Quorum::AtLeast(quorum) = study.federation.quorum {
+            enough("the study's quorum", usize::from(quorum))?;
+        }
+        let (folds, points) = (validation.folds, grid.len());
+        let nested = match (folds, points) {
+            (3.., _) => Nesting::Pairs,
+            (_, 1) => Nesting::TwoFolds,
+            _ => return Err(StudyError::TooFewFolds { points, folds }),
+        };
+        Ok(Self {
+            classes: study.target.classes.modelled(),
+            grid,
+            folds,
+            repeats: validation.repeats,
+            sites: u16::try_from(got)
+                .map_err(|_| StudyError::Unfit(format!("{got} sites are more than 65,535")))?,
+            nested,
+            left_out: if leave_out { LeavingOut::EverySite } else { LeavingOut::None },
+        })
+    }
+
+    /// Every training set, each once.
+    pub fn training_sets(&self) -> Vec<RowSet> {
+        let all = FoldSet::all(self.folds);
+        let set = |repeat, folds, sites| RowSet { repeat, folds, sites };
+        let each_fold = |sites| {
+            let folds = move |repeat| (0..self.folds).map(move |k| set(repeat, all.without(k), sites));
+            (0..self.repeats).flat_map(folds)
+        };
+        let mut sets: Vec<RowSet> = each_fold(SiteSet::All).collect();
+        if self.nested == Nesting::Pairs {
+            for repeat in 0..self.repeats {
+                for k in 0..self.folds {
+                    let without = |j| set(repeat, all.without(k).without(j), SiteSet::All);
+                    sets.extend((k + 1..self.folds).map(without));
+                }
+            }
+        }
+        sets.push(set(0, all, SiteSet::All));
+        for site in self.left_out_sites() {
+            sets.extend(each_fold(SiteSet::Without(site)));
+            sets.push(set(0, all, SiteSet::Without(site)));
+        }
+        sets
+    }
+
+    /// Every model, training set by training set, class by class, in grid order.
+    pub fn fits(&self) -> Vec<FitKey> {
+        let of_set = |rows: RowSet| {
+            let RowSet { repeat, folds, sites } = rows;
+            let of_target = move |target| {
+                (0..self.grid.len())
+                    .map(move |point| FitKey { target, point, repeat, folds, sites })
+            };
+            (0..self.classes.len()).flat_map(of_target)
+        };
+        self.training_sets().into_iter().flat_map(of_set).collect()
+    }
+
+    /// Sites that are left out once.
+    pub fn left_out_sites(&self) -> impl Iterator<Item = u16> + use<> {
+        match self.left_out {
+            LeavingOut::EverySite => 0..self.sites,
+            LeavingOut::None => 0..0,
+        }
+    }
+
+    /// All folds.
+    pub fn all_folds(&self) -> FoldSet {
+        FoldSet::all(self.folds)
+    }
+
+    /// Repeat and fold of every outer fold.
+    pub fn outer_folds(&self) -> impl Iterator<Item = (u8, u8)> + use<> {
+        let (repeats, folds) = (self.repeats, self.folds);
+        (0..repeats).flat_map(move |repeat| (0..folds).map(move |fold| (repeat, fold)))
+    }
+
+    /// Index of the grid point with the largest C; of several, the first.
+    pub fn weakest_penalty(&self) -> usize {
+        let mut best = 0;
+        for (at, point) in self.grid.iter().enumerate() {
+            if point.c > self.grid[best].c {
+                best = at;
+            }
+        }
+        best
+    }
+}
+
+/// A training set in words.
+pub(crate) fn describe(rows: &RowSet, folds: u8, sites: &[SiteId]) -> String {
+    let out: Vec<String> =
+        (0..folds).filter(|&k| !rows.folds.contains(k)).map(|k| (k + 1).to_string()).collect();
+    let of_folds = match out.is_empty() {
+        true => "of all folds".to_owned(),
+        false => format!("without fold {} of repeat {}", out.join(" and "), rows.repeat + 1),
+    };
+    let name = |at: u16| sites.get(usize::from(at)).map_or("?", SiteId::as_str);
+    match rows.sites {
+        SiteSet::All => of_folds,
+        SiteSet::Only(site) => format!("{of_folds} at site {}", name(site)),
+        SiteSet::Without(site) => format!("{of_folds} without site {}", name(site)),
+    }
+}

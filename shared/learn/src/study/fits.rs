@@ -1,0 +1,314 @@
+//! Sets up all fits of a study, runs them in lockstep and keeps the fitted models.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use wardround_core::query::{Ask, FoldSet, Frame, LinearModel, RowSet, Scaler, SiteSet};
+use wardround_core::study::Standardise;
+
+use super::asker::{Asker, finest_bits};
+use super::design::{Design, FitKey, describe};
+use super::error::StudyError;
+use super::frame::{Cells, Standard};
+use crate::cohort::Cohort;
+use crate::findings::{GridPoint, ProfileCell};
+use crate::logistic::cholesky::Cholesky;
+use crate::logistic::lbfgs::Lbfgs;
+use crate::logistic::lockstep::{Failure, Fit, fit_all};
+use crate::logistic::newton::Newton;
+use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
+
+/// Binary places that are always kept on standardised columns.
+const COARSEST_BITS: u8 = 32;
+
+/// What fits need to know besides their design.
+pub(crate) struct Ground<'a> {
+    pub design: &'a Design,
+    pub frame: &'a Arc<Frame>,
+    pub cells: &'a Cells,
+    /// Counts of each site.
+    pub by_site: &'a [ProfileCell],
+    /// A name per class code.
+    pub classes: &'a [String],
+}
+
+/// The fitted models of a study.
+pub(crate) struct Models {
+    by_key: BTreeMap<FitKey, Fitted>,
+    /// Questions asked for fitting.
+    pub queries: u64,
+    /// Of these, for Gram matrices.
+    pub gram_queries: u64,
+}
+
+/// A model at its optimum, in the units of the question.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Fitted {
+    pub model: LinearModel,
+    pub standard: Arc<Standard>,
+    pub steps: u32,
+    pub evaluations: u32,
+    /// Largest entry of the gradient, divided by the number of rows.
+    pub gradient: f64,
+}
+
+impl Models {
+    /// A fitted model.
+    pub fn get(&self, key: &FitKey) -> &Fitted {
+        self.by_key.get(key).expect("every key that is asked for is one of the design's fits")
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// The most points any class's model of a grid point, fitted to some folds of all sites, asked
+    /// the loss at.
+    pub fn most_evaluations(&self, point: usize, folds: FoldSet) -> u64 {
+        let of_point = |key: &FitKey| {
+            key.point == point && key.folds == folds && key.sites == SiteSet::All
+        };
+        let fits = self.by_key.iter().filter(|(key, _)| of_point(key));
+        fits.map(|(_, fitted)| u64::from(fitted.evaluations)).max().unwrap_or(0)
+    }
+}
+
+/// Fits all models of the design.
+pub(crate) async fn fit<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    ground: &Ground<'_>,
+) -> Result<Models, StudyError> {
+    let before = asker.queries;
+    let design = ground.design;
+    let method = if asker.schema.features as usize <= NEWTON_FEATURES {
+        Method::Newton
+    } else {
+        Method::Lbfgs(preconditioners(asker, ground).await?)
+    };
+    let gram_queries = asker.queries - before;
+    let standards: Vec<Arc<Standard>> = design
+        .training_sets()
+        .iter()
+        .map(|rows| Arc::new(ground.cells.standard(rows)))
+        .collect();
+    let keys = design.fits();
+    // Fits go training set by training set.
+    let per_set = design.classes.len() * design.grid.len();
+    let standard = |at: usize| &standards[at / per_set];
+    let mut fits = Vec::with_capacity(keys.len());
+    for (at, key) in keys.iter().enumerate() {
+        let fit = set_up(ground, key, standard(at), &method)
+            .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
+        fits.push(fit);
+    }
+    if let Err(failure) = fit_all(asker, ground.frame, &mut fits).await {
+        return Err(match failure {
+            Failure::Study(error) => error,
+            Failure::OneClass { fit, positives } => {
+                let one_class = NoOptimum::OneClass { positives };
+                explain(one_class, &keys[fit], fits[fit].count, asker, ground)
+            }
+            Failure::Stuck { fit } => {
+                let Fit { optimiser, count, .. } = &fits[fit];
+                let stuck = NoOptimum::Stuck {
+                    steps: optimiser.steps(),
+                    gradient: optimiser.gradient(),
+                };
+                explain(stuck, &keys[fit], *count, asker, ground)
+            }
+        });
+    }
+    let fitted = |(at, fit): (usize, &Fit)| finish(fit, standard(at).clone());
+    let by_key = keys.iter().copied().zip(fits.iter().enumerate().map(fitted)).collect();
+    Ok(Models { by_key, queries: asker.queries - before, gram_queries })
+}
+
+/// How models are fitted.
+enum Method {
+    Newton,
+    /// Preconditioners by class, C and scaler.
+    Lbfgs(Vec<Preconditioner>),
+}
+
+struct Preconditioner {
+    target: usize,
+    point: GridPoint,
+    factor: Arc<Cholesky>,
+}
+
+/// Why a fit has no optimum.
+enum NoOptimum {
+    OneClass { positives: u64 },
+    Stuck { steps: u32, gradient: f64 },
+}
+
+/// The Hessian of a model without weights, from the Gram matrix of all rows: one factor per class
+/// and grid point, shared by all training sets. It shortens the way to the optimum and has no part
+/// in where the optimum lies.
+async fn preconditioners<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    ground: &Ground<'_>,
+) -> Result<Vec<Preconditioner>, StudyError> {
+    let design = ground.design;
+    let folds = design.all_folds();
+    let rows = RowSet { repeat: 0, folds, sites: SiteSet::All };
+    let mut asked: Vec<(usize, GridPoint, Vec<f64>)> = Vec::new();
+    for standardise in [Standardise::All, Standardise::Site] {
+        let points: Vec<GridPoint> =
+            design.grid.iter().copied().filter(|p| p.standardise == standardise).collect();
+        if points.is_empty() {
+            continue;
+        }
+        let bits = finest_bits(ground.rows() as f64, 2);
+        let answer = asker
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Gram {
+                frame: ground.frame.clone(),
+                rows,
+                scaler: scaler(standardise, folds),
+                bits,
+            })
+            .await?;
+        let gram = answer.values("gram");
+        for (target, class) in design.classes.iter().enumerate() {
+            let share = ground.prevalence(*class, SiteSet::All);
+            // The usual training set lacks one fold.
+            let weight = share * (1.0 - share) * (1.0 - 1.0 / f64::from(design.folds));
+            let weighted: Vec<f64> = gram.iter().map(|g| weight * g).collect();
+            asked.extend(points.iter().map(|point| (target, *point, weighted.clone())));
+        }
+    }
+    let order = asker.schema.features as usize + 1;
+    asked
+        .into_par_iter()
+        .map(|(target, point, mut matrix)| {
+            add_to_diagonal(&mut matrix, order, 1.0 / point.c);
+            let factor = Cholesky::of_upper(order, &matrix).ok_or_else(|| {
+                StudyError::Unfit(format!(
+                    "the Gram matrix of the features with C = {} is not positive definite",
+                    point.c
+                ))
+            })?;
+            Ok(Preconditioner { target, point, factor: Arc::new(factor) })
+        })
+        .collect()
+}
+
+/// Adds a penalty to all but the constant's entry; the matrix is an upper triangle, row by row.
+fn add_to_diagonal(matrix: &mut [f64], order: usize, penalty: f64) {
+    let mut at = 0;
+    for i in 0..order - 1 {
+        matrix[at] += penalty;
+        at += order - i;
+    }
+}
+
+fn set_up(
+    ground: &Ground<'_>,
+    key: &FitKey,
+    standard: &Standard,
+    method: &Method,
+) -> Result<Fit, NoOptimum> {
+    let point = ground.design.grid[key.point];
+    let class = ground.design.classes[key.target];
+    let prevalence = ground.prevalence(class, key.sites);
+    if !(prevalence > 0.0 && prevalence < 1.0) {
+        let positives = if prevalence > 0.0 { standard.rows } else { 0 };
+        return Err(NoOptimum::OneClass { positives });
+    }
+    let strength = match point.standardise {
+        Standardise::All => standard.deviation.iter().map(|s| s * s / point.c).collect(),
+        Standardise::Site => vec![1.0 / point.c; standard.deviation.len()],
+    };
+    let penalty = Penalty { strength };
+    let mut start = vec![0.0; standard.mean.len()];
+    start.push(libm::log(prevalence / (1.0 - prevalence)));
+    let optimiser = match method {
+        Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
+        Method::Lbfgs(factors) => {
+            let factor = factors
+                .iter()
+                .find(|p| p.target == key.target && p.point == point)
+                .expect("there is a factor for every class and grid point");
+            Optimiser::Lbfgs(Lbfgs::start(penalty, factor.factor.clone(), start))
+        }
+    };
+    Ok(Fit {
+        rows: key.rows(),
+        count: standard.rows,
+        class,
+        scaler: scaler(point.standardise, key.folds),
+        fill: standard.fill(ground.cells.any_missing()),
+        optimiser,
+    })
+}
+
+/// The scaler of a model trained on some folds.
+pub(crate) fn scaler(standardise: Standardise, folds: FoldSet) -> Scaler {
+    match standardise {
+        Standardise::All => Scaler::Folded,
+        Standardise::Site => Scaler::OwnSite(folds),
+    }
+}
+
+/// Takes the optimum; the weight of a column that is constant in the training rows goes into the
+/// constant, exactly.
+fn finish(fit: &Fit, standard: Arc<Standard>) -> Fitted {
+    let mut model = fit.model();
+    if fit.scaler == Scaler::Folded {
+        for (j, weight) in model.weights.iter_mut().enumerate().filter(|(j, _)| standard.constant[*j]) {
+            model.intercept += *weight * standard.mean[j];
+            *weight = 0.0;
+        }
+    }
+    Fitted {
+        model,
+        standard,
+        steps: fit.optimiser.steps(),
+        evaluations: fit.optimiser.evaluations(),
+        gradient: fit.optimiser.gradient() / fit.count as f64,
+    }
+}
+
+fn explain<C>(
+    why: NoOptimum,
+    key: &FitKey,
+    total: u64,
+    asker: &Asker<'_, C>,
+    ground: &Ground<'_>,
+) -> StudyError {
+    let design = ground.design;
+    let rows = describe(&key.rows(), design.folds, asker.sites);
+    match why {
+        NoOptimum::OneClass { positives } => {
+            let class = ground.classes[usize::from(design.classes[key.target])].clone();
+            StudyError::OneClassOnly { rows, class, positives, total }
+        }
+        NoOptimum::Stuck { steps, gradient } => StudyError::NotConverged {
+            rows,
+            c: design.grid[key.point].c.to_string(),
+            steps,
+            gradient: format!("{gradient:e}"),
+        },
+    }
+}
+
+impl Ground<'_> {
+    /// Rows of all sites.
+    pub fn rows(&self) -> u64 {
+        self.by_site.iter().flat_map(|cell| &cell.rows_by_class).sum()
+    }
+
+    /// Share of rows of a class at some sites; 0 when there are none.
+    fn prevalence(&self, class: u8, sites: SiteSet) -> f64 {
+        let (mut positives, mut all) = (0, 0);
+        for (site, cell) in self.by_site.iter().enumerate() {
+            if sites.contains(site as u16) {
+                positives += cell.rows_by_class[usize::from(class)];
+                all += cell.rows_by_class.iter().sum::<u64>();
+            }
+        }
+        if all == 0 { 0.0 } else { positives as f64 / all as f64 }
+    }
+}

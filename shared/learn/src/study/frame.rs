@@ -1,0 +1,237 @@
+//! The shared frame, and the mean and deviation of every training set from sums of cells.
+//!
+//! The frame only keeps numbers near 1 so that the fixed point is fine; it cancels out of every
+//! model. Scalers come from the cells `[site, fold]` of the training rows and nothing else.
+
+use std::sync::Arc;
+
+use wardround_core::query::{Ask, Column, Fill, Frame, RowSet};
+
+use super::asker::{Asker, finest_bits};
+use super::error::StudyError;
+use crate::cohort::Cohort;
+
+/// Binary places of the first look at columns of unknown size.
+const FIRST_BITS: u8 = 24;
+
+/// Binary places that are always kept on standardised columns.
+const COARSEST_BITS: u8 = 32;
+
+/// A variance this many times above its rounding error is taken as known.
+const RESOLVED: f64 = 4096.0;
+
+/// Moments of every cell of every repeat.
+pub(crate) struct Cells {
+    features: usize,
+    folds: usize,
+    sites: usize,
+    /// One per repeat.
+    repeats: Vec<RepeatCells>,
+}
+
+struct RepeatCells {
+    /// Value of the last binary place of the sums.
+    unit: f64,
+    rows: Vec<i64>,
+    n: Vec<i64>,
+    sum: Vec<i64>,
+    squares: Vec<i64>,
+}
+
+/// Mean and deviation of a training set, in the frame's units.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Standard {
+    /// Rows.
+    pub rows: u64,
+    /// Mean of each feature over the rows that have it.
+    pub mean: Vec<f64>,
+    /// Deviation over the rows that have it (n in the denominator); 1 where the feature is constant.
+    pub deviation: Vec<f64>,
+    /// Which features are constant.
+    pub constant: Vec<bool>,
+}
+
+/// Finds the frame: center and scale of all rows of the study. A column whose spread the first look
+/// doesn't resolve is looked at once more in a finer frame.
+pub(crate) async fn frame<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    rows: u64,
+) -> Result<Arc<Frame>, StudyError> {
+    let mut frame = Arc::new(Frame::identity(asker.schema.features as usize));
+    let fine = finest_bits(rows as f64, 4);
+    for (finest, coarsest) in [(FIRST_BITS, 0), (fine, 0)] {
+        let answer = asker
+            .ask_at(finest.min(fine), coarsest, |bits| Ask::Moments {
+                frame: frame.clone(),
+                split: Vec::new(),
+                bits,
+            })
+            .await?;
+        let (n, sum, squares) =
+            (answer.counts("n"), answer.values("sum"), answer.values("squares"));
+        let rounding = answer.unit("squares");
+        let mut all_resolved = true;
+        let mut next = Frame { center: frame.center.clone(), scale: frame.scale.clone() };
+        for (j, &n) in n.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let mean = sum[j] / n as f64;
+            let variance = squares[j] / n as f64 - mean * mean;
+            let error = rounding * (1.0 + 2.0 * mean.abs()) + mean * mean * f64::EPSILON * 4.0;
+            let resolved = variance > RESOLVED * error;
+            all_resolved &= resolved;
+            next.center[j] += next.scale[j] * mean;
+            next.scale[j] *= if resolved { variance } else { RESOLVED * error }.sqrt();
+        }
+        frame = Arc::new(next);
+        if all_resolved {
+            break;
+        }
+    }
+    Ok(frame)
+}
+
+/// Asks for the moments of every site and fold, repeat by repeat.
+pub(crate) async fn cells<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    rows: u64,
+) -> Result<Cells, StudyError> {
+    let mut repeats = Vec::new();
+    let finest = finest_bits(rows as f64, 2);
+    for repeat in 0..asker.folds.repeats {
+        let split = vec![Column::Site, Column::Fold { repeat }];
+        let answer = asker
+            .ask_at(finest, COARSEST_BITS.min(finest), |bits| Ask::Moments {
+                frame: frame.clone(),
+                split: split.clone(),
+                bits,
+            })
+            .await?;
+        repeats.push(RepeatCells {
+            unit: answer.unit("squares"),
+            rows: answer.counts("rows").to_vec(),
+            n: answer.counts("n").to_vec(),
+            sum: answer.counts("sum").to_vec(),
+            squares: answer.counts("squares").to_vec(),
+        });
+    }
+    Ok(Cells {
+        features: asker.schema.features as usize,
+        folds: usize::from(asker.folds.folds),
+        sites: asker.sites.len(),
+        repeats,
+    })
+}
+
+impl Cells {
+    /// Whether any feature of any row is missing.
+    pub fn any_missing(&self) -> bool {
+        let repeat = &self.repeats[0];
+        let per_cell = repeat.n.chunks_exact(self.features).zip(&repeat.rows);
+        per_cell.into_iter().any(|(n, rows)| n.iter().any(|n| n != rows))
+    }
+
+    /// Mean and deviation over some rows.
+    pub fn standard(&self, rows: &RowSet) -> Standard {
+        let d = self.features;
+        let repeat = &self.repeats[usize::from(rows.repeat)];
+        // Whole numbers add up exactly, so the order of cells doesn't matter.
+        let (mut count, mut n) = (0i64, vec![0i64; d]);
+        let (mut sum, mut squares) = (vec![0i128; d], vec![0i128; d]);
+        for site in (0..self.sites).filter(|&site| rows.sites.contains(site as u16)) {
+            for fold in rows.folds.iter() {
+                let cell = site * self.folds + usize::from(fold);
+                count += repeat.rows[cell];
+                for j in 0..d {
+                    n[j] += repeat.n[cell * d + j];
+                    sum[j] += i128::from(repeat.sum[cell * d + j]);
+                    squares[j] += i128::from(repeat.squares[cell * d + j]);
+                }
+            }
+        }
+        let mut standard = Standard {
+            rows: count.max(0) as u64,
+            mean: vec![0.0; d],
+            deviation: vec![1.0; d],
+            constant: vec![true; d],
+        };
+        for j in (0..d).filter(|&j| n[j] > 0) {
+            let present = n[j] as f64;
+            let mean = sum[j] as f64 * repeat.unit / present;
+            let variance = squares[j] as f64 * repeat.unit / present - mean * mean;
+            standard.mean[j] = mean;
+            // As scikit-learn's StandardScaler: a spread within rounding counts as none.
+            let error = 4.0 * repeat.unit * (1.0 + mean.abs()) + 1e-13 * mean * mean;
+            if variance > error {
+                standard.constant[j] = false;
+                standard.deviation[j] = variance.sqrt();
+            }
+        }
+        standard
+    }
+}
+
+impl Standard {
+    /// What stands in for missing features.
+    pub fn fill(&self, any_missing: bool) -> Fill {
+        if any_missing { Fill::Values(self.mean.clone()) } else { Fill::Complete }
+    }
+
+    /// The mean in the features' own units.
+    pub fn own_mean(&self, frame: &Frame) -> Vec<f64> {
+        let shift = frame.center.iter().zip(&frame.scale);
+        shift.zip(&self.mean).map(|((center, scale), mean)| center + scale * mean).collect()
+    }
+
+    /// The deviation in the features' own units; 1 where a feature is constant.
+    pub fn own_deviation(&self, frame: &Frame) -> Vec<f64> {
+        let both = self.deviation.iter().zip(&self.constant).zip(&frame.scale);
+        both.map(|((s, constant), scale)| if *constant { 1.0 } else { s * scale }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardround_core::query::{FoldSet, SiteSet};
+    use wardround_core::sum::unit;
+
+    use super::*;
+
+    /// Two sites, two folds, one feature; cell values 1, 2 | 3, 5 (one row each), scaled by 2^-4.
+    fn cells() -> Cells {
+        let x = [1i64, 2, 3, 5];
+        Cells {
+            features: 1,
+            folds: 2,
+            sites: 2,
+            repeats: vec![RepeatCells {
+                unit: unit(40),
+                rows: vec![1; 4],
+                n: vec![1; 4],
+                sum: x.iter().map(|x| x << 40).collect(),
+                squares: x.iter().map(|x| x * x << 40).collect(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_training_set_is_a_sum_of_its_cells() {
+        let rows = |folds, sites| RowSet { repeat: 0, folds, sites };
+        let all = cells().standard(&rows(FoldSet::all(2), SiteSet::All));
+        assert_eq!((all.rows, all.mean[0]), (4, 2.75));
+        assert!((all.deviation[0].powi(2) - 2.1875).abs() < 1e-12);
+        let second = cells().standard(&rows(FoldSet::only(1), SiteSet::All));
+        assert_eq!((second.mean[0], second.deviation[0]), (3.5, 1.5));
+        let without = cells().standard(&rows(FoldSet::all(2), SiteSet::Without(1)));
+        assert_eq!((without.mean[0], without.deviation[0]), (1.5, 0.5));
+    }
+
+    #[test]
+    fn a_constant_column_has_deviation_one() {
+        let one = cells().standard(&RowSet {
+            repeat: 0,
+            folds: FoldSet::only(0),
+            sites: SiteSet::Only(1),
+        });
+        assert_eq!((one.constant[0], one.deviation[0], one.mean[0]), (true, 1.0, 3.0));
+    }
+}

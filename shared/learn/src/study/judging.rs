@@ -1,0 +1,425 @@
+//! Judges the chosen models: scores by subgroup, placement sums, and all figures of the findings.
+
+use wardround_core::query::{Column, FoldSet, RowSet, SiteSet};
+use wardround_core::study::{ChooseBy, Standardise};
+
+use super::asker::Asker;
+use super::choose::{Choice, Choosing, Scores, full_list, merged, nothing_to_compare};
+use super::design::{Design, FitKey};
+use super::error::StudyError;
+use super::frame::Cells;
+use super::repeats;
+use super::scores::{Lists, Scored, Scoring};
+use crate::cohort::Cohort;
+use crate::findings::{
+    FinalModel, FinalScaler, FoldResult, GridResult, Judged, LeftOut, Nested, NestedChoice,
+    ProfileCell, TargetFindings,
+};
+use crate::metrics::judge::{
+    self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
+};
+use crate::metrics::ranking::{auc_within_sites, roc_auc, site_only_auc};
+use crate::metrics::{PlacementSums, ScoreCell, ScoreHistogram};
+
+/// All that judging needs.
+pub(crate) struct Judging<'a> {
+    pub scoring: Scoring<'a>,
+    pub choosing: &'a Choosing,
+    /// The choosing lists' scores by site.
+    pub scores: &'a Scores,
+    pub choose_by: ChooseBy,
+    pub cells: &'a Cells,
+    pub by_site: &'a [ProfileCell],
+    /// A name per class code.
+    pub classes: &'a [String],
+}
+
+/// What was chosen for one modelled class.
+struct Choices {
+    /// Per outer fold, repeat by repeat.
+    nested: Vec<Choice>,
+    /// Per left-out site.
+    left_out: Vec<Choice>,
+    last: Choice,
+}
+
+/// The findings of every modelled class.
+pub(crate) async fn targets<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    judging: &Judging<'_>,
+) -> Result<Vec<TargetFindings>, StudyError> {
+    let design = judging.scoring.design;
+    let targets = 0..design.classes.len();
+    let choices: Vec<Choices> =
+        targets.clone().map(|t| judging.choices(asker, t)).collect::<Result<_, _>>()?;
+    let full = judging.full_lists(&choices)?;
+    let placed = judging.placements(asker, &full).await?;
+    let subgroups = judging.subgroups(asker, &choices).await?;
+    targets.map(|t| judging.target(t, &choices[t], &placed, &subgroups)).collect()
+}
+
+/// Lists whose AUC gets an interval, with their scores by site.
+struct Full {
+    lists: Lists,
+    scores: Vec<Vec<ScoreCell>>,
+    /// Index of the nested list by target and repeat.
+    nested: Vec<Vec<usize>>,
+    /// Index of the plain list by target, point and repeat.
+    plain: Vec<Vec<Vec<usize>>>,
+    /// Index of a left-out site's list by target, site and point.
+    left_out: Vec<Vec<Vec<usize>>>,
+}
+
+/// Scores and placement sums of the full lists.
+struct Placed<'a> {
+    full: &'a Full,
+    /// Per list.
+    one_list: Vec<PlacementSums>,
+    /// Per list and site.
+    by_site: Vec<Vec<PlacementSums>>,
+}
+
+/// One subgroup column's scores and placement sums.
+struct BySubgroup {
+    levels: usize,
+    /// Scores per target, outer fold and level.
+    folds: Vec<Vec<Vec<ScoreCell>>>,
+    /// Placement sums per target, repeat and level.
+    placements: Vec<Vec<Vec<PlacementSums>>>,
+}
+
+impl Judging<'_> {
+    fn choices<C>(&self, asker: &Asker<'_, C>, target: usize) -> Result<Choices, StudyError> {
+        let design = self.scoring.design;
+        let (scores, by) = (self.scores, self.choose_by);
+        let class = &self.classes[usize::from(design.classes[target])];
+        let mut nested = Vec::new();
+        for (repeat, fold) in design.outer_folds() {
+            let choice = self.choosing.for_fold(scores, design, by, target, repeat, fold)?;
+            nested.push(choice.map_err(|why| {
+                let when = format!("without fold {} of repeat {}", fold + 1, repeat + 1);
+                nothing_to_compare(class, when, why)
+            })?);
+        }
+        let mut left_out = Vec::new();
+        for site in design.left_out_sites() {
+            let choice = self.choosing.without_site(scores, design, by, target, site)?;
+            left_out.push(choice.map_err(|why| {
+                let when = format!("without site {}", asker.sites[usize::from(site)]);
+                nothing_to_compare(class, when, why)
+            })?);
+        }
+        let last = self
+            .choosing
+            .for_all(scores, design, by, target)?
+            .map_err(|why| nothing_to_compare(class, "over all rows".to_owned(), why))?;
+        Ok(Choices { nested, left_out, last })
+    }
+
+    fn full_lists(&self, choices: &[Choices]) -> Result<Full, StudyError> {
+        let design = self.scoring.design;
+        let mut lists = Lists::default();
+        let mut scores = Vec::new();
+        let mut nested = Vec::new();
+        let mut plain = Vec::new();
+        let mut left_out = Vec::new();
+        for (t, choices) in choices.iter().enumerate() {
+            let mut of_repeats = Vec::new();
+            for repeat in 0..design.repeats {
+                let point = |k| choices.nested[outer(design, repeat, k)].point;
+                of_repeats.push(lists.push(design, full_list(design, t, repeat, point)));
+                let folds = 0..design.folds;
+                let list = |k| &self.scores[self.choosing.fold_list(t, point(k), repeat, k)];
+                scores.push(merged(folds.map(list))?);
+            }
+            nested.push(of_repeats);
+            let mut of_points = Vec::new();
+            for point in 0..design.grid.len() {
+                let mut of_repeats = Vec::new();
+                for repeat in 0..design.repeats {
+                    of_repeats.push(lists.push(design, full_list(design, t, repeat, |_| point)));
+                    scores.push(self.choosing.out_of_fold(self.scores, t, point, repeat)?);
+                }
+                of_points.push(of_repeats);
+            }
+            plain.push(of_points);
+            let mut of_sites = Vec::new();
+            for site in design.left_out_sites() {
+                let mut of_points = Vec::new();
+                for point in 0..design.grid.len() {
+                    let folds = design.all_folds();
+                    let rows = RowSet { repeat: 0, folds, sites: SiteSet::Only(site) };
+                    let sites = SiteSet::Without(site);
+                    let fit = FitKey { target: t, point, repeat: 0, folds, sites };
+                    of_points.push(lists.push(design, vec![Scored { rows, fit }]));
+                    let list = self.choosing.left_out_list(t, site, point);
+                    scores.push(self.scores[list].clone());
+                }
+                of_sites.push(of_points);
+            }
+            left_out.push(of_sites);
+        }
+        Ok(Full { lists, scores, nested, plain, left_out })
+    }
+
+    async fn placements<'f, C: Cohort>(
+        &self,
+        asker: &mut Asker<'_, C>,
+        full: &'f Full,
+    ) -> Result<Placed<'f>, StudyError> {
+        let mut together = Vec::with_capacity(full.scores.len());
+        for sites in &full.scores {
+            together.push(vec![ScoreCell::merged(sites)?]);
+        }
+        let one_list = full.lists.placements(asker, &self.scoring, &[], &together).await?;
+        let split = [Column::Site];
+        let by_site = full.lists.placements(asker, &self.scoring, &split, &full.scores).await?;
+        Ok(Placed { full, one_list: one_list.into_iter().flatten().collect(), by_site })
+    }
+
+    async fn subgroups<C: Cohort>(
+        &self,
+        asker: &mut Asker<'_, C>,
+        choices: &[Choices],
+    ) -> Result<Vec<BySubgroup>, StudyError> {
+        let design = self.scoring.design;
+        let (mut folds, mut full) = (Lists::default(), Lists::default());
+        for (t, choices) in choices.iter().enumerate() {
+            for (at, (repeat, k)) in design.outer_folds().enumerate() {
+                let point = choices.nested[at].point;
+                let without: FoldSet = design.all_folds().without(k);
+                let fit =
+                    FitKey { target: t, point, repeat, folds: without, sites: SiteSet::All };
+                folds.push(design, vec![Scored::fold(k, SiteSet::All, fit)]);
+            }
+            for repeat in 0..design.repeats {
+                let point = |k| choices.nested[outer(design, repeat, k)].point;
+                full.push(design, full_list(design, t, repeat, point));
+            }
+        }
+        let (per_repeat, repeats) = (usize::from(design.folds), usize::from(design.repeats));
+        let mut columns = Vec::new();
+        for (column, levels) in asker.schema.levels.clone().into_iter().enumerate() {
+            let split = [Column::Subgroup(column as u8)];
+            let scores = folds.scores(asker, &self.scoring, &split).await?;
+            let together: Vec<_> =
+                scores.chunks_exact(per_repeat).map(merged).collect::<Result<_, _>>()?;
+            let placements = full.placements(asker, &self.scoring, &split, &together).await?;
+            columns.push(BySubgroup {
+                levels: usize::from(levels),
+                folds: scores.chunks_exact(per_repeat * repeats).map(<[_]>::to_vec).collect(),
+                placements: placements.chunks_exact(repeats).map(<[_]>::to_vec).collect(),
+            });
+        }
+        Ok(columns)
+    }
+
+    fn target(
+        &self,
+        target: usize,
+        choices: &Choices,
+        placed: &Placed<'_>,
+        subgroups: &[BySubgroup],
+    ) -> Result<TargetFindings, StudyError> {
+        let design = self.scoring.design;
+        let class = design.classes[target];
+        let points = 0..design.grid.len();
+        let used_for_choosing =
+            points.map(|point| self.grid_result(target, point, placed)).collect::<Result<_, _>>()?;
+        let counts = self.by_site.iter().map(|cell| {
+            let positives = cell.rows_by_class[usize::from(class)];
+            [cell.rows_by_class.iter().sum::<u64>() - positives, positives]
+        });
+        let left_out = design.left_out_sites().zip(&choices.left_out);
+        Ok(TargetFindings {
+            class,
+            used_for_choosing,
+            nested: self.nested(target, choices, placed, subgroups)?,
+            left_out: left_out
+                .map(|(site, choice)| self.left_out(target, site, choice, placed))
+                .collect::<Result<_, _>>()?,
+            site_only_auc: without_interval(site_only_auc(&counts.collect::<Vec<_>>())),
+            model: self.final_model(target, &choices.last),
+        })
+    }
+
+    fn grid_result(
+        &self,
+        target: usize,
+        point: usize,
+        placed: &Placed<'_>,
+    ) -> Result<GridResult, StudyError> {
+        let (mut within, mut one_list) = (Vec::new(), Vec::new());
+        for &list in &placed.full.plain[target][point] {
+            let histograms = histograms(&placed.full.scores[list]);
+            within.push(within_sites_clustered(&histograms, &placed.by_site[list])?);
+            let all = ScoreHistogram::merged(&histograms)?;
+            one_list.push(auc_clustered(&all, &placed.one_list[list]));
+        }
+        let folds = self.scoring.design.outer_folds();
+        Ok(GridResult {
+            auc_within_sites: repeats::figure(&within),
+            auc_one_list: repeats::figure(&one_list),
+            folds: folds
+                .map(|(repeat, fold)| self.fold_result(target, point, repeat, fold))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn fold_result(
+        &self,
+        target: usize,
+        point: usize,
+        repeat: u8,
+        fold: u8,
+    ) -> Result<FoldResult, StudyError> {
+        let list = self.choosing.fold_list(target, point, repeat, fold);
+        let histograms = histograms(&self.scores[list]);
+        let all = ScoreHistogram::merged(&histograms)?;
+        Ok(FoldResult {
+            repeat,
+            fold,
+            auc_within_sites: without_interval(auc_within_sites(&histograms)),
+            auc_one_list: without_interval(roc_auc(&all)),
+        })
+    }
+
+    fn nested(
+        &self,
+        target: usize,
+        choices: &Choices,
+        placed: &Placed<'_>,
+        subgroups: &[BySubgroup],
+    ) -> Result<Nested, StudyError> {
+        let design = self.scoring.design;
+        let outer_folds = || design.outer_folds().zip(&choices.nested);
+        let mut judged = Vec::new();
+        for repeat in 0..design.repeats {
+            judged.push(self.judged(target, repeat, choices, placed, subgroups)?);
+        }
+        Ok(Nested {
+            choices: outer_folds()
+                .map(|((repeat, fold), choice)| NestedChoice {
+                    repeat,
+                    fold,
+                    point: choice.point,
+                    threshold: choice.threshold.probability(),
+                })
+                .collect(),
+            judged: repeats::judged(judged),
+            folds: outer_folds()
+                .map(|((repeat, fold), choice)| {
+                    self.fold_result(target, choice.point, repeat, fold)
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// One repeat's outer folds, each at its own grid point and threshold, judged in one list.
+    fn judged(
+        &self,
+        target: usize,
+        repeat: u8,
+        choices: &Choices,
+        placed: &Placed<'_>,
+        subgroups: &[BySubgroup],
+    ) -> Result<Judged, StudyError> {
+        let design = self.scoring.design;
+        let first = outer(design, repeat, 0);
+        let of_repeat = first..first + usize::from(design.folds);
+        let chosen = &choices.nested[of_repeat.clone()];
+        let scores: Vec<&Vec<ScoreCell>> = chosen
+            .iter()
+            .zip(0..)
+            .map(|(c, k)| &self.scores[self.choosing.fold_list(target, c.point, repeat, k)])
+            .collect();
+        let list = placed.full.nested[target][usize::from(repeat)];
+        let mut parts = Vec::new();
+        for (choice, sites) in chosen.iter().zip(&scores) {
+            let cell = ScoreCell::merged(sites.iter())?;
+            parts.push(Part { cell, threshold: choice.threshold });
+        }
+        let one_list = CellSums { parts, placements: placed.one_list[list] };
+        let cell_of = |folds: &[&Vec<ScoreCell>], at: usize, placements: PlacementSums| {
+            let part = |(choice, cells): (&Choice, &&Vec<ScoreCell>)| Part {
+                cell: cells[at].clone(),
+                threshold: choice.threshold,
+            };
+            CellSums { parts: chosen.iter().zip(folds).map(part).collect(), placements }
+        };
+        let by_site: Vec<CellSums> = (0..usize::from(design.sites))
+            .map(|site| cell_of(&scores, site, placed.by_site[list][site]))
+            .collect();
+        let by_subgroup: Vec<Vec<CellSums>> = subgroups
+            .iter()
+            .map(|column| {
+                let folds: Vec<_> = column.folds[target][of_repeat.clone()].iter().collect();
+                let placements = &column.placements[target][usize::from(repeat)];
+                (0..column.levels).map(|l| cell_of(&folds, l, placements[l])).collect()
+            })
+            .collect();
+        Ok(judge::judged(&one_list, &by_site, &by_subgroup)?)
+    }
+
+    fn left_out(
+        &self,
+        target: usize,
+        site: u16,
+        choice: &Choice,
+        placed: &Placed<'_>,
+    ) -> Result<LeftOut, StudyError> {
+        let lists = &placed.full.left_out[target][usize::from(site)];
+        let at_site = |list: usize| &placed.full.scores[list][usize::from(site)];
+        let chosen = lists[choice.point];
+        let part = Part { cell: at_site(chosen).clone(), threshold: choice.threshold };
+        let placements = placed.one_list[chosen];
+        let auc = |&list: &usize| auc_clustered(&at_site(list).histogram, &placed.one_list[list]);
+        Ok(LeftOut {
+            site,
+            point: choice.point,
+            threshold: choice.threshold.probability(),
+            figures: judge::figures(&CellSums { parts: vec![part], placements })?,
+            auc_by_point: lists.iter().map(auc).collect(),
+        })
+    }
+
+    fn final_model(&self, target: usize, choice: &Choice) -> FinalModel {
+        let Scoring { design, frame, models, .. } = &self.scoring;
+        let (folds, sites) = (design.all_folds(), SiteSet::All);
+        let key = FitKey { target, point: choice.point, repeat: 0, folds, sites };
+        let fitted = models.get(&key);
+        let standard = &fitted.standard;
+        let own_mean = standard.own_mean(frame);
+        let (mut weights, mut intercept) = (fitted.model.weights.clone(), fitted.model.intercept);
+        let scaler = match design.grid[choice.point].standardise {
+            Standardise::All => {
+                // From the frame's units to standardised ones: z = mean + deviation * x.
+                for (j, weight) in weights.iter_mut().enumerate() {
+                    intercept += *weight * standard.mean[j];
+                    *weight *= standard.deviation[j];
+                }
+                let deviation = standard.own_deviation(frame);
+                FinalScaler::All { mean: own_mean.clone(), deviation }
+            }
+            Standardise::Site => FinalScaler::OwnSite,
+        };
+        FinalModel {
+            point: choice.point,
+            scaler,
+            weights,
+            intercept,
+            threshold: choice.threshold.probability(),
+            fill: if self.cells.any_missing() { own_mean } else { Vec::new() },
+            steps: fitted.steps,
+            gradient: fitted.gradient,
+        }
+    }
+}
+
+fn outer(design: &Design, repeat: u8, fold: u8) -> usize {
+    usize::from(repeat) * usize::from(design.folds) + usize::from(fold)
+}
+
+fn histograms(cells: &[ScoreCell]) -> Vec<ScoreHistogram> {
+    cells.iter().map(|cell| cell.histogram.clone()).collect()
+}

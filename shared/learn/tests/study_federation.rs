@@ -1,0 +1,138 @@
+//! A study over sites that add up equals the study on all rows in one place.
+
+mod study_support;
+
+use study_support::{find, lines, relative, rows, study, with_subgroup};
+use wardround_core::study::{Classes, Standardise};
+use wardround_learn::rows::Together;
+
+const BOTH: [Standardise; 2] = [Standardise::All, Standardise::Site];
+
+#[test]
+fn the_order_of_sites_never_matters() {
+    let study = with_subgroup(study(&[0.03, 1.0], &BOTH));
+    let pooled = rows(&lines(160, 6, 4, 11), &study);
+    let (sites, schema) = (pooled.sites(), pooled.schema().clone());
+    let expected = find(&pooled, &study, &sites, &schema).unwrap();
+    assert_eq!(expected.targets[0].left_out.len(), 4);
+    let mut together = pooled.by_site();
+    for _ in 0..2 {
+        together.rotate_left(1);
+        let cohort = Together(together);
+        assert_eq!(find(&cohort, &study, &sites, &schema).unwrap(), expected);
+        together = cohort.0;
+    }
+}
+
+#[test]
+fn the_split_into_sites_doesnt_move_the_model() {
+    for d in [6, 70] {
+        let mut study = study(&[0.3], &[Standardise::All]);
+        study.validation.leave_one_site_out = false;
+        let mut made = lines(200, d, 4, 12);
+        let model = |made: &[study_support::Line]| {
+            let rows = rows(made, &study);
+            let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+            let mut weights = found.targets[0].model.weights.clone();
+            weights.push(found.targets[0].model.intercept);
+            weights
+        };
+        let four_sites = model(&made);
+        made.iter_mut().for_each(|line| line.site = 0);
+        let off = relative(&model(&made), &four_sites);
+        assert!(off < if d == 6 { 1e-9 } else { 1e-6 }, "{d} features: {off:e}");
+    }
+}
+
+#[test]
+fn a_lost_site_bubbles_up() {
+    use wardround_learn::cohort::CohortError;
+    use wardround_learn::study::StudyError;
+    let study = study(&[1.0], &[Standardise::All]);
+    let pooled = rows(&lines(90, 3, 3, 13), &study);
+    let (sites, schema) = (pooled.sites(), pooled.schema().clone());
+    let mut together = pooled.by_site();
+    together.pop();
+    let lost = find(&Together(together), &study, &sites, &schema).unwrap_err();
+    assert_eq!(lost, StudyError::Cohort(CohortError::SiteLost(sites[2].clone())));
+}
+
+#[test]
+fn every_class_is_judged_against_the_rest() {
+    let mut study = study(&[1.0], &[Standardise::All]);
+    let labels = vec!["0".into(), "1".into(), "2".into()];
+    study.target.classes = Classes::OneVsRest { labels };
+    let mut made = lines(240, 4, 3, 14);
+    for line in made.iter_mut().filter(|line| line.features[1] / 0.1 > 3.3) {
+        line.class = 2;
+    }
+    let rows = rows(&made, &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let classes: Vec<u8> = found.targets.iter().map(|target| target.class).collect();
+    assert_eq!(classes, [0, 1, 2]);
+    // Class 2 was made from one feature, so it is nearly separable.
+    assert!(study_support::value(&found.targets[2].nested.judged.one_list.auc) > 0.95);
+    let images: u64 = found.targets.iter().map(|t| t.nested.judged.one_list.rows[1]).sum();
+    assert_eq!(images, rows.len() as u64);
+}
+
+#[test]
+fn repeats_are_averaged() {
+    let mut study = study(&[0.1, 1.0], &[Standardise::All]);
+    study.validation.repeats = 2;
+    let rows = rows(&lines(160, 4, 2, 15), &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let target = &found.targets[0];
+    assert_eq!(target.nested.choices.len(), 10);
+    assert_eq!(target.used_for_choosing[0].folds.len(), 10);
+    let all = &target.nested.judged.one_list;
+    assert_eq!(all.rows.iter().sum::<u64>(), rows.len() as u64);
+    assert_eq!(all.confusion.iter().sum::<u64>(), rows.len() as u64);
+}
+
+#[test]
+fn a_study_that_cant_be_run_says_why() {
+    let mut two_folds = study(&[0.1, 1.0], &[Standardise::All]);
+    two_folds.validation.folds = 2;
+    let made = lines(60, 3, 2, 16);
+    let cohort = rows(&made, &two_folds);
+    let sites = cohort.sites();
+    let error = |study: &_, sites: &[_]| {
+        find(&cohort, study, sites, cohort.schema()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(&two_folds, &sites),
+        "choosing among 2 grid points needs at least 3 folds, this study has 2"
+    );
+    let one = study(&[1.0], &[Standardise::All]);
+    assert_eq!(
+        error(&one, &sites[..1]),
+        "leaving one site out needs at least 2 sites, this study has 1"
+    );
+    let mut all_negative = made.clone();
+    all_negative.iter_mut().for_each(|line| line.class = 0);
+    let cohort = rows(&all_negative, &one);
+    let error = find(&cohort, &one, &sites, cohort.schema()).unwrap_err().to_string();
+    assert!(error.starts_with("the training rows without fold 1 of repeat 1 hold 0 of class '1'"));
+}
+
+#[test]
+fn two_folds_and_one_grid_point_need_no_nesting() {
+    let mut study = study(&[1.0], &[Standardise::All]);
+    study.validation.folds = 2;
+    let rows = rows(&lines(120, 3, 2, 17), &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    assert_eq!(found.targets[0].nested.choices.len(), 2);
+    assert!(study_support::value(&found.targets[0].nested.judged.auc_within_sites) > 0.6);
+}
+
+#[test]
+fn a_study_asks_little_more_than_its_slowest_fit() {
+    let study = with_subgroup(study(&[0.001, 0.01, 0.1], &[Standardise::All]));
+    let rows = rows(&lines(400, 100, 4, 18), &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let cost = &found.cost;
+    // Folds, pairs of folds, the refit, and per left-out site its folds and refit.
+    assert_eq!(cost.models, 3 * (5 + 10 + 1 + 4 * 6));
+    assert!(cost.queries as f64 <= 1.5 * cost.queries_of_slowest_fit as f64, "{cost:?}");
+}

@@ -1,0 +1,102 @@
+//! The final model of a study against scikit-learn's pipeline of StandardScaler and
+//! LogisticRegression on the same rows (`golden/make_logistic.py`): 1e-9 by Newton, 1e-6 by L-BFGS.
+
+mod study_support;
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use study_support::{find, lines, relative, rows, study};
+use wardround_core::study::Standardise;
+use wardround_learn::findings::FinalScaler;
+
+#[derive(Deserialize)]
+struct Golden {
+    cases: BTreeMap<String, Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    n: usize,
+    d: usize,
+    sites: usize,
+    salt: u64,
+    #[serde(rename = "C")]
+    c: f64,
+    standardise: Standardise,
+    missing: bool,
+    constant: bool,
+    #[serde(default)]
+    mean: Vec<f64>,
+    #[serde(default)]
+    deviation: Vec<f64>,
+    weights: Vec<f64>,
+    intercept: f64,
+}
+
+fn check(name: &str, tolerance: f64) {
+    let golden: Golden = serde_json::from_str(include_str!("golden/logistic.json")).unwrap();
+    let case = &golden.cases[name];
+    let mut study = study(&[case.c], &[case.standardise]);
+    study.validation.leave_one_site_out = false;
+    let mut lines = lines(case.n, case.d, case.sites, case.salt);
+    for (at, line) in lines.iter_mut().enumerate() {
+        if case.missing && at % 9 == 0 {
+            line.features[1] = f64::NAN;
+        }
+        if case.constant {
+            line.features[2] = 5.0;
+        }
+    }
+    let rows = rows(&lines, &study);
+    let schema = study.schema(case.d as u32);
+    let findings = find(&rows, &study, &rows.sites(), &schema).unwrap();
+    let model = &findings.targets[0].model;
+    match &model.scaler {
+        FinalScaler::All { mean, deviation } => {
+            assert!(relative(mean, &case.mean) < 1e-12);
+            assert!(relative(deviation, &case.deviation) < 1e-12);
+        }
+        FinalScaler::OwnSite => assert_eq!(case.standardise, Standardise::Site),
+    }
+    let mut expected = case.weights.clone();
+    expected.push(case.intercept);
+    let mut got = model.weights.clone();
+    got.push(model.intercept);
+    let off = relative(&got, &expected);
+    assert!(off < tolerance, "{name}: {off:e} after {} steps, {:?}", model.steps, findings.cost);
+}
+
+#[test]
+fn newton_equals_scikit_learn() {
+    check("newton", 1e-9);
+}
+
+#[test]
+fn newton_with_missing_values_equals_scikit_learn() {
+    check("newton_missing", 1e-9);
+}
+
+#[test]
+fn a_constant_column_has_no_weight() {
+    check("newton_constant", 1e-9);
+}
+
+#[test]
+fn newton_on_sites_standardised_by_themselves_equals_scikit_learn() {
+    check("newton_own_site", 1e-9);
+}
+
+#[test]
+fn lbfgs_equals_scikit_learn() {
+    check("lbfgs", 1e-6);
+}
+
+#[test]
+fn lbfgs_with_a_weak_penalty_equals_scikit_learn() {
+    check("lbfgs_weak", 1e-6);
+}
+
+#[test]
+fn lbfgs_on_sites_standardised_by_themselves_equals_scikit_learn() {
+    check("lbfgs_own_site", 1e-6);
+}

@@ -1,0 +1,93 @@
+//! Nothing that is judged has had a part in what judges it. A leak is planted: features of the rows
+//! that are held out are replaced by their label, enlarged. A scaler, a C or a threshold that sees
+//! them moves; one that doesn't stays where it was.
+
+mod study_support;
+
+use study_support::{Line, find, lines, rows, study};
+use wardround_core::study::Standardise;
+use wardround_learn::findings::{Findings, TargetFindings};
+
+const BOTH: [Standardise; 2] = [Standardise::All, Standardise::Site];
+const C: [f64; 3] = [0.001, 0.1, 10.0];
+
+fn run(made: &[Line]) -> Findings {
+    let study = study(&C, &BOTH);
+    let rows = rows(made, &study);
+    find(&rows, &study, &rows.sites(), rows.schema()).unwrap()
+}
+
+fn plant(line: &mut Line) {
+    let label = f64::from(line.class) * 2.0 - 1.0;
+    line.features.iter_mut().for_each(|x| *x = 30.0 * label);
+}
+
+fn nested(target: &TargetFindings, fold: u8) -> (usize, f64) {
+    let choice = &target.nested.choices[usize::from(fold)];
+    (choice.point, choice.threshold)
+}
+
+#[test]
+fn a_left_out_site_has_no_part_in_its_own_scaler_c_or_threshold() {
+    let made = lines(240, 5, 4, 21);
+    let before = run(&made);
+    for site in 0..4 {
+        let mut planted = made.clone();
+        planted.iter_mut().filter(|line| line.site == site).for_each(plant);
+        let after = run(&planted);
+        let (old, new) = (&before.targets[0].left_out, &after.targets[0].left_out);
+        assert_eq!((old[site].point, old[site].threshold), (new[site].point, new[site].threshold));
+        // The control: where the site does take part, it shows.
+        let moved = |other: &usize| {
+            *other != site
+                && (old[*other].point, old[*other].threshold)
+                    != (new[*other].point, new[*other].threshold)
+        };
+        assert!((0..4).any(|other| moved(&other)));
+        assert_ne!(before.targets[0].model.weights, after.targets[0].model.weights);
+    }
+}
+
+#[test]
+fn a_left_out_site_is_scaled_by_its_own_rows_only_where_the_study_says_so() {
+    // All of a site's features times 50 plus 7: nothing changes when it is scaled by itself.
+    let made = lines(240, 5, 4, 22);
+    let mut other_units = made.clone();
+    for line in other_units.iter_mut().filter(|line| line.site == 2) {
+        line.features.iter_mut().for_each(|x| *x = *x * 50.0 + 7.0);
+    }
+    let (before, after) = (run(&made), run(&other_units));
+    let auc = |found: &Findings, point: usize| {
+        study_support::value(&found.targets[0].left_out[2].auc_by_point[point])
+    };
+    for point in 0..C.len() {
+        let own = C.len() + point;
+        assert_eq!(before.grid[own].standardise, Standardise::Site);
+        assert!((auc(&before, own) - auc(&after, own)).abs() < 1e-12);
+        assert!((auc(&before, point) - auc(&after, point)).abs() > 1e-3);
+    }
+}
+
+#[test]
+fn an_outer_fold_has_no_part_in_its_own_scaler_c_or_threshold() {
+    let made = lines(240, 5, 4, 23);
+    let before = run(&made);
+    let study = study(&C, &BOTH);
+    let cohort = rows(&made, &study);
+    let folds = cohort.fold_column(&study.fold_plan(), 0);
+    for fold in 0..5 {
+        let mut planted = made.clone();
+        for (row, of_row) in cohort.rows().zip(&folds) {
+            if *of_row == fold {
+                plant(&mut planted[row.source]);
+            }
+        }
+        // Labels and keys are as before, so the deal is.
+        assert_eq!(rows(&planted, &study).fold_column(&study.fold_plan(), 0), folds);
+        let after = run(&planted);
+        let (old, new) = (&before.targets[0], &after.targets[0]);
+        assert_eq!(nested(old, fold), nested(new, fold));
+        assert!((0..5).any(|other| other != fold && nested(old, other) != nested(new, other)));
+        assert_ne!(old.model.weights, new.model.weights);
+    }
+}

@@ -1,0 +1,138 @@
+//! Studies and rows for the tests of the study driver.
+
+#![allow(dead_code, reason = "every test crate uses a part of it")]
+
+use wardround_core::digest::Digest;
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::Schema;
+use wardround_core::seed::Seed;
+use wardround_core::study::{
+    ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels, Missing, Negative,
+    OnSiteLost, PatientRule, Quorum, Standardise, Study, StudySites, Subgroup, Table, Target,
+    Validation,
+};
+use wardround_learn::cohort::Cohort;
+use wardround_learn::findings::{Figure, Findings};
+use wardround_learn::rows::{Patient, Rows, RowsBuilder};
+use wardround_learn::study::{Silent, StudyError, run};
+
+/// A binary study on a table without subgroups: five folds, every site left out.
+pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
+    Study {
+        name: "test".into(),
+        seed: Seed(7),
+        target: Target {
+            column: "label".into(),
+            classes: Classes::Binary { positive: vec!["1".into()], negative: Negative::Rest },
+        },
+        cohort: CohortRule { sites: StudySites::Enrolled, filters: vec![] },
+        patient: PatientRule { key: "patient".into(), unit: "patient".into() },
+        subgroups: vec![],
+        input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
+        classifier: Classifier::Logistic { c: c.to_vec(), standardise: standardise.to_vec() },
+        validation: Validation {
+            folds: 5,
+            repeats: 1,
+            leave_one_site_out: true,
+            choose_by: ChooseBy::WithinSites,
+        },
+        federation: FederationRule {
+            quorum: Quorum::All,
+            on_site_lost: OnSiteLost::Wait,
+            patience_s: 60,
+        },
+        digest: Digest::of(b"test"),
+    }
+}
+
+/// Adds a subgroup column of two levels and unknown.
+pub fn with_subgroup(mut study: Study) -> Study {
+    let levels = Levels::Values { values: vec!["a".into(), "b".into()] };
+    study.subgroups.push(Subgroup { name: "group".into(), column: "group".into(), levels });
+    study
+}
+
+/// Runs a study over all sites that are named.
+pub fn find<C: Cohort>(
+    cohort: &C,
+    study: &Study,
+    sites: &[SiteId],
+    schema: &Schema,
+) -> Result<Findings, StudyError> {
+    let id = StudyId::parse("test").unwrap();
+    futures::executor::block_on(run(cohort, study, &id, sites, schema, &Silent))
+}
+
+/// A number in [-1, 1) from two indices and a salt: the same formula as `make_logistic.py`.
+pub fn noise(i: u64, j: u64, salt: u64) -> f64 {
+    let mut h = (i * 1_000_003 + j * 8191 + salt * 131 + 12345) & 0xffff_ffff;
+    for _ in 0..3 {
+        h = (h * 1_664_525 + 1_013_904_223) & 0xffff_ffff;
+        h ^= h >> 15;
+    }
+    h as f64 / f64::from(1u32 << 31) - 1.0
+}
+
+/// A row of made-up data.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub site: usize,
+    pub patient: usize,
+    pub class: u8,
+    pub level: u8,
+    pub features: Vec<f64>,
+}
+
+/// Made-up rows: `n` patients at `sites` sites that differ in prevalence and scanner; every third
+/// patient has two rows; features have their own units.
+pub fn lines(n: usize, d: usize, sites: usize, salt: u64) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for patient in 0..n {
+        let site = patient % sites;
+        let images = if patient % 3 == 0 { 2 } else { 1 };
+        for image in 0..images {
+            let at = (patient * 2 + image) as u64;
+            let x: Vec<f64> = (0..d).map(|j| noise(at, j as u64, salt)).collect();
+            let logit = 1.5 * x[0] - 1.2 * x[d / 2] + 0.8 * x[d - 1] - 0.4 + 0.5 * site as f64;
+            let draw = (noise(patient as u64, 0, salt + 1) + 1.0) / 2.0;
+            let class = u8::from(draw < 1.0 / (1.0 + (-2.0 * logit).exp()));
+            let own = |(j, x): (usize, &f64)| {
+                let unit = 10f64.powi(j as i32 % 5 - 2);
+                unit * (x + 3.0 + 0.3 * site as f64 * noise(j as u64, site as u64, 3))
+            };
+            let features = x.iter().enumerate().map(own).collect();
+            let level = (patient % 7 % 3) as u8;
+            lines.push(Line { site, patient, class, level, features });
+        }
+    }
+    lines
+}
+
+/// Rows of lines; `subgroup` says whether the level column is kept.
+pub fn rows(lines: &[Line], study: &Study) -> Rows {
+    let schema = study.schema(lines[0].features.len() as u32);
+    let mut builder = RowsBuilder::new(schema);
+    for line in lines {
+        let site = SiteId::parse(&format!("site-{}", line.site)).unwrap();
+        let patient =
+            Patient { issuer: site.to_string(), site, key: format!("p{:05}", line.patient) };
+        let levels = vec![line.level; study.subgroups.len()];
+        builder.add(patient, line.class, &levels, &line.features).unwrap();
+    }
+    builder.build().unwrap()
+}
+
+/// The value of a figure.
+pub fn value(figure: &Figure) -> f64 {
+    match figure {
+        Figure::Known { value, .. } => *value,
+        Figure::Undefined { reason } => panic!("undefined: {reason}"),
+    }
+}
+
+/// The largest difference of two lists, divided by the largest magnitude in the second.
+pub fn relative(got: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(got.len(), expected.len());
+    let scale = expected.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+    got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / scale
+}
