@@ -1,1 +1,30 @@
 //! Images, weights, backbones and features.
+//!
+//! An image file becomes a [`Picture`], a picture a normalised tensor ([`Preprocess`]), and a [`Backbone`] with fetched weights turns
+//! that into features. [`Extractor`] does so for many files, and remembers in a [`FeatureCache`].
+//!
+//! ```no_run
+//! use std::path::{Path, PathBuf};
+//! use wardround_vision::{BackboneEntry, WeightsStore, load_backbone};
+//!
+//! let entry = BackboneEntry::find("efficientnet_lite0").expect("it ships");
+//! let weights = WeightsStore::new(PathBuf::from("weights")).fetch(&entry.source(), entry.digest())?;
+//! let backbone = load_backbone(entry, &weights)?;
+//! let picture = wardround_vision::read_picture(Path::new("chest.png"))?;
+//! let image = entry.preprocess().tensor(&[entry.preprocess().apply(&picture)])?;
+//! println!("{}", backbone.forward(&image)?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod backbones;
+mod engine;
+pub mod features;
+pub mod image;
+mod kernels;
+pub mod network;
+pub mod weights;
+
+pub use backbones::{Backbone, BackboneEntry, backbones, load_backbone};
+pub use features::{CacheError, ExtractError, Extracted, Extractor, FeatureCache, FeatureKey, Progress};
+pub use image::{ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest, read_picture};
+pub use weights::{Digest, LocalWeights, WeightsError, WeightsSource, WeightsStore};

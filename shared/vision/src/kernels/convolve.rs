@@ -65,11 +65,6 @@ impl PackedConvolution {
         self.width
     }
 
-    /// Kernel height x kernel width.
-    pub(crate) fn taps(&self) -> usize {
-        self.taps
-    }
-
     /// Input channels, without padding.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs

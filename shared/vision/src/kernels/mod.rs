@@ -17,8 +17,6 @@ mod aligned;
 mod convolve;
 mod depthwise;
 mod lanes;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use aligned::Aligned;
 pub(crate) use convolve::{Dense, PackedConvolution, Residual, convolve};
