@@ -1,0 +1,479 @@
+//! From findings and context to a report: every table passes [`super::disclose`] on its way.
+
+use wardround_core::digest::Digest;
+use wardround_core::ids::SiteId;
+use wardround_core::study::{ChooseBy, Classifier, Input};
+use wardround_learn::findings::{
+    Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
+};
+use wardround_privacy::judge::Aggregation;
+
+use super::context::{Context, SiteContext};
+use super::disclose::{CohortMask, Minimums, Part};
+use super::model::{
+    CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT, FinalModel,
+    FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites,
+    NestedFold, NumbersOfSite, Point, PooledSection, Protection, Report, RoundsSection, SetAside,
+    SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
+};
+use super::slices::{TargetMask, calibration, figure_row};
+use super::values::{Count, Estimate};
+
+/// Findings and context that don't belong together; always a fault of the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// A site of the findings isn't in the context.
+    #[error("expected a context for every site of the findings, got none for '{0}'")]
+    UnknownSite(SiteId),
+    /// A table of the findings has the wrong size.
+    #[error("expected {expected} {what} in the findings, got {got}")]
+    Size {
+        /// What was counted.
+        what: &'static str,
+        /// How many there should be.
+        expected: usize,
+        /// How many came.
+        got: usize,
+    },
+    /// An index of the findings points nowhere.
+    #[error("expected {what} below {below} in the findings, got {got}")]
+    Index {
+        /// What was pointed at.
+        what: &'static str,
+        /// The number of entries.
+        below: usize,
+        /// The index.
+        got: usize,
+    },
+}
+
+/// See [`Report::build`].
+pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, BuildError> {
+    check(findings)?;
+    let sites: Vec<&SiteContext> = findings
+        .sites
+        .iter()
+        .map(|site| {
+            let found = context.sites.iter().find(|known| known.site == *site);
+            found.ok_or_else(|| BuildError::UnknownSite(site.clone()))
+        })
+        .collect::<Result<_, _>>()?;
+    let minimums = Minimums::strictest(sites.iter().map(|site| &site.policy));
+    let mask = CohortMask::new(&findings.profile, minimums);
+    let mut report = Report {
+        format: FORMAT,
+        software: context.software.clone(),
+        data: context.data,
+        study: study(findings, context),
+        protection: protection(context, &sites),
+        cohort: cohort(findings, &sites, minimums, &mask),
+        models: Vec::new(),
+        pooled: Vec::new(),
+        sites: Vec::new(),
+        subgroups: Vec::new(),
+        leave_one_site_out: Vec::new(),
+        rounds: rounds(findings, context, &sites),
+        sites_of_every_model: model_sites(findings),
+        attempts: context.attempts.clone(),
+        digests: Digests {
+            bundle: context.bundle,
+            weights: context.weights.clone(),
+            journal_head: context.journal_head,
+            reports: context.reports.clone(),
+        },
+    };
+    for target in &findings.targets {
+        let released: Vec<_> = sites.iter().map(|site| site.policy.per_site_metrics).collect();
+        let shown = TargetMask::new(target, &mask, &released, minimums);
+        let name = findings.classes[usize::from(target.class)].clone();
+        report.models.push(models(findings, target, &name)?);
+        report.pooled.push(pooled(target, &shown, minimums, &name));
+        report.sites.push(by_site(findings, target, &shown, minimums, &name));
+        report.subgroups.push(by_subgroup(findings, target, &shown, minimums, &name));
+        report.leave_one_site_out.push(left_out(findings, target, &shown, minimums, &name)?);
+    }
+    Ok(report)
+}
+
+fn check(findings: &Findings) -> Result<(), BuildError> {
+    let size = |what, expected: usize, got: usize| {
+        if expected == got { Ok(()) } else { Err(BuildError::Size { what, expected, got }) }
+    };
+    let (sites, profile) = (findings.sites.len(), &findings.profile);
+    size("sites in the profile", sites, profile.by_site.len())?;
+    size("sites by subgroup in the profile", sites, profile.by_site_and_subgroup.len())?;
+    size("subgroup columns in the profile", findings.subgroups.len(), profile.by_subgroup.len())?;
+    for by_column in &profile.by_site_and_subgroup {
+        size("subgroup columns of a site", findings.subgroups.len(), by_column.len())?;
+    }
+    let mut cells: Vec<&ProfileCell> = vec![&profile.all];
+    cells.extend(&profile.by_site);
+    for (at, column) in findings.subgroups.iter().enumerate() {
+        let every = profile.by_site_and_subgroup.iter().map(|site| &site[at]);
+        for levels in every.chain([&profile.by_subgroup[at]]) {
+            size("levels of a subgroup column", column.levels.len(), levels.len())?;
+            cells.extend(levels);
+        }
+    }
+    for cell in cells {
+        size("classes of patients", findings.classes.len(), cell.patients_by_class.len())?;
+        size("classes of rows", findings.classes.len(), cell.rows_by_class.len())?;
+    }
+    for target in &findings.targets {
+        below("a class", usize::from(target.class), findings.classes.len())?;
+        let judged = &target.nested.judged;
+        size("judged sites", sites, judged.by_site.len())?;
+        size("judged subgroup columns", findings.subgroups.len(), judged.by_subgroup.len())?;
+        for (column, levels) in findings.subgroups.iter().zip(&judged.by_subgroup) {
+            size("judged levels", column.levels.len(), levels.len())?;
+        }
+        size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
+        size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
+        for out in &target.left_out {
+            below("a left-out site", usize::from(out.site), sites)?;
+            size("grid points of a left-out site", findings.grid.len(), out.auc_by_point.len())?;
+        }
+    }
+    Ok(())
+}
+
+fn below(what: &'static str, got: usize, below: usize) -> Result<(), BuildError> {
+    if got < below { Ok(()) } else { Err(BuildError::Index { what, below, got }) }
+}
+
+fn study(findings: &Findings, context: &Context) -> StudySection {
+    let study = &context.study;
+    StudySection {
+        id: context.study_id.clone(),
+        name: study.name.clone(),
+        digest: study.digest,
+        target: study.target.column.clone(),
+        classes: findings.classes.clone(),
+        unit: study.patient.unit.clone(),
+        row: match study.input {
+            Input::Images { .. } => "image".to_owned(),
+            Input::Table(_) => "row".to_owned(),
+        },
+        input: match &study.input {
+            Input::Images { backbone, .. } => format!("images through {}", backbone.name),
+            Input::Table(table) => {
+                let columns = table.numeric.len() + table.categorical.len();
+                format!("a table of {columns} columns")
+            }
+        },
+        classifier: match &study.classifier {
+            Classifier::Logistic { .. } => "logistic regression, L2-penalised".to_owned(),
+        },
+        seed: study.seed,
+        chosen_by: match study.validation.choose_by {
+            ChooseBy::WithinSites => "within-sites".to_owned(),
+            ChooseBy::OneList => "one-list".to_owned(),
+        },
+        parsed: serde_json::to_value(study).expect("a study has text keys and plain values only"),
+    }
+}
+
+fn protection(context: &Context, sites: &[&SiteContext]) -> Protection {
+    let loosenings = sites.iter().flat_map(|site| {
+        site.policy.loosenings().into_iter().map(|loosening| Loosening {
+            site: site.site.clone(),
+            rule: loosening.rule.to_string(),
+            default: loosening.default,
+            now: loosening.now,
+        })
+    });
+    Protection {
+        aggregation: context.aggregation,
+        sentence: sentence(context.aggregation).to_owned(),
+        sites: sites
+            .iter()
+            .map(|site| NumbersOfSite {
+                site: site.site.clone(),
+                numbers_sent: site.numbers_sent,
+                numbers_held: site.numbers_held,
+            })
+            .collect(),
+        loosenings: loosenings.collect(),
+    }
+}
+
+/// What it means for a hospital; the report opens with it.
+fn sentence(aggregation: Aggregation) -> &'static str {
+    match aggregation {
+        Aggregation::Plain => {
+            "The coordinator saw each hospital's own sums; until secure aggregation is on they are \
+             not protected against reconstruction"
+        }
+        Aggregation::Secure => "The coordinator saw sums over all hospitals, never one hospital's own",
+    }
+}
+
+fn cohort(
+    findings: &Findings,
+    sites: &[&SiteContext],
+    minimums: Minimums,
+    mask: &CohortMask,
+) -> CohortSection {
+    let profile = &findings.profile;
+    let cells = |cells: &[ProfileCell], parts: &[Part]| -> Vec<CohortCell> {
+        cells.iter().zip(parts).map(|(cell, part)| cohort_cell(cell, *part)).collect()
+    };
+    let of_site = |(at, site): (usize, &&SiteContext)| CohortSite {
+        site: site.site.clone(),
+        cell: cohort_cell(&profile.by_site[at], mask.sites[at]),
+        subgroups: profile.by_site_and_subgroup[at]
+            .iter()
+            .zip(&mask.site_levels[at])
+            .map(|(levels, parts)| cells(levels, parts))
+            .collect(),
+        set_aside: site
+            .set_aside
+            .iter()
+            .map(|aside| {
+                let shown = aside.patients >= minimums.cell;
+                SetAside {
+                    reason: aside.reason.clone(),
+                    patients: count(aside.patients, shown),
+                    images: count(aside.images, shown),
+                }
+            })
+            .collect(),
+        lock: site.lock,
+        device: site.device.clone(),
+    };
+    let of_column = |(at, column): (usize, &wardround_learn::findings::SubgroupNames)| {
+        let levels = cells(&profile.by_subgroup[at], &mask.levels[at]);
+        let named = column.levels.iter().zip(levels);
+        CohortSubgroup {
+            name: column.name.clone(),
+            levels: named
+                .map(|(level, cell)| CohortLevel { level: level.clone(), cell })
+                .collect(),
+        }
+    };
+    CohortSection {
+        all: cohort_cell(&profile.all, mask.all),
+        sites: sites.iter().enumerate().map(of_site).collect(),
+        subgroups: findings.subgroups.iter().enumerate().map(of_column).collect(),
+        rules: minimums.to_string(),
+    }
+}
+
+fn cohort_cell(cell: &ProfileCell, part: Part) -> CohortCell {
+    let by_class = |counts: &[u64]| counts.iter().map(|&n| count(n, part.classes)).collect();
+    CohortCell {
+        patients: count(cell.patients, part.total),
+        images: count(cell.rows_by_class.iter().sum(), part.total),
+        patients_by_class: by_class(&cell.patients_by_class),
+        images_by_class: by_class(&cell.rows_by_class),
+    }
+}
+
+fn count(number: u64, shown: bool) -> Count {
+    if shown { Count::Shown(number) } else { Count::WITHHELD }
+}
+
+fn models(
+    findings: &Findings,
+    target: &TargetFindings,
+    class: &str,
+) -> Result<ModelSection, BuildError> {
+    let model = &target.model;
+    let chosen = point(findings, model.point)?;
+    let used_for_choosing = target.used_for_choosing.iter().enumerate().map(|(at, result)| {
+        Ok(GridRow {
+            point: point(findings, at)?,
+            chosen: at == model.point,
+            auc_within_sites: Estimate::from(&result.auc_within_sites),
+            auc_one_list: Estimate::from(&result.auc_one_list),
+            folds: result.folds.iter().map(fold).collect(),
+        })
+    });
+    let nested = target.nested.choices.iter().zip(&target.nested.folds);
+    Ok(ModelSection {
+        class: class.to_owned(),
+        used_for_choosing: used_for_choosing.collect::<Result<_, _>>()?,
+        nested: nested
+            .map(|(choice, result)| nested_fold(findings, choice, result))
+            .collect::<Result<_, _>>()?,
+        chosen: FinalModel {
+            point: chosen,
+            features: findings.features,
+            threshold: model.threshold,
+            steps: model.steps,
+            gradient: model.gradient,
+            digest: weights_digest(&model.weights, model.intercept),
+        },
+    })
+}
+
+fn weights_digest(weights: &[f64], intercept: f64) -> Digest {
+    let numbers = weights.iter().chain([&intercept]);
+    Digest::of(&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+fn nested_fold(
+    findings: &Findings,
+    choice: &NestedChoice,
+    result: &FoldResult,
+) -> Result<NestedFold, BuildError> {
+    Ok(NestedFold {
+        point: point(findings, choice.point)?,
+        threshold: choice.threshold,
+        figures: fold(result),
+    })
+}
+
+fn point(findings: &Findings, at: usize) -> Result<Point, BuildError> {
+    below("a grid point", at, findings.grid.len())?;
+    let point = findings.grid[at];
+    Ok(Point { c: point.c, standardise: point.standardise })
+}
+
+fn fold(result: &FoldResult) -> FoldRow {
+    FoldRow {
+        repeat: u32::from(result.repeat) + 1,
+        fold: u32::from(result.fold) + 1,
+        auc_within_sites: Estimate::from(&result.auc_within_sites),
+        auc_one_list: Estimate::from(&result.auc_one_list),
+    }
+}
+
+fn pooled(
+    target: &TargetFindings,
+    shown: &TargetMask,
+    minimums: Minimums,
+    class: &str,
+) -> PooledSection {
+    let judged = &target.nested.judged;
+    let estimate = |figure| match shown.all.figures {
+        Ok(()) => Estimate::from(figure),
+        Err(reason) => Estimate::Withheld { reason },
+    };
+    PooledSection {
+        class: class.to_owned(),
+        auc_within_sites: estimate(&judged.auc_within_sites),
+        auc_one_list: estimate(&judged.one_list.auc),
+        auc_site_only: estimate(&target.site_only_auc),
+        figures: figure_row(&judged.one_list, shown.all, minimums),
+        reliability: calibration(&judged.one_list, shown.all, minimums),
+    }
+}
+
+fn by_site(
+    findings: &Findings,
+    target: &TargetFindings,
+    shown: &TargetMask,
+    minimums: Minimums,
+    class: &str,
+) -> SitesSection {
+    let rows = target.nested.judged.by_site.iter().zip(&shown.sites);
+    let sites = findings.sites.iter().zip(rows);
+    SitesSection {
+        class: class.to_owned(),
+        sites: sites
+            .map(|(site, (figures, slice))| SiteRow {
+                site: site.clone(),
+                figures: figure_row(figures, *slice, minimums),
+            })
+            .collect(),
+    }
+}
+
+fn by_subgroup(
+    findings: &Findings,
+    target: &TargetFindings,
+    shown: &TargetMask,
+    minimums: Minimums,
+    class: &str,
+) -> SubgroupsSection {
+    let judged = target.nested.judged.by_subgroup.iter().zip(&shown.levels);
+    let columns = findings.subgroups.iter().zip(judged);
+    SubgroupsSection {
+        class: class.to_owned(),
+        columns: columns
+            .map(|(column, (figures, slices))| SubgroupColumn {
+                name: column.name.clone(),
+                levels: column
+                    .levels
+                    .iter()
+                    .zip(figures.iter().zip(slices))
+                    .map(|(level, (figures, slice))| LevelRow {
+                        level: level.clone(),
+                        figures: figure_row(figures, *slice, minimums),
+                    })
+                    .collect(),
+            })
+            .collect(),
+    }
+}
+
+fn left_out(
+    findings: &Findings,
+    target: &TargetFindings,
+    shown: &TargetMask,
+    minimums: Minimums,
+    class: &str,
+) -> Result<LeftOutSection, BuildError> {
+    let row = |out: &LeftOut| {
+        let slice = shown.left_out(out, minimums);
+        Ok(LeftOutRow {
+            site: findings.sites[usize::from(out.site)].clone(),
+            point: point(findings, out.point)?,
+            threshold: out.threshold,
+            figures: figure_row(&out.figures, slice, minimums),
+            auc_by_point: out
+                .auc_by_point
+                .iter()
+                .map(|figure| match slice.figures {
+                    Ok(()) => Estimate::from(figure),
+                    Err(reason) => Estimate::Withheld { reason },
+                })
+                .collect(),
+        })
+    };
+    Ok(LeftOutSection {
+        class: class.to_owned(),
+        sites: target.left_out.iter().map(row).collect::<Result<_, _>>()?,
+    })
+}
+
+fn rounds(findings: &Findings, context: &Context, sites: &[&SiteContext]) -> RoundsSection {
+    let cost = &findings.cost;
+    RoundsSection {
+        queries: cost.queries,
+        fitting_queries: cost.fitting_queries,
+        models: cost.models,
+        queries_of_slowest_fit: cost.queries_of_slowest_fit,
+        sites: sites
+            .iter()
+            .map(|site| SiteCost {
+                site: site.site.clone(),
+                rounds: site.rounds,
+                numbers_sent: site.numbers_sent,
+                numbers_held: site.numbers_held,
+                bytes_up: site.bytes_up,
+                bytes_down: site.bytes_down,
+            })
+            .collect(),
+        rounds: context.rounds.clone(),
+    }
+}
+
+fn model_sites(findings: &Findings) -> Vec<ModelSites> {
+    let mut list = Vec::new();
+    for target in &findings.targets {
+        let class = &findings.classes[usize::from(target.class)];
+        let sites = findings.sites.clone();
+        list.push(ModelSites { model: format!("{class}: final model"), sites: sites.clone() });
+        list.push(ModelSites { model: format!("{class}: cross-validated models"), sites });
+        for out in &target.left_out {
+            let left = &findings.sites[usize::from(out.site)];
+            list.push(ModelSites {
+                model: format!("{class}: models without {left}"),
+                sites: findings.sites.iter().filter(|site| *site != left).cloned().collect(),
+            });
+        }
+    }
+    list
+}

@@ -1,0 +1,177 @@
+//! What a reader sees first: what was trained, on whom, how good it is, and what the coordinator
+//! could see.
+
+use super::super::model::{DataKind, PooledSection, Report};
+use super::super::values::{Estimate, grouped};
+use super::markup::{Element, Markup, el};
+use super::table::{Cell, table};
+
+/// Sections of the page, by id.
+pub const CONTENTS: [(&str, &str); 9] = [
+    ("performance", "How good"),
+    ("sites", "Sites"),
+    ("subgroups", "Subgroups"),
+    ("left-out", "Left-out sites"),
+    ("choosing", "How the model was chosen"),
+    ("cohort", "Cohort"),
+    ("cost", "Rounds and bytes"),
+    ("provenance", "Provenance"),
+    ("study", "Study file"),
+];
+
+/// The page's header.
+pub fn header(report: &Report) -> Markup {
+    let mut header = el("header");
+    if report.data == DataKind::Synthetic {
+        header = header.add(el("p").attr("class", "synthetic").text(
+            "Synthetic data: every image is a phantom drawn by a generator. No figure on this page \
+             says anything about patients.",
+        ));
+    }
+    let contents = CONTENTS.iter().map(|(id, name)| {
+        el("li").add(el("a").attr("href", format!("#{id}")).text(name))
+    });
+    header
+        .add(
+            el("p")
+                .attr("class", "kicker")
+                .text(format!("Wardround report on study {}", report.study.id)),
+        )
+        .add(el("h1").text(&report.study.name))
+        .add(
+            el("div")
+                .attr("class", "answers")
+                .add(trained(report))
+                .add(on_whom(report))
+                .add(how_good(report)),
+        )
+        .add(protection(report))
+        .add(el("nav").attr("aria-label", "contents").add(el("ul").add_all(contents)))
+        .into()
+}
+
+fn trained(report: &Report) -> Element {
+    let study = &report.study;
+    let mut answer = el("div")
+        .add(el("h2").text("What was trained"))
+        .add(el("p").text(format!("{} on {}.", upper(&study.classifier), study.input)));
+    for model in &report.models {
+        let point = model.chosen.point;
+        answer = answer.add(el("p").text(format!(
+            "{}: {} against the rest, {} features, C = {}, standardised over {}, threshold {:.3}.",
+            study.target,
+            model.class,
+            grouped(u64::from(model.chosen.features)),
+            point.c,
+            super::sections::scope(point.standardise),
+            model.chosen.threshold,
+        )));
+    }
+    answer
+}
+
+fn on_whom(report: &Report) -> Element {
+    let (study, cohort) = (&report.study, &report.cohort);
+    let classes = study.classes.iter().zip(&cohort.all.patients_by_class);
+    let by_class: Vec<String> =
+        classes.map(|(name, count)| format!("{name}: {count}")).collect();
+    el("div")
+        .add(el("h2").text("On whom"))
+        .add(el("p").attr("class", "big").text(cohort.all.patients).add(
+            el("small").text(format!(" {}s", study.unit)),
+        ))
+        .add(el("p").text(format!(
+            "{} {}s at {}.",
+            cohort.all.images,
+            study.row,
+            counted(cohort.sites.len(), "site"),
+        )))
+        .add(el("p").attr("class", "soft").text(format!(
+            "{}s with {}s of each class: {}.",
+            upper(&study.unit),
+            study.row,
+            by_class.join(", ")
+        )))
+}
+
+fn how_good(report: &Report) -> Element {
+    let answer = el("div").add(el("h2").text("How good"));
+    match report.pooled.as_slice() {
+        [only] => answer
+            .add(el("p").attr("class", "big").text(only.auc_within_sites.short()).add(
+                el("small").text(format!(" {}", beside(&only.auc_within_sites))),
+            ))
+            .add(el("p").text(format!(
+                "AUC for {} within sites, from nested folds (95 % interval; of these fitted models \
+                 on these {}s).",
+                only.class, report.study.unit
+            )))
+            .add(el("p").attr("class", "soft").text(one_list(only))),
+        several => answer
+            .add(el("p").text("AUC within sites, from nested folds, with 95 % interval:"))
+            .add_all(several.iter().map(|section| {
+                el("p").text(format!("{}: {}", section.class, section.auc_within_sites))
+            })),
+    }
+}
+
+fn one_list(section: &PooledSection) -> String {
+    format!(
+        "All sites in one list: {}; a score that knows only the site would reach {} there.",
+        section.auc_one_list.short(),
+        section.auc_site_only.short()
+    )
+}
+
+fn beside(estimate: &Estimate) -> String {
+    let why = estimate.why();
+    if why.is_empty() { estimate.interval_text() } else { why }
+}
+
+fn protection(report: &Report) -> Element {
+    let protection = &report.protection;
+    let numbers = protection.sites.iter().map(|site| {
+        vec![
+            Cell::plain(&site.site),
+            Cell::plain(grouped(site.numbers_sent)),
+            Cell::plain(grouped(site.numbers_held)),
+        ]
+    });
+    let mut block = el("section")
+        .attr("class", "protection")
+        .attr("aria-label", "protection")
+        .add(el("p").attr("class", "said").text(format!("{}.", protection.sentence)))
+        .add(table(
+            "What each site sent to the coordinator, beside what it holds",
+            &["site", "numbers sent", "numbers held"],
+            numbers.collect(),
+        ));
+    if protection.loosenings.is_empty() {
+        block = block.add(el("p").text("No site's owner loosened a disclosure rule."));
+    } else {
+        let loosenings = protection.loosenings.iter().map(|loosening| {
+            el("li")
+                .text(format!("{}: ", loosening.site))
+                .add(el("code").text(format!("{} = {}", loosening.rule, loosening.now)))
+                .text(format!(" (default {})", loosening.default))
+        });
+        block = block
+            .add(el("p").text("Disclosure rules that a site's owner loosened by name:"))
+            .add(el("ul").add_all(loosenings));
+    }
+    block
+}
+
+/// "1 site", "4 sites".
+pub fn counted(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+/// With a capital at the beginning.
+pub fn upper(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,364 @@
+//! The sections below the first screen.
+
+use wardround_core::study::Standardise;
+
+use super::super::model::{Confusion, Point, Report, WeightsDigest};
+use super::super::values::{bytes, grouped};
+use super::first_screen::{counted, upper};
+use super::markup::{Element, Markup, el};
+use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
+use super::{forest, reliability, roc};
+
+/// Everything below the first screen.
+pub fn main(report: &Report) -> Markup {
+    let targets = 0..report.models.len();
+    let each = |part: &dyn Fn(&Report, usize) -> Markup| -> Markup {
+        targets.clone().map(|at| part(report, at)).collect()
+    };
+    el("main")
+        .add(section("performance", "How good", each(&performance)))
+        .add(section("sites", "Sites", each(&sites)))
+        .add(section("subgroups", "Subgroups", each(&subgroups)))
+        .add(section("left-out", "Left-out sites", each(&left_out)))
+        .add(section("choosing", "How the model was chosen", each(&choosing)))
+        .add(section("cohort", "Cohort", cohort(report)))
+        .add(section("cost", "Rounds and bytes", cost(report)))
+        .add(section("provenance", "Provenance", provenance(report)))
+        .add(section("study", "Study file", study_file(report)))
+        .into()
+}
+
+fn section(id: &'static str, title: &str, body: Markup) -> Element {
+    el("section").attr("id", id).add(el("h2").text(title)).add(body)
+}
+
+fn target_heading(report: &Report, at: usize) -> Element {
+    el("h3").text(format!("{}: {}", report.study.target, report.models[at].class))
+}
+
+fn performance(report: &Report, at: usize) -> Markup {
+    let section = &report.pooled[at];
+    let rows = [
+        ("within sites", &section.auc_within_sites, "pairs of one site only"),
+        ("all sites in one list", &section.auc_one_list, "pairs across sites too"),
+        (
+            "the site alone, in one list",
+            &section.auc_site_only,
+            "what a score that knows only the site would reach",
+        ),
+    ];
+    let auc = rows.map(|(name, estimate, meaning)| {
+        vec![Cell::plain(name), Cell::estimate(estimate), Cell::plain(meaning)]
+    });
+    let figures = vec![row_of("all sites in one list", figure_cells(&section.figures))];
+    el("div")
+        .add(target_heading(report, at))
+        .add(table(
+            "Area under the ROC curve of the chosen model, from nested folds: no fold had a part \
+             in choosing the model that is judged on it",
+            &["counted over", "AUC (95 % interval)", "what it compares"],
+            auc.into(),
+        ))
+        .add(figure_table(report, "All figures, all sites in one list", "", figures))
+        .add(calls(report, at))
+        .add(
+            el("div")
+                .attr("class", "pair")
+                .add(roc::all_sites(report, at))
+                .add(reliability::plot(report, at)),
+        )
+        .add(reliability::bins(report, at))
+        .into()
+}
+
+fn calls(report: &Report, at: usize) -> Markup {
+    let cells = |confusion: &Confusion| {
+        [
+            confusion.true_positives,
+            confusion.false_negatives,
+            confusion.true_negatives,
+            confusion.false_positives,
+        ]
+        .map(Cell::plain)
+        .to_vec()
+    };
+    let mut rows = vec![row_of("all sites", cells(&report.pooled[at].figures.confusion))];
+    let sites = report.sites[at].sites.iter();
+    rows.extend(sites.map(|row| row_of(&row.site, cells(&row.figures.confusion))));
+    table(
+        &format!("Calls at the thresholds chosen without these {}s, in {}s", report.study.unit, report.study.row),
+        &["", "true positives", "false negatives", "true negatives", "false positives"],
+        rows,
+    )
+}
+
+fn sites(report: &Report, at: usize) -> Markup {
+    let rows = report.sites[at].sites.iter();
+    let rows = rows.map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
+    el("div")
+        .add(target_heading(report, at))
+        .add(forest::forest(report, at))
+        .add(figure_table(report, "The chosen model at each site, from nested folds", "site", rows))
+        .add(roc::by_site(report, at))
+        .into()
+}
+
+fn subgroups(report: &Report, at: usize) -> Markup {
+    let mut made = el("div").add(target_heading(report, at));
+    if report.subgroups[at].columns.is_empty() {
+        made = made.add(el("p").text("The study names no subgroup columns."));
+    }
+    for column in &report.subgroups[at].columns {
+        let rows = column.levels.iter();
+        let rows = rows.map(|row| row_of(&row.level, figure_cells(&row.figures))).collect();
+        let caption = format!("By {}, all sites in one list, from nested folds", column.name);
+        made = made.add(figure_table(report, &caption, &column.name, rows));
+    }
+    made.into()
+}
+
+fn left_out(report: &Report, at: usize) -> Markup {
+    let rows = &report.leave_one_site_out[at].sites;
+    if rows.is_empty() {
+        let none = "The study doesn't leave sites out.";
+        return el("div").add(target_heading(report, at)).add(el("p").text(none)).into();
+    }
+    let figures = rows.iter().map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
+    let chosen = rows.iter().map(|row| {
+        let mut cells = row_of(&row.site, point_cells(row.point));
+        cells.push(Cell::plain(format!("{:.3}", row.threshold)));
+        cells.extend(row.auc_by_point.iter().map(Cell::estimate));
+        cells
+    });
+    let points = report.models[at].used_for_choosing.iter();
+    let points: Vec<String> = points.map(|row| format!("AUC, {}", point_text(row.point))).collect();
+    let mut columns = vec!["site", "C", "standardised over", "threshold"];
+    columns.extend(points.iter().map(String::as_str));
+    el("div")
+        .add(target_heading(report, at))
+        .add(figure_table(
+            report,
+            "Each site judged by a model that never saw it: grid point, scaler and threshold were \
+             chosen without it",
+            "site left out",
+            figures,
+        ))
+        .add(table("What was chosen without the site, and every grid point's AUC at it", &columns, chosen.collect()))
+        .into()
+}
+
+fn choosing(report: &Report, at: usize) -> Markup {
+    let model = &report.models[at];
+    let grid = model.used_for_choosing.iter().map(|row| {
+        let [c, scope] = [row.point.c.to_string(), scope(row.point.standardise).to_owned()];
+        let first = if row.chosen { Cell::chosen(c) } else { Cell::plain(c) };
+        let mut cells = vec![first, Cell::plain(scope)];
+        cells.push(Cell::plain(if row.chosen { "chosen" } else { "" }));
+        cells.push(Cell::estimate(&row.auc_within_sites));
+        cells.push(Cell::estimate(&row.auc_one_list));
+        let folds: Vec<String> = row.folds.iter().map(|f| f.auc_within_sites.short()).collect();
+        cells.push(Cell::plain(folds.join(" ")));
+        cells
+    });
+    let nested = model.nested.iter().map(|fold| {
+        let name = format!("repeat {}, fold {}", fold.figures.repeat, fold.figures.fold);
+        let mut cells = row_of(name, point_cells(fold.point));
+        cells.push(Cell::plain(format!("{:.3}", fold.threshold)));
+        cells.push(Cell::estimate(&fold.figures.auc_within_sites));
+        cells.push(Cell::estimate(&fold.figures.auc_one_list));
+        cells
+    });
+    let by = if report.study.chosen_by == "one-list" {
+        "by the AUC of all sites in one list"
+    } else {
+        "by the AUC within sites"
+    };
+    el("div")
+        .add(target_heading(report, at))
+        .add(el("p").text(format!(
+            "The grid was judged on plain out-of-fold scores and the model chosen {by}. These \
+             figures were used for choosing, so they flatter the chosen point; the figure of the \
+             chosen model is the nested one."
+        )))
+        .add(table(
+            "The grid: plain out-of-fold figures, used for choosing",
+            &["C", "standardised over", "", "AUC within sites", "AUC, one list", "within sites, fold by fold"],
+            grid.collect(),
+        ))
+        .add(table(
+            "Nested folds: what was chosen without the fold, and how that did on it",
+            &["fold", "C", "standardised over", "threshold", "AUC within sites", "AUC, one list"],
+            nested.collect(),
+        ))
+        .into()
+}
+
+fn cohort(report: &Report) -> Markup {
+    let (study, cohort) = (&report.study, &report.cohort);
+    let mut columns = vec![String::new(), format!("{}s / {}s", study.unit, study.row)];
+    columns.extend(study.classes.iter().map(|class| format!("{class}: {}s / {}s", study.unit, study.row)));
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut sites = vec![row_of("all sites", count_cells(&cohort.all))];
+    sites.extend(cohort.sites.iter().map(|site| row_of(&site.site, count_cells(&site.cell))));
+    let mut made = el("div")
+        .add(el("p").text(format!(
+            "A row of the study is one {}; patients are counted as {}s. {}",
+            study.row, study.unit, cohort.rules
+        )))
+        .add(table("By site", &columns, sites));
+    for (at, column) in cohort.subgroups.iter().enumerate() {
+        let mut rows = Vec::new();
+        for (number, level) in column.levels.iter().enumerate() {
+            rows.push(row_of(format!("{}, all sites", level.level), count_cells(&level.cell)));
+            rows.extend(cohort.sites.iter().map(|site| {
+                let name = format!("{}, {}", level.level, site.site);
+                row_of(name, count_cells(&site.subgroups[at][number]))
+            }));
+        }
+        made = made.add(table(&format!("By {} and site", column.name), &columns, rows));
+    }
+    let aside = cohort.sites.iter().flat_map(|site| {
+        site.set_aside.iter().map(|aside| {
+            let mut cells = row_of(&site.site, vec![Cell::plain(&aside.reason)]);
+            cells.extend([aside.patients, aside.images].map(Cell::plain));
+            cells
+        })
+    });
+    let locks = cohort.sites.iter().map(|site| {
+        row_of(&site.site, vec![Cell::plain(&site.device), Cell::code(site.lock)])
+    });
+    let [patients, images] = [format!("{}s", study.unit), format!("{}s", study.row)];
+    made.add(table(
+        "Set aside before the cohort was frozen",
+        &["site", "reason", &patients, &images],
+        aside.collect(),
+    ))
+    .add(table(
+        "The frozen cohorts",
+        &["site", "features computed on", "digest of the cohort's list"],
+        locks.collect(),
+    ))
+    .into()
+}
+
+fn cost(report: &Report) -> Markup {
+    let rounds = &report.rounds;
+    let sites = rounds.sites.iter().map(|site| {
+        vec![
+            Cell::plain(&site.site),
+            Cell::plain(grouped(site.rounds)),
+            Cell::plain(grouped(site.numbers_sent)),
+            Cell::plain(grouped(site.numbers_held)),
+            Cell::plain(bytes(site.bytes_up)),
+            Cell::plain(bytes(site.bytes_down)),
+        ]
+    });
+    let each = rounds.rounds.iter().map(|round| {
+        vec![
+            Cell::plain(round.round),
+            Cell::plain(&round.statistic),
+            Cell::plain(grouped(round.numbers)),
+            Cell::plain(bytes(round.bytes_up)),
+            Cell::plain(bytes(round.bytes_down)),
+            Cell::plain(format!("{} ms", grouped(round.took_ms))),
+            Cell::code(round.query.short()),
+        ]
+    });
+    el("div")
+        .add(el("p").text(format!(
+            "{} asked, {} of them for fitting {}. One fit at the largest C alone would have asked {}.",
+            counted(rounds.queries as usize, "round"),
+            grouped(rounds.fitting_queries),
+            counted(rounds.models as usize, "model"),
+            grouped(rounds.queries_of_slowest_fit),
+        )))
+        .add(table(
+            "Per site",
+            &["site", "rounds", "numbers sent", "numbers held", "to the coordinator", "from the coordinator"],
+            sites.collect(),
+        ))
+        .add(table(
+            "Per round, all sites",
+            &["round", "statistic", "numbers per site", "to the coordinator", "from the coordinator", "took", "query"],
+            each.collect(),
+        ))
+        .into()
+}
+
+fn provenance(report: &Report) -> Markup {
+    let joined = |sites: &[wardround_core::ids::SiteId]| {
+        sites.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let models = report.sites_of_every_model.iter();
+    let models = models.map(|row| vec![Cell::plain(&row.model), Cell::plain(joined(&row.sites))]);
+    let attempts = report.attempts.iter().map(|attempt| {
+        vec![
+            Cell::plain(attempt.attempt),
+            Cell::plain(joined(&attempt.sites)),
+            Cell::plain(&attempt.lost),
+            Cell::plain(attempt.round),
+            Cell::plain(&attempt.reason),
+        ]
+    });
+    let digests = &report.digests;
+    let mut rows = vec![
+        vec![Cell::plain("study file"), Cell::code(report.study.digest)],
+        vec![Cell::plain("model bundle"), Cell::code(digests.bundle)],
+        vec![Cell::plain("journal's last entry"), Cell::code(digests.journal_head)],
+    ];
+    if let WeightsDigest::Backbone { name, sha256 } = &digests.weights {
+        rows.push(vec![Cell::plain(format!("weights of {name}")), Cell::code(sha256)]);
+    }
+    rows.extend(report.models.iter().map(|model| {
+        vec![Cell::plain(format!("weights of the model for {}", model.class)), Cell::code(model.chosen.digest)]
+    }));
+    let reports = digests.reports.iter();
+    rows.extend(reports.map(|named| vec![Cell::plain(&named.name), Cell::code(named.sha256)]));
+    el("div")
+        .add(table("Sites of every model", &["model", "fitted on"], models.collect()))
+        .add(table(
+            "Runs given up before this one",
+            &["attempt", "began with", "lost", "in round", "why"],
+            attempts.collect(),
+        ))
+        .add(table("SHA-256 digests", &["of", "digest"], rows))
+        .into()
+}
+
+fn study_file(report: &Report) -> Markup {
+    let parsed = serde_json::to_string_pretty(&report.study.parsed)
+        .expect("a value that was parsed or built can be written");
+    el("div")
+        .add(el("p").text(format!("As it was read; seed {}.", report.study.seed.0)))
+        .add(el("pre").text(parsed))
+        .into()
+}
+
+fn figure_table(report: &Report, caption: &str, first: &str, rows: Vec<Vec<Cell>>) -> Markup {
+    let mut columns = vec![upper(first)];
+    columns.extend(figure_columns(&report.study.unit, &report.study.row));
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    table(caption, &columns, rows)
+}
+
+fn row_of(name: impl ToString, cells: Vec<Cell>) -> Vec<Cell> {
+    let mut row = vec![Cell::plain(name)];
+    row.extend(cells);
+    row
+}
+
+fn point_cells(point: Point) -> Vec<Cell> {
+    vec![Cell::plain(point.c), Cell::plain(scope(point.standardise))]
+}
+
+fn point_text(point: Point) -> String {
+    format!("C = {}, {}", point.c, scope(point.standardise))
+}
+
+/// Over which rows features are standardised, in words.
+pub fn scope(standardise: Standardise) -> &'static str {
+    match standardise {
+        Standardise::All => "all sites",
+        Standardise::Site => "each site",
+    }
+}

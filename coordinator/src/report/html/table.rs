@@ -1,0 +1,130 @@
+//! Tables with caption and scopes, and the rows that several sections share.
+
+use super::super::model::{CohortCell, FigureRow};
+use super::super::values::{Count, Estimate};
+use super::markup::{Element, Markup, el};
+
+/// A cell: its text, and what stands small below it.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    text: String,
+    below: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Why,
+    Code,
+    Chosen,
+}
+
+impl Cell {
+    /// Text alone.
+    pub fn plain(text: impl ToString) -> Self {
+        Self { text: text.to_string(), below: String::new(), kind: Kind::Plain }
+    }
+
+    /// A digest or the like.
+    pub fn code(text: impl ToString) -> Self {
+        Self { text: text.to_string(), below: String::new(), kind: Kind::Code }
+    }
+
+    /// The first cell of the row that was chosen.
+    pub fn chosen(text: impl ToString) -> Self {
+        Self { text: text.to_string(), below: String::new(), kind: Kind::Chosen }
+    }
+
+    /// An estimate with its interval, or why there is none.
+    pub fn estimate(estimate: &Estimate) -> Self {
+        let why = estimate.why();
+        let (below, kind) = if why.is_empty() {
+            (estimate.interval_text(), Kind::Plain)
+        } else {
+            (why, Kind::Why)
+        };
+        Self { text: estimate.short(), below, kind }
+    }
+
+    fn fill(&self, cell: Element) -> Element {
+        let cell = match self.kind {
+            Kind::Code => cell.add(el("code").text(&self.text)),
+            Kind::Plain | Kind::Why | Kind::Chosen => cell.text(&self.text),
+        };
+        match (self.below.is_empty(), self.kind) {
+            (true, _) => cell,
+            (false, Kind::Why) => cell.add(el("small").attr("class", "why").text(&self.below)),
+            (false, _) => cell.add(el("small").text(&self.below)),
+        }
+    }
+}
+
+/// A table; the first cell of a row is its header. A table without rows says so.
+pub fn table(caption: &str, columns: &[&str], rows: Vec<Vec<Cell>>) -> Markup {
+    if rows.is_empty() {
+        return el("p").attr("class", "soft").text(format!("{caption}: none.")).into();
+    }
+    let head = columns.iter().map(|name| el("th").attr("scope", "col").text(name));
+    let body = rows.into_iter().map(|row| {
+        let chosen = row.first().is_some_and(|cell| cell.kind == Kind::Chosen);
+        let cells = row.iter().enumerate().map(|(at, cell)| {
+            cell.fill(if at == 0 { el("th").attr("scope", "row") } else { el("td") })
+        });
+        let row = if chosen { el("tr").attr("class", "chosen") } else { el("tr") };
+        row.add_all(cells)
+    });
+    let made = el("table")
+        .add(el("caption").text(caption))
+        .add(el("thead").add(el("tr").add_all(head)))
+        .add(el("tbody").add_all(body));
+    el("div")
+        .attr("class", "wide")
+        .attr("tabindex", 0)
+        .attr("role", "region")
+        .attr("aria-label", caption)
+        .add(made)
+        .into()
+}
+
+/// Headers of [`figure_cells`], after the row's own; `unit` and `row` are the study's words.
+pub fn figure_columns(unit: &str, row: &str) -> Vec<String> {
+    vec![
+        format!("{unit}s \u{2212} / +"),
+        format!("{row}s \u{2212} / +"),
+        "AUC".to_owned(),
+        "sensitivity".to_owned(),
+        "specificity".to_owned(),
+        "Brier score".to_owned(),
+        "ECE".to_owned(),
+    ]
+}
+
+/// The cells of a row of figures.
+pub fn figure_cells(row: &FigureRow) -> Vec<Cell> {
+    vec![
+        Cell::plain(pair(row.patients.negative, row.patients.positive)),
+        Cell::plain(pair(row.images.negative, row.images.positive)),
+        Cell::estimate(&row.auc),
+        Cell::estimate(&row.sensitivity),
+        Cell::estimate(&row.specificity),
+        Cell::estimate(&row.brier),
+        Cell::estimate(&row.ece),
+    ]
+}
+
+/// The cells of a row of counts: all, then by class, each patients and images.
+pub fn count_cells(cell: &CohortCell) -> Vec<Cell> {
+    let mut cells = vec![Cell::plain(pair(cell.patients, cell.images))];
+    let classes = cell.patients_by_class.iter().zip(&cell.images_by_class);
+    cells.extend(classes.map(|(&patients, &images)| Cell::plain(pair(patients, images))));
+    cells
+}
+
+fn pair(first: Count, second: Count) -> String {
+    if first == Count::WITHHELD && second == Count::WITHHELD {
+        first.to_string()
+    } else {
+        format!("{first} / {second}")
+    }
+}

@@ -1,0 +1,83 @@
+//! The report of a finished study: [`Report::build`] makes it from findings and context, with every
+//! table suppressed once; `report.json`, `report.html` and the terminal's table are made from it.
+
+mod build;
+mod context;
+mod disclose;
+mod html;
+mod model;
+mod schema;
+mod slices;
+mod text;
+mod values;
+
+pub use build::BuildError;
+pub use context::{Context, SetAsideCount, SiteContext};
+pub use model::{
+    Attempt, ClassCounts, CohortCell, CohortLevel, CohortSection, CohortSite,
+    CohortSubgroup, Confusion, DataKind, Digests, FORMAT, FigureRow, FinalModel, FoldRow, GridRow,
+    LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites, NamedDigest,
+    NestedFold, NumbersOfSite, Point, PooledSection, Protection, Report, RoundCost, RoundsSection,
+    SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
+    WeightsDigest,
+};
+pub use schema::SCHEMA;
+pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate, Reason, WithheldMark};
+
+use wardround_learn::findings::Findings;
+
+/// A `report.json` that can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Written by another version.
+    #[error("expected a report of format {FORMAT}, got format {0}")]
+    Format(u64),
+    /// Not a report.
+    #[error("malformed report: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Report {
+    /// Makes the report: checks that findings and context belong together and suppresses every
+    /// table once.
+    ///
+    /// # Errors
+    /// [`BuildError`]: a site without context, or tables of the wrong size.
+    pub fn build(findings: &Findings, context: &Context) -> Result<Self, BuildError> {
+        build::report(findings, context)
+    }
+
+    /// The bytes of `report.json`, indented; [`SCHEMA`] describes them.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a report has text keys and finite numbers only");
+        text.push('\n');
+        text
+    }
+
+    /// Reads a `report.json`.
+    ///
+    /// # Errors
+    /// [`ReadError`]: another format, or fields that are missing, unknown or out of range.
+    pub fn from_json(text: &str) -> Result<Self, ReadError> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            format: u64,
+        }
+        let head: Head = serde_json::from_str(text)?;
+        if head.format != u64::from(FORMAT) {
+            return Err(ReadError::Format(head.format));
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// `report.html`: one file, no network, no script.
+    pub fn to_html(&self) -> String {
+        html::page(self)
+    }
+
+    /// The result table for a terminal, at most 100 columns wide.
+    pub fn to_text(&self) -> String {
+        text::table(self)
+    }
+}

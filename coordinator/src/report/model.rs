@@ -1,0 +1,560 @@
+//! The report: what `report.json` holds, field by field, and the one source of the page and of the
+//! terminal's table.
+//!
+//! Everything in here has been through disclosure control once (see [`super::disclose`]); whoever
+//! holds a [`Report`] can print any of it. A report has no date and no running time that would
+//! change between two runs on the same rows, except the rounds' durations; who did what and when
+//! stands in the journal.
+
+use serde::{Deserialize, Serialize};
+use wardround_core::digest::Digest;
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::seed::Seed;
+use wardround_privacy::judge::Aggregation;
+
+use super::values::{Calibration, Count, Curve, Estimate};
+
+/// The format that this software writes.
+pub const FORMAT: u32 = 1;
+
+/// A finished study's report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name and version of the software that wrote it.
+    pub software: String,
+    /// Whether the rows are made up.
+    pub data: DataKind,
+    /// What was studied.
+    pub study: StudySection,
+    /// What the coordinator could see.
+    pub protection: Protection,
+    /// Who is in it.
+    pub cohort: CohortSection,
+    /// The models, one entry per modelled class.
+    pub models: Vec<ModelSection>,
+    /// The chosen model on all sites, one entry per modelled class.
+    pub pooled: Vec<PooledSection>,
+    /// The chosen model at each site, one entry per modelled class.
+    pub sites: Vec<SitesSection>,
+    /// The chosen model in each subgroup, one entry per modelled class.
+    pub subgroups: Vec<SubgroupsSection>,
+    /// Models that never saw the site they are judged at; one entry per modelled class.
+    pub leave_one_site_out: Vec<LeftOutSection>,
+    /// What it cost.
+    pub rounds: RoundsSection,
+    /// Which sites each model was fitted on.
+    pub sites_of_every_model: Vec<ModelSites>,
+    /// Runs that were given up before this one, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Digests of what belongs to this report.
+    pub digests: Digests,
+}
+
+/// Whether rows come from people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataKind {
+    /// Phantoms drawn by a generator; said wherever results are shown.
+    Synthetic,
+    /// What the sites' own files hold.
+    Recorded,
+}
+
+/// What was studied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudySection {
+    /// Its id.
+    pub id: StudyId,
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 of the study file.
+    pub digest: Digest,
+    /// The label column.
+    pub target: String,
+    /// A name per class code.
+    pub classes: Vec<String>,
+    /// What the patient key names: "patient", "lesion", ...
+    pub unit: String,
+    /// What a row is: "image", or "row" of a table.
+    pub row: String,
+    /// Where features come from, in words.
+    pub input: String,
+    /// What is fitted, in words.
+    pub classifier: String,
+    /// The seed.
+    pub seed: Seed,
+    /// Which figure chose among grid points: "within-sites" or "one-list".
+    pub chosen_by: String,
+    /// The whole study file, as it was read.
+    pub parsed: serde_json::Value,
+}
+
+/// What the coordinator could see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protection {
+    /// How sums reached the coordinator.
+    pub aggregation: Aggregation,
+    /// The same in words; the report opens with it.
+    pub sentence: String,
+    /// Per site: what it sent and what it holds.
+    pub sites: Vec<NumbersOfSite>,
+    /// Every rule that a site's owner loosened.
+    pub loosenings: Vec<Loosening>,
+}
+
+/// How much a site sent beside how much it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumbersOfSite {
+    /// The site.
+    pub site: SiteId,
+    /// Numbers in all sums that it sent.
+    pub numbers_sent: u64,
+    /// Numbers in its frozen cohort: rows times features.
+    pub numbers_held: u64,
+}
+
+/// A disclosure rule that a site's owner loosened by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loosening {
+    /// The site.
+    pub site: SiteId,
+    /// The rule as the site's file names it.
+    pub rule: String,
+    /// What it is untouched.
+    pub default: String,
+    /// What the owner set.
+    pub now: String,
+}
+
+/// Who is in the study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortSection {
+    /// All sites together.
+    pub all: CohortCell,
+    /// Each site.
+    pub sites: Vec<CohortSite>,
+    /// Each subgroup column.
+    pub subgroups: Vec<CohortSubgroup>,
+    /// The rules by which counts are withheld, in words.
+    pub rules: String,
+}
+
+/// Counts of one cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortCell {
+    /// Patients.
+    pub patients: Count,
+    /// Images.
+    pub images: Count,
+    /// Patients with at least one image of each class.
+    pub patients_by_class: Vec<Count>,
+    /// Images of each class.
+    pub images_by_class: Vec<Count>,
+}
+
+/// A site's cohort.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortSite {
+    /// The site.
+    pub site: SiteId,
+    /// Its counts.
+    pub cell: CohortCell,
+    /// Per subgroup column and level, in the order of [`CohortSection::subgroups`].
+    pub subgroups: Vec<Vec<CohortCell>>,
+    /// Rows that didn't enter, by reason.
+    pub set_aside: Vec<SetAside>,
+    /// Digest of the list of patients and images that it froze.
+    pub lock: Digest,
+    /// What computed its features.
+    pub device: String,
+}
+
+/// Rows that didn't enter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetAside {
+    /// Why.
+    pub reason: String,
+    /// How many patients lost at least one image.
+    pub patients: Count,
+    /// How many images.
+    pub images: Count,
+}
+
+/// A subgroup column's cohort, all sites together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortSubgroup {
+    /// The column's name.
+    pub name: String,
+    /// Its levels.
+    pub levels: Vec<CohortLevel>,
+}
+
+/// A level's cohort, all sites together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortLevel {
+    /// The level.
+    pub level: String,
+    /// Its counts.
+    pub cell: CohortCell,
+}
+
+/// The models for one class against the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// The class that counts as positive.
+    pub class: String,
+    /// Plain out-of-fold figures of every grid point: used for choosing, so optimistic.
+    pub used_for_choosing: Vec<GridRow>,
+    /// What each outer fold chose, and its figures.
+    pub nested: Vec<NestedFold>,
+    /// The final model.
+    pub chosen: FinalModel,
+}
+
+/// A grid point.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// Inverse strength of the L2 penalty.
+    pub c: f64,
+    /// Over which rows features are standardised.
+    pub standardise: wardround_core::study::Standardise,
+}
+
+/// A grid point's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridRow {
+    /// The grid point.
+    pub point: Point,
+    /// Whether the final model uses it.
+    pub chosen: bool,
+    /// AUC over pairs of one site.
+    pub auc_within_sites: Estimate,
+    /// AUC of all sites in one list.
+    pub auc_one_list: Estimate,
+    /// Each fold.
+    pub folds: Vec<FoldRow>,
+}
+
+/// A fold's figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoldRow {
+    /// Which deal, from 1.
+    pub repeat: u32,
+    /// Which fold, from 1.
+    pub fold: u32,
+    /// AUC over pairs of one site.
+    pub auc_within_sites: Estimate,
+    /// AUC of all sites in one list.
+    pub auc_one_list: Estimate,
+}
+
+/// What an outer fold chose without its own rows, and how that did on them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NestedFold {
+    /// The choice.
+    pub point: Point,
+    /// Probability from which a row is called positive.
+    pub threshold: f64,
+    /// The fold's figures.
+    pub figures: FoldRow,
+}
+
+/// The final model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalModel {
+    /// The grid point.
+    pub point: Point,
+    /// Features it takes.
+    pub features: u32,
+    /// Probability from which a row is called positive.
+    pub threshold: f64,
+    /// Steps of the optimiser.
+    pub steps: u32,
+    /// The gradient's largest entry at the end, per row.
+    pub gradient: f64,
+    /// SHA-256 of its weights and its constant, as little-endian 64-bit floats.
+    pub digest: Digest,
+}
+
+/// The chosen model on all sites. The order of its fields is the order in which they are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PooledSection {
+    /// The class that counts as positive.
+    pub class: String,
+    /// AUC over pairs of one site.
+    pub auc_within_sites: Estimate,
+    /// AUC of all sites in one list.
+    pub auc_one_list: Estimate,
+    /// What a score that knows only the site would reach in one list.
+    pub auc_site_only: Estimate,
+    /// Everything else, all sites in one list.
+    pub figures: FigureRow,
+    /// Reliability curve, in bins of at least the minimum cell. There is none per site or subgroup:
+    /// bin by bin, one site's would follow from all less the others.
+    pub reliability: Calibration,
+}
+
+/// The chosen model at each site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SitesSection {
+    /// The class that counts as positive.
+    pub class: String,
+    /// The sites.
+    pub sites: Vec<SiteRow>,
+}
+
+/// The chosen model at a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteRow {
+    /// The site.
+    pub site: SiteId,
+    /// Its figures.
+    pub figures: FigureRow,
+}
+
+/// The chosen model in each subgroup, all sites in one list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubgroupsSection {
+    /// The class that counts as positive.
+    pub class: String,
+    /// The columns.
+    pub columns: Vec<SubgroupColumn>,
+}
+
+/// A subgroup column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubgroupColumn {
+    /// Its name.
+    pub name: String,
+    /// Its levels; one too small to judge is listed as such.
+    pub levels: Vec<LevelRow>,
+}
+
+/// The chosen model in a level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LevelRow {
+    /// The level.
+    pub level: String,
+    /// Its figures.
+    pub figures: FigureRow,
+}
+
+/// Models that never saw the site they are judged at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOutSection {
+    /// The class that counts as positive.
+    pub class: String,
+    /// The sites; empty when the study doesn't leave sites out.
+    pub sites: Vec<LeftOutRow>,
+}
+
+/// A site left out: grid point, scaler and threshold chosen without it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOutRow {
+    /// The site.
+    pub site: SiteId,
+    /// The grid point chosen without it.
+    pub point: Point,
+    /// The threshold chosen without it.
+    pub threshold: f64,
+    /// The chosen model's figures at the site.
+    pub figures: FigureRow,
+    /// AUC at the site of every grid point, in the order of [`ModelSection::used_for_choosing`].
+    pub auc_by_point: Vec<Estimate>,
+}
+
+/// The figures of one cell, with its patients and its images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureRow {
+    /// Patients with a negative image, with a positive image.
+    pub patients: ClassCounts,
+    /// Negative images, positive images.
+    pub images: ClassCounts,
+    /// Area under the ROC curve.
+    pub auc: Estimate,
+    /// Share of positives called positive.
+    pub sensitivity: Estimate,
+    /// Share of negatives called negative.
+    pub specificity: Estimate,
+    /// Mean of `(p - y)^2`.
+    pub brier: Estimate,
+    /// Expected calibration error.
+    pub ece: Estimate,
+    /// Images by label and call.
+    pub confusion: Confusion,
+    /// ROC curve, in steps of at least the minimum cell.
+    pub roc: Curve,
+}
+
+/// A count of negatives and one of positives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassCounts {
+    /// Of the negative class.
+    pub negative: Count,
+    /// Of the positive class.
+    pub positive: Count,
+}
+
+/// Images by label and call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confusion {
+    /// Positive, called positive.
+    pub true_positives: Count,
+    /// Negative, called positive.
+    pub false_positives: Count,
+    /// Negative, called negative.
+    pub true_negatives: Count,
+    /// Positive, called negative.
+    pub false_negatives: Count,
+}
+
+/// What the study cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundsSection {
+    /// Questions asked, each one round.
+    pub queries: u64,
+    /// Of these, for fitting.
+    pub fitting_queries: u64,
+    /// Models fitted in them.
+    pub models: u64,
+    /// Questions that one fit at the largest C alone would have asked.
+    pub queries_of_slowest_fit: u64,
+    /// Per site.
+    pub sites: Vec<SiteCost>,
+    /// Per round, in order.
+    pub rounds: Vec<RoundCost>,
+}
+
+/// What a site sent and received.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteCost {
+    /// The site.
+    pub site: SiteId,
+    /// Rounds that it answered.
+    pub rounds: u64,
+    /// Numbers in all sums that it sent.
+    pub numbers_sent: u64,
+    /// Numbers in its frozen cohort.
+    pub numbers_held: u64,
+    /// Bytes from the site to the coordinator.
+    pub bytes_up: u64,
+    /// Bytes from the coordinator to the site.
+    pub bytes_down: u64,
+}
+
+/// One round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundCost {
+    /// Its number, from 1.
+    pub round: u64,
+    /// The statistic that was asked for ("profile", "moments", "logistic", ...).
+    pub statistic: String,
+    /// Digest of the query.
+    pub query: Digest,
+    /// Numbers in the answer of one site.
+    pub numbers: u64,
+    /// Bytes from all sites to the coordinator.
+    pub bytes_up: u64,
+    /// Bytes from the coordinator to all sites.
+    pub bytes_down: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// The sites of some models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSites {
+    /// Which model or models.
+    pub model: String,
+    /// The sites that they were fitted on.
+    pub sites: Vec<SiteId>,
+}
+
+/// A run that was given up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// The sites it began with.
+    pub sites: Vec<SiteId>,
+    /// The site that was lost.
+    pub lost: SiteId,
+    /// In which round.
+    pub round: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Digests of what belongs to a report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digests {
+    /// The model bundle.
+    pub bundle: Digest,
+    /// The backbone's weights.
+    pub weights: WeightsDigest,
+    /// The last entry of the journal's chain when the study ended.
+    pub journal_head: Digest,
+    /// Other reports on the same study: of earlier attempts, or made again from the journal.
+    pub reports: Vec<NamedDigest>,
+}
+
+/// Digest of a backbone's weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum WeightsDigest {
+    /// A table study has no backbone.
+    NoBackbone,
+    /// The file that every site used.
+    Backbone {
+        /// The backbone.
+        name: String,
+        /// SHA-256 of the weights file.
+        sha256: Digest,
+    },
+}
+
+/// A digest with a name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedDigest {
+    /// What it is.
+    pub name: String,
+    /// SHA-256.
+    pub sha256: Digest,
+}

@@ -1,0 +1,243 @@
+//! The result table for a terminal: the report's figures in at most 100 columns.
+
+use super::model::{DataKind, FigureRow, Report};
+use super::values::{Count, Estimate, grouped};
+
+/// Widest line, in characters.
+const WIDTH: usize = 100;
+
+/// The whole table.
+pub(super) fn table(report: &Report) -> String {
+    let mut out = Lines::default();
+    let (study, all) = (&report.study, &report.cohort.all);
+    out.wrapped("", &format!("{} (study {})", study.name, study.id));
+    if report.data == DataKind::Synthetic {
+        out.wrapped("", "Synthetic data: phantoms drawn by a generator, no patients.");
+    }
+    let sites = report.cohort.sites.len();
+    out.wrapped(
+        "",
+        &format!(
+            "{} {}s, {} {}s, {sites} site{}",
+            all.patients,
+            study.unit,
+            all.images,
+            study.row,
+            if sites == 1 { "" } else { "s" }
+        ),
+    );
+    for at in 0..report.models.len() {
+        target(report, at, &mut out);
+    }
+    out.wrapped("", "");
+    out.wrapped("", &format!("{}.", report.protection.sentence));
+    numbers(report, &mut out);
+    for loosening in &report.protection.loosenings {
+        out.wrapped(
+            "  ",
+            &format!(
+                "{} loosened {} = {} (default {})",
+                loosening.site, loosening.rule, loosening.now, loosening.default
+            ),
+        );
+    }
+    out.text
+}
+
+fn target(report: &Report, at: usize, out: &mut Lines) {
+    let (model, pooled) = (&report.models[at], &report.pooled[at]);
+    out.wrapped("", "");
+    let point = model.chosen.point;
+    let scope = match point.standardise {
+        wardround_core::study::Standardise::All => "all sites",
+        wardround_core::study::Standardise::Site => "each site",
+    };
+    out.wrapped(
+        "",
+        &format!(
+            "{}: {} against the rest. Chosen: C = {}, standardised over {scope}, threshold {:.3}",
+            report.study.target, model.class, point.c, model.chosen.threshold
+        ),
+    );
+    let three = [
+        ("within sites (nested)", &pooled.auc_within_sites),
+        ("all sites in one list", &pooled.auc_one_list),
+        ("the site alone, in one list", &pooled.auc_site_only),
+    ];
+    let rows = three.map(|(name, estimate)| {
+        let why = estimate.why();
+        let rest = if why.is_empty() { estimate.interval_text() } else { why };
+        vec![name.to_owned(), estimate.short(), rest]
+    });
+    out.columns(&["AUC", "", "95 % interval"], rows.into());
+    out.wrapped("", "");
+
+    let mut rows = Vec::new();
+    let mut notes = Vec::new();
+    let mut add = |name: String, figures: &FigureRow| {
+        note(&name, figures, &mut notes);
+        rows.push(row(name, figures));
+    };
+    add("all sites".into(), &pooled.figures);
+    for site in &report.sites[at].sites {
+        add(format!("at {}", site.site), &site.figures);
+    }
+    for column in &report.subgroups[at].columns {
+        for level in &column.levels {
+            add(format!("{} {}", column.name, level.level), &level.figures);
+        }
+    }
+    for site in &report.leave_one_site_out[at].sites {
+        add(format!("left out: {}", site.site), &site.figures);
+    }
+    let (patients, images) = (format!("{}s -/+", report.study.unit), format!("{}s -/+", report.study.row));
+    let head = ["nested folds", &patients, &images, "AUC (95 %)", "sens.", "spec.", "Brier", "ECE"];
+    out.columns(&head, rows);
+    for note in notes {
+        out.wrapped("  ", &note);
+    }
+}
+
+fn row(name: String, figures: &FigureRow) -> Vec<String> {
+    let auc = match figures.auc.ends() {
+        Some([low, high]) => format!("{} ({low:.3}-{high:.3})", figures.auc.short()),
+        None => cell(&figures.auc),
+    };
+    vec![
+        name,
+        pair(figures.patients.negative, figures.patients.positive),
+        pair(figures.images.negative, figures.images.positive),
+        auc,
+        cell(&figures.sensitivity),
+        cell(&figures.specificity),
+        cell(&figures.brier),
+        cell(&figures.ece),
+    ]
+}
+
+fn cell(estimate: &Estimate) -> String {
+    if estimate.value().is_some() { estimate.short() } else { "-".to_owned() }
+}
+
+fn pair(negative: Count, positive: Count) -> String {
+    match (negative, positive) {
+        (Count::Shown(negative), Count::Shown(positive)) => {
+            format!("{}/{}", grouped(negative), grouped(positive))
+        }
+        _ => "withheld".to_owned(),
+    }
+}
+
+/// One note per reason, naming the figures that it holds for.
+fn note(name: &str, figures: &FigureRow, notes: &mut Vec<String>) {
+    let named = [
+        ("AUC", &figures.auc),
+        ("sensitivity", &figures.sensitivity),
+        ("specificity", &figures.specificity),
+        ("Brier", &figures.brier),
+        ("ECE", &figures.ece),
+    ];
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for (figure, estimate) in named.iter().filter(|(_, estimate)| estimate.value().is_none()) {
+        let reason = format!("{}, {}", estimate.short(), estimate.why());
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, figures)) => figures.push(figure),
+            None => reasons.push((reason, vec![figure])),
+        }
+    }
+    for (reason, which) in reasons {
+        let which = if which.len() == named.len() { "all".to_owned() } else { which.join(", ") };
+        notes.push(format!("- {name}: {which} {reason}"));
+    }
+}
+
+fn numbers(report: &Report, out: &mut Lines) {
+    let rows = report.rounds.sites.iter().map(|site| {
+        vec![
+            site.site.to_string(),
+            grouped(site.rounds),
+            grouped(site.numbers_sent),
+            grouped(site.numbers_held),
+            super::values::bytes(site.bytes_up),
+            super::values::bytes(site.bytes_down),
+        ]
+    });
+    let head = ["site", "rounds", "numbers sent", "numbers held", "bytes up", "bytes down"];
+    out.columns(&head, rows.collect());
+}
+
+/// Lines of at most [`WIDTH`] characters.
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    /// Words, wrapped; a word that is too long by itself is cut.
+    fn wrapped(&mut self, indent: &str, words: &str) {
+        let mut line = indent.to_owned();
+        for word in words.split_whitespace() {
+            let mut word: String = printable(word);
+            let room = WIDTH - indent.len();
+            let empty = line.len() == indent.len();
+            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.push(&line);
+                line = indent.to_owned();
+            } else if !empty {
+                line.push(' ');
+            }
+            if word.chars().count() > room {
+                word = clipped(&word, room);
+            }
+            line.push_str(&word);
+        }
+        self.push(&line);
+    }
+
+    /// Aligned columns: the first to the left, the others to the right; names give way.
+    fn columns(&mut self, head: &[&str], rows: Vec<Vec<String>>) {
+        let head = head.iter().map(|&name| name.to_owned()).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+        let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut widths = vec![0; count];
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let rest: usize = widths.iter().skip(1).map(|width| width + 2).sum();
+        if let Some(name) = widths.first_mut() {
+            *name = (*name).min(WIDTH.saturating_sub(rest + 2));
+        }
+        for row in &rows {
+            let mut line = String::from("  ");
+            for (at, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+                if at == 0 {
+                    line.push_str(&format!("{:<width$}", clipped(&printable(cell), width)));
+                } else {
+                    line.push_str(&format!("  {cell:>width$}"));
+                }
+            }
+            self.push(&line);
+        }
+    }
+
+    fn push(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+}
+
+/// Without control characters: a name can't move the cursor or change colours.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn clipped(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        text.to_owned()
+    } else {
+        let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+        format!("{kept}\u{2026}")
+    }
+}

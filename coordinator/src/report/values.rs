@@ -1,0 +1,294 @@
+//! The values of a report: a count, an estimate, a curve, each with what it is when it can't be
+//! given. The wording of numbers is here too, so that page, terminal and `report.json` agree.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wardround_learn::findings::{Figure, Interval};
+
+/// A count that is shown, or withheld. In JSON a whole number or the word `"withheld"`; which rule
+/// withheld it isn't said, since that alone would narrow it down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Count {
+    /// The number.
+    Shown(u64),
+    /// Not shown: it is small, or another small one would follow from it.
+    Withheld(WithheldMark),
+}
+
+impl Count {
+    /// A count that isn't shown.
+    pub const WITHHELD: Count = Count::Withheld(WithheldMark::Withheld);
+}
+
+/// The word that stands in for a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithheldMark {
+    /// Withheld.
+    Withheld,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Count::Shown(count) => f.pad(&grouped(*count)),
+            Count::Withheld(_) => f.pad("withheld"),
+        }
+    }
+}
+
+/// A number with its 95 % interval, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", deny_unknown_fields)]
+pub enum Estimate {
+    /// Value and interval.
+    Known {
+        /// The estimate, finite.
+        value: f64,
+        /// Its 95 % interval.
+        interval: Interval,
+    },
+    /// Not defined on this cell.
+    Undefined {
+        /// Why.
+        reason: String,
+    },
+    /// Known to nobody who reads this.
+    Withheld {
+        /// By which kind of rule.
+        reason: Reason,
+    },
+}
+
+/// Why a figure or a curve is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The cell is too small to judge, or a figure of one that is would follow.
+    Small,
+    /// The site's owner doesn't release figures of the site by itself, or such a figure would
+    /// follow.
+    NotReleased,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Small => "too small to judge",
+            Reason::NotReleased => "not released",
+        })
+    }
+}
+
+impl From<&Figure> for Estimate {
+    fn from(figure: &Figure) -> Self {
+        match figure {
+            Figure::Known { value, interval } if value.is_finite() => {
+                let interval = match *interval {
+                    Interval::Between { low, high } if low.is_finite() && high.is_finite() => {
+                        Interval::Between { low, high }
+                    }
+                    _ => Interval::NotComputed,
+                };
+                Estimate::Known { value: *value, interval }
+            }
+            Figure::Known { .. } => Estimate::Undefined { reason: "not a finite number".into() },
+            Figure::Undefined { reason } => Estimate::Undefined { reason: reason.clone() },
+        }
+    }
+}
+
+impl Estimate {
+    /// The value, where there is one.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Estimate::Known { value, .. } => Some(*value),
+            Estimate::Undefined { .. } | Estimate::Withheld { .. } => None,
+        }
+    }
+
+    /// Both ends of the interval, where there is one.
+    pub fn ends(&self) -> Option<[f64; 2]> {
+        match self {
+            Estimate::Known { interval: Interval::Between { low, high }, .. } => {
+                Some([*low, *high])
+            }
+            _ => None,
+        }
+    }
+
+    /// In a few characters: `0.731`, `undefined` or `withheld`.
+    pub fn short(&self) -> String {
+        match self {
+            Estimate::Known { value, .. } => decimal(*value),
+            Estimate::Undefined { .. } => "undefined".to_owned(),
+            Estimate::Withheld { .. } => "withheld".to_owned(),
+        }
+    }
+
+    /// The interval in a few characters: `0.702 to 0.759`, or nothing.
+    pub fn interval_text(&self) -> String {
+        self.ends()
+            .map(|[low, high]| format!("{} to {}", decimal(low), decimal(high)))
+            .unwrap_or_default()
+    }
+
+    /// Why there is no value; nothing where there is one.
+    pub fn why(&self) -> String {
+        match self {
+            Estimate::Known { .. } => String::new(),
+            Estimate::Undefined { reason } => reason.clone(),
+            Estimate::Withheld { reason } => reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Estimate {
+    /// `0.731 (0.702 to 0.759)`, `undefined: one class only`, `withheld: too small to judge`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (short, interval, why) = (self.short(), self.interval_text(), self.why());
+        let text = match (interval.is_empty(), why.is_empty()) {
+            (false, _) => format!("{short} ({interval})"),
+            (true, false) => format!("{short}: {why}"),
+            (true, true) => short,
+        };
+        f.pad(&text)
+    }
+}
+
+/// A ROC curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", deny_unknown_fields)]
+pub enum Curve {
+    /// Its corners from (0, 0) to (1, 1): false positive rate, true positive rate.
+    Shown {
+        /// The corners.
+        points: Vec<[f64; 2]>,
+    },
+    /// Not drawn.
+    Withheld {
+        /// Why.
+        reason: Reason,
+    },
+    /// There is none: a class is missing.
+    Undefined,
+}
+
+impl Curve {
+    /// The corners; none when there is nothing to draw.
+    pub fn points(&self) -> &[[f64; 2]] {
+        match self {
+            Curve::Shown { points } => points,
+            Curve::Withheld { .. } | Curve::Undefined => &[],
+        }
+    }
+}
+
+/// A reliability curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", deny_unknown_fields)]
+pub enum Calibration {
+    /// Its bins, by ascending prediction; neighbours are merged until a bin holds the minimum.
+    Shown {
+        /// The bins.
+        bins: Vec<CalibrationBin>,
+    },
+    /// Not drawn.
+    Withheld {
+        /// Why.
+        reason: Reason,
+    },
+    /// There is none: too few images for a single bin.
+    Undefined,
+}
+
+impl Calibration {
+    /// The bins; none when there is nothing to draw.
+    pub fn bins(&self) -> &[CalibrationBin] {
+        match self {
+            Calibration::Shown { bins } => bins,
+            Calibration::Withheld { .. } | Calibration::Undefined => &[],
+        }
+    }
+}
+
+/// A bin of a reliability curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationBin {
+    /// Images in it.
+    pub images: u64,
+    /// Mean predicted probability.
+    pub predicted: f64,
+    /// Share of positives.
+    pub observed: f64,
+}
+
+/// Three decimals, as everywhere in the report.
+pub fn decimal(value: f64) -> String {
+    // Adding 0 turns a negative zero, which would print as -0.000, into a plain one.
+    format!("{:.3}", (value * 1000.0).round() / 1000.0 + 0.0)
+}
+
+/// A whole number with its thousands set off by commas.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in a unit that people read: `512 B`, `1.4 kB`, `3.2 MB`.
+pub fn bytes(count: u64) -> String {
+    const STEP: f64 = 1000.0;
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB", "TB"] {
+        if value < STEP {
+            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= STEP;
+    }
+    format!("{value:.1} PB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_the_same_everywhere() {
+        assert_eq!(decimal(0.7306), "0.731");
+        assert_eq!(decimal(-0.0001), "0.000");
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(123_456), "123,456");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_440), "1.4 kB");
+        assert_eq!(bytes(3_200_000), "3.2 MB");
+    }
+
+    #[test]
+    fn a_count_is_a_number_or_the_word() {
+        assert_eq!(serde_json::to_string(&Count::Shown(12)).unwrap(), "12");
+        assert_eq!(serde_json::to_string(&Count::WITHHELD).unwrap(), "\"withheld\"");
+        assert_eq!(serde_json::from_str::<Count>("\"withheld\"").unwrap(), Count::WITHHELD);
+        assert!(serde_json::from_str::<Count>("\"few\"").is_err());
+        assert!(serde_json::from_str::<Count>("-1").is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_undefined() {
+        let figure = Figure::Known { value: f64::NAN, interval: Interval::NotComputed };
+        assert_eq!(Estimate::from(&figure).to_string(), "undefined: not a finite number");
+        let open = Interval::Between { low: f64::NEG_INFINITY, high: 1.0 };
+        let figure = Figure::Known { value: 0.5, interval: open };
+        assert_eq!(Estimate::from(&figure).to_string(), "0.500");
+    }
+}
