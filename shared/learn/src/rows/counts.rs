@@ -41,7 +41,7 @@ pub(super) fn moments(
     let framed = seen.rows.framed(frame);
     let [mut n, mut rows, mut sum, mut squares] = Tally::of(seen.query);
     for patient in &seen.rows.patients {
-        for (cell, of_cell) in by_cell(&cells, patient.rows.clone()) {
+        for (cell, of_cell) in by_cell(&cells, patient.rows.clone(), |row| *row) {
             rows.count(cell, of_cell.len() as i64);
             for k in 0..d {
                 let (mut first, mut second) = (0.0, 0.0);
@@ -63,16 +63,18 @@ pub(super) fn moments(
     Ok(Tally::values([n, rows, sum, squares]))
 }
 
-/// A patient's rows by cell, in order of first appearance.
-pub(super) fn by_cell(
+/// What belongs to rows of a patient, by the row's cell, in order of first appearance.
+pub(super) fn by_cell<T>(
     cells: &[usize],
-    rows: impl IntoIterator<Item = usize>,
-) -> Vec<(usize, Vec<usize>)> {
-    let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
-    for row in rows {
-        match groups.iter_mut().find(|(cell, _)| *cell == cells[row]) {
-            Some((_, of_cell)) => of_cell.push(row),
-            None => groups.push((cells[row], vec![row])),
+    of_rows: impl IntoIterator<Item = T>,
+    row: impl Fn(&T) -> usize,
+) -> Vec<(usize, Vec<T>)> {
+    let mut groups: Vec<(usize, Vec<T>)> = Vec::new();
+    for item in of_rows {
+        let cell = cells[row(&item)];
+        match groups.iter_mut().find(|(other, _)| *other == cell) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((cell, vec![item])),
         }
     }
     groups

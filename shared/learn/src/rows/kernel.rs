@@ -5,6 +5,7 @@
 //! the speed does. Blocking follows Goto & van de Geijn 2008: both operands are packed so that the
 //! inner loop reads memory in order, and a tile of 4 x 8 numbers stays in registers.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Columns of a tile.
@@ -164,54 +165,72 @@ fn multiply(
             pack(&mut packed, (block.first, block.rows), (first, depth));
             let from = first_panel(block.first);
             let mine = &mut block.data[from * block.rows..];
-            arch.dispatch(|| {
-                block_product(&packed, &theirs[from * depth..], depth, mine, block.rows)
-            });
+            let theirs = &theirs[from * depth..];
+            arch.dispatch(BlockProduct { packed: &packed, theirs, depth, mine, rows: block.rows });
         }
     });
 }
 
-#[inline(always)]
-fn block_product(
-    packed: &[[f64; GROUP]],
-    theirs: &[[f64; LANES]],
+/// One packed block times one block of panels, added to a block of panels.
+struct BlockProduct<'a> {
+    packed: &'a [[f64; GROUP]],
+    theirs: &'a [[f64; LANES]],
     depth: usize,
-    mine: &mut [[f64; LANES]],
+    mine: &'a mut [[f64; LANES]],
     rows: usize,
-) {
-    for (panel, out) in theirs.chunks_exact(depth).zip(mine.chunks_exact_mut(rows)) {
-        let (tiles, _) = out.as_chunks_mut::<GROUP>();
-        for (group, tile) in packed.chunks_exact(depth).zip(tiles) {
-            let mut sums = *tile;
-            for (x, y) in group.iter().zip(panel) {
-                for (sums, &x) in sums.iter_mut().zip(x) {
-                    for (sum, &y) in sums.iter_mut().zip(y) {
-                        *sum += x * y;
+}
+
+// A struct rather than a closure, since only a method can ask to be inlined into the function that
+// is compiled for the machine's vectors.
+impl WithSimd for BlockProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { packed, theirs, depth, mine, rows } = self;
+        for (panel, out) in theirs.chunks_exact(depth).zip(mine.chunks_exact_mut(rows)) {
+            let (tiles, _) = out.as_chunks_mut::<GROUP>();
+            for (group, tile) in packed.chunks_exact(depth).zip(tiles) {
+                let mut sums = *tile;
+                for (x, y) in group.iter().zip(panel) {
+                    for (sums, &x) in sums.iter_mut().zip(x) {
+                        for (sum, &y) in sums.iter_mut().zip(y) {
+                            *sum += x * y;
+                        }
                     }
                 }
+                *tile = sums;
             }
-            *tile = sums;
         }
     }
 }
 
-/// The scalar products of one row with several vectors of its length, each added up in eight fixed
-/// lanes.
-pub fn dots(row: &[f64], others: &[&[f64]], out: &mut Vec<f64>) {
-    pulp::Arch::new().dispatch(|| {
-        for other in others {
-            let (a, a_rest) = row.as_chunks::<LANES>();
-            let (b, b_rest) = other.as_chunks::<LANES>();
-            let mut sums = [0.0; LANES];
-            for (a, b) in a.iter().zip(b) {
-                for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-                    *sum += a * b;
-                }
+/// The scalar product of two vectors of one length, added up in eight fixed lanes.
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    pulp::Arch::new().dispatch(Dot { a, b })
+}
+
+struct Dot<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+}
+
+impl WithSimd for Dot<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let (a, a_rest) = self.a.as_chunks::<LANES>();
+        let (b, b_rest) = self.b.as_chunks::<LANES>();
+        let mut sums = [0.0; LANES];
+        for (a, b) in a.iter().zip(b) {
+            for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+                *sum += a * b;
             }
-            let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-            out.push(sums.iter().sum::<f64>() + rest);
         }
-    });
+        let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+        sums.iter().sum::<f64>() + rest
+    }
 }
 
 #[cfg(test)]
@@ -283,8 +302,6 @@ mod tests {
     #[test]
     fn scalar_products_with_a_rest() {
         let a: Vec<f64> = (0..19).map(f64::from).collect();
-        let mut out = Vec::new();
-        dots(&a, &[&a, &[1.0; 19]], &mut out);
-        assert_eq!(out, [2109.0, 171.0]);
+        assert_eq!([dot(&a, &a), dot(&a, &[1.0; 19])], [2109.0, 171.0]);
     }
 }

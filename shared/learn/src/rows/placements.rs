@@ -2,7 +2,8 @@
 
 use wardround_core::query::{Bins, Column, PlacementTable, ScoreList};
 
-use super::scores::{Scored, by_cell};
+use super::counts::by_cell;
+use super::scores::Scored;
 use super::site::Seen;
 use super::tally::Tally;
 use crate::cohort::CohortError;
@@ -21,7 +22,7 @@ pub(super) fn answer(
     let [mut patients, mut s10, mut s01, mut s11] = Tally::of(seen.query);
     for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
         for hits in scored.list(list) {
-            for (cell, of_cell) in by_cell(&cells, hits) {
+            for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
                 let at = list * width + cell;
                 let PlacementTable { above, below, auc } = &tables[at];
                 let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);

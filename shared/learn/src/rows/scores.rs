@@ -8,9 +8,10 @@ use wardround_core::query::{
 };
 
 use super::Rows;
-use super::kernel::dots;
+use super::counts::by_cell;
+use super::kernel::{Matrix, dot};
 use super::linear::{Folded, Logit};
-use super::site::Seen;
+use super::site::{Seen, SitePatient};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -34,8 +35,13 @@ pub struct RowScore {
 /// The rows of a site with the logits that some lists need.
 #[derive(Debug)]
 pub(super) struct Scored {
-    /// Per list, per patient, its rows (once per part that holds them) with their logits.
-    lists: Vec<Vec<Vec<(usize, f64)>>>,
+    /// Per list, its parts: which logits, of which rows.
+    parts: Vec<Vec<(usize, Vec<usize>)>>,
+    /// Per model that is needed, the logit of each row that needs one.
+    logits: Vec<Vec<f64>>,
+    /// The patient of each row.
+    patient: Vec<usize>,
+    patients: usize,
 }
 
 impl Scored {
@@ -55,8 +61,8 @@ impl Scored {
         let mut index = BTreeMap::new();
         let mut folded: Vec<Folded> = Vec::new();
         let mut needed: Vec<Vec<bool>> = Vec::new();
-        let mut parts = Vec::new();
-        for (list, ScoreList { parts: of_list, .. }) in lists.iter().enumerate() {
+        let mut parts = vec![Vec::new(); lists.len()];
+        for (parts, ScoreList { parts: of_list, .. }) in parts.iter_mut().zip(lists) {
             for (set, model) in of_list {
                 let rows = seen.selected(set);
                 if rows.is_empty() {
@@ -74,29 +80,25 @@ impl Scored {
                     needed.push(vec![false; seen.rows.len()]);
                 }
                 rows.iter().for_each(|&row| needed[column][row] = true);
-                parts.push((list, column, rows));
+                parts.push((column, rows));
             }
         }
         let logits = logits(seen, &framed.z, &folded, &needed)?;
-        let patient_of: Vec<usize> = seen
-            .rows
-            .patients
-            .iter()
-            .enumerate()
-            .flat_map(|(at, patient)| patient.rows.clone().map(move |_| at))
-            .collect();
-        let mut scored = vec![vec![Vec::new(); seen.rows.patients.len()]; lists.len()];
-        for (list, column, rows) in parts {
-            for row in rows {
-                scored[list][patient_of[row]].push((row, logits[column][row]));
-            }
-        }
-        Ok(Self { lists: scored })
+        let of_patient =
+            |(at, patient): (usize, &SitePatient)| patient.rows.clone().map(move |_| at);
+        let patient = seen.rows.patients.iter().enumerate().flat_map(of_patient).collect();
+        Ok(Self { parts, logits, patient, patients: seen.rows.patients.len() })
     }
 
-    /// Per patient, the rows of a list and their logits.
-    pub(super) fn list(&self, list: usize) -> &[Vec<(usize, f64)>] {
-        &self.lists[list]
+    /// Per patient, its rows in a list (once per part that holds them) with their logits.
+    pub(super) fn list(&self, list: usize) -> Vec<Vec<(usize, f64)>> {
+        let mut hits = vec![Vec::new(); self.patients];
+        for (column, rows) in &self.parts[list] {
+            for &row in rows {
+                hits[self.patient[row]].push((row, self.logits[*column][row]));
+            }
+        }
+        hits
     }
 }
 
@@ -116,7 +118,7 @@ pub(super) fn answer(
         Tally::of(seen.query);
     for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
         for hits in scored.list(list) {
-            for (cell, of_cell) in by_cell(&cells, hits) {
+            for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
                 let at = list * width + cell;
                 let (mut squares, mut losses) = (0.0, 0.0);
                 let mut probabilities = [0.0; CALIBRATION_BINS];
@@ -146,18 +148,6 @@ pub(super) fn answer(
     Ok(Tally::values([positives, negatives, brier, log_loss, rows, scores]))
 }
 
-/// A patient's scored rows by cell, in order of first appearance.
-pub(super) fn by_cell(cells: &[usize], hits: &[(usize, f64)]) -> Vec<(usize, Vec<(usize, f64)>)> {
-    let mut groups: Vec<(usize, Vec<(usize, f64)>)> = Vec::new();
-    for &(row, logit) in hits {
-        match groups.iter_mut().find(|(cell, _)| *cell == cells[row]) {
-            Some((_, of_cell)) => of_cell.push((row, logit)),
-            None => groups.push((cells[row], vec![(row, logit)])),
-        }
-    }
-    groups
-}
-
 /// [`Rows::scores`].
 pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>>, CohortError> {
     let (Ask::Scores { frame, models, lists, .. } | Ask::Placements { frame, models, lists, .. }) =
@@ -175,7 +165,7 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
     for (index, site) in rows.named(query) {
         let scored = Scored::new(&site.seen(query, index), frame, models, lists)?;
         for (list, out) in out.iter_mut().enumerate() {
-            for &(row, logit) in scored.list(list).iter().flatten() {
+            for (row, logit) in scored.list(list).into_iter().flatten() {
                 let positive = site.class[row] == lists[list].class;
                 out.push(RowScore { row: first[&site.id] + row, positive, logit });
             }
@@ -187,7 +177,7 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
 /// Per model, the logit of each row that needs one (0 elsewhere).
 fn logits(
     seen: &Seen<'_>,
-    z: &super::kernel::Matrix,
+    z: &Matrix,
     models: &[Folded],
     needed: &[Vec<bool>],
 ) -> Result<Vec<Vec<f64>>, CohortError> {
@@ -197,13 +187,11 @@ fn logits(
     let of_chunk = |&start: &usize| {
         let mut out = Vec::new();
         for (model, needed) in models.iter().zip(needed) {
-            for row in start..n.min(start + CHUNK) {
-                if needed[row] {
-                    dots(&z.row(row)[..width], &[&model.weights], &mut out);
-                } else {
-                    out.push(0.0);
-                }
-            }
+            let rows = start..n.min(start + CHUNK);
+            out.extend(rows.map(|row| match needed[row] {
+                true => dot(&z.row(row)[..width], &model.weights),
+                false => 0.0,
+            }));
         }
         out
     };

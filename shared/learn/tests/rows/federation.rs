@@ -1,8 +1,6 @@
 //! Federated equals pooled: one `Rows` of all sites, the same sites adding up in any order, and any
 //! other split of the patients give the same bits.
 
-mod rows_common;
-
 use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
@@ -15,7 +13,7 @@ use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::{Cohort, CohortError};
 use wardround_learn::rows::{Rows, Together};
 
-use rows_common::{FEATURES, Population, frame, query, schema, sites};
+use crate::population::{FEATURES, Population, frame, query, schema, sites};
 
 /// Rows of some folds everywhere.
 fn everywhere(folds: FoldSet) -> RowSet {

@@ -1,0 +1,11 @@
+//! Rows in memory as a cohort: against themselves in any split, against numpy and scikit-learn, and
+//! behind a journal.
+
+#[cfg(test)]
+mod federation;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod population;
+#[cfg(test)]
+mod recorded;
