@@ -234,9 +234,9 @@ pub struct Verdict {
     /// Number of feature columns.
     #[prost(uint32, tag = "7")]
     pub features: u32,
-    /// Rules that the site's owner has loosened by name.
-    #[prost(message, repeated, tag = "8")]
-    pub loosenings: ::prost::alloc::vec::Vec<Loosening>,
+    /// The disclosure rules that the site's owner set.
+    #[prost(message, optional, tag = "8")]
+    pub policy: ::core::option::Option<Policy>,
 }
 /// A disclosure rule that forbids what is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -251,15 +251,36 @@ pub struct Refusal {
     #[prost(uint64, tag = "3")]
     pub allowed: u64,
 }
+/// A site's disclosure rules, in the words of its own file.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Policy {
+    #[prost(uint32, tag = "1")]
+    pub minimum_cohort: u32,
+    #[prost(uint32, tag = "2")]
+    pub minimum_cell: u32,
+    #[prost(uint32, tag = "3")]
+    pub minimum_per_class_for_slice: u32,
+    #[prost(string, tag = "4")]
+    pub wide_sums: ::prost::alloc::string::String,
+    #[prost(double, tag = "5")]
+    pub wide_share: f64,
+    #[prost(string, tag = "6")]
+    pub leave_one_site_out: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub feature_rows: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub per_site_metrics: ::prost::alloc::string::String,
+}
+/// Rows that don't enter, for one reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Loosening {
+pub struct SetAside {
+    /// A code: "unreadable-image", "unknown-label", "missing-value", ...
     #[prost(string, tag = "1")]
-    pub rule: ::prost::alloc::string::String,
-    /// The default and what the owner wrote.
-    #[prost(string, tag = "2")]
-    pub default_value: ::prost::alloc::string::String,
-    #[prost(string, tag = "3")]
-    pub value: ::prost::alloc::string::String,
+    pub reason: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub patients: u64,
+    #[prost(uint64, tag = "3")]
+    pub rows: u64,
 }
 /// The cohort is frozen and its features are there.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -284,11 +305,14 @@ pub struct Enlisted {
     pub preprocess_json: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub device: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "10")]
-    pub loosenings: ::prost::alloc::vec::Vec<Loosening>,
+    #[prost(message, optional, tag = "10")]
+    pub policy: ::core::option::Option<Policy>,
     /// Rows whose features are missing a value.
     #[prost(uint64, tag = "11")]
     pub rows_with_missing: u64,
+    /// The rows set aside, by reason.
+    #[prost(message, repeated, tag = "12")]
+    pub reasons: ::prost::alloc::vec::Vec<SetAside>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Answer {
