@@ -2,6 +2,8 @@
 //! behind a journal.
 
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod federation;
 #[cfg(test)]
 mod golden;
