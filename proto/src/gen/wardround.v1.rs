@@ -313,6 +313,9 @@ pub struct Enlisted {
     /// The rows set aside, by reason.
     #[prost(message, repeated, tag = "12")]
     pub reasons: ::prost::alloc::vec::Vec<SetAside>,
+    /// The rows were drawn by a generator; said wherever results are shown.
+    #[prost(bool, tag = "13")]
+    pub synthetic: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Answer {
