@@ -1,1 +1,7 @@
 //! The site agent: local data, answering queries, egress, command line.
+
+pub mod agent;
+pub mod answer;
+pub mod config;
+pub mod data;
+pub mod egress;

@@ -1,0 +1,99 @@
+//! A study that is open for questions: its rows in memory, and the way from a question to a
+//! released answer.
+
+use wardround_core::digest::Digest;
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::Query;
+use wardround_core::sum::{Sum, SumError};
+use wardround_learn::cohort::CohortError;
+use wardround_learn::rows::Rows;
+use wardround_privacy::judge::{Aggregation, CohortFacts, judge};
+use wardround_privacy::policy::Policy;
+use wardround_privacy::release::Released;
+use wardround_proto::v1::FailureCode;
+
+use super::{AnswerStore, OpenCohort};
+use crate::egress::Failure;
+
+/// A study that is open for questions.
+#[derive(Debug)]
+pub struct OpenStudy {
+    study: StudyId,
+    me: SiteId,
+    rows: Rows,
+    lock: Digest,
+    facts: CohortFacts,
+}
+
+impl OpenStudy {
+    /// Opens a study at the site `me`.
+    pub fn new(study: StudyId, me: SiteId, cohort: OpenCohort) -> Self {
+        let OpenCohort { rows, lock } = cohort;
+        let patients = rows.patients().count() as u64;
+        // Until sums are masked the coordinator sees each site's own.
+        let facts = CohortFacts { patients, aggregation: Aggregation::Plain };
+        Self { study, me, rows, lock, facts }
+    }
+
+    /// Which study.
+    pub fn study(&self) -> &StudyId {
+        &self.study
+    }
+
+    /// Answers a question: reads it, checks that it is for this cohort, judges it, and only then
+    /// looks at a row. An answer that was finished before is taken as it was.
+    ///
+    /// # Errors
+    /// Why it isn't answered.
+    pub fn answer(
+        &self,
+        bytes: &[u8],
+        lock: Digest,
+        policy: &Policy,
+        store: &AnswerStore,
+    ) -> Result<Released<Sum>, Failure> {
+        if lock != self.lock {
+            tracing::warn!(study = %self.study, "a question is for another cohort than the frozen one");
+            return Err(Failure::Code(FailureCode::NotEnlisted, 0, 0));
+        }
+        let query = Query::decode(bytes).map_err(|error| not_understood(&error.to_string()))?;
+        if query.study != self.study {
+            return Err(not_understood("the question is for another study than its task"));
+        }
+        let allowed = judge(policy, &query, &self.facts, &self.me).map_err(|refusal| {
+            tracing::warn!(study = %self.study, query = query.name(), %refusal, "refused");
+            Failure::Refused(refusal)
+        })?;
+        let digest = query.digest();
+        let sum = match store.find(&self.study, lock, digest).map_err(|e| internal(&e))? {
+            Some(sum) => sum,
+            None => {
+                let sum = self.rows.answer(&query).map_err(|error| failure(&error, &query))?;
+                store.keep(&self.study, lock, &sum).map_err(|e| internal(&e))?;
+                sum
+            }
+        };
+        allowed.release(sum).map_err(|error| internal(&error))
+    }
+}
+
+fn failure(error: &CohortError, query: &Query) -> Failure {
+    match error {
+        CohortError::Sum(SumError::OutOfRange { block, bits }) => {
+            let at = query.layout().iter().position(|spec| spec.name == *block).unwrap_or(0);
+            Failure::Code(FailureCode::OutOfRange, u64::from(*bits), at as u64)
+        }
+        CohortError::Unfit(why) => not_understood(why),
+        other => internal(other),
+    }
+}
+
+fn not_understood(why: &str) -> Failure {
+    tracing::error!(why, "a question isn't understood");
+    Failure::Code(FailureCode::NotUnderstood, 0, 0)
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Failure {
+    tracing::error!(%error, "a question can't be answered");
+    Failure::Code(FailureCode::Internal, 0, 0)
+}

@@ -1,0 +1,738 @@
+//! The one door: everything that leaves a site is a variant of [`Outgoing`] and is sent here, by the
+//! only file that names the client stubs.
+//!
+//! A message is noted in the hash-chained ledger (kind, reason, length, digest) *before* it is sent;
+//! if the line can't be written, nothing is sent. The digest is of the message's protobuf bytes, which
+//! the stub sends as they are: protobuf without maps has one encoding, and gRPC compression is off.
+//! Each try is a line of its own.
+//!
+//! Outcomes are codes and numbers. A sum gets out only as a [`Released`] one, which only the
+//! disclosure rules can make.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prost::Message as _;
+use tonic::Status;
+use tonic::transport::Channel;
+use wardround_core::clock::Clock;
+use wardround_core::digest::Digest;
+use wardround_core::ids::StudyId;
+use wardround_core::sum::Sum;
+use wardround_net::MAX_MESSAGE_BYTES;
+use wardround_net::retry::{Policy as Patience, Transient};
+use wardround_net::transfer::{
+    Bytes, ChunkSink, ChunkSource, ChunkStore, Payload, Progress, TransferError, download, upload,
+};
+use wardround_privacy::judge::Refusal;
+use wardround_privacy::ledger::{Ledger, LedgerError, Message, What, Why};
+use wardround_privacy::policy::{MinimumPatients, Policy};
+use wardround_privacy::release::Released;
+use wardround_proto::payload::{Packed, PayloadHead};
+use wardround_proto::v1;
+use wardround_proto::v1::enrolment_client::EnrolmentClient;
+use wardround_proto::v1::site_link_client::SiteLinkClient;
+
+/// This software's version, as the coordinator sees it.
+pub const SOFTWARE: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything that can leave a site.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// A one-time token and a signing request.
+    Join {
+        /// The token as it was handed over.
+        token: String,
+        /// The signing request; it names nobody.
+        csr_der: Vec<u8>,
+    },
+    /// A question for work.
+    Poll {
+        /// How long the coordinator may hold the call.
+        wait_ms: u32,
+        /// Where this site computes: "cpu avx-512".
+        device: String,
+        /// Tasks in hand.
+        working_on: Vec<String>,
+    },
+    /// How far a task is.
+    Progress(Errand, Step),
+    /// What became of a task.
+    Outcome(Errand, Outcome),
+    /// A request for a piece of a question.
+    GetChunk(Errand, Digest, u32),
+    /// A question which pieces of an answer are missing.
+    MissingChunks(Errand, PackedAnswer),
+    /// A piece of an answer.
+    Chunk(Errand, PackedAnswer, u32),
+    /// A signing request for a new certificate.
+    Renew {
+        /// The signing request; it names nobody.
+        csr_der: Vec<u8>,
+    },
+    /// The site leaves.
+    Leave,
+}
+
+/// A task that something is sent for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// The task, as the coordinator names it.
+    pub task: String,
+    /// How often it was handed out.
+    pub attempt: u32,
+    /// Its study.
+    pub study: StudyId,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a task is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The study as a whole.
+    Study,
+    /// One query of it.
+    Query(Digest),
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What is being done.
+    pub stage: v1::Stage,
+    /// Of it, done.
+    pub done: u64,
+    /// Of it, in all.
+    pub total: u64,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// What the site thinks of a study.
+    Verdict(Verdict),
+    /// The cohort is frozen and its features are there.
+    Enlisted(Enlisted),
+    /// The answer to a query.
+    Answer(PackedAnswer),
+    /// It can't be done.
+    Failure(Failure),
+    /// A study's memory was dropped.
+    Closed,
+}
+
+/// What the site thinks of a study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Empty when the site takes part.
+    pub refusals: Vec<Refusal>,
+    /// How large the cohort would be.
+    pub counts: Counts,
+    /// Rows whose features aren't in the site's cache yet.
+    pub rows_to_extract: u64,
+    /// Feature columns.
+    pub features: u32,
+}
+
+/// The frozen cohort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enlisted {
+    /// Digest of the frozen list.
+    pub lock: Digest,
+    /// How large it is.
+    pub counts: Counts,
+    /// Feature columns.
+    pub features: u32,
+    /// Rows whose features are missing a value.
+    pub rows_with_missing: u64,
+    /// Where features come from.
+    pub source: FeatureSource,
+    /// Where this site computes.
+    pub device: String,
+    /// The rows set aside, by reason; a row with several counts in each.
+    pub reasons: Vec<SetAside>,
+    /// Where the rows come from.
+    pub origin: Origin,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Patients.
+    Patients,
+    /// A generator; said wherever results are shown.
+    Generator,
+}
+
+/// Rows that don't enter, for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetAside {
+    /// The reason, without what it is about.
+    pub reason: SetAsideReason,
+    /// Patients with such a row.
+    pub patients: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// Why rows don't enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetAsideReason {
+    /// Another number of cells than the header.
+    Ragged,
+    /// The same row, or the same image of the same patient, came before.
+    Duplicate,
+    /// No label.
+    NoLabel,
+    /// A label that the study doesn't know.
+    UnknownLabel,
+    /// No patient key.
+    NoPatient,
+    /// No path, or one that leads out of the images' folder.
+    NoPath,
+    /// An image that isn't there or can't be decoded.
+    UnreadableImage,
+    /// The same image under several patients or labels.
+    ImageListedTwice,
+    /// A value that isn't a number or not among those listed.
+    UnusableValue,
+    /// A value is missing, and the study drops such rows.
+    MissingValue,
+}
+
+impl SetAsideReason {
+    /// The word on the wire.
+    pub fn code(self) -> &'static str {
+        match self {
+            SetAsideReason::Ragged => "ragged-row",
+            SetAsideReason::Duplicate => "duplicate",
+            SetAsideReason::NoLabel => "no-label",
+            SetAsideReason::UnknownLabel => "unknown-label",
+            SetAsideReason::NoPatient => "no-patient",
+            SetAsideReason::NoPath => "no-path",
+            SetAsideReason::UnreadableImage => "unreadable-image",
+            SetAsideReason::ImageListedTwice => "image-listed-twice",
+            SetAsideReason::UnusableValue => "unusable-value",
+            SetAsideReason::MissingValue => "missing-value",
+        }
+    }
+}
+
+/// Where a cohort's features come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeatureSource {
+    /// The manifest itself.
+    Table,
+    /// A backbone.
+    Backbone {
+        /// SHA-256 of its weights.
+        weights: Digest,
+        /// How images are prepared, as the weights' entry or the study says (JSON).
+        preprocess_json: String,
+    },
+}
+
+/// How large a cohort is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Patients.
+    pub patients: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Rows with problems, and rows left out for missing values.
+    pub set_aside: u64,
+    /// Rows that don't pass the study's filters.
+    pub filtered_out: u64,
+}
+
+/// Why a task can't be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// A disclosure rule forbids it.
+    Refused(Refusal),
+    /// Anything else: a code with its two numbers, as the wire documents them.
+    Code(v1::FailureCode, u64, u64),
+}
+
+/// A released sum, packed for the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedAnswer(Arc<Packed>);
+
+impl PackedAnswer {
+    /// Packs a sum; the same sum always gives the same bytes.
+    pub fn new(sum: &Released<Sum>) -> Self {
+        Self(Arc::new(Packed::new(&sum.get().encode())))
+    }
+
+    /// Whether it travels inside its outcome.
+    pub fn is_inline(&self) -> bool {
+        self.0.is_inline()
+    }
+}
+
+/// What comes back.
+#[derive(Debug)]
+enum Incoming {
+    Joined(v1::JoinReply),
+    Tasks(Vec<v1::Task>),
+    GoOn(bool),
+    Taken,
+    Chunk(Vec<u8>),
+    Missing(Vec<u32>),
+}
+
+/// Why something wasn't sent, or wasn't answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It couldn't be noted, so it wasn't sent.
+    #[error("nothing was sent: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The link or the coordinator.
+    #[error("{}", .0.message())]
+    Status(#[from] Status),
+    /// A message that's larger than one may be.
+    #[error("expected a message of at most {MAX_MESSAGE_BYTES} bytes, got {0}")]
+    TooLarge(usize),
+    /// The process is stopping.
+    #[error("the ledger's thread stopped")]
+    Stopped,
+    /// A piece that isn't there.
+    #[error("the answer has no piece {0}")]
+    NoSuchChunk(u32),
+    /// The reply doesn't belong to the call; a defect here.
+    #[error("an unexpected reply")]
+    Unexpected,
+}
+
+impl Transient for SendError {
+    fn is_transient(&self) -> bool {
+        matches!(self, SendError::Status(status) if status.is_transient())
+    }
+}
+
+/// The door. Clones share the ledger and the connection.
+#[derive(Clone)]
+pub struct Egress {
+    ledger: Arc<Mutex<Ledger>>,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    link: SiteLinkClient<Channel>,
+    enrolment: EnrolmentClient<Channel>,
+}
+
+impl Egress {
+    /// A door onto a channel. The policy goes with every verdict and enlistment; what it loosens is
+    /// noted beside every outcome.
+    pub fn new(ledger: Ledger, clock: Arc<dyn Clock>, policy: Policy, channel: Channel) -> Self {
+        let link = SiteLinkClient::new(channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let enrolment = EnrolmentClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Self { ledger: Arc::new(Mutex::new(ledger)), clock, policy, link, enrolment }
+    }
+
+    /// Exchanges a one-time token for a certificate.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn join(&self, token: String, csr_der: Vec<u8>) -> Result<v1::JoinReply, SendError> {
+        match self.send(Outgoing::Join { token, csr_der }).await? {
+            Incoming::Joined(reply) => Ok(reply),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    /// Waits for work.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn poll(
+        &self,
+        wait_ms: u32,
+        device: String,
+        working_on: Vec<String>,
+    ) -> Result<Vec<v1::Task>, SendError> {
+        match self.send(Outgoing::Poll { wait_ms, device, working_on }).await? {
+            Incoming::Tasks(tasks) => Ok(tasks),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    /// Says how far a task is; returns whether it is still wanted.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn progress(&self, errand: Errand, step: Step) -> Result<bool, SendError> {
+        match self.send(Outgoing::Progress(errand, step)).await? {
+            Incoming::GoOn(go_on) => Ok(go_on),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    /// Hands in an outcome. An answer that doesn't fit inside goes ahead in pieces, and only those
+    /// that the coordinator lacks.
+    ///
+    /// # Errors
+    /// [`SendError`], when trying again can't help or `patience` is at its end.
+    pub async fn hand_in(
+        &self,
+        errand: &Errand,
+        outcome: &Outcome,
+        patience: Patience,
+    ) -> Result<(), SendError> {
+        if let Outcome::Answer(answer) = outcome
+            && !answer.is_inline()
+        {
+            let sink = AnswerSink { egress: self, errand, answer };
+            let payload = Payload::from_bytes(answer.0.bytes.clone());
+            upload(&sink, &payload, patience).await.map_err(transfer_error)?;
+        }
+        let send = || self.send(Outgoing::Outcome(errand.clone(), outcome.clone()));
+        match wardround_net::retry::retrying(patience, send).await? {
+            Incoming::Taken => Ok(()),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    /// Fetches the pieces of a question that a store lacks.
+    ///
+    /// # Errors
+    /// [`TransferError`]; calling it again goes on where it stopped.
+    pub async fn fetch(
+        &self,
+        errand: &Errand,
+        head: &PayloadHead,
+        store: &ChunkStore,
+        patience: Patience,
+    ) -> Result<(), TransferError<SendError>> {
+        let source = QuestionSource { egress: self, errand };
+        download(&source, head.digest, head.size, store, patience).await.map(|_| ())
+    }
+
+    /// Exchanges the certificate for a new one.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn renew(&self, csr_der: Vec<u8>) -> Result<v1::JoinReply, SendError> {
+        match self.send(Outgoing::Renew { csr_der }).await? {
+            Incoming::Joined(reply) => Ok(reply),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    /// Leaves the consortium.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn leave(&self) -> Result<(), SendError> {
+        match self.send(Outgoing::Leave).await? {
+            Incoming::Taken => Ok(()),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    /// Notes a message, then sends it.
+    async fn send(&self, outgoing: Outgoing) -> Result<Incoming, SendError> {
+        let wire = outgoing.wire(&self.policy)?;
+        self.note(&outgoing, wire.body()).await?;
+        let (mut link, mut enrolment) = (self.link.clone(), self.enrolment.clone());
+        let incoming = match wire {
+            Wire::Join(m) => Incoming::Joined(enrolment.join(m).await?.into_inner()),
+            Wire::Poll(m) => Incoming::Tasks(link.poll(m).await?.into_inner().tasks),
+            Wire::Progress(m) => Incoming::GoOn(link.progress(m).await?.into_inner().go_on),
+            Wire::Submit(m) => link.submit(*m).await.map(|_| Incoming::Taken)?,
+            Wire::GetChunk(m) => Incoming::Chunk(link.get_chunk(m).await?.into_inner().data),
+            Wire::MissingChunks(m) => {
+                Incoming::Missing(link.missing_chunks(m).await?.into_inner().missing)
+            }
+            Wire::PutChunk(m) => link.put_chunk(m).await.map(|_| Incoming::Taken)?,
+            Wire::Renew(m) => Incoming::Joined(link.renew(m).await?.into_inner()),
+            Wire::Leave(m) => link.leave(m).await.map(|_| Incoming::Taken)?,
+        };
+        Ok(incoming)
+    }
+
+    async fn note(&self, outgoing: &Outgoing, body: Vec<u8>) -> Result<(), SendError> {
+        if body.len() > MAX_MESSAGE_BYTES {
+            return Err(SendError::TooLarge(body.len()));
+        }
+        let mut message = Message::new(outgoing.what(), outgoing.why(), &body);
+        if matches!(outgoing, Outgoing::Outcome(..)) {
+            message.loosenings = self.policy.loosenings();
+        }
+        let (ledger, clock) = (self.ledger.clone(), self.clock.clone());
+        let noted = tokio::task::spawn_blocking(move || {
+            // A line is written whole or cut off again, so a panic elsewhere left no half state.
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.append(clock.now(), &message)
+        });
+        noted.await.map_err(|_| SendError::Stopped)??;
+        Ok(())
+    }
+}
+
+impl Errand {
+    fn why(&self) -> Why {
+        let (study, task) = (self.study.clone(), self.task.clone());
+        match self.about {
+            About::Study => Why::Task { study, task },
+            About::Query(query) => Why::Query { study, task, query },
+        }
+    }
+}
+
+/// A message as the stubs take it.
+enum Wire {
+    Join(v1::JoinRequest),
+    Poll(v1::PollRequest),
+    Progress(v1::ProgressReport),
+    Submit(Box<v1::Submission>),
+    GetChunk(v1::GetChunkRequest),
+    MissingChunks(v1::MissingChunksRequest),
+    PutChunk(v1::Chunk),
+    Renew(v1::RenewRequest),
+    Leave(v1::LeaveRequest),
+}
+
+impl Wire {
+    fn body(&self) -> Vec<u8> {
+        match self {
+            Wire::Join(m) => m.encode_to_vec(),
+            Wire::Poll(m) => m.encode_to_vec(),
+            Wire::Progress(m) => m.encode_to_vec(),
+            Wire::Submit(m) => m.encode_to_vec(),
+            Wire::GetChunk(m) => m.encode_to_vec(),
+            Wire::MissingChunks(m) => m.encode_to_vec(),
+            Wire::PutChunk(m) => m.encode_to_vec(),
+            Wire::Renew(m) => m.encode_to_vec(),
+            Wire::Leave(m) => m.encode_to_vec(),
+        }
+    }
+}
+
+impl Outgoing {
+    fn what(&self) -> What {
+        match self {
+            Outgoing::Join { .. } => What::Join,
+            Outgoing::Poll { .. } => What::Poll,
+            Outgoing::Progress(..) => What::Progress,
+            Outgoing::Outcome(_, Outcome::Verdict(_)) => What::Verdict,
+            Outgoing::Outcome(_, Outcome::Enlisted(_)) => What::Enlisted,
+            Outgoing::Outcome(_, Outcome::Answer(_)) => What::Answer,
+            Outgoing::Outcome(_, Outcome::Failure(_)) => What::Failure,
+            Outgoing::Outcome(_, Outcome::Closed) => What::Closed,
+            Outgoing::GetChunk(..) => What::GetChunk,
+            Outgoing::MissingChunks(..) => What::MissingChunks,
+            Outgoing::Chunk(..) => What::Chunk,
+            Outgoing::Renew { .. } => What::Renew,
+            Outgoing::Leave => What::Leave,
+        }
+    }
+
+    fn why(&self) -> Why {
+        match self {
+            Outgoing::Join { .. }
+            | Outgoing::Poll { .. }
+            | Outgoing::Renew { .. }
+            | Outgoing::Leave => Why::Membership,
+            Outgoing::Progress(errand, _)
+            | Outgoing::Outcome(errand, _)
+            | Outgoing::GetChunk(errand, ..)
+            | Outgoing::MissingChunks(errand, _)
+            | Outgoing::Chunk(errand, ..) => errand.why(),
+        }
+    }
+
+    fn wire(&self, policy: &Policy) -> Result<Wire, SendError> {
+        Ok(match self {
+            Outgoing::Join { token, csr_der } => Wire::Join(v1::JoinRequest {
+                token: token.clone(),
+                csr_der: csr_der.clone(),
+                software: SOFTWARE.into(),
+            }),
+            Outgoing::Poll { wait_ms, device, working_on } => Wire::Poll(v1::PollRequest {
+                wait_ms: *wait_ms,
+                software: SOFTWARE.into(),
+                device: device.clone(),
+                working_on: working_on.clone(),
+            }),
+            Outgoing::Progress(errand, step) => Wire::Progress(v1::ProgressReport {
+                task: errand.task.clone(),
+                attempt: errand.attempt,
+                stage: step.stage.into(),
+                done: step.done,
+                total: step.total,
+            }),
+            Outgoing::Outcome(errand, outcome) => Wire::Submit(Box::new(v1::Submission {
+                task: errand.task.clone(),
+                attempt: errand.attempt,
+                outcome: Some(outcome.wire(policy)),
+            })),
+            Outgoing::GetChunk(_, digest, index) => Wire::GetChunk(v1::GetChunkRequest {
+                digest: digest.as_bytes().to_vec(),
+                index: *index,
+            }),
+            Outgoing::MissingChunks(_, answer) => Wire::MissingChunks(v1::MissingChunksRequest {
+                digest: answer.0.digest.as_bytes().to_vec(),
+                size: answer.0.bytes.len() as u64,
+            }),
+            Outgoing::Chunk(_, answer, index) => Wire::PutChunk(answer.chunk(*index)?),
+            Outgoing::Renew { csr_der } => {
+                Wire::Renew(v1::RenewRequest { csr_der: csr_der.clone() })
+            }
+            Outgoing::Leave => Wire::Leave(v1::LeaveRequest {}),
+        })
+    }
+}
+
+impl Outcome {
+    fn wire(&self, policy: &Policy) -> v1::submission::Outcome {
+        use v1::submission::Outcome as Wire;
+        match self {
+            Outcome::Verdict(verdict) => Wire::Verdict(v1::Verdict {
+                refusals: verdict.refusals.iter().map(refusal).collect(),
+                patients: verdict.counts.patients,
+                rows: verdict.counts.rows,
+                set_aside: verdict.counts.set_aside,
+                filtered_out: verdict.counts.filtered_out,
+                rows_to_extract: verdict.rows_to_extract,
+                features: verdict.features,
+                policy: Some(rules(policy)),
+            }),
+            Outcome::Enlisted(enlisted) => {
+                let (weights_digest, preprocess_json) = match &enlisted.source {
+                    FeatureSource::Table => (Vec::new(), String::new()),
+                    FeatureSource::Backbone { weights, preprocess_json } => {
+                        (weights.as_bytes().to_vec(), preprocess_json.clone())
+                    }
+                };
+                Wire::Enlisted(v1::Enlisted {
+                    lock_digest: enlisted.lock.as_bytes().to_vec(),
+                    features: enlisted.features,
+                    patients: enlisted.counts.patients,
+                    rows: enlisted.counts.rows,
+                    set_aside: enlisted.counts.set_aside,
+                    filtered_out: enlisted.counts.filtered_out,
+                    weights_digest,
+                    preprocess_json,
+                    device: enlisted.device.clone(),
+                    policy: Some(rules(policy)),
+                    rows_with_missing: enlisted.rows_with_missing,
+                    reasons: enlisted.reasons.iter().map(set_aside).collect(),
+                    synthetic: enlisted.origin == Origin::Generator,
+                })
+            }
+            Outcome::Answer(answer) => Wire::Answer(v1::Answer { sum: Some(answer.0.message()) }),
+            Outcome::Failure(failure) => Wire::Failure(failure.wire()),
+            Outcome::Closed => Wire::Closed(v1::Closed {}),
+        }
+    }
+}
+
+impl Failure {
+    fn wire(&self) -> v1::Failure {
+        match self {
+            Failure::Refused(refused) => v1::Failure {
+                code: v1::FailureCode::Refused.into(),
+                refusal: Some(refusal(refused)),
+                ..v1::Failure::default()
+            },
+            Failure::Code(code, first, second) => {
+                v1::Failure { code: (*code).into(), first: *first, second: *second, refusal: None }
+            }
+        }
+    }
+}
+
+impl PackedAnswer {
+    fn chunk(&self, index: u32) -> Result<v1::Chunk, SendError> {
+        let start = u64::from(index) * wardround_net::transfer::CHUNK_BYTES;
+        let size = self.0.bytes.len() as u64;
+        let length = wardround_net::transfer::chunk_length(size, index);
+        if length == 0 {
+            return Err(SendError::NoSuchChunk(index));
+        }
+        // Both ends lie within bytes in memory, so they fit usize.
+        let data = self.0.bytes[start as usize..(start + length) as usize].to_vec();
+        Ok(v1::Chunk { digest: self.0.digest.as_bytes().to_vec(), size, index, data })
+    }
+}
+
+fn refusal(refusal: &Refusal) -> v1::Refusal {
+    let Refusal { rule, asked, allowed } = refusal;
+    v1::Refusal { rule: rule.code().into(), asked: *asked, allowed: *allowed }
+}
+
+fn set_aside(aside: &SetAside) -> v1::SetAside {
+    let SetAside { reason, patients, rows } = *aside;
+    v1::SetAside { reason: reason.code().into(), patients, rows }
+}
+
+fn rules(policy: &Policy) -> v1::Policy {
+    // A minimum is a 32-bit number.
+    let patients = |minimum: MinimumPatients| minimum.get() as u32;
+    v1::Policy {
+        minimum_cohort: patients(policy.minimum_cohort),
+        minimum_cell: patients(policy.minimum_cell),
+        minimum_per_class_for_slice: patients(policy.minimum_per_class_for_slice),
+        wide_sums: policy.wide_sums.code().into(),
+        wide_share: policy.wide_share.get(),
+        leave_one_site_out: policy.leave_one_site_out.code().into(),
+        feature_rows: policy.feature_rows.code().into(),
+        per_site_metrics: policy.per_site_metrics.code().into(),
+    }
+}
+
+/// The coordinator as a taker of one answer's pieces. It builds each piece from the answer itself.
+struct AnswerSink<'a> {
+    egress: &'a Egress,
+    errand: &'a Errand,
+    answer: &'a PackedAnswer,
+}
+
+impl ChunkSink for AnswerSink<'_> {
+    type Error = SendError;
+
+    async fn missing(&self, _: Digest, _: u64) -> Result<Vec<u32>, SendError> {
+        let ask = Outgoing::MissingChunks(self.errand.clone(), self.answer.clone());
+        match self.egress.send(ask).await? {
+            Incoming::Missing(missing) => Ok(missing),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+
+    async fn put(&self, _: Digest, _: u64, index: u32, _: Bytes) -> Result<Progress, SendError> {
+        let chunk = Outgoing::Chunk(self.errand.clone(), self.answer.clone(), index);
+        match self.egress.send(chunk).await? {
+            // Whether that was the last one, the next question for missing pieces says.
+            Incoming::Taken => Ok(Progress::Missing(1)),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+}
+
+/// The coordinator as a giver of a question's pieces.
+struct QuestionSource<'a> {
+    egress: &'a Egress,
+    errand: &'a Errand,
+}
+
+impl ChunkSource for QuestionSource<'_> {
+    type Error = SendError;
+
+    async fn chunk(&self, digest: Digest, index: u32) -> Result<Bytes, SendError> {
+        match self.egress.send(Outgoing::GetChunk(self.errand.clone(), digest, index)).await? {
+            Incoming::Chunk(data) => Ok(Bytes::from(data)),
+            _ => Err(SendError::Unexpected),
+        }
+    }
+}
+
+/// An answer in memory has no failures of its own: what remains is the other side's.
+fn transfer_error(error: TransferError<SendError>) -> SendError {
+    match error {
+        TransferError::Remote(error) => error,
+        TransferError::NoSuchChunk { index, .. } => SendError::NoSuchChunk(index),
+        other => SendError::Status(Status::data_loss(other.to_string())),
+    }
+}
