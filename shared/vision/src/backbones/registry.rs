@@ -63,7 +63,7 @@ static ENTRIES: [BackboneEntry; 2] = [
     BackboneEntry {
         name: "efficientnet_lite0",
         features: 1280,
-        parameters: 3_371_024,
+        parameters: 3_371_008,
         licence: "Apache-2.0",
         input_size: 224,
         about: "EfficientNet-Lite0, ImageNet; small and fast on a CPU",

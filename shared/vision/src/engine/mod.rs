@@ -13,3 +13,6 @@ pub(crate) use layout::Layout;
 pub(crate) use plan::Plan;
 pub(crate) use run::Arena;
 
+#[cfg(test)]
+mod tests;
+

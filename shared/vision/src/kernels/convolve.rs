@@ -5,7 +5,7 @@
 //! the start of the sum; residual and clamp are applied before the only store.
 
 use super::lanes::{Lanes, Portable};
-use super::{Aligned, Clamp, LANE, Level, padded};
+use super::{Aligned, Clamp, Level, padded};
 
 /// Registers of output channels in a panel.
 const PANEL: usize = 2;
@@ -197,22 +197,19 @@ unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(job: &Job, first: 
             }
         }
         let (low, high) = (V::splat(job.clamp.low), V::splat(job.clamp.high));
-        if job.added.is_null() {
-            for (m, sum) in sums.iter().enumerate() {
-                let to = job.output.add(*job.to.add(first + m) as usize + channel);
-                for (n, lanes) in sum.iter().enumerate() {
-                    lanes.clamp(low, high).store(to.add(n * V::COUNT));
-                }
-            }
-        } else {
-            for (m, sum) in sums.iter().enumerate() {
-                let to = job.output.add(*job.to.add(first + m) as usize + channel);
+        let is_added = !job.added.is_null();
+        unrolled!(m < M, {
+            let to = job.output.add(*job.to.add(first + m) as usize + channel);
+            if is_added {
                 let added = job.added.add(*job.add.add(first + m) as usize + channel);
-                for (n, lanes) in sum.iter().enumerate() {
-                    lanes.add(V::load(added.add(n * V::COUNT))).clamp(low, high).store(to.add(n * V::COUNT));
+                for n in 0..N {
+                    sums[m][n] = sums[m][n].add(V::load(added.add(n * V::COUNT)));
                 }
             }
-        }
+            for n in 0..N {
+                sums[m][n].clamp(low, high).store(to.add(n * V::COUNT));
+            }
+        });
     }
 }
 
@@ -269,5 +266,3 @@ level!(portable, Portable, 4, [4 3 2 1]);
 level!(avx2, std::arch::x86_64::__m256, 6, [6 5 4 3 2 1], "avx2,fma");
 #[cfg(target_arch = "x86_64")]
 level!(avx512, std::arch::x86_64::__m512, 14, [14 13 12 11 10 9 8 7 6 5 4 3 2 1], "avx512f");
-
-const _: () = assert!(LANE % Portable::COUNT == 0);

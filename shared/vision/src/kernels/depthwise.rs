@@ -122,15 +122,15 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
                 let weights = job.weights.add(y * K * job.width + channel);
                 let weights: [V; K] = std::array::from_fn(|x| V::load(weights.add(x * job.width)));
                 let pixel = job.input.add(row + first * S * job.width + channel);
-                for x in 0..X {
-                    for kx in 0..K {
-                        sums[x] = V::load(pixel.add((x * S + kx) * job.width)).multiply_add(weights[kx], sums[x]);
+                unrolled!(x < X, {
+                    for (kx, weight) in weights.iter().enumerate() {
+                        sums[x] = V::load(pixel.add((x * S + kx) * job.width)).multiply_add(*weight, sums[x]);
                     }
-                }
+                });
             }
-            for (x, sum) in sums.iter().enumerate() {
-                sum.clamp(low, high).store(job.output.add((first + x) * job.width + channel));
-            }
+            unrolled!(x < X, {
+                sums[x].clamp(low, high).store(job.output.add((first + x) * job.width + channel));
+            });
         }
     }
 }

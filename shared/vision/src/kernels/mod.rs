@@ -13,6 +13,9 @@
     reason = "vector intrinsics and reads through checked offsets: a bounds check per multiply-add costs more than the work"
 )]
 
+#[macro_use]
+mod unrolled;
+
 mod aligned;
 mod convolve;
 mod depthwise;

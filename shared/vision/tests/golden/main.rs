@@ -1,0 +1,22 @@
+//! Images, checkpoints and features against the programs that everybody else uses; `make_golden.py` made the numbers.
+
+#[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
+mod extraction;
+#[cfg(test)]
+mod features;
+#[cfg(test)]
+mod images;
+
+use std::path::PathBuf;
+
+/// A file beside this one.
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// The 16 pictures of `make_golden.py`.
+fn pictures() -> Vec<PathBuf> {
+    (0..16).map(|i| golden(&format!("picture-{i:02}.png"))).collect()
+}
