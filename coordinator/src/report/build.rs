@@ -7,9 +7,10 @@ use wardround_learn::findings::{
     Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
 };
 use wardround_privacy::judge::Aggregation;
+use wardround_privacy::suppress::{Reason, Shown};
 
 use super::context::{Context, SiteContext};
-use super::disclose::{CohortMask, Minimums, Part};
+use super::disclose::{CohortMask, Minimums};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT, FinalModel,
     FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites,
@@ -17,7 +18,7 @@ use super::model::{
     SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
 };
 use super::slices::{TargetMask, calibration, figure_row};
-use super::values::{Count, Estimate};
+use super::values::{Count, Estimate, rounded};
 
 /// Findings and context that don't belong together; always a fault of the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +45,17 @@ pub enum BuildError {
         below: usize,
         /// The index.
         got: usize,
+    },
+    /// The optimiser's last gradient isn't a number.
+    #[error("expected a finite gradient of the final model in the findings, got {0}")]
+    Gradient(String),
+    /// A number that is no probability.
+    #[error("expected {what} from 0 to 1 in the findings, got {got}")]
+    Probability {
+        /// What it is.
+        what: &'static str,
+        /// The number.
+        got: String,
     },
 }
 
@@ -129,7 +141,15 @@ fn check(findings: &Findings) -> Result<(), BuildError> {
         }
         size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
         size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
+        probability("a threshold", target.model.threshold)?;
+        if !target.model.gradient.is_finite() {
+            return Err(BuildError::Gradient(target.model.gradient.to_string()));
+        }
+        for choice in &target.nested.choices {
+            probability("a threshold of a fold", choice.threshold)?;
+        }
         for out in &target.left_out {
+            probability("a threshold without a site", out.threshold)?;
             below("a left-out site", usize::from(out.site), sites)?;
             size("grid points of a left-out site", findings.grid.len(), out.auc_by_point.len())?;
         }
@@ -139,6 +159,14 @@ fn check(findings: &Findings) -> Result<(), BuildError> {
 
 fn below(what: &'static str, got: usize, below: usize) -> Result<(), BuildError> {
     if got < below { Ok(()) } else { Err(BuildError::Index { what, below, got }) }
+}
+
+fn probability(what: &'static str, got: f64) -> Result<(), BuildError> {
+    if (0.0..=1.0).contains(&got) {
+        Ok(())
+    } else {
+        Err(BuildError::Probability { what, got: got.to_string() })
+    }
 }
 
 fn study(findings: &Findings, context: &Context) -> StudySection {
@@ -215,8 +243,8 @@ fn cohort(
     mask: &CohortMask,
 ) -> CohortSection {
     let profile = &findings.profile;
-    let cells = |cells: &[ProfileCell], parts: &[Part]| -> Vec<CohortCell> {
-        cells.iter().zip(parts).map(|(cell, part)| cohort_cell(cell, *part)).collect()
+    let cells = |cells: &[ProfileCell], shown: &[Shown<()>]| -> Vec<CohortCell> {
+        cells.iter().zip(shown).map(|(cell, shown)| cohort_cell(cell, *shown)).collect()
     };
     let of_site = |(at, site): (usize, &&SiteContext)| CohortSite {
         site: site.site.clone(),
@@ -224,17 +252,21 @@ fn cohort(
         subgroups: profile.by_site_and_subgroup[at]
             .iter()
             .zip(&mask.site_levels[at])
-            .map(|(levels, parts)| cells(levels, parts))
+            .map(|(levels, shown)| cells(levels, shown))
             .collect(),
         set_aside: site
             .set_aside
             .iter()
             .map(|aside| {
-                let shown = aside.patients >= minimums.cell;
+                let shown = aside.patients >= minimums.cell.get();
+                let count = |number: u64| match shown {
+                    true => Count::Shown(number),
+                    false => Count::Withheld(Reason::SmallCell),
+                };
                 SetAside {
                     reason: aside.reason.clone(),
-                    patients: count(aside.patients, shown),
-                    images: count(aside.images, shown),
+                    patients: count(aside.patients),
+                    images: count(aside.images),
                 }
             })
             .collect(),
@@ -259,18 +291,14 @@ fn cohort(
     }
 }
 
-fn cohort_cell(cell: &ProfileCell, part: Part) -> CohortCell {
-    let by_class = |counts: &[u64]| counts.iter().map(|&n| count(n, part.classes)).collect();
+fn cohort_cell(cell: &ProfileCell, shown: Shown<()>) -> CohortCell {
+    let count = |number: u64| Count::from(shown.map(|()| number));
     CohortCell {
-        patients: count(cell.patients, part.total),
-        images: count(cell.rows_by_class.iter().sum(), part.total),
-        patients_by_class: by_class(&cell.patients_by_class),
-        images_by_class: by_class(&cell.rows_by_class),
+        patients: count(cell.patients),
+        images: count(cell.rows_by_class.iter().sum()),
+        patients_by_class: cell.patients_by_class.iter().copied().map(count).collect(),
+        images_by_class: cell.rows_by_class.iter().copied().map(count).collect(),
     }
-}
-
-fn count(number: u64, shown: bool) -> Count {
-    if shown { Count::Shown(number) } else { Count::WITHHELD }
 }
 
 fn models(
@@ -299,12 +327,18 @@ fn models(
         chosen: FinalModel {
             point: chosen,
             features: findings.features,
-            threshold: model.threshold,
+            threshold: rounded(model.threshold),
             steps: model.steps,
-            gradient: model.gradient,
+            gradient: few_digits(model.gradient),
             digest: weights_digest(&model.weights, model.intercept),
         },
     })
+}
+
+/// Three digits; what can't be told from 0 is 0.
+fn few_digits(value: f64) -> f64 {
+    let written = format!("{value:.2e}").parse().unwrap_or(0.0);
+    if f64::abs(written) < 1e-20 { 0.0 } else { written }
 }
 
 fn weights_digest(weights: &[f64], intercept: f64) -> Digest {
@@ -319,7 +353,7 @@ fn nested_fold(
 ) -> Result<NestedFold, BuildError> {
     Ok(NestedFold {
         point: point(findings, choice.point)?,
-        threshold: choice.threshold,
+        threshold: rounded(choice.threshold),
         figures: fold(result),
     })
 }
@@ -347,8 +381,8 @@ fn pooled(
 ) -> PooledSection {
     let judged = &target.nested.judged;
     let estimate = |figure| match shown.all.figures {
-        Ok(()) => Estimate::from(figure),
-        Err(reason) => Estimate::Withheld { reason },
+        Shown::Value(()) => Estimate::from(figure),
+        Shown::Suppressed(reason) => Estimate::Withheld { reason },
     };
     PooledSection {
         class: class.to_owned(),
@@ -420,14 +454,14 @@ fn left_out(
         Ok(LeftOutRow {
             site: findings.sites[usize::from(out.site)].clone(),
             point: point(findings, out.point)?,
-            threshold: out.threshold,
+            threshold: rounded(out.threshold),
             figures: figure_row(&out.figures, slice, minimums),
             auc_by_point: out
                 .auc_by_point
                 .iter()
                 .map(|figure| match slice.figures {
-                    Ok(()) => Estimate::from(figure),
-                    Err(reason) => Estimate::Withheld { reason },
+                    Shown::Value(()) => Estimate::from(figure),
+                    Shown::Suppressed(reason) => Estimate::Withheld { reason },
                 })
                 .collect(),
         })

@@ -22,7 +22,7 @@ pub use model::{
     WeightsDigest,
 };
 pub use schema::SCHEMA;
-pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate, Reason, WithheldMark};
+pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};
 
 use wardround_learn::findings::Findings;
 

@@ -271,7 +271,7 @@ pub struct FoldRow {
 pub struct NestedFold {
     /// The choice.
     pub point: Point,
-    /// Probability from which a row is called positive.
+    /// Probability from which a row is called positive, six decimals; the bundle has it in full.
     pub threshold: f64,
     /// The fold's figures.
     pub figures: FoldRow,
@@ -285,11 +285,11 @@ pub struct FinalModel {
     pub point: Point,
     /// Features it takes.
     pub features: u32,
-    /// Probability from which a row is called positive.
+    /// Probability from which a row is called positive, six decimals; the bundle has it in full.
     pub threshold: f64,
     /// Steps of the optimiser.
     pub steps: u32,
-    /// The gradient's largest entry at the end, per row.
+    /// The gradient's largest entry at the end, per row; three digits.
     pub gradient: f64,
     /// SHA-256 of its weights and its constant, as little-endian 64-bit floats.
     pub digest: Digest,

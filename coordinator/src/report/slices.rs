@@ -1,24 +1,33 @@
-//! Which figures of a modelled class are shown, and the rows that come of it; see
-//! [`super::disclose`] for the rules.
+//! Which figures of a modelled class are shown, and the rows that come of it.
+//!
+//! - A site or level is judged as [`wardround_privacy::suppress::slices`] says; one whose counts are
+//!   hidden isn't judged either, since the width of an interval tells its n.
+//! - A rate with its n is a count: sensitivity is shown only where true positives and false
+//!   negatives are, in the table over sites and in the table over every subgroup column.
+//! - ROC and reliability curves go in steps of at least the minimum cell of both classes.
+//!
+//! Rules count patients, but calls and curves are known in images. They are judged as
+//! `images x patients / images of the class`, rounded down.
 
-use wardround_learn::findings::{Figure, Figures, LeftOut, TargetFindings};
+use wardround_learn::findings::{Figure, Figures, LeftOut, ReliabilityBin, TargetFindings};
 use wardround_privacy::policy::Consent;
+use wardround_privacy::suppress::{Reason, Shown, curve_steps, slices, tables};
 
-use super::disclose::{CohortMask, Hidden, Minimums, Part};
+use super::disclose::{CohortMask, Minimums};
 use super::model::{ClassCounts, Confusion, FigureRow};
-use super::values::{Calibration, CalibrationBin, Count, Curve, Estimate, Reason};
+use super::values::{Calibration, CalibrationBin, Count, Curve, Estimate, rounded};
 
 /// What of a slice is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// Whether its patients and images by class are.
-    pub counts: bool,
-    /// Whether its figures are, and if not why.
-    pub figures: Result<(), Reason>,
-    /// Whether true positives, false negatives and sensitivity are, given that figures are.
-    pub positive_calls: bool,
-    /// Whether true negatives, false positives and specificity are, given that figures are.
-    pub negative_calls: bool,
+    /// Its patients and images by class.
+    pub counts: Shown<()>,
+    /// Its figures.
+    pub figures: Shown<()>,
+    /// True positives, false negatives and sensitivity.
+    pub positive_calls: Shown<()>,
+    /// True negatives, false positives and specificity.
+    pub negative_calls: Shown<()>,
 }
 
 /// What of a modelled class is shown.
@@ -30,12 +39,10 @@ pub struct TargetMask {
     pub sites: Vec<Slice>,
     /// Each subgroup column and level.
     pub levels: Vec<Vec<Slice>>,
-    /// What holds for each site by itself, without the secondary rule.
-    alone: Vec<Slice>,
 }
 
 impl TargetMask {
-    /// Judges all slices of a modelled class. `released` says per site whether its owner releases
+    /// Judges all slices of a modelled class. `released` says per site whether its owner allows
     /// figures of the site by itself.
     pub fn new(
         target: &TargetFindings,
@@ -44,77 +51,81 @@ impl TargetMask {
         minimums: Minimums,
     ) -> Self {
         let judged = &target.nested.judged;
-        let mut all = primary(&judged.one_list, cohort.all, minimums);
-        let mut sites: Vec<Slice> = judged
-            .by_site
+        let refusals: Vec<Shown<()>> = released
             .iter()
-            .zip(cohort.sites.iter().zip(released))
-            .map(|(figures, (&part, &released))| {
-                let slice = primary(figures, part, minimums);
-                match (slice.figures, released) {
-                    (Ok(()), Consent::Refused) => {
-                        Slice { figures: Err(Reason::NotReleased), ..slice }
-                    }
-                    _ => slice,
-                }
+            .map(|consent| match consent {
+                Consent::Allowed => Shown::Value(()),
+                Consent::Refused => Shown::Suppressed(Reason::RefusedBySite),
             })
             .collect();
-        let alone = sites.clone();
-        never_alone(&judged.by_site, &mut sites, &mut all);
-        let mut levels: Vec<Vec<Slice>> = Vec::new();
-        for (figures, parts) in judged.by_subgroup.iter().zip(&cohort.levels) {
-            let slices = figures.iter().zip(parts);
-            let mut slices: Vec<Slice> =
-                slices.map(|(figures, &part)| primary(figures, part, minimums)).collect();
-            never_alone(figures, &mut slices, &mut all);
-            levels.push(slices);
+        let whole = std::slice::from_ref(&judged.one_list);
+        let mut all = judge(whole, &[cohort.all], &[Shown::Value(())], minimums)[0];
+        if let [only @ Shown::Suppressed(_)] = refusals.as_slice() {
+            all.figures = *only;
         }
-        for class in [POSITIVE, NEGATIVE] {
-            hide_calls(class, &judged.by_site, &mut sites, &mut all, minimums);
+        let mut sites = judge(&judged.by_site, &cohort.sites, &refusals, minimums);
+        let mut levels: Vec<Vec<Slice>> = Vec::new();
+        for (figures, counts) in judged.by_subgroup.iter().zip(&cohort.levels) {
+            let allowed = vec![Shown::Value(()); figures.len()];
+            levels.push(judge(figures, counts, &allowed, minimums));
+        }
+        for calls in [POSITIVE, NEGATIVE] {
+            hide_calls(calls, &judged.by_site, &mut sites, &mut all, minimums);
             for (figures, slices) in judged.by_subgroup.iter().zip(&mut levels) {
-                hide_calls(class, figures, slices, &mut all, minimums);
+                hide_calls(calls, figures, slices, &mut all, minimums);
             }
         }
-        Self { all, sites, levels, alone }
+        Self { all, sites, levels }
     }
 
-    /// A left-out site's slice. Its figures add up to nothing that is shown, so that the secondary
-    /// rule doesn't reach it; its calls follow from its counts alone.
+    /// A left-out site's slice: judged where the site is; its calls are a table of their own.
     pub fn left_out(&self, out: &LeftOut, minimums: Minimums) -> Slice {
-        let site = usize::from(out.site);
-        let mut slices = [Slice { counts: self.sites[site].counts, ..self.alone[site] }];
-        let mut nobody = Slice { figures: Ok(()), ..slices[0] };
-        for class in [POSITIVE, NEGATIVE] {
-            hide_calls(class, std::slice::from_ref(&out.figures), &mut slices, &mut nobody, minimums);
+        let site = self.sites[usize::from(out.site)];
+        let shown = Shown::Value(());
+        let mut slices = [Slice { positive_calls: shown, negative_calls: shown, ..site }];
+        let mut total = slices[0];
+        for calls in [POSITIVE, NEGATIVE] {
+            let figures = std::slice::from_ref(&out.figures);
+            hide_calls(calls, figures, &mut slices, &mut total, minimums);
         }
         slices[0]
     }
 }
 
-/// Judges a slice by itself.
-fn primary(figures: &Figures, part: Part, minimums: Minimums) -> Slice {
-    let large = figures.patients.iter().all(|&patients| patients >= minimums.per_class);
-    let figures = if large && part.classes { Ok(()) } else { Err(Reason::Small) };
-    Slice { counts: part.classes, figures, positive_calls: true, negative_calls: true }
-}
-
-/// Withholds a second slice where exactly one is withheld: the smallest that is left, or the whole
-/// where none is. Empty slices hide nothing.
-fn never_alone(figures: &[Figures], slices: &mut [Slice], all: &mut Slice) {
-    let rows = |at: usize| figures[at].rows.iter().sum::<u64>();
-    let filled: Vec<usize> = (0..slices.len()).filter(|&at| rows(at) > 0).collect();
-    let withheld: Vec<Reason> =
-        filled.iter().filter_map(|&at| slices[at].figures.err()).collect();
-    let [reason] = withheld.as_slice() else { return };
-    let smallest = filled
+/// Judges the slices of one column.
+fn judge(
+    figures: &[Figures],
+    counts: &[Shown<()>],
+    allowed: &[Shown<()>],
+    minimums: Minimums,
+) -> Vec<Slice> {
+    let withheld: Vec<Shown<()>> = counts
         .iter()
-        .copied()
-        .filter(|&at| slices[at].figures.is_ok())
-        .min_by_key(|&at| figures[at].patients.iter().min().copied());
-    match smallest {
-        Some(at) => slices[at].figures = Err(*reason),
-        None => all.figures = Err(*reason),
-    }
+        .zip(allowed)
+        .map(|(&counts, &allowed)| if allowed == Shown::Value(()) { counts } else { allowed })
+        .collect();
+    // A slice that is withheld for another reason counts as one of a single patient: too small,
+    // and no help in hiding others.
+    let patients: Vec<Vec<u64>> = figures
+        .iter()
+        .zip(&withheld)
+        .map(|(figures, shown)| match shown {
+            Shown::Suppressed(_) if figures.patients != [0, 0] => vec![1, 0],
+            _ => figures.patients.to_vec(),
+        })
+        .collect();
+    let judged = slices(&patients, minimums.per_class);
+    let shown = Shown::Value(());
+    let of_slice = |at: usize| Slice {
+        counts: counts[at],
+        figures: match (withheld[at], judged[at]) {
+            (Shown::Suppressed(Reason::RefusedBySite), Shown::Suppressed(_)) => withheld[at],
+            (_, judged) => judged,
+        },
+        positive_calls: shown,
+        negative_calls: shown,
+    };
+    (0..figures.len()).map(of_slice).collect()
 }
 
 /// A class whose calls are judged: its index in `patients` and `rows`, and which of the confusion's
@@ -136,22 +147,28 @@ fn hide_calls(
     all: &mut Slice,
     minimums: Minimums,
 ) {
-    let table: Vec<Vec<u64>> = figures
-        .iter()
-        .map(|figures| {
+    // Slices are columns: one without anybody is then empty, not small.
+    let parts = calls.cells.map(|cell| {
+        let in_patients = |figures: &Figures| {
             let (patients, rows) = (figures.patients[calls.class], figures.rows[calls.class]);
-            let judged = |images: u64| in_patients(images, patients, rows);
-            calls.cells.map(|cell| judged(figures.confusion[cell])).to_vec()
-        })
-        .collect();
-    let hidden = Hidden::of(&table, minimums.cell);
-    for (slice, row) in slices.iter_mut().zip(&hidden.cells) {
-        *field(slice, calls) &= !row.contains(&true);
+            in_patients(figures.confusion[cell], patients, rows)
+        };
+        vec![figures.iter().map(in_patients).collect::<Vec<u64>>()]
+    });
+    let table = tables(&parts, minimums.cell).swap_remove(0);
+    for (slice, cell) in slices.iter_mut().zip(&table.cells[0]) {
+        hide(field(slice, calls), *cell);
     }
-    *field(all, calls) &= !hidden.columns.contains(&true) && !hidden.total;
+    hide(field(all, calls), table.total);
 }
 
-fn field(slice: &mut Slice, calls: Calls) -> &mut bool {
+fn hide(shown: &mut Shown<()>, by: Shown<u64>) {
+    if *shown == Shown::Value(()) {
+        *shown = by.map(|_| ());
+    }
+}
+
+fn field(slice: &mut Slice, calls: Calls) -> &mut Shown<()> {
     if calls == POSITIVE { &mut slice.positive_calls } else { &mut slice.negative_calls }
 }
 
@@ -162,127 +179,110 @@ fn in_patients(images: u64, patients: u64, images_of_class: u64) -> u64 {
         .map_or(0, |share| u64::try_from(share).unwrap_or(u64::MAX))
 }
 
+/// Running totals of images by class as patients, bin by bin.
+fn bins_in_patients(figures: &Figures, totals: impl Iterator<Item = [u64; 2]>) -> Vec<[u64; 2]> {
+    let mut before = [0; 2];
+    totals
+        .map(|total| {
+            let class = |at: usize| in_patients(total[at], figures.patients[at], figures.rows[at]);
+            let now = [class(0), class(1)];
+            let bin = [now[0].saturating_sub(before[0]), now[1].saturating_sub(before[1])];
+            before = now;
+            bin
+        })
+        .collect()
+}
+
 /// A row of figures with what isn't shown taken out.
 pub fn figure_row(figures: &Figures, slice: Slice, minimums: Minimums) -> FigureRow {
     let counts = |[negative, positive]: [u64; 2]| ClassCounts {
-        negative: count(negative, slice.counts),
-        positive: count(positive, slice.counts),
+        negative: count(negative, &[slice.counts]),
+        positive: count(positive, &[slice.counts]),
     };
-    let estimate = |figure: &Figure, shown: bool| match slice.figures {
-        Ok(()) if shown => Estimate::from(figure),
-        Ok(()) => Estimate::Withheld { reason: Reason::Small },
-        Err(reason) => Estimate::Withheld { reason },
+    let estimate = |figure: &Figure, calls: Shown<()>| match first_reason(&[slice.figures, calls]) {
+        None => Estimate::from(figure),
+        Some(reason) => Estimate::Withheld { reason },
     };
-    let calls = |cell: usize, shown: bool| {
-        count(figures.confusion[cell], shown && slice.counts && slice.figures.is_ok())
+    let (positive, negative) = (slice.positive_calls, slice.negative_calls);
+    let calls = |cell: usize, calls: Shown<()>| {
+        count(figures.confusion[cell], &[slice.counts, slice.figures, calls])
     };
     FigureRow {
         patients: counts(figures.patients),
         images: counts(figures.rows),
-        auc: estimate(&figures.auc, true),
-        sensitivity: estimate(&figures.sensitivity, slice.positive_calls),
-        specificity: estimate(&figures.specificity, slice.negative_calls),
-        brier: estimate(&figures.brier, true),
-        ece: estimate(&figures.ece, true),
+        auc: estimate(&figures.auc, Shown::Value(())),
+        sensitivity: estimate(&figures.sensitivity, positive),
+        specificity: estimate(&figures.specificity, negative),
+        brier: estimate(&figures.brier, Shown::Value(())),
+        ece: estimate(&figures.ece, Shown::Value(())),
         confusion: Confusion {
-            true_positives: calls(0, slice.positive_calls),
-            false_positives: calls(1, slice.negative_calls),
-            true_negatives: calls(2, slice.negative_calls),
-            false_negatives: calls(3, slice.positive_calls),
+            true_positives: calls(0, positive),
+            false_positives: calls(1, negative),
+            true_negatives: calls(2, negative),
+            false_negatives: calls(3, positive),
         },
         roc: curve(figures, slice, minimums),
     }
 }
 
-fn count(number: u64, shown: bool) -> Count {
-    if shown { Count::Shown(number) } else { Count::WITHHELD }
+/// A count, unless one of these is suppressed.
+fn count(number: u64, shown: &[Shown<()>]) -> Count {
+    first_reason(shown).map_or(Count::Shown(number), Count::Withheld)
 }
 
-/// The curve in steps of at least the minimum of both classes; what is left over joins the last.
+fn first_reason(shown: &[Shown<()>]) -> Option<Reason> {
+    shown.iter().find_map(|shown| match shown {
+        Shown::Value(()) => None,
+        Shown::Suppressed(reason) => Some(*reason),
+    })
+}
+
+/// The curve in steps of at least the minimum of both classes.
 fn curve(figures: &Figures, slice: Slice, minimums: Minimums) -> Curve {
-    if let Err(reason) = slice.figures {
+    if let Shown::Suppressed(reason) = slice.figures {
         return Curve::Withheld { reason };
     }
-    let Some(&last) = figures.roc.last() else { return Curve::Undefined };
-    // Half an image less than the minimum, since shares were divided and come back as fractions.
-    let least = |class: usize| {
-        images_of(minimums.cell, figures.patients[class], figures.rows[class]) as f64 - 0.5
-    };
-    let (negatives, positives) = (figures.rows[0] as f64, figures.rows[1] as f64);
-    let far = |from: [f64; 2], to: [f64; 2]| {
-        (to[0] - from[0]) * negatives >= least(0) && (to[1] - from[1]) * positives >= least(1)
-    };
-    let mut points = vec![figures.roc[0]];
-    for &corner in &figures.roc[1..] {
-        let from = points[points.len() - 1];
-        if far(from, corner) && far(corner, last) {
-            points.push(corner);
-        }
+    let images = |share: f64, class: usize| (share * figures.rows[class] as f64).round() as u64;
+    let corners = figures.roc.iter().skip(1);
+    let totals = corners.map(|&[false_rate, true_rate]| [images(false_rate, 0), images(true_rate, 1)]);
+    let steps = curve_steps(&bins_in_patients(figures, totals), minimums.cell);
+    if steps.is_empty() {
+        return Curve::Undefined;
     }
-    points.push(last);
-    Curve::Shown { points }
+    let ends = steps.iter().map(|step| figures.roc[step.end].map(rounded));
+    Curve::Shown { points: figures.roc.iter().take(1).copied().chain(ends).collect() }
 }
 
-/// The reliability curve, neighbours merged until a bin holds the minimum of both classes; what is
-/// left over joins the last.
+/// The reliability curve, neighbours merged until a bin holds the minimum of both classes.
 pub fn calibration(figures: &Figures, slice: Slice, minimums: Minimums) -> Calibration {
-    if let Err(reason) = slice.figures {
+    if let Shown::Suppressed(reason) = slice.figures {
         return Calibration::Withheld { reason };
     }
-    let least = |class: usize| images_of(minimums.cell, figures.patients[class], figures.rows[class]);
-    let (least_negative, least_positive) = (least(0), least(1));
-    let mut merged: Vec<Merged> = Vec::new();
-    let mut open = Merged::default();
-    for bin in &figures.reliability {
-        open.add(Merged::new(bin));
-        if open.negatives() >= least_negative && open.positives >= least_positive {
-            merged.push(std::mem::take(&mut open));
-        }
+    let bins = &figures.reliability;
+    let mut so_far = [0; 2];
+    let totals = bins.iter().map(|bin| {
+        so_far[0] += bin.rows.saturating_sub(bin.positives);
+        so_far[1] += bin.positives;
+        so_far
+    });
+    let steps = curve_steps(&bins_in_patients(figures, totals), minimums.cell);
+    if steps.is_empty() {
+        return Calibration::Undefined;
     }
-    match merged.last_mut() {
-        None => return Calibration::Undefined,
-        Some(last) => last.add(open),
-    }
-    Calibration::Shown { bins: merged.iter().map(Merged::bin).collect() }
+    Calibration::Shown { bins: steps.into_iter().map(|step| merged(&bins[step])).collect() }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Merged {
-    rows: u64,
-    positives: u64,
-    score_sum: f64,
-}
-
-impl Merged {
-    fn new(bin: &wardround_learn::findings::ReliabilityBin) -> Self {
-        // An empty bin has no mean; it adds nothing.
-        let score_sum = if bin.rows == 0 { 0.0 } else { bin.mean_score * bin.rows as f64 };
-        Self { rows: bin.rows, positives: bin.positives, score_sum }
+fn merged(bins: &[ReliabilityBin]) -> CalibrationBin {
+    let (mut images, mut positives, mut scores) = (0, 0, 0.0);
+    // An empty bin has no mean score.
+    for bin in bins.iter().filter(|bin| bin.rows > 0) {
+        images += bin.rows;
+        positives += bin.positives;
+        scores += bin.mean_score * bin.rows as f64;
     }
-
-    fn add(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.positives += other.positives;
-        self.score_sum += other.score_sum;
+    CalibrationBin {
+        images,
+        predicted: rounded(scores / images as f64),
+        observed: rounded(positives as f64 / images as f64),
     }
-
-    fn negatives(&self) -> u64 {
-        self.rows.saturating_sub(self.positives)
-    }
-
-    fn bin(&self) -> CalibrationBin {
-        CalibrationBin {
-            images: self.rows,
-            predicted: self.score_sum / self.rows as f64,
-            observed: self.positives as f64 / self.rows as f64,
-        }
-    }
-}
-
-/// A number of patients as images of a class, rounded up.
-fn images_of(patients: u64, patients_of_class: u64, images_of_class: u64) -> u64 {
-    if patients_of_class == 0 {
-        return patients;
-    }
-    (patients * images_of_class).div_ceil(patients_of_class).max(patients)
 }

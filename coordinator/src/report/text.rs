@@ -1,5 +1,7 @@
 //! The result table for a terminal: the report's figures in at most 100 columns.
 
+use wardround_privacy::suppress::Reason;
+
 use super::model::{DataKind, FigureRow, Report};
 use super::values::{Count, Estimate, grouped};
 
@@ -124,12 +126,16 @@ fn pair(negative: Count, positive: Count) -> String {
         (Count::Shown(negative), Count::Shown(positive)) => {
             format!("{}/{}", grouped(negative), grouped(positive))
         }
-        _ => "withheld".to_owned(),
+        (Count::Withheld(_), _) => negative.to_string(),
+        (_, Count::Withheld(_)) => positive.to_string(),
     }
 }
 
-/// One note per reason, naming the figures that it holds for.
+/// One note per reason, naming the figures that it holds for; that nobody is in a row is said there.
 fn note(name: &str, figures: &FigureRow, notes: &mut Vec<String>) {
+    if figures.auc == (Estimate::Withheld { reason: Reason::Empty }) {
+        return;
+    }
     let named = [
         ("AUC", &figures.auc),
         ("sensitivity", &figures.sensitivity),

@@ -5,37 +5,44 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use wardround_learn::findings::{Figure, Interval};
+use wardround_privacy::suppress::{Reason, Shown};
 
-/// A count that is shown, or withheld. In JSON a whole number or the word `"withheld"`; which rule
-/// withheld it isn't said, since that alone would narrow it down.
+/// A count that is shown, or why it isn't. In JSON a whole number or the reason's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Count {
     /// The number.
     Shown(u64),
-    /// Not shown: it is small, or another small one would follow from it.
-    Withheld(WithheldMark),
+    /// Why it isn't shown.
+    Withheld(Reason),
 }
 
-impl Count {
-    /// A count that isn't shown.
-    pub const WITHHELD: Count = Count::Withheld(WithheldMark::Withheld);
-}
-
-/// The word that stands in for a count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WithheldMark {
-    /// Withheld.
-    Withheld,
+impl From<Shown<u64>> for Count {
+    fn from(shown: Shown<u64>) -> Self {
+        match shown {
+            Shown::Value(count) => Count::Shown(count),
+            Shown::Suppressed(reason) => Count::Withheld(reason),
+        }
+    }
 }
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Count::Shown(count) => f.pad(&grouped(*count)),
+            Count::Withheld(Reason::Empty) => f.pad("none"),
             Count::Withheld(_) => f.pad("withheld"),
         }
+    }
+}
+
+/// Why a count, a figure or a curve isn't shown, in words.
+fn words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::SmallCell => "counts too few, or what does would follow",
+        Reason::SmallSlice => "too small to judge, or what is would follow",
+        Reason::Empty => "nobody is in it",
+        Reason::RefusedBySite => "the site's owner doesn't release it",
     }
 }
 
@@ -45,7 +52,7 @@ impl fmt::Display for Count {
 pub enum Estimate {
     /// Value and interval.
     Known {
-        /// The estimate, finite.
+        /// The estimate, finite, six decimals.
         value: f64,
         /// Its 95 % interval.
         interval: Interval,
@@ -55,31 +62,11 @@ pub enum Estimate {
         /// Why.
         reason: String,
     },
-    /// Known to nobody who reads this.
+    /// Not shown.
     Withheld {
-        /// By which kind of rule.
+        /// Why.
         reason: Reason,
     },
-}
-
-/// Why a figure or a curve is withheld.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The cell is too small to judge, or a figure of one that is would follow.
-    Small,
-    /// The site's owner doesn't release figures of the site by itself, or such a figure would
-    /// follow.
-    NotReleased,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Small => "too small to judge",
-            Reason::NotReleased => "not released",
-        })
-    }
 }
 
 impl From<&Figure> for Estimate {
@@ -88,11 +75,11 @@ impl From<&Figure> for Estimate {
             Figure::Known { value, interval } if value.is_finite() => {
                 let interval = match *interval {
                     Interval::Between { low, high } if low.is_finite() && high.is_finite() => {
-                        Interval::Between { low, high }
+                        Interval::Between { low: rounded(low), high: rounded(high) }
                     }
                     _ => Interval::NotComputed,
                 };
-                Estimate::Known { value: *value, interval }
+                Estimate::Known { value: rounded(*value), interval }
             }
             Figure::Known { .. } => Estimate::Undefined { reason: "not a finite number".into() },
             Figure::Undefined { reason } => Estimate::Undefined { reason: reason.clone() },
@@ -124,6 +111,7 @@ impl Estimate {
         match self {
             Estimate::Known { value, .. } => decimal(*value),
             Estimate::Undefined { .. } => "undefined".to_owned(),
+            Estimate::Withheld { reason: Reason::Empty } => "none".to_owned(),
             Estimate::Withheld { .. } => "withheld".to_owned(),
         }
     }
@@ -140,7 +128,7 @@ impl Estimate {
         match self {
             Estimate::Known { .. } => String::new(),
             Estimate::Undefined { reason } => reason.clone(),
-            Estimate::Withheld { reason } => reason.to_string(),
+            Estimate::Withheld { reason } => words(*reason).to_owned(),
         }
     }
 }
@@ -172,7 +160,7 @@ pub enum Curve {
         /// Why.
         reason: Reason,
     },
-    /// There is none: a class is missing.
+    /// There is none: not a single step holds the minimum of both classes.
     Undefined,
 }
 
@@ -200,7 +188,7 @@ pub enum Calibration {
         /// Why.
         reason: Reason,
     },
-    /// There is none: too few images for a single bin.
+    /// There is none: not a single bin holds the minimum of both classes.
     Undefined,
 }
 
@@ -226,7 +214,13 @@ pub struct CalibrationBin {
     pub observed: f64,
 }
 
-/// Three decimals, as everywhere in the report.
+/// Six decimals, as in `report.json`. More would tell the counts behind a figure, and a JSON reader
+/// takes so few digits for the very number that was written.
+pub fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6 + 0.0
+}
+
+/// Three decimals, as on the page and in the terminal.
 pub fn decimal(value: f64) -> String {
     // Adding 0 turns a negative zero, which would print as -0.000, into a plain one.
     format!("{:.3}", (value * 1000.0).round() / 1000.0 + 0.0)
@@ -277,8 +271,9 @@ mod tests {
     #[test]
     fn a_count_is_a_number_or_the_word() {
         assert_eq!(serde_json::to_string(&Count::Shown(12)).unwrap(), "12");
-        assert_eq!(serde_json::to_string(&Count::WITHHELD).unwrap(), "\"withheld\"");
-        assert_eq!(serde_json::from_str::<Count>("\"withheld\"").unwrap(), Count::WITHHELD);
+        let withheld = Count::Withheld(Reason::SmallCell);
+        assert_eq!(serde_json::to_string(&withheld).unwrap(), "\"small-cell\"");
+        assert_eq!(serde_json::from_str::<Count>("\"small-cell\"").unwrap(), withheld);
         assert!(serde_json::from_str::<Count>("\"few\"").is_err());
         assert!(serde_json::from_str::<Count>("-1").is_err());
     }

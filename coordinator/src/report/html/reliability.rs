@@ -71,7 +71,7 @@ pub fn bins(report: &Report, at: usize) -> Markup {
 fn why(calibration: &Calibration) -> &'static str {
     match calibration {
         Calibration::Shown { .. } => "",
-        Calibration::Withheld { .. } => "withheld: too small to judge",
-        Calibration::Undefined => "undefined: too few images for a bin",
+        Calibration::Withheld { .. } => "withheld",
+        Calibration::Undefined => "too few for a bin",
     }
 }

@@ -122,9 +122,8 @@ pub fn count_cells(cell: &CohortCell) -> Vec<Cell> {
 }
 
 fn pair(first: Count, second: Count) -> String {
-    if first == Count::WITHHELD && second == Count::WITHHELD {
-        first.to_string()
-    } else {
-        format!("{first} / {second}")
+    match (first, second) {
+        (Count::Withheld(_), Count::Withheld(_)) => first.to_string(),
+        _ => format!("{first} / {second}"),
     }
 }

@@ -1,0 +1,340 @@
+//! Made-up but consistent findings: patients are drawn, every count and every figure is then
+//! counted from them. Intervals are made up.
+
+use wardround::report::{
+    Attempt, Context, DataKind, NamedDigest, RoundCost, SetAsideCount, SiteContext, WeightsDigest,
+};
+use wardround_core::digest::Digest;
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::seed::Seed;
+use wardround_core::study::{
+    BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels, Negative,
+    OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise, Study, StudySites, Subgroup, Target,
+    Validation, WeightsRule,
+};
+use wardround_learn::findings::{
+    Cost, Figure, Figures, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
+    Interval, Judged, LeftOut, Nested, NestedChoice, Profile, ProfileCell, ReliabilityBin,
+    SubgroupNames, TargetFindings,
+};
+use wardround_privacy::judge::Aggregation;
+use wardround_privacy::policy::{Consent, Policy, WideSums};
+
+/// A patient: where, which levels, label, scores of the images.
+#[derive(Debug, Clone)]
+pub struct Patient {
+    pub site: usize,
+    pub levels: [usize; 2],
+    pub positive: bool,
+    pub scores: Vec<f64>,
+}
+
+/// Patients at `sites` sites, about `per_site` each.
+pub fn patients(sites: usize, per_site: usize) -> Vec<Patient> {
+    let draw = |purpose: &str, n: usize| Seed(11).uniform(purpose, &[&n.to_le_bytes()]);
+    let mut list = Vec::new();
+    for site in 0..sites {
+        for n in 0..per_site + 17 * site {
+            let key = site * 100_000 + n;
+            let positive = draw("label", key) < 0.25 + 0.05 * (site % 4) as f64;
+            let sex = usize::from(draw("sex", key) < 0.55);
+            let age = (draw("age", key) * 3.0) as usize;
+            let images = 1 + usize::from(draw("images", key) < 0.3);
+            let score = |image: usize| {
+                let noise = draw("score", key * 10 + image) + draw("more", key * 10 + image) - 1.0;
+                1.0 / (1.0 + (-(3.0 * noise + if positive { 0.4 } else { -1.1 })).exp())
+            };
+            let scores = (0..images).map(score).collect();
+            list.push(Patient { site, levels: [sex, age], positive, scores });
+        }
+    }
+    list
+}
+
+/// Findings about some patients.
+pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
+    let columns = [("sex", vec!["male", "female"]), ("age", vec!["0 to <40", "40 to <65", "65 and over"])];
+    let subgroups: Vec<SubgroupNames> = columns
+        .iter()
+        .map(|(name, levels)| SubgroupNames {
+            name: (*name).to_owned(),
+            levels: levels.iter().chain(&["unknown"]).map(|l| (*l).to_owned()).collect(),
+        })
+        .collect();
+    let by = |keep: &dyn Fn(&Patient) -> bool| -> Vec<&Patient> {
+        patients.iter().filter(|patient| keep(patient)).collect()
+    };
+    let levels = |column: usize| 0..subgroups[column].levels.len();
+    let profile = Profile {
+        all: profile_cell(&by(&|_| true)),
+        by_site: (0..sites).map(|site| profile_cell(&by(&|p| p.site == site))).collect(),
+        by_subgroup: (0..2)
+            .map(|c| levels(c).map(|l| profile_cell(&by(&|p| p.levels[c] == l))).collect())
+            .collect(),
+        by_site_and_subgroup: (0..sites)
+            .map(|site| {
+                let cell = |c: usize, l: usize| {
+                    profile_cell(&by(&|p| p.site == site && p.levels[c] == l))
+                };
+                (0..2).map(|c| levels(c).map(|l| cell(c, l)).collect()).collect()
+            })
+            .collect(),
+    };
+    let by_site: Vec<Figures> = (0..sites).map(|site| figures(&by(&|p| p.site == site))).collect();
+    let judged = Judged {
+        auc_within_sites: known(0.731_4, 0.031),
+        one_list: figures(&by(&|_| true)),
+        by_site: by_site.clone(),
+        by_subgroup: (0..2)
+            .map(|c| levels(c).map(|l| figures(&by(&|p| p.levels[c] == l))).collect())
+            .collect(),
+    };
+    let grid: Vec<GridPoint> = [0.001, 0.003, 0.01]
+        .iter()
+        .flat_map(|&c| {
+            [Standardise::All, Standardise::Site].map(|standardise| GridPoint { c, standardise })
+        })
+        .collect();
+    let fold = |n: usize| FoldResult {
+        repeat: 0,
+        fold: n as u8,
+        auc_within_sites: known(0.70 + 0.011 * n as f64, 0.06),
+        auc_one_list: known(0.79 + 0.007 * n as f64, 0.05),
+    };
+    let target = TargetFindings {
+        class: 1,
+        used_for_choosing: (0..grid.len())
+            .map(|n| GridResult {
+                auc_within_sites: known(0.741 - 0.004 * n as f64, 0.03),
+                auc_one_list: known(0.831 - 0.003 * n as f64, 0.02),
+                folds: (0..5).map(fold).collect(),
+            })
+            .collect(),
+        nested: Nested {
+            choices: (0..5)
+                .map(|n| NestedChoice { repeat: 0, fold: n, point: usize::from(n % 2), threshold: 0.21 })
+                .collect(),
+            judged,
+            folds: (0..5).map(fold).collect(),
+        },
+        left_out: if sites < 4 {
+            Vec::new()
+        } else {
+            (0..sites)
+                .map(|site| LeftOut {
+                    site: site as u16,
+                    point: 1,
+                    threshold: 0.19,
+                    figures: Figures { auc: known(0.66 + 0.002 * site as f64, 0.05), ..by_site[site].clone() },
+                    auc_by_point: (0..grid.len()).map(|n| known(0.64 + 0.003 * n as f64, 0.05)).collect(),
+                })
+                .collect()
+        },
+        site_only_auc: known(0.562, 0.012),
+        model: FinalModel {
+            point: 0,
+            scaler: FinalScaler::OwnSite,
+            weights: vec![0.25; 1280],
+            intercept: -1.5,
+            threshold: 0.223,
+            fill: Vec::new(),
+            steps: 21,
+            gradient: 3e-9,
+        },
+    };
+    Findings {
+        sites: (0..sites).map(site).collect(),
+        classes: vec!["rest".into(), "mel".into()],
+        subgroups,
+        features: 1280,
+        profile,
+        grid,
+        targets: vec![target],
+        cost: Cost { queries: 61, fitting_queries: 48, models: 66, queries_of_slowest_fit: 44 },
+    }
+}
+
+/// The context that goes with findings about these sites.
+pub fn context(findings: &Findings) -> Context {
+    let digest = |of: &str| Digest::of(of.as_bytes());
+    let sites = findings.sites.iter().zip(&findings.profile.by_site).map(|(site, cell)| SiteContext {
+        site: site.clone(),
+        policy: Policy {
+            wide_sums: WideSums::Allowed,
+            leave_one_site_out: Consent::Allowed,
+            ..Policy::default()
+        },
+        lock: digest(site.as_str()),
+        device: "cpu avx2".into(),
+        set_aside: vec![SetAsideCount {
+            reason: "unreadable image".into(),
+            patients: 12,
+            images: 14,
+        }],
+        rounds: 61,
+        numbers_sent: 8_912_345,
+        numbers_held: cell.rows_by_class.iter().sum::<u64>() * 1280,
+        bytes_up: 71_298_760,
+        bytes_down: 12_345_678,
+    });
+    let statistics = ["profile", "moments", "gram", "logistic", "scores", "placements"];
+    Context {
+        study_id: StudyId::parse("s-20260301-mel").unwrap(),
+        study: study(),
+        software: "wardround 0.1.0".into(),
+        data: DataKind::Synthetic,
+        aggregation: Aggregation::Plain,
+        sites: sites.collect(),
+        rounds: (0..61)
+            .map(|n| RoundCost {
+                round: n + 1,
+                statistic: statistics[(n as usize).min(3) + usize::from(n > 55) + usize::from(n > 58)].into(),
+                query: digest(&n.to_string()),
+                numbers: 84_546,
+                bytes_up: 1_234_567,
+                bytes_down: 456_789,
+                took_ms: 412,
+            })
+            .collect(),
+        attempts: vec![Attempt {
+            attempt: 1,
+            sites: findings.sites.iter().cloned().chain([SiteId::parse("lost").unwrap()]).collect(),
+            lost: SiteId::parse("lost").unwrap(),
+            round: 17,
+            reason: "no progress for 600 s".into(),
+        }],
+        bundle: digest("bundle"),
+        weights: WeightsDigest::Backbone { name: "efficientnet-lite0".into(), sha256: digest("weights") },
+        journal_head: digest("journal"),
+        reports: vec![NamedDigest { name: "attempt 1".into(), sha256: digest("report") }],
+    }
+}
+
+/// The name of a site by its number.
+pub fn site(number: usize) -> SiteId {
+    let names = ["rosendahl", "vidir_modern", "vidir_molemax", "vienna_dias"];
+    let name = names.get(number).map_or_else(
+        || format!("st-somewhere-university-hospital-{number:02}"),
+        |name| (*name).to_owned(),
+    );
+    SiteId::parse(&name).unwrap()
+}
+
+fn study() -> Study {
+    Study {
+        name: "Melanoma against the rest, four sites".into(),
+        seed: Seed(7),
+        target: Target {
+            column: "dx".into(),
+            classes: Classes::Binary { positive: vec!["mel".into()], negative: Negative::Rest },
+        },
+        cohort: CohortRule { sites: StudySites::Enrolled, filters: Vec::new() },
+        patient: PatientRule { key: "lesion_id".into(), unit: "lesion".into() },
+        subgroups: vec![
+            Subgroup {
+                name: "sex".into(),
+                column: "sex".into(),
+                levels: Levels::Values { values: vec!["male".into(), "female".into()] },
+            },
+            Subgroup {
+                name: "age".into(),
+                column: "age".into(),
+                levels: Levels::Bands { edges: vec![0.0, 40.0, 65.0] },
+            },
+        ],
+        input: Input::Images {
+            column: "image".into(),
+            backbone: BackboneRule {
+                name: "efficientnet-lite0".into(),
+                weights: WeightsRule::Shipped,
+                preprocess: PreprocessRule::Shipped,
+            },
+        },
+        classifier: Classifier::Logistic {
+            c: vec![0.001, 0.003, 0.01],
+            standardise: vec![Standardise::All, Standardise::Site],
+        },
+        validation: Validation {
+            folds: 5,
+            repeats: 1,
+            leave_one_site_out: true,
+            choose_by: ChooseBy::WithinSites,
+        },
+        federation: FederationRule {
+            quorum: Quorum::All,
+            on_site_lost: OnSiteLost::Restart,
+            patience_s: 600,
+        },
+        digest: Digest::of(b"study"),
+    }
+}
+
+pub fn known(value: f64, half: f64) -> Figure {
+    let interval = Interval::Between { low: value - half, high: (value + half).min(1.0) };
+    Figure::Known { value, interval }
+}
+
+fn profile_cell(patients: &[&Patient]) -> ProfileCell {
+    let class = |positive: bool| patients.iter().filter(move |p| p.positive == positive);
+    let images = |positive: bool| class(positive).map(|p| p.scores.len() as u64).sum();
+    ProfileCell {
+        patients: patients.len() as u64,
+        patients_by_class: vec![class(false).count() as u64, class(true).count() as u64],
+        rows_by_class: vec![images(false), images(true)],
+    }
+}
+
+fn figures(patients: &[&Patient]) -> Figures {
+    let cell = profile_cell(patients);
+    let mut rows: Vec<(f64, bool)> =
+        patients.iter().flat_map(|p| p.scores.iter().map(|&s| (s, p.positive))).collect();
+    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let counts = [cell.rows_by_class[0], cell.rows_by_class[1]];
+    let undefined = || Figure::Undefined { reason: "a class has no images".into() };
+    let (mut roc, mut area, mut seen) = (vec![[0.0, 0.0]], 0.0, [0u64; 2]);
+    for &(_, positive) in &rows {
+        seen[usize::from(positive)] += 1;
+        if !positive {
+            area += seen[1] as f64;
+        }
+        let share = |class: usize| seen[class] as f64 / counts[class].max(1) as f64;
+        roc.push([share(0), share(1)]);
+    }
+    let both = counts.iter().all(|&n| n > 0);
+    let called = |positive: bool, call: bool| {
+        rows.iter().filter(|(s, p)| *p == positive && (*s >= 0.3) == call).count() as u64
+    };
+    let confusion = [called(true, true), called(false, true), called(false, false), called(true, false)];
+    let share = |part: u64, of: u64| {
+        if of == 0 { undefined() } else { known(part as f64 / of as f64, 0.04) }
+    };
+    let mut bins = vec![ReliabilityBin { rows: 0, positives: 0, mean_score: 0.0 }; 15];
+    for &(score, positive) in &rows {
+        let bin = &mut bins[((score * 15.0) as usize).min(14)];
+        bin.mean_score += score;
+        bin.rows += 1;
+        bin.positives += u64::from(positive);
+    }
+    for bin in bins.iter_mut().filter(|bin| bin.rows > 0) {
+        bin.mean_score /= bin.rows as f64;
+    }
+    let n = rows.len() as f64;
+    let gap = |bin: &ReliabilityBin| (bin.mean_score * bin.rows as f64 - bin.positives as f64).abs() / n;
+    let brier = rows.iter().map(|(s, p)| (s - f64::from(u8::from(*p))).powi(2)).sum::<f64>() / n;
+    Figures {
+        patients: [cell.patients_by_class[0], cell.patients_by_class[1]],
+        rows: counts,
+        auc: if both { known(area / (counts[0] * counts[1]) as f64, 0.03) } else { undefined() },
+        sensitivity: share(confusion[0], counts[1]),
+        specificity: share(confusion[2], counts[0]),
+        confusion,
+        brier: if rows.is_empty() { undefined() } else { known(brier, 0.01) },
+        ece: if rows.is_empty() {
+            undefined()
+        } else {
+            Figure::Known { value: bins.iter().map(gap).sum(), interval: Interval::NotComputed }
+        },
+        roc: if both { roc } else { Vec::new() },
+        reliability: bins,
+    }
+}
