@@ -13,7 +13,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use wardround_vision::{
-    Backbone, BackboneEntry, Extractor, FeatureCache, FeatureKey, WeightsStore, load_backbone, read_picture,
+    Backbone, BackboneEntry, Extractor, FeatureCache, FeatureKey, WeightsStore, load_backbone,
+    read_picture,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,8 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count = arguments.next().map_or(Ok(usize::MAX), |count| count.parse())?;
     let name = arguments.next().unwrap_or_else(|| "efficientnet_lite0".to_owned());
     let entry = BackboneEntry::find(&name).ok_or_else(|| format!("no backbone `{name}`"))?;
-    let mut images: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|file| file.map(|file| file.path())).collect::<Result<_, _>>()?;
+    let mut images: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|file| file.map(|file| file.path()))
+        .collect::<Result<_, _>>()?;
     images.sort();
     images.truncate(count);
 
@@ -61,7 +63,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let results = extractor.run(&images, &cache, &|_| {}, &AtomicBool::new(false))?;
     let seconds = start.elapsed().as_secs_f64();
-    println!("end to end: {} images in {seconds:.2} s, {:.1} images/s", images.len(), images.len() as f64 / seconds);
+    println!(
+        "end to end: {} images in {seconds:.2} s, {:.1} images/s",
+        images.len(),
+        images.len() as f64 / seconds
+    );
     let mut values = Vec::new();
     for result in results {
         values.extend(result?.features.iter().flat_map(|value| value.to_le_bytes()));

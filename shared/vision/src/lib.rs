@@ -25,6 +25,10 @@ pub mod network;
 pub mod weights;
 
 pub use backbones::{Backbone, BackboneEntry, backbones, load_backbone};
-pub use features::{CacheError, ExtractError, Extracted, Extractor, FeatureCache, FeatureKey, Progress};
-pub use image::{ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest, read_picture};
+pub use features::{
+    CacheError, ExtractError, Extracted, Extractor, FeatureCache, FeatureKey, Progress,
+};
+pub use image::{
+    ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest, read_picture,
+};
 pub use weights::{Digest, LocalWeights, WeightsError, WeightsSource, WeightsStore};

@@ -50,7 +50,10 @@ impl Compiled {
     fn outputs(&self, images: &Tensor, nodes: &[NodeId]) -> Result<(Tensor, Vec<Tensor>)> {
         let (n, channels, h, w) = images.dims4()?;
         if channels != 3 {
-            return Err(candle_core::Error::Msg(format!("{}: images have 3 channels, not {channels}", self.name)));
+            return Err(candle_core::Error::Msg(format!(
+                "{}: images have 3 channels, not {channels}",
+                self.name
+            )));
         }
         let layout = Layout::new(&self.plan, h, w).map_err(candle_core::Error::wrap)?;
         let network = self.plan.network();
@@ -80,7 +83,10 @@ impl Compiled {
     }
 
     fn give_back(&self, layout: &Layout, arena: Arena) {
-        self.arenas.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((layout.clone(), arena));
+        self.arenas
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push((layout.clone(), arena));
     }
 }
 
@@ -118,7 +124,10 @@ impl Backbone for Compiled {
                 known.map(|stage| stage.node).ok_or_else(|| {
                     let names: Vec<_> = self.stages().iter().map(|s| s.name.as_str()).collect();
                     let names = names.join(", ");
-                    candle_core::Error::Msg(format!("{} has no stage `{wanted}`; it has {names}", self.name))
+                    candle_core::Error::Msg(format!(
+                        "{} has no stage `{wanted}`; it has {names}",
+                        self.name
+                    ))
                 })
             })
             .collect::<Result<_>>()?;
@@ -149,8 +158,9 @@ impl CustomOp1 for Run<'_> {
         let features = self.backbone.feature_dim();
         let plan = &self.backbone.plan;
         let mut all = vec![0f32; n * self.total];
-        all.par_chunks_mut(self.total).zip(values[start..end].par_chunks((end - start) / n.max(1))).for_each(
-            |(out, image)| {
+        all.par_chunks_mut(self.total)
+            .zip(values[start..end].par_chunks((end - start) / n.max(1)))
+            .for_each(|(out, image)| {
                 let mut arena = self.backbone.arena(&self.layout);
                 let (pooled, mut rest) = out.split_at_mut(features);
                 let mut maps = Vec::with_capacity(self.nodes.len());
@@ -162,8 +172,7 @@ impl CustomOp1 for Run<'_> {
                 }
                 plan.run(&self.layout, &mut arena, image, pooled, &mut maps);
                 self.backbone.give_back(&self.layout, arena);
-            },
-        );
+            });
         Ok((CpuStorage::F32(all), Shape::from((n, self.total))))
     }
 }

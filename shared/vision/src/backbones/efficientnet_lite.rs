@@ -68,7 +68,14 @@ impl Architecture for EfficientNetLite0 {
 }
 
 /// Expand 1x1, depthwise, project 1x1, and the shortcut where shapes allow. Without expansion timm calls the projection `conv_pw`.
-fn block(network: &mut Network, input: NodeId, name: &str, inputs: usize, stride: usize, run: &Run) -> NodeId {
+fn block(
+    network: &mut Network,
+    input: NodeId,
+    name: &str,
+    inputs: usize,
+    stride: usize,
+    run: &Run,
+) -> NodeId {
     let wide = inputs * run.expand;
     let (mut x, [depthwise_norm, project, project_norm]) = if run.expand == 1 {
         (input, ["bn1", "conv_pw", "bn2"])
@@ -86,7 +93,13 @@ fn block(network: &mut Network, input: NodeId, name: &str, inputs: usize, stride
     network.convolution(Convolution {
         skip,
         activation: Activation::Linear,
-        ..dense(x, &format!("{name}.{project}"), &format!("{name}.{project_norm}"), wide, run.outputs)
+        ..dense(
+            x,
+            &format!("{name}.{project}"),
+            &format!("{name}.{project_norm}"),
+            wide,
+            run.outputs,
+        )
     })
 }
 
@@ -118,8 +131,13 @@ const BLOCK_KEYS: [(&str, &str, &str); 6] = [
 ];
 
 /// Layers outside the blocks.
-const OUTER_KEYS: [(&str, &str); 5] =
-    [("_conv_stem", "conv_stem"), ("_bn0", "bn1"), ("_conv_head", "conv_head"), ("_bn1", "bn2"), ("_fc", "classifier")];
+const OUTER_KEYS: [(&str, &str); 5] = [
+    ("_conv_stem", "conv_stem"),
+    ("_bn0", "bn1"),
+    ("_conv_head", "conv_head"),
+    ("_bn1", "bn2"),
+    ("_fc", "classifier"),
+];
 
 fn timm_key(key: &str) -> Option<String> {
     let Some(inner) = key.strip_prefix("_blocks.") else {
@@ -169,7 +187,8 @@ mod tests {
     #[test]
     fn stages_are_timms() {
         let network = EfficientNetLite0.network();
-        let got: Vec<_> = network.stages().iter().map(|s| (s.name.as_str(), s.channels, s.reduction)).collect();
+        let got: Vec<_> =
+            network.stages().iter().map(|s| (s.name.as_str(), s.channels, s.reduction)).collect();
         assert_eq!(
             got,
             [

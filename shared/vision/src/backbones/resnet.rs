@@ -3,7 +3,9 @@
 //! Names are torchvision's, which are timm's too. Batch norm epsilon 1e-5, symmetric padding.
 
 use super::Architecture;
-use crate::network::{Activation, Convolution, Grouping, Network, Node, NodeId, Norm, Padding, Skip};
+use crate::network::{
+    Activation, Convolution, Grouping, Network, Node, NodeId, Norm, Padding, Skip,
+};
 
 const EPS: f64 = 1e-5;
 const STEM: usize = 64;
@@ -30,7 +32,13 @@ impl Architecture for ResNet18 {
         for (l, (blocks, outputs)) in LAYERS.into_iter().enumerate() {
             for b in 0..blocks {
                 let stride = if l > 0 && b == 0 { 2 } else { 1 };
-                x = basic_block(&mut network, x, &format!("layer{}.{b}", l + 1), [channels, outputs], stride);
+                x = basic_block(
+                    &mut network,
+                    x,
+                    &format!("layer{}.{b}", l + 1),
+                    [channels, outputs],
+                    stride,
+                );
                 channels = outputs;
             }
             network.stage(format!("layer{}", l + 1), x);
@@ -40,7 +48,13 @@ impl Architecture for ResNet18 {
 }
 
 /// Two 3x3 convolutions and the shortcut, which is a 1x1 convolution where shapes differ.
-fn basic_block(network: &mut Network, input: NodeId, name: &str, channels: [usize; 2], stride: usize) -> NodeId {
+fn basic_block(
+    network: &mut Network,
+    input: NodeId,
+    name: &str,
+    channels: [usize; 2],
+    stride: usize,
+) -> NodeId {
     let outputs = channels[1];
     let shortcut = if stride == 1 && channels[0] == outputs {
         input
@@ -51,8 +65,14 @@ fn basic_block(network: &mut Network, input: NodeId, name: &str, channels: [usiz
             ..convolution(input, &weight, &norm, channels, 1, stride)
         })
     };
-    let x =
-        network.convolution(convolution(input, &format!("{name}.conv1"), &format!("{name}.bn1"), channels, 3, stride));
+    let x = network.convolution(convolution(
+        input,
+        &format!("{name}.conv1"),
+        &format!("{name}.bn1"),
+        channels,
+        3,
+        stride,
+    ));
     network.convolution(Convolution {
         skip: Skip::Add(shortcut),
         ..convolution(x, &format!("{name}.conv2"), &format!("{name}.bn2"), [outputs, outputs], 3, 1)

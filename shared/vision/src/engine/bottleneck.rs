@@ -17,7 +17,8 @@ pub(super) fn run(step: &Bottleneck, layout: &Layout, arena: &mut Arena, output:
     let input = &slots[layout.slot(step.input)];
     let (h, w) = layout.size(step.input);
     let (oh, ow) = layout.size(step.middle);
-    let (kernel, stride, wide) = (step.depthwise.kernel(), step.depthwise.stride(), step.depthwise.width());
+    let (kernel, stride, wide) =
+        (step.depthwise.kernel(), step.depthwise.stride(), step.depthwise.width());
     let (top, left) = borders(Window { kernel, stride, padding: step.padding }, (h, w));
     let row = ((ow - 1) * stride + kernel).max(left + w) * wide;
     let band = band(oh, kernel, stride, row, ow * wide);
@@ -39,7 +40,9 @@ pub(super) fn run(step: &Bottleneck, layout: &Layout, arena: &mut Arena, output:
         let end = (y + band).min(oh);
         let needed = ((end - 1) * stride + kernel).saturating_sub(top).min(h);
         if expanded < needed {
-            widen(step, lists, input, w, expanded..needed, rows, |r| (r % ring) * row + left * wide);
+            widen(step, lists, input, w, expanded..needed, rows, |r| {
+                (r % ring) * row + left * wide
+            });
             expanded = needed;
         }
         let made = match step.narrow {
@@ -71,7 +74,8 @@ pub(super) fn run(step: &Bottleneck, layout: &Layout, arena: &mut Arena, output:
 
 /// Output rows of a band: as many as fit, all bands nearly equal.
 fn band(oh: usize, kernel: usize, stride: usize, row: usize, out_row: usize) -> usize {
-    let bytes = |band: usize| (((band - 1) * stride + kernel) * row + band * out_row) * size_of::<f32>();
+    let bytes =
+        |band: usize| (((band - 1) * stride + kernel) * row + band * out_row) * size_of::<f32>();
     let most = (1..=oh).take_while(|&band| bytes(band) <= BAND_BYTES).last().unwrap_or(1);
     oh.div_ceil(oh.div_ceil(most))
 }

@@ -57,7 +57,8 @@ impl Layout {
                 }
             }
         }
-        let zeros = (0..sizes.len()).map(|i| padded(network.channels(NodeId(i)))).max().unwrap_or(0);
+        let zeros =
+            (0..sizes.len()).map(|i| padded(network.channels(NodeId(i)))).max().unwrap_or(0);
         Ok(Self { sizes, slots, capacities, zeros })
     }
 

@@ -15,4 +15,3 @@ pub(crate) use run::Arena;
 
 #[cfg(test)]
 mod tests;
-

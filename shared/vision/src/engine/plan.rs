@@ -1,7 +1,9 @@
 //! From a network's description to steps with packed weights; nothing here depends on the image's size.
 
 use crate::kernels::{Clamp, Dense, Level, PackedConvolution, PackedDepthwise};
-use crate::network::{Activation, Convolution, Folded, Grouping, Network, Node, NodeId, Padding, Skip, fold};
+use crate::network::{
+    Activation, Convolution, Folded, Grouping, Network, Node, NodeId, Padding, Skip, fold,
+};
 use crate::weights::{StateDict, WeightsError};
 
 /// Steps in order of execution.
@@ -22,10 +24,23 @@ pub(super) struct Step {
 pub(super) enum Kind {
     /// A convolution of the planar image: each pixel's window is gathered into a row first, since three channels are too few for
     /// the kernel's inner loop.
-    Stem { packed: PackedConvolution, window: Window, clamp: Clamp },
-    Dense { input: NodeId, packed: PackedConvolution, window: Window, skip: Skip, clamp: Clamp },
+    Stem {
+        packed: PackedConvolution,
+        window: Window,
+        clamp: Clamp,
+    },
+    Dense {
+        input: NodeId,
+        packed: PackedConvolution,
+        window: Window,
+        skip: Skip,
+        clamp: Clamp,
+    },
     Bottleneck(Bottleneck),
-    MaxPool { input: NodeId, window: Window },
+    MaxPool {
+        input: NodeId,
+        window: Window,
+    },
 }
 
 /// How a kernel moves over its input.
@@ -82,10 +97,15 @@ impl Step {
 
 impl Plan {
     /// Folds, fuses and packs.
-    pub(crate) fn compile(network: Network, state: &StateDict, level: Level) -> Result<Self, WeightsError> {
+    pub(crate) fn compile(
+        network: Network,
+        state: &StateDict,
+        level: Level,
+    ) -> Result<Self, WeightsError> {
         let readers = readers(&network);
         // A layer inside a fused step has no map of its own: it needs a single reader and no name.
-        let hidden = |id: NodeId| readers[id.0].len() == 1 && network.stages().iter().all(|s| s.node != id);
+        let hidden =
+            |id: NodeId| readers[id.0].len() == 1 && network.stages().iter().all(|s| s.node != id);
         let mut fused = vec![false; network.nodes().len()];
         let mut steps = Vec::new();
         for (i, node) in network.nodes().iter().enumerate() {
@@ -101,9 +121,18 @@ impl Plan {
                 _ => (Widen::Copy, c.input),
             };
             let (narrow, output) = match readers[i].first().map(|r| (r, &network.nodes()[r.0])) {
-                Some((r, Node::Convolution(p))) if pointwise(p) && p.input == NodeId(i) && hidden(NodeId(i)) => {
+                Some((r, Node::Convolution(p)))
+                    if pointwise(p) && p.input == NodeId(i) && hidden(NodeId(i)) =>
+                {
                     fused[r.0] = true;
-                    (Narrow::Project(pack(p, &fold(p, state)?, level), p.skip, clamp(p.activation)), *r)
+                    (
+                        Narrow::Project(
+                            pack(p, &fold(p, state)?, level),
+                            p.skip,
+                            clamp(p.activation),
+                        ),
+                        *r,
+                    )
                 }
                 _ => (Narrow::Keep, NodeId(i)),
             };
@@ -112,8 +141,15 @@ impl Plan {
             let depthwise = PackedDepthwise::new(level, &weights, &bias, c.kernel, c.stride);
             let clamp = clamp(c.activation);
             let middle = NodeId(i);
-            let kind =
-                Kind::Bottleneck(Bottleneck { input, middle, widen, depthwise, padding: c.padding, clamp, narrow });
+            let kind = Kind::Bottleneck(Bottleneck {
+                input,
+                middle,
+                widen,
+                depthwise,
+                padding: c.padding,
+                clamp,
+                narrow,
+            });
             steps.push(Step { output, kind });
         }
         for (i, node) in network.nodes().iter().enumerate() {
@@ -121,7 +157,11 @@ impl Plan {
                 Node::Image => continue,
                 _ if fused[i] => continue,
                 Node::MaxPool { input, kernel, stride, padding } => {
-                    let window = Window { kernel: *kernel, stride: *stride, padding: Padding::Even(*padding) };
+                    let window = Window {
+                        kernel: *kernel,
+                        stride: *stride,
+                        padding: Padding::Even(*padding),
+                    };
                     Kind::MaxPool { input: *input, window }
                 }
                 Node::Convolution(c) => {
@@ -181,7 +221,10 @@ fn pointwise(c: &Convolution) -> bool {
 
 fn pack(c: &Convolution, folded: &Folded, level: Level) -> PackedConvolution {
     let taps = c.kernel * c.kernel;
-    PackedConvolution::new(level, &Dense { weights: &folded.weights, bias: &folded.bias, inputs: c.inputs, taps })
+    PackedConvolution::new(
+        level,
+        &Dense { weights: &folded.weights, bias: &folded.bias, inputs: c.inputs, taps },
+    )
 }
 
 fn clamp(activation: Activation) -> Clamp {

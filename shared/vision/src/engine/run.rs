@@ -28,7 +28,11 @@ impl Arena {
     /// Memory for runs with this layout.
     pub(crate) fn new(layout: &Layout) -> Self {
         Self {
-            slots: layout.capacities.iter().map(|&len| Aligned::zeros(len + layout.zeros)).collect(),
+            slots: layout
+                .capacities
+                .iter()
+                .map(|&len| Aligned::zeros(len + layout.zeros))
+                .collect(),
             ..Self::default()
         }
     }
@@ -57,7 +61,11 @@ impl Plan {
                 Kind::Dense { input, packed, window, skip, clamp } => {
                     let Arena { slots, lists, .. } = arena;
                     let zeros = layout.capacities[layout.slot(*input)];
-                    let map = Map { values: &slots[layout.slot(*input)], size: layout.size(*input), zeros };
+                    let map = Map {
+                        values: &slots[layout.slot(*input)],
+                        size: layout.size(*input),
+                        zeros,
+                    };
                     let residual = match skip {
                         Skip::None => Added::None,
                         Skip::Add(other) => Added::Map(&slots[layout.slot(*other)]),
@@ -96,7 +104,10 @@ enum Added<'a> {
     Map(&'a [f32]),
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat the names")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call site; a struct would only repeat the names"
+)]
 fn dense(
     lists: &mut Lists,
     map: &Map<'_>,
@@ -134,7 +145,10 @@ fn dense(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only repeat the names")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call site; a struct would only repeat the names"
+)]
 fn stem(
     arena: &mut Arena,
     image: &[f32],
@@ -185,9 +199,11 @@ fn max_pool(
         for x in 0..ow {
             let pixel = &mut output[(y * ow + x) * width..][..width];
             pixel.fill(f32::NEG_INFINITY);
-            let rows = (y * window.stride).saturating_sub(top)..(y * window.stride + window.kernel - top).min(h);
+            let rows = (y * window.stride).saturating_sub(top)
+                ..(y * window.stride + window.kernel - top).min(h);
             for row in rows {
-                let columns = (x * window.stride).saturating_sub(left)..(x * window.stride + window.kernel - left).min(w);
+                let columns = (x * window.stride).saturating_sub(left)
+                    ..(x * window.stride + window.kernel - left).min(w);
                 for column in columns {
                     let from = &values[(row * w + column) * width..][..width];
                     for (m, &v) in pixel.iter_mut().zip(from) {

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::{Arena, Layout, Plan};
 use crate::kernels::Level;
-use crate::network::{Activation, Convolution, Grouping, Network, Node, NodeId, Norm, Padding, Skip};
+use crate::network::{
+    Activation, Convolution, Grouping, Network, Node, NodeId, Norm, Padding, Skip,
+};
 use crate::weights::{Parameter, StateDict};
 
 /// A stem, optionally an expansion, the layer under test, optionally a projection.
@@ -27,16 +29,41 @@ struct Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     let kernel = prop_oneof![Just(1usize), Just(2), Just(3), Just(5), Just(7)];
-    let activation = prop_oneof![Just(Activation::Linear), Just(Activation::Relu), Just(Activation::Relu6)];
+    let activation =
+        prop_oneof![Just(Activation::Linear), Just(Activation::Relu), Just(Activation::Relu6)];
     (
         (1..20usize, 1..20usize, 1..40usize, kernel, 1..4usize, any::<bool>(), 0..4usize),
-        (proptest::option::of(1..70usize), proptest::option::of(1..50usize), proptest::option::of(1..70usize)),
+        (
+            proptest::option::of(1..70usize),
+            proptest::option::of(1..50usize),
+            proptest::option::of(1..70usize),
+        ),
         (any::<bool>(), any::<bool>(), activation, any::<u64>()),
     )
-        .prop_map(|((h, w, stem, kernel, stride, same, border), (outputs, expand, project), (pool, skip, activation, seed))| {
-            let padding = if same { Padding::Same } else { Padding::Even(border.min(kernel / 2)) };
-            Case { size: (h, w), stem, kernel, stride, padding, outputs, expand, project, pool, skip, activation, seed }
-        })
+        .prop_map(
+            |(
+                (h, w, stem, kernel, stride, same, border),
+                (outputs, expand, project),
+                (pool, skip, activation, seed),
+            )| {
+                let padding =
+                    if same { Padding::Same } else { Padding::Even(border.min(kernel / 2)) };
+                Case {
+                    size: (h, w),
+                    stem,
+                    kernel,
+                    stride,
+                    padding,
+                    outputs,
+                    expand,
+                    project,
+                    pool,
+                    skip,
+                    activation,
+                    seed,
+                }
+            },
+        )
 }
 
 fn network(case: &Case) -> Network {
@@ -55,7 +82,8 @@ fn network(case: &Case) -> Network {
         activation: case.activation,
     };
     let image = network.image();
-    let mut x = network.convolution(Convolution { kernel: 3, ..layer(image, "stem", 3, case.stem) });
+    let mut x =
+        network.convolution(Convolution { kernel: 3, ..layer(image, "stem", 3, case.stem) });
     let mut channels = case.stem;
     if case.pool {
         x = network.push(Node::MaxPool { input: x, kernel: 3, stride: 2, padding: 1 });
@@ -67,7 +95,8 @@ fn network(case: &Case) -> Network {
     let outputs = case.outputs.unwrap_or(channels);
     let grouping = if case.outputs.is_some() { Grouping::Dense } else { Grouping::Depthwise };
     let (kernel, stride, padding) = (case.kernel, case.stride, case.padding);
-    let under_test = Convolution { kernel, stride, padding, grouping, ..layer(x, "test", channels, outputs) };
+    let under_test =
+        Convolution { kernel, stride, padding, grouping, ..layer(x, "test", channels, outputs) };
     x = network.convolution(under_test);
     if let Some(narrow) = case.project {
         x = network.convolution(layer(x, "project", outputs, narrow));
@@ -85,7 +114,9 @@ fn noise(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
     (0..len)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1 << 23) as f32 - 1.0
         })
         .collect()
@@ -104,7 +135,12 @@ fn state(network: &Network, seed: u64) -> StateDict {
 }
 
 /// The last map, `[channels][h][w]`, by the definition.
-fn reference(network: &Network, state: &StateDict, image: &[f32], sizes: &[(usize, usize)]) -> Vec<f64> {
+fn reference(
+    network: &Network,
+    state: &StateDict,
+    image: &[f32],
+    sizes: &[(usize, usize)],
+) -> Vec<f64> {
     let mut maps: Vec<Vec<f64>> = Vec::new();
     for (i, node) in network.nodes().iter().enumerate() {
         let (oh, ow) = sizes[i];
@@ -117,8 +153,12 @@ fn reference(network: &Network, state: &StateDict, image: &[f32], sizes: &[(usiz
                 for (at, out) in map.iter_mut().enumerate() {
                     let (c, y, x) = (at / (oh * ow), at / ow % oh, at % ow);
                     *out = f64::NEG_INFINITY;
-                    for (ky, kx) in (0..*kernel).flat_map(|ky| (0..*kernel).map(move |kx| (ky, kx))) {
-                        let (sy, sx) = ((y * stride + ky).wrapping_sub(*padding), (x * stride + kx).wrapping_sub(*padding));
+                    for (ky, kx) in (0..*kernel).flat_map(|ky| (0..*kernel).map(move |kx| (ky, kx)))
+                    {
+                        let (sy, sx) = (
+                            (y * stride + ky).wrapping_sub(*padding),
+                            (x * stride + kx).wrapping_sub(*padding),
+                        );
                         if sy < h && sx < w {
                             *out = out.max(maps[input.0][(c * h + sy) * w + sx]);
                         }
@@ -139,10 +179,16 @@ fn reference(network: &Network, state: &StateDict, image: &[f32], sizes: &[(usiz
                     };
                     let mut sum = f64::from(bias[o]);
                     for (k, i) in inputs.clone().enumerate() {
-                        for (ky, kx) in (0..c.kernel).flat_map(|ky| (0..c.kernel).map(move |kx| (ky, kx))) {
-                            let (sy, sx) = ((y * c.stride + ky).wrapping_sub(top), (x * c.stride + kx).wrapping_sub(left));
+                        for (ky, kx) in
+                            (0..c.kernel).flat_map(|ky| (0..c.kernel).map(move |kx| (ky, kx)))
+                        {
+                            let (sy, sx) = (
+                                (y * c.stride + ky).wrapping_sub(top),
+                                (x * c.stride + kx).wrapping_sub(left),
+                            );
                             if sy < h && sx < w {
-                                let weight = weights[((o * inputs.len() + k) * c.kernel + ky) * c.kernel + kx];
+                                let weight = weights
+                                    [((o * inputs.len() + k) * c.kernel + ky) * c.kernel + kx];
                                 sum += f64::from(weight) * maps[c.input.0][(i * h + sy) * w + sx];
                             }
                         }
@@ -174,7 +220,10 @@ fn run(plan: &Plan, layout: &Layout, image: &[f32]) -> (Vec<f32>, Vec<f32>) {
     for image in [&other, image] {
         plan.run(layout, &mut arena, image, &mut pooled, &mut [(last, &mut map)]);
         for (slot, &capacity) in arena.slots.iter().zip(&layout.capacities) {
-            assert!(slot[capacity..].iter().all(|&v| v == 0.0), "the zeros behind a map were overwritten");
+            assert!(
+                slot[capacity..].iter().all(|&v| v == 0.0),
+                "the zeros behind a map were overwritten"
+            );
         }
     }
     (pooled, map)
@@ -225,5 +274,8 @@ fn an_image_that_is_too_small_is_refused_by_layer() {
         seed: 0,
     };
     let network = network(&case);
-    assert_eq!(network.sizes(2, 9).unwrap_err().to_string(), "an image of 9 x 2 pixels is too small for test");
+    assert_eq!(
+        network.sizes(2, 9).unwrap_err().to_string(),
+        "an image of 9 x 2 pixels is too small for test"
+    );
 }

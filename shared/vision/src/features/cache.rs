@@ -98,7 +98,8 @@ impl FeatureCache {
         let folder = dir.join(hex::encode(&key[..16]));
         let error = |source| CacheError::Io { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(error)?;
-        let mut state = State { records: HashMap::new(), segments: Vec::new(), writer: Writer::Idle };
+        let mut state =
+            State { records: HashMap::new(), segments: Vec::new(), writer: Writer::Idle };
         for path in segment_paths(&folder).map_err(error)? {
             let error = |source| CacheError::Io { path: path.clone(), source };
             let file = OpenOptions::new().read(true).write(true).open(&path).map_err(error)?;
@@ -215,7 +216,9 @@ impl State {
         file.seek(SeekFrom::Start(0))?;
         file.read_to_end(&mut bytes)?;
         let header = [MAGIC.as_slice(), key].concat();
-        let Some(mut rest) = bytes.strip_prefix(header.as_slice()) else { return Ok(Segment::Foreign) };
+        let Some(mut rest) = bytes.strip_prefix(header.as_slice()) else {
+            return Ok(Segment::Foreign);
+        };
         let segment = self.segments.len();
         self.segments.push(file);
         let mut offset = HEADER_BYTES;
@@ -285,7 +288,8 @@ fn parse(record: &[u8]) -> Option<([u8; 32], Vec<f32>)> {
         return None;
     }
     let (image, values) = body[4..].split_first_chunk::<32>()?;
-    let features = values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let features =
+        values.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     Some((*image, features))
 }
 

@@ -65,7 +65,12 @@ pub struct Extractor {
 
 impl Extractor {
     /// `threads` decode, `batch` images go through the network at a time; 0 counts as 1.
-    pub fn new(backbone: Arc<dyn Backbone>, preprocess: Preprocess, threads: usize, batch: usize) -> Self {
+    pub fn new(
+        backbone: Arc<dyn Backbone>,
+        preprocess: Preprocess,
+        threads: usize,
+        batch: usize,
+    ) -> Self {
         Self { backbone, preprocess, threads: threads.max(1), batch: batch.max(1) }
     }
 
@@ -102,8 +107,12 @@ impl Extractor {
                     }
                     match decoded.content {
                         Content::Failed(error) => run.finish(decoded.index, Err(error), false),
-                        Content::Cached(extracted) => run.finish(decoded.index, Ok(extracted), true),
-                        Content::Pixels(digest, pixels) => waiting.push((decoded.index, digest, pixels)),
+                        Content::Cached(extracted) => {
+                            run.finish(decoded.index, Ok(extracted), true)
+                        }
+                        Content::Pixels(digest, pixels) => {
+                            waiting.push((decoded.index, digest, pixels))
+                        }
                     }
                     if waiting.len() == self.batch {
                         self.infer(&mut waiting, cache, &mut run)?;
@@ -120,7 +129,10 @@ impl Extractor {
             drop(receiver);
             outcome?;
             let Progress { done, total, .. } = run.progress;
-            run.results.into_iter().collect::<Option<Vec<_>>>().ok_or(ExtractError::Cancelled { done, total })
+            run.results
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .ok_or(ExtractError::Cancelled { done, total })
         })
     }
 
@@ -155,7 +167,12 @@ impl Extractor {
         Ok(Content::Pixels(digest, self.preprocess.apply(&picture)))
     }
 
-    fn infer(&self, waiting: &mut Vec<Waiting>, cache: &FeatureCache, run: &mut Run<'_>) -> Result<(), ExtractError> {
+    fn infer(
+        &self,
+        waiting: &mut Vec<Waiting>,
+        cache: &FeatureCache,
+        run: &mut Run<'_>,
+    ) -> Result<(), ExtractError> {
         if waiting.is_empty() {
             return Ok(());
         }
@@ -165,7 +182,8 @@ impl Extractor {
             images.push((index, digest));
             pixels.push(image);
         }
-        let features = self.backbone.forward(&self.preprocess.tensor(&pixels)?)?.to_vec2::<f32>()?;
+        let features =
+            self.backbone.forward(&self.preprocess.tensor(&pixels)?)?.to_vec2::<f32>()?;
         for ((index, digest), features) in images.into_iter().zip(features) {
             cache.put(&digest, &features)?;
             run.finish(index, Ok(Extracted { digest, features }), false);

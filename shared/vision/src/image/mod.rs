@@ -117,8 +117,9 @@ pub fn read_picture(path: &Path) -> Result<Picture, ImageError> {
 /// Decodes an image file's bytes; `name` is for errors.
 pub fn decode_picture(bytes: &[u8], name: &str) -> Result<Picture, ImageError> {
     // A decoder's bug on one strange file must not end the run over a hospital's images.
-    catch_unwind(AssertUnwindSafe(|| decode(bytes, name)))
-        .unwrap_or_else(|_| Err(ImageError::Corrupt { name: name.to_owned(), reason: "the decoder failed".to_owned() }))
+    catch_unwind(AssertUnwindSafe(|| decode(bytes, name))).unwrap_or_else(|_| {
+        Err(ImageError::Corrupt { name: name.to_owned(), reason: "the decoder failed".to_owned() })
+    })
 }
 
 /// SHA-256 of the file's bytes.
@@ -141,10 +142,15 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
 fn decode(bytes: &[u8], name: &str) -> Result<Picture, ImageError> {
     let named = || name.to_owned();
     if bytes.is_empty() {
-        return Err(ImageError::Truncated { name: named(), reason: "the file is empty".to_owned() });
+        return Err(ImageError::Truncated {
+            name: named(),
+            reason: "the file is empty".to_owned(),
+        });
     }
-    let format = ::image::guess_format(bytes)
-        .map_err(|_| ImageError::Unsupported { name: named(), reason: "an unknown kind of file".to_owned() })?;
+    let format = ::image::guess_format(bytes).map_err(|_| ImageError::Unsupported {
+        name: named(),
+        reason: "an unknown kind of file".to_owned(),
+    })?;
     if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg) {
         return Err(ImageError::Unsupported { name: named(), reason: format!("{format:?}") });
     }
@@ -153,18 +159,24 @@ fn decode(bytes: &[u8], name: &str) -> Result<Picture, ImageError> {
     let mut decoder = reader.into_decoder().map_err(|error| refusal(error, name))?;
     let (width, height) = decoder.dimensions();
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        let reason = format!("{width} x {height} pixels, at most {MAX_SIDE} a side and {MAX_PIXELS} in all");
+        let reason =
+            format!("{width} x {height} pixels, at most {MAX_SIDE} a side and {MAX_PIXELS} in all");
         return Err(ImageError::TooLarge { name: named(), reason });
     }
     if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
-        return Err(ImageError::Truncated { name: named(), reason: "the end of the JPEG stream is missing".to_owned() });
+        return Err(ImageError::Truncated {
+            name: named(),
+            reason: "the end of the JPEG stream is missing".to_owned(),
+        });
     }
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     decoder.set_limits(limits).map_err(|error| refusal(error, name))?;
-    let rgb = DynamicImage::from_decoder(decoder).map_err(|error| refusal(error, name))?.into_rgb8();
-    Picture::from_rgb(width as usize, height as usize, rgb.into_raw())
-        .ok_or_else(|| ImageError::Corrupt { name: named(), reason: format!("{width} x {height} pixels") })
+    let rgb =
+        DynamicImage::from_decoder(decoder).map_err(|error| refusal(error, name))?.into_rgb8();
+    Picture::from_rgb(width as usize, height as usize, rgb.into_raw()).ok_or_else(|| {
+        ImageError::Corrupt { name: named(), reason: format!("{width} x {height} pixels") }
+    })
 }
 
 fn refusal(error: DecodeError, name: &str) -> ImageError {
@@ -172,7 +184,9 @@ fn refusal(error: DecodeError, name: &str) -> ImageError {
     let reason = error.to_string();
     match error {
         DecodeError::Unsupported(_) => ImageError::Unsupported { name, reason },
-        DecodeError::Limits(limit) if !matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) => {
+        DecodeError::Limits(limit)
+            if !matches!(limit.kind(), LimitErrorKind::Unsupported { .. }) =>
+        {
             ImageError::TooLarge { name, reason }
         }
         DecodeError::IoError(source) if source.kind() == io::ErrorKind::UnexpectedEof => {

@@ -36,7 +36,9 @@ pub struct Preprocess {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PreprocessError {
     /// The crop is larger than the resized picture, or a size is out of range.
-    #[error("crop {crop} and shorter side {shorter_side} must satisfy 1 <= crop <= shorter side <= {MAX_SIDE}")]
+    #[error(
+        "crop {crop} and shorter side {shorter_side} must satisfy 1 <= crop <= shorter side <= {MAX_SIDE}"
+    )]
     Size {
         /// Side of the crop.
         crop: usize,
@@ -108,7 +110,8 @@ impl Preprocess {
         let (w, h) = (picture.width(), picture.height());
         let scale = self.shorter_side as f64 / w.min(h) as f64;
         // Python's round goes to even.
-        let size = [w, h].map(|side| ((side as f64 * scale).round_ties_even() as usize).max(self.crop));
+        let size =
+            [w, h].map(|side| ((side as f64 * scale).round_ties_even() as usize).max(self.crop));
         let [columns, rows] = size.map(|side| {
             let start = (side - self.crop) / 2;
             start..start + self.crop
@@ -158,7 +161,13 @@ impl TryFrom<Unchecked> for Preprocess {
 
 impl From<Preprocess> for Unchecked {
     fn from(p: Preprocess) -> Self {
-        Self { shorter_side: p.shorter_side, crop: p.crop, interpolation: p.interpolation, mean: p.mean, std: p.std }
+        Self {
+            shorter_side: p.shorter_side,
+            crop: p.crop,
+            interpolation: p.interpolation,
+            mean: p.mean,
+            std: p.std,
+        }
     }
 }
 
@@ -177,7 +186,9 @@ mod tests {
         assert!(Preprocess::new(256, 224, Interpolation::Bicubic, [0.0; 3], [0.0; 3]).is_err());
         let json = serde_json::to_string(&preprocess()).unwrap();
         assert_eq!(serde_json::from_str::<Preprocess>(&json).unwrap(), preprocess());
-        for (from, to) in [("224", "1000"), ("\"crop\"", "\"krop\""), ("\"crop\":224,", "\"crop\":224,\"x\":1,")] {
+        for (from, to) in
+            [("224", "1000"), ("\"crop\"", "\"krop\""), ("\"crop\":224,", "\"crop\":224,\"x\":1,")]
+        {
             assert!(serde_json::from_str::<Preprocess>(&json.replace(from, to)).is_err(), "{to}");
         }
     }

@@ -27,7 +27,8 @@ pub(super) fn resize_part(
     let source = &picture.rgb[3 * picture.width * first..3 * picture.width * last];
     let pitch = 3 * across.len();
 
-    let is_same = |windows: &[Window], from, to| from == to && windows.iter().all(|w| !w.weights.is_empty());
+    let is_same =
+        |windows: &[Window], from, to| from == to && windows.iter().all(|w| !w.weights.is_empty());
     let mut narrowed = vec![0u8; pitch * (last - first)];
     let keep = is_same(&across, picture.width, width);
     for (row, out) in source.chunks_exact(3 * picture.width).zip(narrowed.chunks_exact_mut(pitch)) {
@@ -77,7 +78,12 @@ struct Window {
     center: usize,
 }
 
-fn windows(input: usize, output: usize, wanted: Range<usize>, interpolation: Interpolation) -> Vec<Window> {
+fn windows(
+    input: usize,
+    output: usize,
+    wanted: Range<usize>,
+    interpolation: Interpolation,
+) -> Vec<Window> {
     let scale = input as f64 / output as f64;
     let filter_scale = scale.max(1.0);
     let support = interpolation.support() * filter_scale;
@@ -94,7 +100,8 @@ fn windows(input: usize, output: usize, wanted: Range<usize>, interpolation: Int
             let weights = weights
                 .iter()
                 .map(|&weight| {
-                    let weight = if sum == 0.0 { weight } else { weight / sum } * f64::from(1 << PRECISION_BITS);
+                    let weight = if sum == 0.0 { weight } else { weight / sum }
+                        * f64::from(1 << PRECISION_BITS);
                     // C truncates after adding a half away from zero.
                     (weight + 0.5f64.copysign(weight)) as i32
                 })

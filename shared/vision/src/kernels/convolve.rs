@@ -41,7 +41,11 @@ impl PackedConvolution {
     pub(crate) fn new(level: Level, dense: &Dense<'_>) -> Self {
         let Dense { inputs, taps, .. } = *dense;
         let outputs = dense.bias.len();
-        assert_eq!(dense.weights.len(), outputs * inputs * taps, "weights are [output][input][tap]");
+        assert_eq!(
+            dense.weights.len(),
+            outputs * inputs * taps,
+            "weights are [output][input][tap]"
+        );
         let width = padded(outputs);
         let panel = PANEL * level.lanes();
         let mut weights = Aligned::zeros(width * inputs * taps);
@@ -50,8 +54,8 @@ impl PackedConvolution {
             let columns = panel.min(width - first);
             for input in 0..inputs {
                 for tap in 0..taps {
-                    weights[first * inputs * taps + (tap * inputs + input) * columns + output - first] =
-                        dense.weights[(output * inputs + input) * taps + tap];
+                    weights[first * inputs * taps + (tap * inputs + input) * columns + output
+                        - first] = dense.weights[(output * inputs + input) * taps + tap];
                 }
             }
         }
@@ -151,7 +155,10 @@ impl Level {
 
 fn check(offsets: &[u32], channels: usize, len: usize) {
     let last = offsets.iter().copied().max().unwrap_or(0);
-    assert!(last as usize + channels <= len, "offset {last} + {channels} channels leaves a buffer of {len}");
+    assert!(
+        last as usize + channels <= len,
+        "offset {last} + {channels} channels leaves a buffer of {len}"
+    );
 }
 
 /// The checked arguments of [`convolve`]; `added` is null when there is no residual.
@@ -176,7 +183,11 @@ struct Job {
 /// # Safety
 /// The job is checked, `first + M <= pixels`, `channel + N * COUNT <= width`, and `channel` starts a panel of N registers.
 #[inline(always)]
-unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(job: &Job, first: usize, channel: usize) {
+unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(
+    job: &Job,
+    first: usize,
+    channel: usize,
+) {
     // SAFETY: every pointer below is a checked offset of the job plus less than the channels that it was checked for.
     unsafe {
         let bias: [V; N] = std::array::from_fn(|n| V::load(job.bias.add(channel + n * V::COUNT)));
@@ -184,7 +195,8 @@ unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(job: &Job, first: 
         let mut weights = job.weights.add(channel * job.inputs * job.taps);
         for tap in 0..job.taps {
             let from = job.from.add(tap * job.pixels + first);
-            let rows: [*const f32; M] = std::array::from_fn(|m| job.input.add(*from.add(m) as usize));
+            let rows: [*const f32; M] =
+                std::array::from_fn(|m| job.input.add(*from.add(m) as usize));
             for k in 0..job.inputs {
                 let w: [V; N] = std::array::from_fn(|n| V::load(weights.add(n * V::COUNT)));
                 weights = weights.add(N * V::COUNT);
@@ -202,12 +214,12 @@ unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(job: &Job, first: 
             let to = job.output.add(*job.to.add(first + m) as usize + channel);
             if is_added {
                 let added = job.added.add(*job.add.add(first + m) as usize + channel);
-                for n in 0..N {
-                    sums[m][n] = sums[m][n].add(V::load(added.add(n * V::COUNT)));
+                for (n, sum) in sums[m].iter_mut().enumerate() {
+                    *sum = sum.add(V::load(added.add(n * V::COUNT)));
                 }
             }
-            for n in 0..N {
-                sums[m][n].clamp(low, high).store(to.add(n * V::COUNT));
+            for (n, sum) in sums[m].iter().enumerate() {
+                sum.clamp(low, high).store(to.add(n * V::COUNT));
             }
         });
     }

@@ -23,7 +23,13 @@ pub(crate) struct PackedDepthwise {
 
 impl PackedDepthwise {
     /// Packs `[channel][tap]` weights of a square kernel, batch norm already folded in.
-    pub(crate) fn new(level: Level, weights: &[f32], bias: &[f32], kernel: usize, stride: usize) -> Self {
+    pub(crate) fn new(
+        level: Level,
+        weights: &[f32],
+        bias: &[f32],
+        kernel: usize,
+        stride: usize,
+    ) -> Self {
         let (channels, taps) = (bias.len(), kernel * kernel);
         assert_eq!(weights.len(), channels * taps, "weights are [channel][tap]");
         let width = padded(channels);
@@ -59,7 +65,13 @@ impl PackedDepthwise {
 ///
 /// # Panics
 /// If a row leaves the input.
-pub(crate) fn depthwise_row(packed: &PackedDepthwise, input: &[f32], rows: &[usize], output: &mut [f32], clamp: Clamp) {
+pub(crate) fn depthwise_row(
+    packed: &PackedDepthwise,
+    input: &[f32],
+    rows: &[usize],
+    output: &mut [f32],
+    clamp: Clamp,
+) {
     let pixels = output.len() / packed.width;
     if pixels == 0 {
         return;
@@ -67,7 +79,10 @@ pub(crate) fn depthwise_row(packed: &PackedDepthwise, input: &[f32], rows: &[usi
     assert_eq!(rows.len(), packed.kernel, "one input row for each row of the kernel");
     let reach = ((pixels - 1) * packed.stride + packed.kernel) * packed.width;
     for &row in rows {
-        assert!(row.checked_add(reach).is_some_and(|end| end <= input.len()), "a row leaves the input");
+        assert!(
+            row.checked_add(reach).is_some_and(|end| end <= input.len()),
+            "a row leaves the input"
+        );
     }
     let job = Job {
         kernel: packed.kernel,
@@ -112,7 +127,10 @@ struct Job<'a> {
 /// # Safety
 /// The job is checked, and `first + X <= pixels`.
 #[inline(always)]
-unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(job: &Job<'_>, first: usize) {
+unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
+    job: &Job<'_>,
+    first: usize,
+) {
     // SAFETY: pixel (first + x) * S + kx of each row lies within the reach that was checked; channels are below `width`.
     unsafe {
         let (low, high) = (V::splat(job.clamp.low), V::splat(job.clamp.high));
@@ -124,7 +142,8 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
                 let pixel = job.input.add(row + first * S * job.width + channel);
                 unrolled!(x < X, {
                     for (kx, weight) in weights.iter().enumerate() {
-                        sums[x] = V::load(pixel.add((x * S + kx) * job.width)).multiply_add(*weight, sums[x]);
+                        sums[x] = V::load(pixel.add((x * S + kx) * job.width))
+                            .multiply_add(*weight, sums[x]);
                     }
                 });
             }
@@ -149,8 +168,11 @@ unsafe fn any_body<V: Lanes>(job: &Job<'_>) {
                 let mut sum = V::load(job.bias.add(channel));
                 for (y, row) in job.rows.iter().enumerate() {
                     for kx in 0..job.kernel {
-                        let weight = V::load(job.weights.add((y * job.kernel + kx) * job.width + channel));
-                        let pixel = V::load(job.input.add(row + (x * job.stride + kx) * job.width + channel));
+                        let weight =
+                            V::load(job.weights.add((y * job.kernel + kx) * job.width + channel));
+                        let pixel = V::load(
+                            job.input.add(row + (x * job.stride + kx) * job.width + channel),
+                        );
                         sum = pixel.multiply_add(weight, sum);
                     }
                 }

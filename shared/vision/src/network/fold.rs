@@ -27,10 +27,16 @@ pub(crate) fn fold(convolution: &Convolution, state: &StateDict) -> Result<Folde
                 state.values(&format!("{name}.running_mean"))?,
                 state.values(&format!("{name}.running_var"))?,
             ];
-            let scale: Vec<f64> =
-                gain.iter().zip(variance).map(|(&g, &v)| f64::from(g) / (f64::from(v) + eps).sqrt()).collect();
+            let scale: Vec<f64> = gain
+                .iter()
+                .zip(variance)
+                .map(|(&g, &v)| f64::from(g) / (f64::from(v) + eps).sqrt())
+                .collect();
             if let Some(channel) = scale.iter().position(|s| !s.is_finite()) {
-                return Err(WeightsError::NotFinite { tensor: format!("{name}.running_var"), index: channel });
+                return Err(WeightsError::NotFinite {
+                    tensor: format!("{name}.running_var"),
+                    index: channel,
+                });
             }
             let per_output = weights.len() / convolution.outputs;
             Ok(Folded {

@@ -94,14 +94,21 @@ pub enum Padding {
 
 impl Padding {
     /// Pixels before the first input pixel, and output length, along one axis; `None` when the kernel doesn't fit.
-    pub(crate) fn along(self, input: usize, kernel: usize, stride: usize) -> Option<(usize, usize)> {
+    pub(crate) fn along(
+        self,
+        input: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Option<(usize, usize)> {
         match self {
             Self::Same => {
                 let output = input.div_ceil(stride);
                 let total = ((output.max(1) - 1) * stride + kernel).saturating_sub(input);
                 Some((total / 2, output))
             }
-            Self::Even(border) => Some((border, (input + 2 * border).checked_sub(kernel)? / stride + 1)),
+            Self::Even(border) => {
+                Some((border, (input + 2 * border).checked_sub(kernel)? / stride + 1))
+            }
         }
     }
 }
@@ -200,7 +207,9 @@ impl Network {
     fn reduction(&self, node: NodeId) -> usize {
         match &self.nodes[node.0] {
             Node::Image => 1,
-            Node::Convolution(convolution) => convolution.stride * self.reduction(convolution.input),
+            Node::Convolution(convolution) => {
+                convolution.stride * self.reduction(convolution.input)
+            }
             Node::MaxPool { input, stride, .. } => stride * self.reduction(*input),
         }
     }
@@ -214,7 +223,10 @@ impl Network {
                 Grouping::Dense => c.inputs,
                 Grouping::Depthwise => 1,
             };
-            parameters.push((format!("{}.weight", c.weight), vec![c.outputs, inputs, c.kernel, c.kernel]));
+            parameters.push((
+                format!("{}.weight", c.weight),
+                vec![c.outputs, inputs, c.kernel, c.kernel],
+            ));
             match &c.norm {
                 Norm::Batch { name, .. } => {
                     for part in ["weight", "bias", "running_mean", "running_var"] {
@@ -228,7 +240,11 @@ impl Network {
     }
 
     /// Height and width of every layer's result for an image of this size; an error names the layer that doesn't fit.
-    pub(crate) fn sizes(&self, height: usize, width: usize) -> Result<Vec<(usize, usize)>, TooSmall> {
+    pub(crate) fn sizes(
+        &self,
+        height: usize,
+        width: usize,
+    ) -> Result<Vec<(usize, usize)>, TooSmall> {
         let mut sizes: Vec<(usize, usize)> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let size = match node {
@@ -253,7 +269,12 @@ impl Network {
     }
 }
 
-fn after(size: (usize, usize), padding: Padding, kernel: usize, stride: usize) -> Option<(usize, usize)> {
+fn after(
+    size: (usize, usize),
+    padding: Padding,
+    kernel: usize,
+    stride: usize,
+) -> Option<(usize, usize)> {
     Some((padding.along(size.0, kernel, stride)?.1, padding.along(size.1, kernel, stride)?.1))
 }
 

@@ -7,7 +7,12 @@ use super::{Activation, Convolution, Grouping, Network, Node, NodeId, Padding, S
 use crate::weights::StateDict;
 
 /// The maps of the wanted nodes for a batch of images `[n, 3, h, w]`, each `[n, channels, h', w']`.
-pub fn forward(network: &Network, state: &StateDict, images: &Tensor, wanted: &[NodeId]) -> Result<Vec<Tensor>> {
+pub fn forward(
+    network: &Network,
+    state: &StateDict,
+    images: &Tensor,
+    wanted: &[NodeId],
+) -> Result<Vec<Tensor>> {
     let mut results: Vec<Tensor> = Vec::with_capacity(network.nodes().len());
     for node in network.nodes() {
         let result = match node {
@@ -18,7 +23,9 @@ pub fn forward(network: &Network, state: &StateDict, images: &Tensor, wanted: &[
                 // Zeros are right as a border only where nothing is negative.
                 let lowest = x.flatten_all()?.min(D::Minus1)?;
                 let x = x.broadcast_sub(&lowest)?;
-                let x = x.pad_with_zeros(2, *padding, *padding)?.pad_with_zeros(3, *padding, *padding)?;
+                let x = x
+                    .pad_with_zeros(2, *padding, *padding)?
+                    .pad_with_zeros(3, *padding, *padding)?;
                 x.max_pool2d_with_stride(*kernel, *stride)?.broadcast_add(&lowest)?
             }
         };
@@ -34,9 +41,11 @@ fn convolution(c: &Convolution, state: &StateDict, results: &[Tensor]) -> Result
         Grouping::Depthwise => (1, c.outputs),
     };
     let x = &results[c.input.0];
-    let weights = Tensor::from_vec(folded.weights, (c.outputs, inputs, c.kernel, c.kernel), &Device::Cpu)?
-        .to_device(x.device())?;
-    let bias = Tensor::from_vec(folded.bias, (1, c.outputs, 1, 1), &Device::Cpu)?.to_device(x.device())?;
+    let weights =
+        Tensor::from_vec(folded.weights, (c.outputs, inputs, c.kernel, c.kernel), &Device::Cpu)?
+            .to_device(x.device())?;
+    let bias =
+        Tensor::from_vec(folded.bias, (1, c.outputs, 1, 1), &Device::Cpu)?.to_device(x.device())?;
     let mut x = x.clone();
     for axis in [2, 3] {
         let len = x.dim(axis)?;

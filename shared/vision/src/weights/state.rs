@@ -31,7 +31,8 @@ impl StateDict {
     /// The file can't be read, is of another kind, cut off, or holds something else than tensors.
     pub fn read(weights: &LocalWeights) -> Result<Self, WeightsError> {
         let path = &weights.path;
-        let bytes = fs::read(path).map_err(|source| WeightsError::Io { path: path.clone(), source })?;
+        let bytes =
+            fs::read(path).map_err(|source| WeightsError::Io { path: path.clone(), source })?;
         Self::parse(&bytes).map_err(|source| WeightsError::Format { path: path.clone(), source })
     }
 
@@ -62,8 +63,12 @@ impl StateDict {
     pub(crate) fn check(&self, parameters: &[(String, Vec<usize>)]) -> Result<(), WeightsError> {
         for (tensor, expected) in parameters {
             let Some(parameter) = self.0.get(tensor) else {
-                let unknown: Vec<&str> =
-                    self.0.keys().map(String::as_str).filter(|k| parameters.iter().all(|(p, _)| p != k)).collect();
+                let unknown: Vec<&str> = self
+                    .0
+                    .keys()
+                    .map(String::as_str)
+                    .filter(|k| parameters.iter().all(|(p, _)| p != k))
+                    .collect();
                 return Err(WeightsError::Missing {
                     tensor: tensor.clone(),
                     expected: expected.clone(),
@@ -104,14 +109,22 @@ fn describe(state: &StateDict, unknown: &[&str]) -> String {
     if unknown.is_empty() {
         return format!("{} tensors, all of them known", state.0.len());
     }
-    let shown: Vec<String> =
-        unknown.iter().take(SHOWN).map(|name| format!("`{name}` {:?}", state.0[*name].shape)).collect();
-    let more = if unknown.len() > SHOWN { format!(" and {} more", unknown.len() - SHOWN) } else { String::new() };
+    let shown: Vec<String> = unknown
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}` {:?}", state.0[*name].shape))
+        .collect();
+    let more = if unknown.len() > SHOWN {
+        format!(" and {} more", unknown.len() - SHOWN)
+    } else {
+        String::new()
+    };
     format!("tensors that this architecture does not know: {}{more}", shown.join(", "))
 }
 
 fn read_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, FormatError> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| FormatError::Malformed(format!("safetensors: {error}")))?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| FormatError::Malformed(format!("safetensors: {error}")))?;
     let mut parameters = BTreeMap::new();
     for (name, view) in file.tensors() {
         let element = match view.dtype() {
@@ -121,7 +134,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, FormatE
             Dtype::BF16 => Element::Bf16,
             _ => continue,
         };
-        let values = view.data().chunks_exact(element.size()).map(|bytes| element.read(bytes)).collect();
+        let values =
+            view.data().chunks_exact(element.size()).map(|bytes| element.read(bytes)).collect();
         parameters.insert(name, Parameter { shape: view.shape().to_vec(), values });
     }
     Ok(parameters)
@@ -195,7 +209,10 @@ mod tests {
 
     #[test]
     fn wrong_tensors_are_named_with_both_shapes() {
-        let state: StateDict = [("a".to_owned(), Parameter { shape: vec![2], values: vec![1.0, f32::NAN] })].into_iter().collect();
+        let state: StateDict =
+            [("a".to_owned(), Parameter { shape: vec![2], values: vec![1.0, f32::NAN] })]
+                .into_iter()
+                .collect();
         let error = state.check(&[("a".into(), vec![3, 1])]).unwrap_err().to_string();
         assert_eq!(error, "tensor `a` has shape [2], expected [3, 1]");
         let error = state.check(&[("b".into(), vec![3])]).unwrap_err().to_string();

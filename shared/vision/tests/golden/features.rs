@@ -8,14 +8,17 @@ use wardround_vision::backbones::{Architecture, Compiled};
 use wardround_vision::network::reference;
 use wardround_vision::weights::{Parameter, StateDict};
 use wardround_vision::{
-    Backbone, BackboneEntry, LocalWeights, WeightsError, WeightsStore, backbones, load_backbone, read_picture,
+    Backbone, BackboneEntry, LocalWeights, WeightsError, WeightsStore, backbones, load_backbone,
+    read_picture,
 };
 
 use super::{golden, pictures};
 
 /// Element i of the tensor called `name`: see `make_golden.py`.
 fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     (0..count as u64).map(move |i| {
         let mut z = hash.wrapping_add(i).wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -55,13 +58,15 @@ fn with_generated_weights(entry: &BackboneEntry) -> Compiled {
 
 fn batch(entry: &BackboneEntry) -> Tensor {
     let preprocess = entry.preprocess();
-    let images: Vec<Vec<f32>> = pictures().iter().map(|path| preprocess.apply(&read_picture(path).unwrap())).collect();
+    let images: Vec<Vec<f32>> =
+        pictures().iter().map(|path| preprocess.apply(&read_picture(path).unwrap())).collect();
     preprocess.tensor(&images).unwrap()
 }
 
 fn expected(name: &str) -> Tensor {
     static FEATURES: std::sync::OnceLock<HashMap<String, Tensor>> = std::sync::OnceLock::new();
-    let read = || candle_core::safetensors::load(golden("features.safetensors"), &Device::Cpu).unwrap();
+    let read =
+        || candle_core::safetensors::load(golden("features.safetensors"), &Device::Cpu).unwrap();
     FEATURES.get_or_init(read)[name].clone()
 }
 
@@ -85,7 +90,9 @@ fn assert_close(got: &Tensor, want: &Tensor) {
         let difference = difference(&got, &want);
         assert!(difference <= 1e-3, "image {i}: {difference}");
         let [a, b] = [values(&got), values(&want)];
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let dot = |a: &[f32], b: &[f32]| {
+            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+        };
         let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
         assert!(cosine > 0.9999, "image {i}: cosine {cosine}");
     }
@@ -96,7 +103,9 @@ fn lite0() -> LocalWeights {
     let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/weights");
     let cache = std::env::var_os("WARDROUND_WEIGHTS").map_or_else(default, PathBuf::from);
     let entry = BackboneEntry::find("efficientnet_lite0").unwrap();
-    WeightsStore::new(cache).fetch(&entry.source(), entry.digest()).unwrap_or_else(|error| panic!("{error}"))
+    WeightsStore::new(cache)
+        .fetch(&entry.source(), entry.digest())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -132,9 +141,11 @@ fn every_backbone_equals_its_description_in_candle_at_odd_sizes() {
         let network = entry.architecture().network();
         let state = generated(entry.architecture());
         for (height, width) in [(65, 97), (33, 40)] {
-            let pixels: Vec<f32> = uniform("pixels", 2 * 3 * height * width).map(|u| 2.0 * u as f32).collect();
+            let pixels: Vec<f32> =
+                uniform("pixels", 2 * 3 * height * width).map(|u| 2.0 * u as f32).collect();
             let images = Tensor::from_vec(pixels, (2, 3, height, width), &Device::Cpu).unwrap();
-            let want = reference::forward(&network, &state, &images, &[network.last()]).unwrap().remove(0);
+            let want =
+                reference::forward(&network, &state, &images, &[network.last()]).unwrap().remove(0);
             let got = backbone.forward_features(&images).unwrap();
             let difference = difference(&got, &want);
             assert!(difference <= 1e-4, "{} at {height} x {width}: {difference}", entry.name);
@@ -152,7 +163,12 @@ fn an_image_has_the_same_features_in_every_batch() {
         let together = backbone.forward(&batch).unwrap();
         for i in [0, 7, 15] {
             let alone = backbone.forward(&batch.narrow(0, i, 1).unwrap()).unwrap();
-            assert_eq!(values(&alone), values(&together.narrow(0, i, 1).unwrap()), "{}", entry.name);
+            assert_eq!(
+                values(&alone),
+                values(&together.narrow(0, i, 1).unwrap()),
+                "{}",
+                entry.name
+            );
         }
     }
 }
@@ -165,7 +181,12 @@ fn stages_have_the_shapes_they_announce() {
         let names: Vec<&str> = backbone.stages().iter().map(|stage| stage.name.as_str()).collect();
         let maps = backbone.forward_stages(&image, &names).unwrap();
         for (stage, map) in backbone.stages().iter().zip(maps) {
-            assert_eq!(map.dims(), [1, stage.channels, 64 / stage.reduction, 96 / stage.reduction], "{}", stage.name);
+            assert_eq!(
+                map.dims(),
+                [1, stage.channels, 64 / stage.reduction, 96 / stage.reduction],
+                "{}",
+                stage.name
+            );
         }
         let error = backbone.forward_stages(&image, &["blocks.99"]).unwrap_err().to_string();
         assert!(error.contains("blocks.99") && error.contains(names[1]), "{error}");
@@ -176,7 +197,8 @@ fn stages_have_the_shapes_they_announce() {
 fn wrong_weights_are_named() {
     let entry = BackboneEntry::find("resnet18").unwrap();
     let good = generated(entry.architecture());
-    let compile = |state| Compiled::new(entry.architecture(), state, [0; 32]).map(|_| ()).unwrap_err();
+    let compile =
+        |state| Compiled::new(entry.architecture(), state, [0; 32]).map(|_| ()).unwrap_err();
     type Change<'a> = &'a dyn Fn(&str, Parameter) -> Option<(String, Parameter)>;
     let changed = |change: Change<'_>| -> StateDict {
         let network = entry.architecture().network();
@@ -190,18 +212,29 @@ fn wrong_weights_are_named() {
             .collect()
     };
     assert!(Compiled::new(entry.architecture(), good, [0; 32]).is_ok());
-    let missing = compile(changed(&|name, p| (name != "layer2.0.conv1.weight").then(|| (name.to_owned(), p))));
-    assert!(matches!(&missing, WeightsError::Missing { tensor, expected, .. }
-        if tensor == "layer2.0.conv1.weight" && expected == &[128, 64, 3, 3]), "{missing}");
+    let missing = compile(changed(&|name, p| {
+        (name != "layer2.0.conv1.weight").then(|| (name.to_owned(), p))
+    }));
+    assert!(
+        matches!(&missing, WeightsError::Missing { tensor, expected, .. }
+        if tensor == "layer2.0.conv1.weight" && expected == &[128, 64, 3, 3]),
+        "{missing}"
+    );
     let renamed = compile(changed(&|name, p| Some((name.replace("bn1.bias", "norm1.bias"), p))));
-    assert!(renamed.to_string().contains("`bn1.bias`") && renamed.to_string().contains("norm1.bias"), "{renamed}");
+    assert!(
+        renamed.to_string().contains("`bn1.bias`") && renamed.to_string().contains("norm1.bias"),
+        "{renamed}"
+    );
     let shape = compile(changed(&|name, mut p| {
         if name == "conv1.weight" {
             p.shape = vec![64, 1, 7, 7];
         }
         Some((name.to_owned(), p))
     }));
-    assert_eq!(shape.to_string(), "tensor `conv1.weight` has shape [64, 1, 7, 7], expected [64, 3, 7, 7]");
+    assert_eq!(
+        shape.to_string(),
+        "tensor `conv1.weight` has shape [64, 1, 7, 7], expected [64, 3, 7, 7]"
+    );
     let infinite = compile(changed(&|name, mut p| {
         if name == "layer4.1.bn2.running_var" {
             p.values[3] = f32::INFINITY;
@@ -218,5 +251,7 @@ fn a_file_of_another_network_is_refused() {
     let error = load_backbone(entry, &other).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("conv_stem.weight"), "{error}");
     let none = LocalWeights { path: Path::new("nowhere.pth").to_owned(), digest: [0; 32] };
-    assert!(load_backbone(entry, &none).map(|_| ()).unwrap_err().to_string().contains("nowhere.pth"));
+    assert!(
+        load_backbone(entry, &none).map(|_| ()).unwrap_err().to_string().contains("nowhere.pth")
+    );
 }

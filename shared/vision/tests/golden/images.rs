@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use wardround_vision::{ImageError, Interpolation, Preprocess, decode_picture, image_digest, read_picture};
+use wardround_vision::{
+    ImageError, Interpolation, Preprocess, decode_picture, image_digest, read_picture,
+};
 
 use super::golden;
 
@@ -27,13 +29,18 @@ fn resized_crops_are_pillows() {
             other => panic!("{other}"),
         };
         let [shorter_side, crop] = [parts[1], parts[2]].map(|n| n.parse().unwrap());
-        let preprocess = Preprocess::new(shorter_side, crop, interpolation, [0.0; 3], [1.0; 3]).unwrap();
+        let preprocess =
+            Preprocess::new(shorter_side, crop, interpolation, [0.0; 3], [1.0; 3]).unwrap();
         let picture = read_picture(&golden(&format!("picture-{}.png", parts[0]))).unwrap();
         let expected = read_picture(&path).unwrap();
         assert_eq!((expected.width(), expected.height()), (crop, crop));
         assert_eq!(difference(&preprocess.resize(&picture), expected.rgb()), 0, "{name}");
         let planes = preprocess.apply(&picture);
-        assert_eq!(planes[crop * crop + 1], f32::from(expected.rgb()[4]) / 255.0, "channels are planes");
+        assert_eq!(
+            planes[crop * crop + 1],
+            f32::from(expected.rgb()[4]) / 255.0,
+            "channels are planes"
+        );
         seen += 1;
     }
     assert_eq!(seen, 12);
@@ -65,12 +72,19 @@ fn every_kind_of_file_is_read_as_pillow_does() {
 
 #[test]
 fn a_file_cut_anywhere_is_refused_and_named() {
-    for file in ["kind-palette.png", "kind-alpha.png", "kind-colour.jpg", "kind-420.jpg", "kind-progressive.jpg"] {
+    for file in [
+        "kind-palette.png",
+        "kind-alpha.png",
+        "kind-colour.jpg",
+        "kind-420.jpg",
+        "kind-progressive.jpg",
+    ] {
         let bytes = fs::read(golden(file)).unwrap();
         decode_picture(&bytes, file).unwrap();
         // A PNG's last 12 bytes are its end chunk, without which the picture is whole.
         for cut in (0..bytes.len() - 12).step_by(7) {
-            let error = decode_picture(&bytes[..cut], file).expect_err(&format!("{file} cut at {cut}"));
+            let error =
+                decode_picture(&bytes[..cut], file).expect_err(&format!("{file} cut at {cut}"));
             assert!(error.to_string().starts_with(file), "{error}");
         }
     }
@@ -120,6 +134,8 @@ fn the_digest_is_of_the_files_bytes() {
 /// CRC-32 of ISO 3309, as PNG uses it.
 fn crc(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }
+        })
     })
 }
