@@ -180,7 +180,7 @@ impl fmt::Display for Report {
         }
         for group in &self.problems {
             let (rows, lines) = (group.lines.len(), numbers(&group.lines));
-            writeln!(f, "  {rows} x {}: lines {lines}", group.kind)?;
+            writeln!(f, "  {rows} x {}: {lines}", group.kind)?;
             if group.example != group.kind {
                 writeln!(f, "      {}", group.example)?;
             }

@@ -106,7 +106,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         assert!(look(&path).unwrap_err().contains("a.png"));
-        std::fs::write(&path, b"no image").unwrap();
+        fs::write(&path, b"no image").unwrap();
         assert!(look(&path).unwrap_err().contains("a.png"));
     }
 }

@@ -104,7 +104,7 @@ impl fmt::Display for Reason {
             Reason::PathLeaves(path) => write!(f, "{kind}: '{path}'"),
             Reason::Unreadable(why) => write!(f, "{kind}: {why}"),
             Reason::ImageOfSeveralPatients { lines } | Reason::ImageWithSeveralLabels { lines } => {
-                write!(f, "{kind} (lines {})", numbers(lines))
+                write!(f, "{kind} ({})", numbers(lines))
             }
             Reason::NotANumber { value, .. } => write!(f, "{kind}: '{value}'"),
             _ => f.write_str(&kind),
@@ -139,11 +139,12 @@ pub enum Obstacle {
     },
 }
 
-/// Lines as text: the first 20 of them.
+/// Lines as text: `line 3`, `lines 3, 4`; the first 20 of them.
 pub(super) fn numbers(lines: &[u64]) -> String {
     let shown: Vec<String> = lines.iter().take(20).map(u64::to_string).collect();
+    let word = if lines.len() == 1 { "line" } else { "lines" };
     match lines.len() {
-        0..=20 => shown.join(", "),
-        more => format!("{} and {} more", shown.join(", "), more - 20),
+        0..=20 => format!("{word} {}", shown.join(", ")),
+        more => format!("{word} {} and {} more", shown.join(", "), more - 20),
     }
 }

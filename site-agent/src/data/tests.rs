@@ -167,10 +167,10 @@ fn every_problem_is_found_at_once() {
         (10, &["unreadable image: no such file"]),
         (11, &["the path leads out of the images folder: '../secret.png'"]),
         (12, &["no image path"]),
-        (13, &["the same image for several patients (lines 14)"]),
-        (14, &["the same image for several patients (lines 13)"]),
-        (15, &["the same image with several labels (lines 16)"]),
-        (16, &["the same image with several labels (lines 15)"]),
+        (13, &["the same image for several patients (line 14)"]),
+        (14, &["the same image for several patients (line 13)"]),
+        (15, &["the same image with several labels (line 16)"]),
+        (16, &["the same image with several labels (line 15)"]),
         (18, &["the same image as in a row before (line 17)"]),
         (19, &["the same row as one before (line 2)"]),
         (20, &["2 cells, the header has 6"]),
@@ -411,17 +411,17 @@ fn the_report_counts_patients_and_rows() {
 study: Melanoma
 manifest: 19 rows; 2 don't pass the filters, 13 have problems, 0 lack values, 4 take part
 
-                  lesions    images
-all                     3         4
-class nv+bkl            2         2
-class mel               2         2
-sex female              1         1
-sex male                1         1
-sex unknown             2         2
-age 0 to <40            2         2
-age 40 to <60           1         1
-age 60 and over         1         1
-age unknown             0         0
+                    lesions    images
+all                       3         4
+class nv+bkl              2         2
+class mel                 2         2
+sex female                1         1
+sex male                  1         1
+sex unknown               2         2
+age 0 to <40              2         2
+age 40 to <60             1         1
+age 60 and over           1         1
+age unknown               0         0
 
 please check:
   lesion: '007' and '7' count as two patients (1 rows have such a key)
@@ -429,9 +429,9 @@ please check:
 
 rows set aside:
   2 x the same image for several patients: lines 13, 14
-      the same image for several patients (lines 14)
+      the same image for several patients (line 14)
   2 x the same image with several labels: lines 15, 16
-      the same image with several labels (lines 16)
+      the same image with several labels (line 16)
   2 x unreadable image: lines 9, 10
       unreadable image: corrupt image
 ";
