@@ -1,0 +1,314 @@
+//! One study's run: enlisting, fitting, and starting again without a site that was lost.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::runtime::Handle;
+use wardround_core::ids::SiteId;
+use wardround_core::study::{OnSiteLost, Quorum, Study};
+use wardround_learn::cohort::CohortError;
+use wardround_learn::findings::Findings;
+use wardround_learn::recorded::Recorded;
+use wardround_learn::study::StudyError;
+use wardround_proto::v1;
+
+use super::events::Events;
+use super::federation::Federation;
+use super::{Studies, finish};
+use crate::hub::{Listener, Outcome, RoundEnd, SiteProgress, Work};
+use crate::round::{Ending, Patience};
+use crate::store::{
+    EnlistedSite, LostAttempt, Store, StoreError, StudyJournal, StudyRecord, StudyState,
+};
+
+/// Sites that a fit needs at least, of `sites` at the start.
+pub(super) fn quorum(study: &Study, sites: usize) -> usize {
+    match (study.federation.quorum, study.federation.on_site_lost) {
+        (Quorum::AtLeast(n), _) => usize::from(n).max(1),
+        (Quorum::All, OnSiteLost::Wait) => sites.max(1),
+        // Who asks for a restart expects to go on with fewer; one site alone is no federation.
+        (Quorum::All, OnSiteLost::Restart) => sites.clamp(1, 2),
+    }
+}
+
+/// Runs a study to its end. On a thread of its own: between questions it computes.
+pub(super) fn run(studies: &Studies, record: &StudyRecord, events: &Arc<Events>, runtime: &Handle) {
+    let outcome = runtime.block_on(drive(studies, record, events));
+    let (state, reason) = match outcome {
+        Ok(()) => (StudyState::Done, String::new()),
+        Err(Stop::Aborted) => (StudyState::Aborted, "aborted".to_owned()),
+        Err(Stop::Failed(reason)) => (StudyState::Failed, reason),
+    };
+    match studies.store.set_study_state(&record.id, state, &reason, studies.clock.now()) {
+        Ok(true) => events.state(state, &reason),
+        // Ended by a person in the meantime; that was told already.
+        Ok(false) => {}
+        Err(error) => tracing::error!(study = %record.id, %error, "the study's end wasn't kept"),
+    }
+    runtime.block_on(close(studies, record, state, events));
+}
+
+/// Why a study ends without a report.
+enum Stop {
+    Aborted,
+    Failed(String),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Stop::Failed(error.to_string())
+    }
+}
+
+async fn drive(studies: &Studies, record: &StudyRecord, events: &Arc<Events>) -> Result<(), Stop> {
+    let study = Study::parse(&record.toml).map_err(|mistakes| Stop::Failed(mistakes.to_string()))?;
+    let all = studies.store.study_sites(&record.id)?.len();
+    let all = all + studies.store.lost_sites(&record.id)?.len();
+    let needed = quorum(&study, all);
+    let patience = match study.federation.on_site_lost {
+        OnSiteLost::Wait => Patience::Endless,
+        OnSiteLost::Restart => {
+            Patience::Limited { ms: i64::from(study.federation.patience_s) * 1000 }
+        }
+    };
+    loop {
+        let sites = enlist(studies, record, &study, events, patience, needed).await?;
+        match fit(studies, record, &study, events, patience, &sites).await {
+            Ok(findings) => {
+                finish::finish(studies, record, &study, &findings)?;
+                return Ok(());
+            }
+            Err(StudyError::Cohort(CohortError::SiteLost(lost))) => {
+                let names: Vec<SiteId> = sites.iter().map(|(site, _)| site.clone()).collect();
+                let reason = "showed no progress for longer than the study waits, or left";
+                lose(studies, record, events, &names, lost, reason, needed)?;
+            }
+            Err(StudyError::Cohort(CohortError::Aborted)) => return Err(Stop::Aborted),
+            Err(error) => return Err(Stop::Failed(error.to_string())),
+        }
+    }
+}
+
+/// Has every site freeze its cohort; those that did already aren't asked again.
+async fn enlist(
+    studies: &Studies,
+    record: &StudyRecord,
+    study: &Study,
+    events: &Arc<Events>,
+    patience: Patience,
+    needed: usize,
+) -> Result<Vec<(SiteId, EnlistedSite)>, Stop> {
+    loop {
+        let known = studies.store.study_sites(&record.id)?;
+        let names: Vec<SiteId> = known.iter().map(|(site, _)| site.clone()).collect();
+        let open: Vec<SiteId> =
+            known.iter().filter(|(_, e)| e.is_none()).map(|(site, _)| site.clone()).collect();
+        if open.is_empty() {
+            let sites: Vec<(SiteId, EnlistedSite)> =
+                known.into_iter().filter_map(|(site, e)| e.map(|e| (site, e))).collect();
+            agree(study, &sites)?;
+            return Ok(sites);
+        }
+        if studies.store.set_study_state(
+            &record.id,
+            StudyState::Enlisting,
+            "",
+            studies.clock.now(),
+        )? {
+            events.state(StudyState::Enlisting, "");
+        } else {
+            return Err(Stop::Aborted);
+        }
+        let listener = Arc::new(Enlisting {
+            store: studies.store.clone(),
+            study: record.id.clone(),
+            events: events.clone(),
+        });
+        let work = Work::Enlist { toml: record.toml.clone(), sites: names.clone() };
+        let asked = studies.hub.ask(&record.id, work, &open, patience, listener)?;
+        match asked.end().await {
+            RoundEnd::Complete(_) => {}
+            RoundEnd::Withdrawn | RoundEnd::Broken { ending: Ending::Aborted, .. } => {
+                return Err(Stop::Aborted);
+            }
+            RoundEnd::Broken { ending: Ending::SiteLost { site }, .. } => {
+                let reason = "showed no progress while it froze its cohort";
+                lose(studies, record, events, &names, site, reason, needed)?;
+            }
+            RoundEnd::Broken { ending: Ending::SiteFailed { site }, outcomes } => {
+                let reason = outcomes
+                    .iter()
+                    .find_map(|(s, outcome)| match outcome {
+                        Outcome::Failed(failure) if *s == site => Some(failure.sentence(&site)),
+                        _ => None,
+                    })
+                    .unwrap_or_else(|| format!("{site} left the consortium"));
+                match study.federation.on_site_lost {
+                    OnSiteLost::Wait => return Err(Stop::Failed(reason)),
+                    OnSiteLost::Restart => {
+                        lose(studies, record, events, &names, site, &reason, needed)?;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Keeps what a site says as soon as it says it.
+struct Enlisting {
+    store: Arc<Store>,
+    study: wardround_core::ids::StudyId,
+    events: Arc<Events>,
+}
+
+impl Listener for Enlisting {
+    fn progress(&self, site: &SiteId, progress: SiteProgress) {
+        self.events.progress(site, progress);
+    }
+
+    fn answered(&self, site: &SiteId, outcome: &Outcome) {
+        if let Outcome::Enlisted(message) = outcome {
+            match enlisted(message) {
+                Ok(enlisted) => match self.store.set_enlisted(&self.study, site, &enlisted) {
+                    Ok(()) => {
+                        let more = json!({ "patients": enlisted.patients, "rows": enlisted.rows,
+                            "set_aside": enlisted.set_aside, "lock": enlisted.lock });
+                        self.events.site(site, "enlisted", more);
+                    }
+                    Err(error) => tracing::error!(%site, %error, "an enlistment wasn't kept"),
+                },
+                Err(error) => tracing::error!(%site, error, "an enlistment can't be read"),
+            }
+            return;
+        }
+        self.events.answered(site, outcome);
+    }
+}
+
+fn enlisted(message: &v1::Enlisted) -> Result<EnlistedSite, String> {
+    let lock = wardround_core::digest::Digest::try_from(message.lock_digest.as_slice());
+    let policy = message.policy.clone().unwrap_or_default();
+    Ok(EnlistedSite {
+        lock: lock.map_err(|e| e.to_string())?,
+        features: message.features,
+        patients: message.patients,
+        rows: message.rows,
+        set_aside: message.set_aside,
+        filtered_out: message.filtered_out,
+        rows_with_missing: message.rows_with_missing,
+        weights: hex::encode(&message.weights_digest),
+        preprocess: message.preprocess_json.clone(),
+        device: message.device.clone(),
+        policy: finish::policy(&policy)?,
+        reasons: message
+            .reasons
+            .iter()
+            .map(|r| (r.reason.clone(), r.patients, r.rows))
+            .collect(),
+        synthetic: message.synthetic,
+    })
+}
+
+/// Sites that computed other features can't be added up.
+fn agree(study: &Study, sites: &[(SiteId, EnlistedSite)]) -> Result<(), Stop> {
+    let Some((first, model)) = sites.first() else {
+        return Err(Stop::Failed("no site is left".into()));
+    };
+    for (site, other) in &sites[1..] {
+        let differs = |what: &str, a: &dyn std::fmt::Display, b: &dyn std::fmt::Display| {
+            Stop::Failed(format!("{site} has other {what} than {first}: {b}, not {a}"))
+        };
+        if other.features != model.features {
+            return Err(differs("feature columns", &model.features, &other.features));
+        }
+        if other.weights != model.weights {
+            return Err(differs("weights", &model.weights, &other.weights));
+        }
+        if other.preprocess != model.preprocess {
+            return Err(differs("preprocessing", &model.preprocess, &other.preprocess));
+        }
+    }
+    if let wardround_core::study::Input::Table(table) = &study.input {
+        let expected = table.feature_names().len() as u32;
+        if model.features != expected {
+            let got = model.features;
+            return Err(Stop::Failed(format!("{first} has {got} columns, the table {expected}")));
+        }
+    }
+    Ok(())
+}
+
+async fn fit(
+    studies: &Studies,
+    record: &StudyRecord,
+    study: &Study,
+    events: &Arc<Events>,
+    patience: Patience,
+    sites: &[(SiteId, EnlistedSite)],
+) -> Result<Findings, StudyError> {
+    let aborted = || StudyError::Cohort(CohortError::Aborted);
+    let store_error =
+        |error: StoreError| StudyError::Cohort(CohortError::Journal(error.to_string()));
+    let (state, now) = (StudyState::Running, studies.clock.now());
+    if !studies.store.set_study_state(&record.id, state, "", now).map_err(store_error)? {
+        return Err(aborted());
+    }
+    events.state(state, "");
+    let names: Vec<SiteId> = sites.iter().map(|(site, _)| site.clone()).collect();
+    let features = sites.first().map_or(0, |(_, site)| site.features);
+    let federation = Federation {
+        hub: studies.hub.clone(),
+        store: studies.store.clone(),
+        events: events.clone(),
+        clock: studies.clock.clone(),
+        locks: sites.iter().map(|(site, e)| (site.clone(), e.lock)).collect(),
+        patience,
+    };
+    let journal =
+        StudyJournal::new(studies.store.clone(), studies.clock.clone(), record.id.clone());
+    let cohort = Recorded::new(federation, journal);
+    let schema = study.schema(features);
+    wardround_learn::study::run(&cohort, study, &record.id, &names, &schema, &**events).await
+}
+
+/// Gives a site up, if enough are left.
+fn lose(
+    studies: &Studies,
+    record: &StudyRecord,
+    events: &Events,
+    sites: &[SiteId],
+    lost: SiteId,
+    reason: &str,
+    needed: usize,
+) -> Result<(), Stop> {
+    let before = studies.store.lost_attempts(&record.id)?;
+    let round = studies.store.journal_head(&record.id)?.map_or(0, |(sequence, _)| sequence);
+    let attempt = LostAttempt {
+        attempt: before.len() as u32 + 1,
+        sites: sites.to_vec(),
+        lost: lost.clone(),
+        round,
+        reason: reason.to_owned(),
+    };
+    studies.store.lose_site(&record.id, &attempt)?;
+    events.site(&lost, "lost", json!(reason));
+    let left = sites.len() - 1;
+    if left < needed {
+        return Err(Stop::Failed(format!(
+            "{lost} was lost ({reason}); {left} sites are left, the study needs {needed}"
+        )));
+    }
+    Ok(())
+}
+
+/// Tells the sites that the study is over, for a short while; one that doesn't hear it forgets the
+/// study when it is asked for something else.
+async fn close(studies: &Studies, record: &StudyRecord, state: StudyState, events: &Arc<Events>) {
+    let Ok(sites) = studies.store.study_sites(&record.id) else { return };
+    let sites: Vec<SiteId> = sites.into_iter().map(|(site, _)| site).collect();
+    let work = Work::Close { why: state.word().to_owned() };
+    let patience = Patience::Limited { ms: 30_000 };
+    if let Ok(asked) = studies.hub.ask(&record.id, work, &sites, patience, events.clone()) {
+        asked.end().await;
+    }
+}

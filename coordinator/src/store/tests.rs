@@ -1,0 +1,197 @@
+use wardround_core::clock::{ManualClock, Timestamp};
+use wardround_core::digest::Digest;
+use wardround_core::ids::{Role, SiteId, StudyId, UserId};
+use wardround_core::query::{Ask, FoldPlan, Query, Schema};
+use wardround_core::seed::Seed;
+use wardround_core::sum::Sum;
+use wardround_learn::recorded::Journal;
+
+use super::*;
+
+fn site(name: &str) -> SiteId {
+    SiteId::parse(name).unwrap()
+}
+
+fn store() -> (tempfile::TempDir, std::sync::Arc<Store>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(Store::open(folder.path()).unwrap());
+    (folder, store)
+}
+
+fn new_study(token: &str) -> NewStudy {
+    NewStudy {
+        name: "A study".into(),
+        toml: "format = 1".into(),
+        sites: vec![site("a"), site("b")],
+        by: UserId::parse("lea").unwrap(),
+        token: token.into(),
+        parent: String::new(),
+    }
+}
+
+fn query(study: &StudyId) -> Query {
+    Query {
+        study: study.clone(),
+        sites: vec![site("a"), site("b")],
+        schema: Schema { features: 2, classes: 2, levels: vec![] },
+        folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
+        ask: Ask::Profile { split: vec![] },
+    }
+}
+
+#[test]
+fn a_token_works_once_and_ends() {
+    let (_folder, store) = store();
+    let (hash, late) = (Digest::of(b"1"), Digest::of(b"2"));
+    let lea = Invitee::User(UserId::parse("lea").unwrap(), Role::Lead);
+    store.add_invite(&hash, &lea, Timestamp(100)).unwrap();
+    store.add_invite(&late, &Invitee::Site(site("a")), Timestamp(100)).unwrap();
+    let enrol = |hash, serial: &str, now| {
+        let key = Digest::of(serial.as_bytes());
+        store.enrol(hash, &key, serial, Timestamp(1000), "0.1.0", Timestamp(now)).unwrap()
+    };
+    assert_eq!(enrol(&Digest::of(b"no"), "00", 50), Spent::Unknown);
+    assert_eq!(enrol(&late, "01", 101), Spent::Expired(Timestamp(100)));
+    assert_eq!(enrol(&hash, "02", 50), Spent::Accepted(lea));
+    assert_eq!(enrol(&hash, "03", 51), Spent::Used(Timestamp(50)));
+    assert_eq!(store.admitted_serials().unwrap(), [("02".to_owned(), false)]);
+    let members = store.members("user").unwrap();
+    assert_eq!((members.len(), members[0].state), (1, MemberState::Enrolled));
+    assert_eq!(store.members("site").unwrap()[0].state, MemberState::Invited);
+    assert!(store.has_users().unwrap());
+}
+
+#[test]
+fn revoking_ends_certificates_and_open_invitations() {
+    let (_folder, store) = store();
+    let hash = Digest::of(b"1");
+    store.add_invite(&hash, &Invitee::Site(site("a")), Timestamp(100)).unwrap();
+    let key = Digest::of(b"key");
+    store.enrol(&hash, &key, "01", Timestamp(1000), "", Timestamp(1)).unwrap();
+    store.add_invite(&Digest::of(b"2"), &Invitee::Site(site("a")), Timestamp(100)).unwrap();
+    let revoke = || store.end_membership("site", "a", MemberState::Revoked, Timestamp(2)).unwrap();
+    assert!(revoke());
+    assert!(!revoke());
+    assert_eq!(store.admitted_serials().unwrap(), [("01".to_owned(), true)]);
+    let spent = store.enrol(&Digest::of(b"2"), &key, "02", Timestamp(9), "", Timestamp(3)).unwrap();
+    assert_eq!(spent, Spent::Unknown);
+    let again = store.enrol(&hash, &key, "03", Timestamp(9), "", Timestamp(3)).unwrap();
+    assert_eq!(again, Spent::Used(Timestamp(1)), "a revoked member can't ask again");
+    assert!(store.enrolled_sites().unwrap().is_empty());
+}
+
+#[test]
+fn a_cut_join_asks_again_with_its_key_until_a_newer_one() {
+    let (_folder, store) = store();
+    let (first, second) = (Digest::of(b"1"), Digest::of(b"2"));
+    let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
+    let a = Invitee::Site(site("a"));
+    let enrol = |hash, key, serial, now| {
+        store.enrol(hash, key, serial, Timestamp(1000), "", Timestamp(now)).unwrap()
+    };
+    store.add_invite(&first, &a, Timestamp(100)).unwrap();
+    assert_eq!(enrol(&first, &key, "01", 1), Spent::Accepted(a.clone()));
+    assert_eq!(enrol(&first, &key, "02", 2), Spent::Accepted(a.clone()));
+    assert_eq!(enrol(&first, &other, "03", 3), Spent::Used(Timestamp(1)));
+    assert_eq!(enrol(&first, &key, "03", 101), Spent::Expired(Timestamp(100)));
+    let admitted = |serial: &str, revoked| (serial.to_owned(), revoked);
+    assert_eq!(store.admitted_serials().unwrap(), [admitted("01", false), admitted("02", false)]);
+    store.add_invite(&second, &a, Timestamp(100)).unwrap();
+    assert_eq!(enrol(&second, &other, "04", 4), Spent::Accepted(a));
+    assert_eq!(enrol(&first, &key, "05", 5), Spent::Used(Timestamp(1)));
+    let now = [admitted("01", true), admitted("02", true), admitted("04", false)];
+    assert_eq!(store.admitted_serials().unwrap(), now);
+}
+
+#[test]
+fn a_token_makes_submitting_idempotent_and_an_end_is_final() {
+    let (_folder, store) = store();
+    let (first, fresh) = store.add_study(&new_study("t"), Timestamp(1)).unwrap();
+    assert!(fresh);
+    assert_eq!(store.add_study(&new_study("t"), Timestamp(2)).unwrap(), (first.clone(), false));
+    let (other, _) = store.add_study(&new_study(""), Timestamp(2)).unwrap();
+    assert_ne!(first, other);
+    assert!(store.set_study_state(&first, StudyState::Done, "", Timestamp(3)).unwrap());
+    assert!(!store.set_study_state(&first, StudyState::Failed, "late", Timestamp(4)).unwrap());
+    assert_eq!(store.study(&first).unwrap().unwrap().state, StudyState::Done);
+    let lost = LostAttempt {
+        attempt: 1,
+        sites: vec![site("a"), site("b")],
+        lost: site("a"),
+        round: 3,
+        reason: "silent".into(),
+    };
+    store.lose_site(&other, &lost).unwrap();
+    assert_eq!(store.lost_attempts(&other).unwrap(), [lost]);
+    assert_eq!(store.lost_sites(&other).unwrap(), [site("a")]);
+    assert_eq!(store.study_sites(&other).unwrap(), [(site("b"), None)]);
+}
+
+#[test]
+fn the_journal_is_chained_and_survives_a_restart() {
+    let (folder, store) = store();
+    let (study, _) = store.add_study(&new_study(""), Timestamp(1)).unwrap();
+    let clock = std::sync::Arc::new(ManualClock::at(Timestamp(5)));
+    let journal = StudyJournal::new(store.clone(), clock.clone(), study.clone());
+    let query = query(&study);
+    let mut sum = Sum::zero(&query);
+    sum.sites = query.sites.clone();
+    sum.blocks[0][0] = 42;
+    assert_eq!(journal.find(&query.digest()).unwrap(), None);
+    journal.record(&query, &sum).unwrap();
+    assert!(journal.record(&query, &sum).is_err(), "a query is recorded once");
+    drop((journal, store));
+
+    let store = std::sync::Arc::new(Store::open(folder.path()).unwrap());
+    let journal = StudyJournal::new(store.clone(), clock, study.clone());
+    assert_eq!(journal.find(&query.digest()).unwrap(), Some(sum));
+    let lines = store.journal(&study).unwrap();
+    let chain = JournalEntry::link(None, &study, &lines[0].query, &lines[0].total);
+    assert_eq!(store.journal_head(&study).unwrap(), Some((1, chain)));
+
+    let name = folder.path().join("files");
+    let file = walk(&name).pop().unwrap();
+    std::fs::write(&file, b"damaged").unwrap();
+    assert!(journal.find(&query.digest()).unwrap_err().contains("damaged"));
+}
+
+#[test]
+fn sealed_answers_open_until_their_key_is_destroyed() {
+    let (_folder, store) = store();
+    let (study, _) = store.add_study(&new_study(""), Timestamp(1)).unwrap();
+    let query = query(&study);
+    let mut sum = Sum::zero(&query);
+    sum.sites = vec![site("a")];
+    let put = |bytes: &[u8]| {
+        let lock = Digest::of(b"lock");
+        store.put_answer(&study, &site("a"), &query.digest(), &lock, bytes, Timestamp(1))
+    };
+    put(&sum.encode()).unwrap();
+    put(&sum.encode()).unwrap();
+    assert!(put(b"other").is_err(), "an answer never changes");
+    let digest = query.digest();
+    assert_eq!(store.answer(&study, &site("a"), &digest).unwrap(), Some(sum));
+    assert_eq!(store.answer(&study, &site("b"), &digest).unwrap(), None);
+    store.destroy_answers(&study, &site("a")).unwrap();
+    assert!(store.answer(&study, &site("a"), &digest).is_err());
+}
+
+#[test]
+fn a_newer_database_is_refused() {
+    let (folder, store) = store();
+    store.db().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+    drop(store);
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 2 })));
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files.extend(walk(&path)),
+            false => files.push(path),
+        }
+    }
+    files
+}
