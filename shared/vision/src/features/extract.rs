@@ -55,7 +55,8 @@ pub enum ExtractError {
     Backbone(#[from] candle_core::Error),
 }
 
-/// A backbone, its preprocessing, and how to share out the work. Dropped, it gives all memory back.
+/// A backbone, its preprocessing, and how to share out the work. Dropped, it frees all its memory; glibc's allocator hands that back
+/// to the system only under `MALLOC_MMAP_THRESHOLD_=131072` (measured with 300 images: 7.5 MB resident afterwards instead of 77).
 pub struct Extractor {
     backbone: Arc<dyn Backbone>,
     preprocess: Preprocess,

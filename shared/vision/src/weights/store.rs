@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hf_hub::api::sync::ApiBuilder;
+use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest as _, Sha256};
 
 use super::{WeightsError, WeightsSource, pip};
@@ -78,25 +80,31 @@ impl WeightsStore {
         if path.is_file() {
             return Ok(path);
         }
-        let named = hf_hub::Repo::with_revision(
-            repo.to_owned(),
-            hf_hub::RepoType::Model,
-            revision.to_owned(),
-        );
-        let cached = hf_hub::Cache::from_env().repo(named.clone()).get(file);
+        let named = Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned());
+        // hf-hub panics where it finds no home folder, as under a hardened service; then its cache lies in ours.
+        let has_home = std::env::var_os("HF_HOME").is_some() || std::env::home_dir().is_some();
+        let hub_cache =
+            if has_home { Cache::from_env() } else { Cache::new(self.cache.join("hub")) };
         let hub = |reason: String| WeightsError::Hub {
             what: format!("hf:{repo}@{revision}/{file}"),
             reason,
             path: path.clone(),
         };
-        let fetched = match cached {
+        let fetched = match hub_cache.repo(named.clone()).get(file) {
             Some(fetched) => fetched,
             None if is_offline() => return Err(hub("HF_HUB_OFFLINE is set".to_owned())),
-            None => hf_hub::api::sync::ApiBuilder::from_env()
-                .with_progress(false)
-                .build()
-                .and_then(|api| api.repo(named).get(file))
-                .map_err(|error| hub(error.to_string()))?,
+            None => {
+                let builder = if has_home {
+                    ApiBuilder::from_env()
+                } else {
+                    ApiBuilder::from_cache(hub_cache)
+                };
+                builder
+                    .with_progress(false)
+                    .build()
+                    .and_then(|api| api.repo(named).get(file))
+                    .map_err(|error| hub(error.to_string()))?
+            }
         };
         let reading = |source| WeightsError::Io { path: fetched.clone(), source };
         let mut from = fs::File::open(&fetched).map_err(reading)?;
