@@ -12,10 +12,10 @@ use wardround_privacy::suppress::{Reason, Shown};
 use super::context::{Context, SiteContext};
 use super::disclose::{CohortMask, Minimums};
 use super::model::{
-    CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT, FinalModel,
-    FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites,
-    NestedFold, NumbersOfSite, Point, PooledSection, Protection, Report, RoundsSection, SetAside,
-    SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
+    CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
+    FinalModel, FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection,
+    ModelSites, NestedFold, NumbersOfSite, Point, PooledSection, Protection, Report, RoundsSection,
+    SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
 };
 use super::slices::{TargetMask, calibration, figure_row};
 use super::values::{Count, Estimate, rounded};
@@ -232,7 +232,9 @@ fn sentence(aggregation: Aggregation) -> &'static str {
             "The coordinator saw each hospital's own sums; until secure aggregation is on they are \
              not protected against reconstruction"
         }
-        Aggregation::Secure => "The coordinator saw sums over all hospitals, never one hospital's own",
+        Aggregation::Secure => {
+            "The coordinator saw sums over all hospitals, never one hospital's own"
+        }
     }
 }
 
@@ -278,9 +280,7 @@ fn cohort(
         let named = column.levels.iter().zip(levels);
         CohortSubgroup {
             name: column.name.clone(),
-            levels: named
-                .map(|(level, cell)| CohortLevel { level: level.clone(), cell })
-                .collect(),
+            levels: named.map(|(level, cell)| CohortLevel { level: level.clone(), cell }).collect(),
         }
     };
     CohortSection {

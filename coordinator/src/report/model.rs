@@ -107,6 +107,29 @@ pub struct Protection {
     pub loosenings: Vec<Loosening>,
 }
 
+impl Protection {
+    /// Equal loosenings once, each with its sites in words: "all 4 sites" or their names.
+    pub fn by_rule(&self) -> Vec<(&Loosening, String)> {
+        let mut list: Vec<(&Loosening, Vec<&str>)> = Vec::new();
+        for loosening in &self.loosenings {
+            let same = |known: &Loosening| {
+                (&known.rule, &known.now, &known.default)
+                    == (&loosening.rule, &loosening.now, &loosening.default)
+            };
+            match list.iter_mut().find(|(known, _)| same(known)) {
+                Some((_, sites)) => sites.push(loosening.site.as_str()),
+                None => list.push((loosening, vec![loosening.site.as_str()])),
+            }
+        }
+        let all = self.sites.len();
+        let words = |sites: Vec<&str>| match sites.len() {
+            count if count == all && all > 1 => format!("all {all} sites"),
+            _ => sites.join(", "),
+        };
+        list.into_iter().map(|(loosening, sites)| (loosening, words(sites))).collect()
+    }
+}
+
 /// How much a site sent beside how much it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

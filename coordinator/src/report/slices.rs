@@ -244,7 +244,8 @@ fn curve(figures: &Figures, slice: Slice, minimums: Minimums) -> Curve {
     }
     let images = |share: f64, class: usize| (share * figures.rows[class] as f64).round() as u64;
     let corners = figures.roc.iter().skip(1);
-    let totals = corners.map(|&[false_rate, true_rate]| [images(false_rate, 0), images(true_rate, 1)]);
+    let totals =
+        corners.map(|&[false_rate, true_rate]| [images(false_rate, 0), images(true_rate, 1)]);
     let steps = curve_steps(&bins_in_patients(figures, totals), minimums.cell);
     if steps.is_empty() {
         return Curve::Undefined;

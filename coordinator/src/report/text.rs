@@ -34,14 +34,9 @@ pub(super) fn table(report: &Report) -> String {
     out.wrapped("", "");
     out.wrapped("", &format!("{}.", report.protection.sentence));
     numbers(report, &mut out);
-    for loosening in &report.protection.loosenings {
-        out.wrapped(
-            "  ",
-            &format!(
-                "{} loosened {} = {} (default {})",
-                loosening.site, loosening.rule, loosening.now, loosening.default
-            ),
-        );
+    for (loosening, sites) in report.protection.by_rule() {
+        let (rule, now, default) = (&loosening.rule, &loosening.now, &loosening.default);
+        out.wrapped("  ", &format!("loosened: {rule} = {now} (default {default}) at {sites}"));
     }
     out.text
 }
@@ -92,7 +87,8 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     for site in &report.leave_one_site_out[at].sites {
         add(format!("left out: {}", site.site), &site.figures);
     }
-    let (patients, images) = (format!("{}s -/+", report.study.unit), format!("{}s -/+", report.study.row));
+    let (patients, images) =
+        (format!("{}s -/+", report.study.unit), format!("{}s -/+", report.study.row));
     let head = ["nested folds", &patients, &images, "AUC (95 %)", "sens.", "spec.", "Brier", "ECE"];
     out.columns(&head, rows);
     for note in notes {

@@ -8,9 +8,9 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels, Negative,
-    OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise, Study, StudySites, Subgroup, Target,
-    Validation, WeightsRule,
+    BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels,
+    Negative, OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise, Study, StudySites,
+    Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Cost, Figure, Figures, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
@@ -53,7 +53,8 @@ pub fn patients(sites: usize, per_site: usize) -> Vec<Patient> {
 
 /// Findings about some patients.
 pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
-    let columns = [("sex", vec!["male", "female"]), ("age", vec!["0 to <40", "40 to <65", "65 and over"])];
+    let columns =
+        [("sex", vec!["male", "female"]), ("age", vec!["0 to <40", "40 to <65", "65 and over"])];
     let subgroups: Vec<SubgroupNames> = columns
         .iter()
         .map(|(name, levels)| SubgroupNames {
@@ -73,9 +74,8 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
             .collect(),
         by_site_and_subgroup: (0..sites)
             .map(|site| {
-                let cell = |c: usize, l: usize| {
-                    profile_cell(&by(&|p| p.site == site && p.levels[c] == l))
-                };
+                let cell =
+                    |c: usize, l: usize| profile_cell(&by(&|p| p.site == site && p.levels[c] == l));
                 (0..2).map(|c| levels(c).map(|l| cell(c, l)).collect()).collect()
             })
             .collect(),
@@ -112,7 +112,12 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
             .collect(),
         nested: Nested {
             choices: (0..5)
-                .map(|n| NestedChoice { repeat: 0, fold: n, point: usize::from(n % 2), threshold: 0.21 })
+                .map(|n| NestedChoice {
+                    repeat: 0,
+                    fold: n,
+                    point: usize::from(n % 2),
+                    threshold: 0.21,
+                })
                 .collect(),
             judged,
             folds: (0..5).map(fold).collect(),
@@ -125,8 +130,13 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
                     site: site as u16,
                     point: 1,
                     threshold: 0.19,
-                    figures: Figures { auc: known(0.66 + 0.002 * site as f64, 0.05), ..by_site[site].clone() },
-                    auc_by_point: (0..grid.len()).map(|n| known(0.64 + 0.003 * n as f64, 0.05)).collect(),
+                    figures: Figures {
+                        auc: known(0.66 + 0.002 * site as f64, 0.05),
+                        ..by_site[site].clone()
+                    },
+                    auc_by_point: (0..grid.len())
+                        .map(|n| known(0.64 + 0.003 * n as f64, 0.05))
+                        .collect(),
                 })
                 .collect()
         },
@@ -157,29 +167,34 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
 /// The context that goes with findings about these sites.
 pub fn context(findings: &Findings) -> Context {
     let digest = |of: &str| Digest::of(of.as_bytes());
-    let sites = findings.sites.iter().zip(&findings.profile.by_site).map(|(site, cell)| SiteContext {
-        site: site.clone(),
-        policy: Policy {
-            wide_sums: WideSums::Allowed,
-            leave_one_site_out: Consent::Allowed,
-            ..Policy::default()
-        },
-        lock: digest(site.as_str()),
-        device: "cpu avx2".into(),
-        set_aside: vec![SetAsideCount {
-            reason: "unreadable image".into(),
-            patients: 12,
-            images: 14,
-        }],
-        rounds: 61,
-        numbers_sent: 8_912_345,
-        numbers_held: cell.rows_by_class.iter().sum::<u64>() * 1280,
-        bytes_up: 71_298_760,
-        bytes_down: 12_345_678,
-    });
+    let sites =
+        findings.sites.iter().zip(&findings.profile.by_site).map(|(site, cell)| SiteContext {
+            site: site.clone(),
+            policy: Policy {
+                wide_sums: WideSums::Allowed,
+                leave_one_site_out: if site.as_str() == "rosendahl" {
+                    Consent::Refused
+                } else {
+                    Consent::Allowed
+                },
+                ..Policy::default()
+            },
+            lock: digest(site.as_str()),
+            device: "cpu avx2".into(),
+            set_aside: vec![SetAsideCount {
+                reason: "unreadable image".into(),
+                patients: 12,
+                images: 14,
+            }],
+            rounds: 61,
+            numbers_sent: 8_912_345,
+            numbers_held: cell.rows_by_class.iter().sum::<u64>() * 1280,
+            bytes_up: 71_298_760,
+            bytes_down: 12_345_678,
+        });
     let statistics = ["profile", "moments", "gram", "logistic", "scores", "placements"];
     Context {
-        study_id: StudyId::parse("s-20260301-mel").unwrap(),
+        study_id: StudyId::parse("s-20260301-mel").expect("a valid id"),
         study: study(),
         software: "wardround 0.1.0".into(),
         data: DataKind::Synthetic,
@@ -188,7 +203,9 @@ pub fn context(findings: &Findings) -> Context {
         rounds: (0..61)
             .map(|n| RoundCost {
                 round: n + 1,
-                statistic: statistics[(n as usize).min(3) + usize::from(n > 55) + usize::from(n > 58)].into(),
+                statistic: statistics
+                    [(n as usize).min(3) + usize::from(n > 55) + usize::from(n > 58)]
+                .into(),
                 query: digest(&n.to_string()),
                 numbers: 84_546,
                 bytes_up: 1_234_567,
@@ -198,13 +215,21 @@ pub fn context(findings: &Findings) -> Context {
             .collect(),
         attempts: vec![Attempt {
             attempt: 1,
-            sites: findings.sites.iter().cloned().chain([SiteId::parse("lost").unwrap()]).collect(),
-            lost: SiteId::parse("lost").unwrap(),
+            sites: findings
+                .sites
+                .iter()
+                .cloned()
+                .chain([SiteId::parse("lost").expect("a valid id")])
+                .collect(),
+            lost: SiteId::parse("lost").expect("a valid id"),
             round: 17,
             reason: "no progress for 600 s".into(),
         }],
         bundle: digest("bundle"),
-        weights: WeightsDigest::Backbone { name: "efficientnet-lite0".into(), sha256: digest("weights") },
+        weights: WeightsDigest::Backbone {
+            name: "efficientnet-lite0".into(),
+            sha256: digest("weights"),
+        },
         journal_head: digest("journal"),
         reports: vec![NamedDigest { name: "attempt 1".into(), sha256: digest("report") }],
     }
@@ -217,7 +242,7 @@ pub fn site(number: usize) -> SiteId {
         || format!("st-somewhere-university-hospital-{number:02}"),
         |name| (*name).to_owned(),
     );
-    SiteId::parse(&name).unwrap()
+    SiteId::parse(&name).expect("a valid id")
 }
 
 fn study() -> Study {
@@ -304,7 +329,8 @@ fn figures(patients: &[&Patient]) -> Figures {
     let called = |positive: bool, call: bool| {
         rows.iter().filter(|(s, p)| *p == positive && (*s >= 0.3) == call).count() as u64
     };
-    let confusion = [called(true, true), called(false, true), called(false, false), called(true, false)];
+    let confusion =
+        [called(true, true), called(false, true), called(false, false), called(true, false)];
     let share = |part: u64, of: u64| {
         if of == 0 { undefined() } else { known(part as f64 / of as f64, 0.04) }
     };
@@ -319,7 +345,8 @@ fn figures(patients: &[&Patient]) -> Figures {
         bin.mean_score /= bin.rows as f64;
     }
     let n = rows.len() as f64;
-    let gap = |bin: &ReliabilityBin| (bin.mean_score * bin.rows as f64 - bin.positives as f64).abs() / n;
+    let gap =
+        |bin: &ReliabilityBin| (bin.mean_score * bin.rows as f64 - bin.positives as f64).abs() / n;
     let brier = rows.iter().map(|(s, p)| (s - f64::from(u8::from(*p))).powi(2)).sum::<f64>() / n;
     Figures {
         patients: [cell.patients_by_class[0], cell.patients_by_class[1]],

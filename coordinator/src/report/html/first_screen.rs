@@ -28,9 +28,9 @@ pub fn header(report: &Report) -> Markup {
              says anything about patients.",
         ));
     }
-    let contents = CONTENTS.iter().map(|(id, name)| {
-        el("li").add(el("a").attr("href", format!("#{id}")).text(name))
-    });
+    let contents = CONTENTS
+        .iter()
+        .map(|(id, name)| el("li").add(el("a").attr("href", format!("#{id}")).text(name)));
     header
         .add(
             el("p")
@@ -52,9 +52,11 @@ pub fn header(report: &Report) -> Markup {
 
 fn trained(report: &Report) -> Element {
     let study = &report.study;
-    let mut answer = el("div")
-        .add(el("h2").text("What was trained"))
-        .add(el("p").text(format!("{} on {}.", upper(&study.classifier), study.input)));
+    let mut answer = el("div").add(el("h2").text("What was trained")).add(el("p").text(format!(
+        "{} on {}.",
+        upper(&study.classifier),
+        study.input
+    )));
     for model in &report.models {
         let point = model.chosen.point;
         answer = answer.add(el("p").text(format!(
@@ -73,13 +75,15 @@ fn trained(report: &Report) -> Element {
 fn on_whom(report: &Report) -> Element {
     let (study, cohort) = (&report.study, &report.cohort);
     let classes = study.classes.iter().zip(&cohort.all.patients_by_class);
-    let by_class: Vec<String> =
-        classes.map(|(name, count)| format!("{name}: {count}")).collect();
+    let by_class: Vec<String> = classes.map(|(name, count)| format!("{name}: {count}")).collect();
     el("div")
         .add(el("h2").text("On whom"))
-        .add(el("p").attr("class", "big").text(cohort.all.patients).add(
-            el("small").text(format!(" {}s", study.unit)),
-        ))
+        .add(
+            el("p")
+                .attr("class", "big")
+                .text(cohort.all.patients)
+                .add(el("small").text(format!(" {}s", study.unit))),
+        )
         .add(el("p").text(format!(
             "{} {}s at {}.",
             cohort.all.images,
@@ -98,9 +102,12 @@ fn how_good(report: &Report) -> Element {
     let answer = el("div").add(el("h2").text("How good"));
     match report.pooled.as_slice() {
         [only] => answer
-            .add(el("p").attr("class", "big").text(only.auc_within_sites.short()).add(
-                el("small").text(format!(" {}", beside(&only.auc_within_sites))),
-            ))
+            .add(
+                el("p")
+                    .attr("class", "big")
+                    .text(only.auc_within_sites.short())
+                    .add(el("small").text(format!(" {}", beside(&only.auc_within_sites)))),
+            )
             .add(el("p").text(format!(
                 "AUC for {} within sites, from nested folds (95 % interval; of these fitted models \
                  on these {}s).",
@@ -149,11 +156,10 @@ fn protection(report: &Report) -> Element {
     if protection.loosenings.is_empty() {
         block = block.add(el("p").text("No site's owner loosened a disclosure rule."));
     } else {
-        let loosenings = protection.loosenings.iter().map(|loosening| {
+        let loosenings = protection.by_rule().into_iter().map(|(loosening, sites)| {
             el("li")
-                .text(format!("{}: ", loosening.site))
                 .add(el("code").text(format!("{} = {}", loosening.rule, loosening.now)))
-                .text(format!(" (default {})", loosening.default))
+                .text(format!(" (default {}) at {}", loosening.default, sites))
         });
         block = block
             .add(el("p").text("Disclosure rules that a site's owner loosened by name:"))

@@ -9,7 +9,7 @@ use super::plot::{Area, clipped, diamond, disc, label_at, line, svg, unit};
 const WIDTH: f64 = 760.0;
 const ROW: f64 = 23.0;
 const TOP: f64 = 30.0;
-const NAME_LENGTH: usize = 25;
+const NAME_LENGTH: usize = 32;
 
 /// How a line of the plot is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,17 @@ struct Line<'a> {
     name: String,
     mark: Mark,
     estimate: &'a Estimate,
+    /// Every other site stands on a band.
+    band: bool,
 }
 
 /// The plot for one modelled class.
 pub fn forest(report: &Report, at: usize) -> Markup {
     let lines = lines(report, at);
     let area = Area {
-        left: 200.0,
+        left: 216.0,
         top: TOP,
-        width: 360.0,
+        width: 350.0,
         height: lines.len() as f64 * ROW,
         x: range(&lines),
         y: [0.0, 1.0],
@@ -73,17 +75,24 @@ pub fn forest(report: &Report, at: usize) -> Markup {
 
 fn lines(report: &Report, at: usize) -> Vec<Line<'_>> {
     let pooled = &report.pooled[at];
+    let whole = |name: &str, estimate| Line {
+        name: name.to_owned(),
+        mark: Mark::Pooled,
+        estimate,
+        band: false,
+    };
     let mut lines = vec![
-        Line { name: "within sites".into(), mark: Mark::Pooled, estimate: &pooled.auc_within_sites },
-        Line { name: "all in one list".into(), mark: Mark::Pooled, estimate: &pooled.auc_one_list },
+        whole("within sites", &pooled.auc_within_sites),
+        whole("all in one list", &pooled.auc_one_list),
     ];
-    for row in &report.sites[at].sites {
+    for (number, row) in report.sites[at].sites.iter().enumerate() {
+        let band = number % 2 == 0;
         let name = row.site.to_string();
-        lines.push(Line { name, mark: Mark::Site, estimate: &row.figures.auc });
+        lines.push(Line { name, mark: Mark::Site, estimate: &row.figures.auc, band });
         let left_out = report.leave_one_site_out[at].sites.iter().find(|out| out.site == row.site);
         if let Some(out) = left_out {
             let name = "left out".to_owned();
-            lines.push(Line { name, mark: Mark::LeftOut, estimate: &out.figures.auc });
+            lines.push(Line { name, mark: Mark::LeftOut, estimate: &out.figures.auc, band });
         }
     }
     lines
@@ -106,15 +115,23 @@ fn axis(area: &Area) -> Markup {
         let value = f64::from(tick) / 10.0;
         let x = area.x(value);
         let class = if tick == 5 { "chance" } else { "grid" };
-        group = group
-            .add(line(class, [x, area.top], [x, bottom]))
-            .add(label_at("tick", [x, bottom + 16.0], "middle", &format!("{value:.1}")));
+        group = group.add(line(class, [x, area.top], [x, bottom])).add(label_at(
+            "tick",
+            [x, bottom + 16.0],
+            "middle",
+            &format!("{value:.1}"),
+        ));
     }
     let middle = area.left + area.width / 2.0;
     group
         .add(line("axis", [area.left, bottom], [area.left + area.width, bottom]))
         .add(label_at("", [middle, bottom + 35.0], "middle", "area under the ROC curve"))
-        .add(label_at("tick", [area.left + area.width + 14.0, 18.0], "start", "AUC (95 % interval)"))
+        .add(label_at(
+            "tick",
+            [area.left + area.width + 14.0, 18.0],
+            "start",
+            "AUC (95 % interval)",
+        ))
         .into()
 }
 
@@ -127,7 +144,7 @@ fn draw(area: &Area, number: usize, shown: &Line<'_>) -> Element {
         Mark::Site => ("", 0.0),
         Mark::LeftOut => ("tick", 16.0),
     };
-    if shown.mark == Mark::Site && number % 4 < 2 {
+    if shown.band {
         let band = el("rect")
             .attr("class", "band")
             .attr("x", 0)
@@ -137,11 +154,12 @@ fn draw(area: &Area, number: usize, shown: &Line<'_>) -> Element {
         group = group.add(band);
     }
     let name = clipped(&shown.name, NAME_LENGTH);
-    group = group.add(
-        el("g")
-            .add(el("title").text(&shown.name))
-            .add(label_at(class, [6.0 + indent, text_y], "start", &name)),
-    );
+    group = group.add(el("g").add(el("title").text(&shown.name)).add(label_at(
+        class,
+        [6.0 + indent, text_y],
+        "start",
+        &name,
+    )));
     if let Some([low, high]) = shown.estimate.ends() {
         let class = match shown.mark {
             Mark::Pooled => "whole-line",

@@ -21,7 +21,11 @@ const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 pub(super) fn page(report: &Report) -> String {
     let head = el("head")
         .add(el("meta").attr("charset", "utf-8"))
-        .add(el("meta").attr("http-equiv", "Content-Security-Policy").attr("content", CONTENT_POLICY))
+        .add(
+            el("meta")
+                .attr("http-equiv", "Content-Security-Policy")
+                .attr("content", CONTENT_POLICY),
+        )
         .add(
             el("meta")
                 .attr("name", "viewport")

@@ -135,11 +135,7 @@ pub fn label_at(class: &'static str, at: [f64; 2], anchor: &'static str, text: &
 /// Text under construction.
 pub fn label(class: &'static str, at: [f64; 2], anchor: &'static str, text: &str) -> Element {
     let element = if class.is_empty() { el("text") } else { el("text").attr("class", class) };
-    element
-        .attr("x", unit(at[0]))
-        .attr("y", unit(at[1]))
-        .attr("text-anchor", anchor)
-        .text(text)
+    element.attr("x", unit(at[0])).attr("y", unit(at[1])).attr("text-anchor", anchor).text(text)
 }
 
 /// A name of at most `length` characters; the whole one goes into a title.

@@ -9,14 +9,8 @@ use super::table::{Cell, table};
 /// The plot for one modelled class.
 pub fn plot(report: &Report, at: usize) -> Markup {
     let (section, class) = (&report.pooled[at], &report.models[at].class);
-    let area = Area {
-        left: 52.0,
-        top: 10.0,
-        width: 330.0,
-        height: 330.0,
-        x: [0.0, 1.0],
-        y: [0.0, 1.0],
-    };
+    let area =
+        Area { left: 52.0, top: 10.0, width: 330.0, height: 330.0, x: [0.0, 1.0], y: [0.0, 1.0] };
     let bins = section.reliability.bins();
     let listed: Vec<String> = bins
         .iter()

@@ -9,14 +9,8 @@ pub fn all_sites(report: &Report, at: usize) -> Markup {
     let (section, class) = (&report.pooled[at], &report.models[at].class);
     let row = &section.figures;
     let title = format!("ROC curve of {class}, all sites in one list");
-    let area = Area {
-        left: 52.0,
-        top: 10.0,
-        width: 330.0,
-        height: 330.0,
-        x: [0.0, 1.0],
-        y: [0.0, 1.0],
-    };
+    let area =
+        Area { left: 52.0, top: 10.0, width: 330.0, height: 330.0, x: [0.0, 1.0], y: [0.0, 1.0] };
     let description = format!(
         "True positive rate by false positive rate. AUC {}. {}",
         section.auc_one_list,
@@ -60,8 +54,7 @@ pub fn by_site(report: &Report, at: usize) -> Markup {
             y: [0.0, 1.0],
         };
         let title = format!("ROC curve at {name}");
-        let description =
-            format!("AUC {}. Dashed: all sites in one list.", row.figures.auc);
+        let description = format!("AUC {}. Dashed: all sites in one list.", row.figures.auc);
         let key = format!("roc-{at}-{number}");
         let mut image = svg(&key, [198.0, 206.0], &title, &description)
             .add(label_at("name", [30.0, 15.0], "start", &clipped(name, 22)))

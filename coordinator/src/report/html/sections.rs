@@ -3,7 +3,7 @@
 use wardround_core::study::Standardise;
 
 use super::super::model::{Confusion, Point, Report, WeightsDigest};
-use super::super::values::{bytes, grouped};
+use super::super::values::{bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
@@ -86,7 +86,10 @@ fn calls(report: &Report, at: usize) -> Markup {
     let sites = report.sites[at].sites.iter();
     rows.extend(sites.map(|row| row_of(&row.site, cells(&row.figures.confusion))));
     table(
-        &format!("Calls at the thresholds chosen without these {}s, in {}s", report.study.unit, report.study.row),
+        &format!(
+            "Calls at the thresholds chosen without these {}s, in {}s",
+            report.study.unit, report.study.row
+        ),
         &["", "true positives", "false negatives", "true negatives", "false positives"],
         rows,
     )
@@ -124,16 +127,19 @@ fn left_out(report: &Report, at: usize) -> Markup {
         return el("div").add(target_heading(report, at)).add(el("p").text(none)).into();
     }
     let figures = rows.iter().map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
-    let chosen = rows.iter().map(|row| {
-        let mut cells = row_of(&row.site, point_cells(row.point));
-        cells.push(Cell::plain(format!("{:.3}", row.threshold)));
-        cells.extend(row.auc_by_point.iter().map(Cell::estimate));
-        cells
+    let points = &report.models[at].used_for_choosing;
+    let chosen = rows.iter().flat_map(|row| {
+        points.iter().zip(&row.auc_by_point).map(|(grid, auc)| {
+            let chosen = grid.point == row.point;
+            let site = if chosen { Cell::chosen(&row.site) } else { Cell::plain(&row.site) };
+            let mut cells = vec![site];
+            cells.extend(point_cells(grid.point));
+            cells.push(Cell::plain(if chosen { "chosen" } else { "" }));
+            cells.push(Cell::plain(if chosen { decimal(row.threshold) } else { String::new() }));
+            cells.push(Cell::estimate(auc));
+            cells
+        })
     });
-    let points = report.models[at].used_for_choosing.iter();
-    let points: Vec<String> = points.map(|row| format!("AUC, {}", point_text(row.point))).collect();
-    let mut columns = vec!["site", "C", "standardised over", "threshold"];
-    columns.extend(points.iter().map(String::as_str));
     el("div")
         .add(target_heading(report, at))
         .add(figure_table(
@@ -143,7 +149,12 @@ fn left_out(report: &Report, at: usize) -> Markup {
             "site left out",
             figures,
         ))
-        .add(table("What was chosen without the site, and every grid point's AUC at it", &columns, chosen.collect()))
+        .add(table(
+            "Every grid point fitted without the site and judged at it, and which was chosen \
+             without it",
+            &["site left out", "C", "standardised over", "", "threshold", "AUC at the site"],
+            chosen.collect(),
+        ))
         .into()
 }
 
@@ -163,7 +174,7 @@ fn choosing(report: &Report, at: usize) -> Markup {
     let nested = model.nested.iter().map(|fold| {
         let name = format!("repeat {}, fold {}", fold.figures.repeat, fold.figures.fold);
         let mut cells = row_of(name, point_cells(fold.point));
-        cells.push(Cell::plain(format!("{:.3}", fold.threshold)));
+        cells.push(Cell::plain(decimal(fold.threshold)));
         cells.push(Cell::estimate(&fold.figures.auc_within_sites));
         cells.push(Cell::estimate(&fold.figures.auc_one_list));
         cells
@@ -182,7 +193,14 @@ fn choosing(report: &Report, at: usize) -> Markup {
         )))
         .add(table(
             "The grid: plain out-of-fold figures, used for choosing",
-            &["C", "standardised over", "", "AUC within sites", "AUC, one list", "within sites, fold by fold"],
+            &[
+                "C",
+                "standardised over",
+                "",
+                "AUC within sites",
+                "AUC, one list",
+                "within sites, fold by fold",
+            ],
             grid.collect(),
         ))
         .add(table(
@@ -196,7 +214,9 @@ fn choosing(report: &Report, at: usize) -> Markup {
 fn cohort(report: &Report) -> Markup {
     let (study, cohort) = (&report.study, &report.cohort);
     let mut columns = vec![String::new(), format!("{}s / {}s", study.unit, study.row)];
-    columns.extend(study.classes.iter().map(|class| format!("{class}: {}s / {}s", study.unit, study.row)));
+    columns.extend(
+        study.classes.iter().map(|class| format!("{class}: {}s / {}s", study.unit, study.row)),
+    );
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut sites = vec![row_of("all sites", count_cells(&cohort.all))];
     sites.extend(cohort.sites.iter().map(|site| row_of(&site.site, count_cells(&site.cell))));
@@ -224,9 +244,10 @@ fn cohort(report: &Report) -> Markup {
             cells
         })
     });
-    let locks = cohort.sites.iter().map(|site| {
-        row_of(&site.site, vec![Cell::plain(&site.device), Cell::code(site.lock)])
-    });
+    let locks = cohort
+        .sites
+        .iter()
+        .map(|site| row_of(&site.site, vec![Cell::plain(&site.device), Cell::code(site.lock)]));
     let [patients, images] = [format!("{}s", study.unit), format!("{}s", study.row)];
     made.add(table(
         "Set aside before the cohort was frozen",
@@ -310,7 +331,10 @@ fn provenance(report: &Report) -> Markup {
         rows.push(vec![Cell::plain(format!("weights of {name}")), Cell::code(sha256)]);
     }
     rows.extend(report.models.iter().map(|model| {
-        vec![Cell::plain(format!("weights of the model for {}", model.class)), Cell::code(model.chosen.digest)]
+        vec![
+            Cell::plain(format!("weights of the model for {}", model.class)),
+            Cell::code(model.chosen.digest),
+        ]
     }));
     let reports = digests.reports.iter();
     rows.extend(reports.map(|named| vec![Cell::plain(&named.name), Cell::code(named.sha256)]));
@@ -349,10 +373,6 @@ fn row_of(name: impl ToString, cells: Vec<Cell>) -> Vec<Cell> {
 
 fn point_cells(point: Point) -> Vec<Cell> {
     vec![Cell::plain(point.c), Cell::plain(scope(point.standardise))]
-}
-
-fn point_text(point: Point) -> String {
-    format!("C = {}, {}", point.c, scope(point.standardise))
 }
 
 /// Over which rows features are standardised, in words.

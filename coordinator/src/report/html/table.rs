@@ -1,5 +1,7 @@
 //! Tables with caption and scopes, and the rows that several sections share.
 
+use wardround_privacy::suppress::Reason;
+
 use super::super::model::{CohortCell, FigureRow};
 use super::super::values::{Count, Estimate};
 use super::markup::{Element, Markup, el};
@@ -38,12 +40,12 @@ impl Cell {
 
     /// An estimate with its interval, or why there is none.
     pub fn estimate(estimate: &Estimate) -> Self {
-        let why = estimate.why();
-        let (below, kind) = if why.is_empty() {
-            (estimate.interval_text(), Kind::Plain)
-        } else {
-            (why, Kind::Why)
+        let why = match estimate {
+            Estimate::Withheld { reason: Reason::Empty } => String::new(),
+            other => other.why(),
         };
+        let (below, kind) =
+            if why.is_empty() { (estimate.interval_text(), Kind::Plain) } else { (why, Kind::Why) };
         Self { text: estimate.short(), below, kind }
     }
 
