@@ -4,7 +4,10 @@
 //!
 //! Start at [`round`].
 
+pub mod archive;
 pub mod hub;
+pub mod outcome;
+pub mod replay;
 pub mod report;
 pub mod round;
 pub mod runner;

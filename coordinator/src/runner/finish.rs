@@ -3,21 +3,18 @@
 use serde_json::json;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::study::{Input, Study, WeightsRule};
-use wardround_learn::bundle::{BundleInput, ModelBundle};
+use wardround_core::study::{Input, Study};
 use wardround_learn::findings::Findings;
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::Policy;
 use wardround_proto::v1;
 
 use super::Studies;
+use crate::outcome::{self, FeatureSource, OutcomeError, SOFTWARE};
 use crate::report::{
     Attempt, Context, DataKind, Report, RoundCost, SetAsideCount, SiteContext, WeightsDigest,
 };
 use crate::store::{Artefact, EnlistedSite, Store, StoreError, StudyRecord};
-
-/// Name and version of this software, as bundles and reports state it.
-pub(crate) const SOFTWARE: &str = concat!("wardround ", env!("CARGO_PKG_VERSION"));
 
 /// Makes and keeps bundle and report.
 pub(super) fn finish(
@@ -45,27 +42,18 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// The bytes of the model bundle: a function of the study, the sites' features and the findings.
-pub(crate) fn bundle(
+/// The bytes of the model bundle.
+fn bundle(
     study: &Study,
     sites: &[(SiteId, EnlistedSite)],
     findings: &Findings,
 ) -> Result<Vec<u8>, StoreError> {
-    let damaged = |error: &dyn std::fmt::Display| StoreError::Damaged(error.to_string());
-    let input = match (&study.input, sites.first()) {
-        (Input::Images { backbone, .. }, Some((_, site))) => BundleInput::Images {
-            backbone: backbone.name.clone(),
-            weights_source: match &backbone.weights {
-                WeightsRule::Shipped => "shipped".to_owned(),
-                WeightsRule::Pinned { source, .. } => source.clone(),
-            },
-            weights_digest: site.weights.parse().map_err(|e| damaged(&e))?,
-            preprocessing: serde_json::from_str(&site.preprocess).map_err(|e| damaged(&e))?,
-        },
-        _ => BundleInput::of_table(study)
-            .ok_or_else(|| damaged(&"a study on images without a site"))?,
+    let damaged = |error: OutcomeError| StoreError::Damaged(error.to_string());
+    let Some((_, site)) = sites.first() else {
+        return Err(StoreError::Damaged("a study that is done has no site".into()));
     };
-    ModelBundle::new(study, findings, input, SOFTWARE).write().map_err(|e| damaged(&e))
+    let source = FeatureSource::of(study, site).map_err(damaged)?;
+    outcome::bundle(study, &source, findings, SOFTWARE).map_err(damaged)
 }
 
 /// A site's disclosure rules from its message.

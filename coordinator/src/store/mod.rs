@@ -9,6 +9,7 @@
 //! ```
 
 mod deeds;
+mod export;
 mod files;
 mod journal;
 mod members;
@@ -21,6 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OptionalExtension};
 
 pub use deeds::Deed;
+pub use export::AnswerEntry;
 pub use journal::{JournalEntry, StudyJournal};
 pub use members::{Invitee, Member, MemberState, Spent};
 pub use studies::{

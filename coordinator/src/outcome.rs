@@ -1,0 +1,109 @@
+//! What a study leaves as a model: one function from findings to the bundle's bytes, used when a study
+//! ends and again when an auditor replays it, so that both can be compared by hash.
+
+use serde::{Deserialize, Serialize};
+use wardround_core::digest::{Digest, DigestError};
+use wardround_core::study::{Input, Study, WeightsRule};
+use wardround_learn::bundle::{BundleError, BundleInput, ModelBundle};
+use wardround_learn::findings::Findings;
+
+use crate::store::EnlistedSite;
+
+/// Name and version of this software, as bundles, reports and archives state it.
+pub const SOFTWARE: &str = concat!("wardround ", env!("CARGO_PKG_VERSION"));
+
+/// Where the features of a study come from, as its sites agreed when they froze their cohorts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum FeatureSource {
+    /// A table's columns.
+    Table,
+    /// Images through a backbone.
+    Images {
+        /// SHA-256 of the weights' file.
+        weights: Digest,
+        /// How images are prepared, JSON. Kept as text: numbers that are read and written again may
+        /// change in their last digit.
+        preprocess: String,
+    },
+}
+
+/// Why no bundle can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OutcomeError {
+    /// A site's statement of its weights is no digest.
+    #[error("the digest of the weights: {0}")]
+    Weights(#[from] DigestError),
+    /// A site's statement of its preprocessing is no JSON.
+    #[error("the preprocessing that the sites stated can't be read: {0}")]
+    Preprocessing(serde_json::Error),
+    /// A study on images whose sites computed features of a table, or the other way round.
+    #[error("the study is on {study}, its sites computed features of {sites}")]
+    Source {
+        /// What the study says.
+        study: &'static str,
+        /// What its sites did.
+        sites: &'static str,
+    },
+    /// The findings make no bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+impl FeatureSource {
+    /// What a site stated. The coordinator checks that all sites state the same.
+    ///
+    /// # Errors
+    /// [`OutcomeError::Weights`].
+    pub fn of(study: &Study, site: &EnlistedSite) -> Result<Self, OutcomeError> {
+        match &study.input {
+            Input::Table(_) => Ok(Self::Table),
+            Input::Images { .. } => Ok(Self::Images {
+                weights: site.weights.parse()?,
+                preprocess: site.preprocess.clone(),
+            }),
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Table => "a table",
+            Self::Images { .. } => "images",
+        }
+    }
+}
+
+/// The bytes of the model bundle: a function of its arguments and nothing else. `software` is the
+/// name and version that fitted it; a replay by a later version passes the one in the archive.
+///
+/// # Errors
+/// [`OutcomeError`] when the parts don't fit together.
+pub fn bundle(
+    study: &Study,
+    source: &FeatureSource,
+    findings: &Findings,
+    software: &str,
+) -> Result<Vec<u8>, OutcomeError> {
+    let input = match (&study.input, source) {
+        (Input::Images { backbone, .. }, FeatureSource::Images { weights, preprocess }) => {
+            BundleInput::Images {
+                backbone: backbone.name.clone(),
+                weights_source: match &backbone.weights {
+                    WeightsRule::Shipped => "shipped".to_owned(),
+                    WeightsRule::Pinned { source, .. } => source.clone(),
+                },
+                weights_digest: *weights,
+                preprocessing: serde_json::from_str(preprocess)
+                    .map_err(OutcomeError::Preprocessing)?,
+            }
+        }
+        (Input::Images { .. }, FeatureSource::Table) => {
+            return Err(OutcomeError::Source { study: "images", sites: source.word() });
+        }
+        (Input::Table(_), _) => match (BundleInput::of_table(study), source) {
+            (Some(input), FeatureSource::Table) => input,
+            _ => return Err(OutcomeError::Source { study: "a table", sites: source.word() }),
+        },
+    };
+    Ok(ModelBundle::new(study, findings, input, software).write()?)
+}

@@ -1,0 +1,252 @@
+//! Do the parts of an archive belong together?
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use wardround_core::digest::Digest;
+use wardround_core::ids::{SiteId, StudyId};
+use wardround_learn::bundle::ModelBundle;
+
+use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, Head, Part, Signature, names};
+use crate::store::JournalEntry;
+
+/// What was checked and found whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// SHA-256 of the manifest, which stands for the whole archive.
+    pub manifest: Digest,
+    /// Who vouches for it.
+    pub signature: Signature,
+    /// Name and version of the software that exported it.
+    pub software: String,
+    /// The study.
+    pub study: StudyId,
+    /// Its name.
+    pub name: String,
+    /// How it ended.
+    pub end: End,
+    /// The sites that stayed to the end, sorted.
+    pub sites: Vec<SiteId>,
+    /// The sites that were given up, sorted.
+    pub lost: Vec<SiteId>,
+    /// Lines of the journal, each with its total.
+    pub lines: u64,
+    /// Bytes of all totals, unpacked.
+    pub total_bytes: u64,
+    /// Receipts of sites' answers.
+    pub answers: u64,
+    /// Where the journal's chain ends.
+    pub head: Head,
+    /// The model.
+    pub model: ModelDigest,
+}
+
+/// The model of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ModelDigest {
+    /// SHA-256 of the bundle.
+    Bundle {
+        /// The digest.
+        digest: Digest,
+    },
+    /// The study ended without a model.
+    NoModel,
+}
+
+/// Checks an archive: digests of all entries, the journal's chain, every total against its line,
+/// receipts of all answers, and that study, model and report name each other's digests. Blocking.
+///
+/// # Errors
+/// [`ArchiveError`] names the first entry or line that isn't what it should be.
+pub fn verify(archive: &[u8]) -> Result<Verified, ArchiveError> {
+    verified(&Archive::open(archive)?)
+}
+
+pub(super) fn verified(archive: &Archive<'_>) -> Result<Verified, ArchiveError> {
+    let manifest = &archive.manifest;
+    let head = check_chain(archive)?;
+    let total_bytes = check_totals(archive)?;
+    check_answers(archive)?;
+    check_study(archive)?;
+    let model = match manifest.study.end {
+        End::Done => {
+            let digest = check_model(archive)?;
+            check_report(archive, &digest, head)?;
+            ModelDigest::Bundle { digest }
+        }
+        End::Failed { .. } | End::Aborted { .. } => ModelDigest::NoModel,
+    };
+    let lost = manifest.sites.iter().filter(|s| s.part == Part::Lost);
+    Ok(Verified {
+        manifest: archive.digest,
+        signature: manifest.signature,
+        software: manifest.software.clone(),
+        study: manifest.study.id.clone(),
+        name: manifest.study.name.clone(),
+        end: manifest.study.end.clone(),
+        sites: manifest.final_sites(),
+        lost: lost.map(|s| s.site.clone()).collect(),
+        lines: archive.journal.len() as u64,
+        total_bytes,
+        answers: archive.answers.len() as u64,
+        head,
+        model,
+    })
+}
+
+fn check_chain(archive: &Archive<'_>) -> Result<Head, ArchiveError> {
+    let manifest = &archive.manifest;
+    let mut before: Option<Digest> = None;
+    let mut queries = BTreeSet::new();
+    for (expected, line) in (1..).zip(&archive.journal) {
+        if line.sequence != expected {
+            return Err(ArchiveError::Sequence { expected, got: line.sequence });
+        }
+        let link =
+            JournalEntry::link(before.as_ref(), &manifest.study.id, &line.query, &line.total);
+        if link != line.chain {
+            return Err(ArchiveError::Chain { line: line.sequence });
+        }
+        if !queries.insert(line.query) {
+            let what = format!("line {}: its query was answered before", line.sequence);
+            return Err(ArchiveError::malformed(names::JOURNAL, what));
+        }
+        before = Some(link);
+    }
+    let head = before.map_or(Head::Empty, |chain| Head::Line { chain });
+    if head != manifest.journal.head || manifest.journal.lines != archive.journal.len() as u64 {
+        return Err(match (manifest.journal.head, head) {
+            (Head::Line { chain: expected }, Head::Line { chain: got }) if expected != got => {
+                ArchiveError::Head { says: names::MANIFEST, expected, got }
+            }
+            _ => ArchiveError::contradiction(
+                names::JOURNAL,
+                names::MANIFEST,
+                format!("{} lines, not {}", archive.journal.len(), manifest.journal.lines),
+            ),
+        });
+    }
+    Ok(head)
+}
+
+fn check_totals(archive: &Archive<'_>) -> Result<u64, ArchiveError> {
+    let known: BTreeSet<&SiteId> = archive.manifest.sites.iter().map(|s| &s.site).collect();
+    let mut bytes = 0;
+    let mut named = BTreeSet::new();
+    for line in &archive.journal {
+        if let Some(stranger) = line.sites.iter().find(|site| !known.contains(site)) {
+            let what = format!("line {} has site {stranger}", line.sequence);
+            return Err(ArchiveError::contradiction(names::JOURNAL, names::MANIFEST, what));
+        }
+        let (_, size) = archive.total(line)?;
+        bytes += size;
+        if bytes > names::LARGEST_TOTALS {
+            return Err(ArchiveError::TooLarge {
+                what: "the totals, unpacked".into(),
+                unit: "bytes",
+                limit: names::LARGEST_TOTALS,
+                got: bytes,
+            });
+        }
+        named.insert(names::total_name(&line.total));
+    }
+    let totals = archive.manifest.entries.iter().filter(|e| e.name.starts_with("totals/"));
+    match totals.map(|entry| &entry.name).find(|name| !named.contains(*name)) {
+        Some(stray) => Err(ArchiveError::Unexpected(stray.clone())),
+        None => Ok(bytes),
+    }
+}
+
+fn check_answers(archive: &Archive<'_>) -> Result<(), ArchiveError> {
+    let mut seen = BTreeSet::new();
+    for (number, answer) in (1..).zip(&archive.answers) {
+        let place = |what: String| format!("line {number}: {what}");
+        let Some(site) = archive.manifest.sites.iter().find(|s| s.site == answer.site) else {
+            let what = place(format!("{} is no site of the study", answer.site));
+            return Err(ArchiveError::contradiction(names::ANSWERS, names::MANIFEST, what));
+        };
+        if matches!(site.part, Part::Stayed { lock } if lock != answer.lock) {
+            let what = place(format!("{} answered from another cohort", answer.site));
+            return Err(ArchiveError::contradiction(names::ANSWERS, names::MANIFEST, what));
+        }
+        if !seen.insert((answer.query, &answer.site)) {
+            let what = place(format!("a second answer of {} to one query", answer.site));
+            return Err(ArchiveError::malformed(names::ANSWERS, what));
+        }
+    }
+    for line in &archive.journal {
+        if let Some(site) = line.sites.iter().find(|site| !seen.contains(&(line.query, *site))) {
+            return Err(ArchiveError::NoAnswer { line: line.sequence, site: site.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn check_study(archive: &Archive<'_>) -> Result<(), ArchiveError> {
+    let (manifest, study) = (&archive.manifest, &archive.study);
+    if manifest.study.digest != study.digest || manifest.study.name != study.name {
+        let what = "another study file".to_owned();
+        return Err(ArchiveError::contradiction(names::STUDY, names::MANIFEST, what));
+    }
+    Ok(())
+}
+
+fn check_model(archive: &Archive<'_>) -> Result<Digest, ArchiveError> {
+    let bytes = archive.file(names::MODEL).unwrap_or_default();
+    let bundle = ModelBundle::read(bytes)
+        .map_err(|error| ArchiveError::malformed(names::MODEL, error))?;
+    let differs = |other: &str, what: &str| {
+        Err(ArchiveError::contradiction(names::MODEL, other, what.to_owned()))
+    };
+    if bundle.manifest.study_digest != archive.study.digest {
+        return differs(names::STUDY, "the model is of another study file");
+    }
+    if bundle.manifest.sites != archive.manifest.final_sites() {
+        return differs(names::MANIFEST, "the model was fitted to the rows of other sites");
+    }
+    match archive.manifest.features {
+        FeaturesEntry::Agreed { count, .. } if count == bundle.manifest.features => {
+            Ok(Digest::of(bytes))
+        }
+        _ => differs(names::MANIFEST, "the model takes another number of features"),
+    }
+}
+
+/// The report names the model and the journal that it was made from. Read loosely: its format has
+/// versions of its own.
+fn check_report(
+    archive: &Archive<'_>,
+    model: &Digest,
+    head: Head,
+) -> Result<(), ArchiveError> {
+    let bytes = archive.file(names::REPORT_JSON).unwrap_or_default();
+    let report: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| ArchiveError::malformed(names::REPORT_JSON, error))?;
+    let digest = |pointer: &str| -> Result<Digest, ArchiveError> {
+        let text = report.pointer(pointer).and_then(serde_json::Value::as_str);
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+            ArchiveError::malformed(names::REPORT_JSON, format!("no digest at {pointer}"))
+        })
+    };
+    if digest("/digests/bundle")? != *model {
+        let what = "the report is about another model".to_owned();
+        return Err(ArchiveError::contradiction(names::REPORT_JSON, names::MODEL, what));
+    }
+    if digest("/study/digest")? != archive.study.digest {
+        let what = "the report is about another study file".to_owned();
+        return Err(ArchiveError::contradiction(names::REPORT_JSON, names::STUDY, what));
+    }
+    let expected = digest("/digests/journal_head")?;
+    match head {
+        Head::Line { chain } if chain == expected => Ok(()),
+        Head::Line { chain: got } => {
+            Err(ArchiveError::Head { says: names::REPORT_JSON, expected, got })
+        }
+        Head::Empty => Err(ArchiveError::contradiction(
+            names::JOURNAL,
+            names::REPORT_JSON,
+            "a study that is done has a journal".into(),
+        )),
+    }
+}
