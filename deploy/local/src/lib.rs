@@ -1,1 +1,3 @@
 //! A whole federation on one machine, from real processes.
+
+pub mod phantom;
