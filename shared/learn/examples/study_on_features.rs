@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
-//! where the manifest has them. Everything is printed, nothing is suppressed: for data of one's own.
+//! where the manifest has them. `--weights FILE` writes the final model's standardised weights and
+//! constant. Everything is printed, nothing is suppressed: for data of one's own.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -43,6 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("--folds", "5"),
         ("--seed", "1"),
         ("--leave-one-site-out", "yes"),
+        ("--weights", ""),
     ]
     .into();
     for pair in rest.chunks(2) {
@@ -79,6 +81,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let watch = Watch(started);
     let findings = futures::executor::block_on(run(&rows, &study, &id, &sites, &schema, &watch))?;
     show(&findings);
+    if !options["--weights"].is_empty() {
+        let model = &findings.targets[0].model;
+        let numbers = model.weights.iter().chain([&model.intercept]);
+        let lines: Vec<String> = numbers.map(|w| format!("{w:e}\n")).collect();
+        std::fs::write(options["--weights"], lines.concat())?;
+    }
     println!("{:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! Between two queries there are only plain `f64` loops in a fixed order and `libm` for
 //! transcendental functions, so that a fit is the same bits on every machine that replays it.
 
+pub mod bundle;
 pub mod cohort;
 pub mod findings;
 pub mod folds;

@@ -11,6 +11,10 @@
 //! a step that leaves the loss within its rounding counts when the slope along it has shrunk (Hager
 //! and Zhang, SIAM J. Optim. 2005;16:170, "approximate Wolfe"). Curvature needs no guard: the
 //! objective is strictly convex.
+//!
+//! It ends when the distance to the optimum that is left after one more step, `d r / (1 - r)` with
+//! the step's length `d` and the rate `r` at which steps have been shrinking, is below
+//! [`Lbfgs::accuracy`] of the point (Euclidean norms); that step is still taken.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,11 +23,13 @@ use super::cholesky::{Cholesky, dot};
 use super::{Evaluation, Penalty, State, largest};
 
 /// Pairs of steps and gradient changes that are remembered.
-const MEMORY: usize = 20;
+const MEMORY: usize = 30;
 
-/// The proposed step, as a share of the point (Euclidean norms), at which a model is done. The step
-/// approximates the distance to the optimum.
-const CLOSE: f64 = 5e-8;
+/// Steps over which the rate of convergence is measured.
+const RATE_STEPS: usize = 6;
+
+/// Bounds of the rate: below, luck; above, no convergence to speak of.
+const RATES: (f64, f64) = (0.3, 0.98);
 
 const ARMIJO: f64 = 1e-4;
 
@@ -45,10 +51,14 @@ pub(crate) struct Lbfgs {
     pub evaluations: u32,
     /// Largest entry of the penalised gradient at the last accepted point.
     pub gradient: f64,
+    /// Distance to the optimum, as a share of the point, that is good enough.
+    accuracy: f64,
     penalty: Penalty,
     preconditioner: Arc<Cholesky>,
     trial: Vec<f64>,
     pairs: VecDeque<Pair>,
+    /// Lengths of the proposed steps so far.
+    lengths: Vec<f64>,
     accepted: Option<Accepted>,
 }
 
@@ -78,8 +88,16 @@ struct Accepted {
 
 impl Lbfgs {
     /// Starts at a point: one weight per feature, the constant last.
-    pub fn start(penalty: Penalty, preconditioner: Arc<Cholesky>, point: Vec<f64>) -> Self {
+    /// `accuracy` is the distance to the optimum, as a share of the point, that is good enough.
+    pub fn start(
+        penalty: Penalty,
+        preconditioner: Arc<Cholesky>,
+        point: Vec<f64>,
+        accuracy: f64,
+    ) -> Self {
         Self {
+            accuracy,
+            lengths: Vec::new(),
             state: State::Running,
             steps: 0,
             evaluations: 0,
@@ -111,7 +129,8 @@ impl Lbfgs {
                 self.trial = along(&from.point, &from.step, from.share);
                 return;
             }
-            let change: Vec<f64> = gradient.iter().zip(&from.gradient).map(|(a, b)| a - b).collect();
+            let change: Vec<f64> =
+                gradient.iter().zip(&from.gradient).map(|(a, b)| a - b).collect();
             let step: Vec<f64> = from.direction.iter().map(|d| from.share * d).collect();
             let curvature = dot(&step, &change);
             if curvature > 0.0 {
@@ -138,7 +157,8 @@ impl Lbfgs {
         let point = std::mem::take(&mut self.trial);
         self.trial = along(&point, &step, 1.0);
         self.steps += 1;
-        if dot(&step, &step) <= CLOSE * CLOSE * dot(&point, &point) || slope == 0.0 {
+        self.lengths.push(dot(&step, &step).sqrt());
+        if self.distance_left() <= self.accuracy * dot(&point, &point).sqrt() || slope == 0.0 {
             self.state = State::Done;
             self.pairs = VecDeque::new();
             return;
@@ -155,6 +175,18 @@ impl Lbfgs {
             share: 1.0,
             shortenings: 0,
         });
+    }
+
+    /// An estimate of the distance to the optimum after the step proposed last.
+    fn distance_left(&self) -> f64 {
+        let last = self.lengths.len() - 1;
+        let steps = last.min(RATE_STEPS);
+        if steps == 0 {
+            return f64::INFINITY;
+        }
+        let shrunk = self.lengths[last] / self.lengths[last - steps];
+        let rate = libm::pow(shrunk, 1.0 / steps as f64).clamp(RATES.0, RATES.1);
+        self.lengths[last] * rate / (1.0 - rate)
     }
 
     /// Minus the approximate inverse Hessian times the gradient (two-loop recursion).

@@ -170,3 +170,97 @@ fn take(fits: &mut [Fit], open: &[usize], answers: Vec<Evaluation>) {
     }
     waiting.into_par_iter().for_each(|(fit, answer)| fit.optimiser.take(answer));
 }
+
+#[cfg(test)]
+mod tests {
+    use wardround_core::ids::{SiteId, StudyId};
+    use wardround_core::query::{FoldPlan, FoldSet, Schema, SiteSet};
+    use wardround_core::seed::Seed;
+
+    use super::*;
+    use crate::logistic::Penalty;
+    use crate::logistic::cholesky::Cholesky;
+    use crate::logistic::lbfgs::Lbfgs;
+    use crate::logistic::newton::Newton;
+    use crate::rows::{Patient, Rows, RowsBuilder};
+    use crate::study::event::Silent;
+
+    const FOLDS: FoldPlan = FoldPlan { seed: Seed(1), folds: 4, repeats: 1 };
+
+    fn rows(features: u32) -> Rows {
+        let schema = Schema { features, classes: 2, levels: vec![] };
+        let mut builder = RowsBuilder::new(schema);
+        for i in 0..80u64 {
+            let x: Vec<f64> = (0..u64::from(features))
+                .map(|j| Seed(3).uniform("x", &[&i.to_le_bytes(), &j.to_le_bytes()]) - 0.5)
+                .collect();
+            let noise = Seed(3).uniform("y", &[&i.to_le_bytes()]) - 0.5;
+            let site = SiteId::parse(if i % 2 == 0 { "a" } else { "b" }).unwrap();
+            let patient = Patient { issuer: site.to_string(), site, key: i.to_string() };
+            builder.add(patient, u8::from(x[0] - x[1] + noise > 0.0), &[], &x).unwrap();
+        }
+        builder.build().unwrap()
+    }
+
+    fn fits(rows: &Rows, method: fn(Penalty, usize) -> Optimiser) -> Vec<Fit> {
+        let d = rows.schema().features as usize;
+        let column = rows.fold_column(&FOLDS, 0);
+        let mut fits = Vec::new();
+        for fold in 0..4 {
+            for strength in [0.1, 1.0, 30.0] {
+                fits.push(Fit {
+                    rows: RowSet {
+                        repeat: 0,
+                        folds: FoldSet::all(4).without(fold),
+                        sites: SiteSet::All,
+                    },
+                    count: column.iter().filter(|&&f| f != fold).count() as u64,
+                    class: 1,
+                    scaler: Scaler::Folded,
+                    fill: Fill::Complete,
+                    optimiser: method(Penalty { strength: vec![strength; d] }, d + 1),
+                });
+            }
+        }
+        fits
+    }
+
+    fn run(rows: &Rows, fits: &mut [Fit]) -> u64 {
+        let (study, sites) = (StudyId::parse("s").unwrap(), rows.sites());
+        let mut asker = Asker {
+            cohort: rows,
+            observer: &Silent,
+            study: &study,
+            sites: &sites,
+            schema: rows.schema(),
+            folds: FOLDS,
+            queries: 0,
+        };
+        let frame = Arc::new(Frame::identity(rows.schema().features as usize));
+        futures::executor::block_on(fit_all(&mut asker, &frame, fits)).unwrap()
+    }
+
+    #[test]
+    fn in_company_is_the_same_bits_as_alone() {
+        let newton: fn(Penalty, usize) -> Optimiser =
+            |penalty, n| Optimiser::Newton(Newton::start(penalty, vec![0.0; n]));
+        let lbfgs: fn(Penalty, usize) -> Optimiser = |penalty, n| {
+            let identity: Vec<f64> =
+                (0..n).flat_map(|i| (i..n).map(move |j| f64::from(u8::from(i == j)))).collect();
+            let factor = Arc::new(Cholesky::of_upper(n, &identity).unwrap());
+            Optimiser::Lbfgs(Lbfgs::start(penalty, factor, vec![0.0; n], 1e-9))
+        };
+        for (features, method) in [(5, newton), (70, lbfgs)] {
+            let rows = rows(features);
+            let mut together = fits(&rows, method);
+            let rounds = run(&rows, &mut together);
+            let mut slowest = 0;
+            for (mut alone, in_company) in fits(&rows, method).into_iter().zip(together) {
+                slowest = slowest.max(run(&rows, std::slice::from_mut(&mut alone)));
+                assert_eq!(alone.optimiser.next_point(), in_company.optimiser.next_point());
+                assert!(alone.optimiser.next_point()[0] > 0.0);
+            }
+            assert_eq!(rounds, slowest);
+        }
+    }
+}

@@ -82,9 +82,7 @@ impl<C: Cohort> Asker<'_, C> {
             let asked = ask(bits);
             let phase = phase(&asked);
             match self.ask(asked).await {
-                Err(StudyError::Cohort(CohortError::Sum(
-                    source @ SumError::OutOfRange { .. },
-                ))) => {
+                Err(StudyError::Cohort(CohortError::Sum(source @ SumError::OutOfRange { .. }))) => {
                     if bits == coarsest {
                         return Err(StudyError::OutOfRange { phase, source });
                     }
@@ -127,7 +125,10 @@ pub(crate) fn finest_bits(bound: f64, reserve: u8) -> u8 {
 
 /// Cuts `count` things of `numbers_each` numbers into slices whose answers stay below
 /// [`SLICE_BYTES`].
-pub(crate) fn slices(count: usize, numbers_each: u64) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(crate) fn slices(
+    count: usize,
+    numbers_each: u64,
+) -> impl Iterator<Item = std::ops::Range<usize>> {
     let per_slice = (SLICE_BYTES / (8 * numbers_each.max(1))).clamp(1, 1 << 30) as usize;
     (0..count).step_by(per_slice).map(move |first| first..(first + per_slice).min(count))
 }

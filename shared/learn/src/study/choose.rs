@@ -87,7 +87,8 @@ impl Choosing {
         fold: u8,
     ) -> Result<Result<Choice, Undefined>, CellError> {
         let outer = usize::from(repeat) * self.folds + usize::from(fold);
-        let of_point = |point: usize| vec![scores[self.targets[target].others[point][outer]].clone()];
+        let of_point =
+            |point: usize| vec![scores[self.targets[target].others[point][outer]].clone()];
         choose(design, by, of_point)
     }
 
@@ -158,8 +159,7 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
         let sites = SiteSet::Without(site);
         let of_point = |point| {
             let of_repeat = |repeat| {
-                let of_fold =
-                    |k| Scored::fold(k, sites, fit(point, repeat, all.without(k), sites));
+                let of_fold = |k| Scored::fold(k, sites, fit(point, repeat, all.without(k), sites));
                 push(all.iter().map(of_fold).collect())
             };
             (0..design.repeats).map(of_repeat).collect()

@@ -38,6 +38,15 @@ pub(crate) enum LeavingOut {
     None,
 }
 
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It may become the final model, which is given away with all its digits.
+    Use,
+    /// Only its scores count, binned: to choose by or to be judged.
+    Scores,
+}
+
 /// One model: a modelled class, a grid point and training rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FitKey {
@@ -72,7 +81,11 @@ impl Design {
         let leave_out = validation.leave_one_site_out;
         let got = sites.len();
         let enough = |what, expected| {
-            if got >= expected { Ok(()) } else { Err(StudyError::TooFewSites { what, expected, got }) }
+            if got >= expected {
+                Ok(())
+            } else {
+                Err(StudyError::TooFewSites { what, expected, got })
+            }
         };
         enough("a study", 1)?;
         if leave_out {
@@ -104,7 +117,8 @@ impl Design {
         let all = FoldSet::all(self.folds);
         let set = |repeat, folds, sites| RowSet { repeat, folds, sites };
         let each_fold = |sites| {
-            let folds = move |repeat| (0..self.folds).map(move |k| set(repeat, all.without(k), sites));
+            let folds =
+                move |repeat| (0..self.folds).map(move |k| set(repeat, all.without(k), sites));
             (0..self.repeats).flat_map(folds)
         };
         let mut sets: Vec<RowSet> = each_fold(SiteSet::All).collect();
@@ -129,12 +143,25 @@ impl Design {
         let of_set = |rows: RowSet| {
             let RowSet { repeat, folds, sites } = rows;
             let of_target = move |target| {
-                (0..self.grid.len())
-                    .map(move |point| FitKey { target, point, repeat, folds, sites })
+                (0..self.grid.len()).map(move |point| FitKey {
+                    target,
+                    point,
+                    repeat,
+                    folds,
+                    sites,
+                })
             };
             (0..self.classes.len()).flat_map(of_target)
         };
         self.training_sets().into_iter().flat_map(of_set).collect()
+    }
+
+    /// What a model is for.
+    pub fn purpose(&self, key: &FitKey) -> Purpose {
+        match (key.folds == self.all_folds(), key.sites) {
+            (true, SiteSet::All) => Purpose::Use,
+            _ => Purpose::Scores,
+        }
     }
 
     /// Sites that are left out once.

@@ -8,7 +8,7 @@ use wardround_core::query::{Ask, FoldSet, Frame, LinearModel, RowSet, Scaler, Si
 use wardround_core::study::Standardise;
 
 use super::asker::{Asker, finest_bits};
-use super::design::{Design, FitKey, describe};
+use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
 use crate::cohort::Cohort;
@@ -21,6 +21,19 @@ use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
 
 /// Binary places that are always kept on standardised columns.
 const COARSEST_BITS: u8 = 32;
+
+/// Distance to the optimum, as a share of the weights, at which L-BFGS ends.
+const ACCURACY: f64 = 1e-7;
+
+/// The same for models of which only scores count: those are binned at 0.023 of the logit, so this
+/// is far more than enough. Such models train on fewer rows and would be the last to finish.
+const ACCURACY_OF_SCORES: f64 = 1e-6;
+
+/// A site with one of this many rows, or more, is large: its absence calls for its own Gram matrix.
+const LARGE_SITE: u64 = 7;
+
+/// Preconditioners kept at once; each takes half of (features + 1)^2 numbers.
+const MOST_FACTORS: usize = 48;
 
 /// What fits need to know besides their design.
 pub(crate) struct Ground<'a> {
@@ -67,9 +80,8 @@ impl Models {
     /// The most points any class's model of a grid point, fitted to some folds of all sites, asked
     /// the loss at.
     pub fn most_evaluations(&self, point: usize, folds: FoldSet) -> u64 {
-        let of_point = |key: &FitKey| {
-            key.point == point && key.folds == folds && key.sites == SiteSet::All
-        };
+        let of_point =
+            |key: &FitKey| key.point == point && key.folds == folds && key.sites == SiteSet::All;
         let fits = self.by_key.iter().filter(|(key, _)| of_point(key));
         fits.map(|(_, fitted)| u64::from(fitted.evaluations)).max().unwrap_or(0)
     }
@@ -88,11 +100,8 @@ pub(crate) async fn fit<C: Cohort>(
         Method::Lbfgs(preconditioners(asker, ground).await?)
     };
     let gram_queries = asker.queries - before;
-    let standards: Vec<Arc<Standard>> = design
-        .training_sets()
-        .iter()
-        .map(|rows| Arc::new(ground.cells.standard(rows)))
-        .collect();
+    let standards: Vec<Arc<Standard>> =
+        design.training_sets().iter().map(|rows| Arc::new(ground.cells.standard(rows))).collect();
     let keys = design.fits();
     // Fits go training set by training set.
     let per_set = design.classes.len() * design.grid.len();
@@ -112,10 +121,8 @@ pub(crate) async fn fit<C: Cohort>(
             }
             Failure::Stuck { fit } => {
                 let Fit { optimiser, count, .. } = &fits[fit];
-                let stuck = NoOptimum::Stuck {
-                    steps: optimiser.steps(),
-                    gradient: optimiser.gradient(),
-                };
+                let stuck =
+                    NoOptimum::Stuck { steps: optimiser.steps(), gradient: optimiser.gradient() };
                 explain(stuck, &keys[fit], *count, asker, ground)
             }
         });
@@ -135,7 +142,17 @@ enum Method {
 struct Preconditioner {
     target: usize,
     point: GridPoint,
+    sites: SiteSet,
     factor: Arc<Cholesky>,
+}
+
+/// A preconditioner to be: `weight * gram` and the point's penalty.
+struct Unfactored {
+    target: usize,
+    point: GridPoint,
+    sites: SiteSet,
+    weight: f64,
+    gram: Arc<Vec<f64>>,
 }
 
 /// Why a fit has no optimum.
@@ -144,45 +161,50 @@ enum NoOptimum {
     Stuck { steps: u32, gradient: f64 },
 }
 
-/// The Hessian of a model without weights, from the Gram matrix of all rows: one factor per class
-/// and grid point, shared by all training sets. It shortens the way to the optimum and has no part
-/// in where the optimum lies.
+/// The Hessians of models without weights, from Gram matrices: one factor per class and grid point,
+/// shared by all training sets, and one more for training without a site that holds much of the
+/// rows. They shorten the way to the optimum and have no part in where the optimum lies.
 async fn preconditioners<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
 ) -> Result<Vec<Preconditioner>, StudyError> {
     let design = ground.design;
     let folds = design.all_folds();
-    let rows = RowSet { repeat: 0, folds, sites: SiteSet::All };
-    let mut asked: Vec<(usize, GridPoint, Vec<f64>)> = Vec::new();
+    let mut asked: Vec<Unfactored> = Vec::new();
     for standardise in [Standardise::All, Standardise::Site] {
         let points: Vec<GridPoint> =
             design.grid.iter().copied().filter(|p| p.standardise == standardise).collect();
         if points.is_empty() {
             continue;
         }
-        let bits = finest_bits(ground.rows() as f64, 2);
-        let answer = asker
-            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Gram {
-                frame: ground.frame.clone(),
-                rows,
-                scaler: scaler(standardise, folds),
-                bits,
-            })
-            .await?;
-        let gram = answer.values("gram");
-        for (target, class) in design.classes.iter().enumerate() {
-            let share = ground.prevalence(*class, SiteSet::All);
-            // The usual training set lacks one fold.
-            let weight = share * (1.0 - share) * (1.0 - 1.0 / f64::from(design.folds));
-            let weighted: Vec<f64> = gram.iter().map(|g| weight * g).collect();
-            asked.extend(points.iter().map(|point| (target, *point, weighted.clone())));
+        for sites in ground.site_sets_with_own_gram() {
+            let bits = finest_bits(ground.rows() as f64, 2);
+            let answer = asker
+                .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Gram {
+                    frame: ground.frame.clone(),
+                    rows: RowSet { repeat: 0, folds, sites },
+                    scaler: scaler(standardise, folds),
+                    bits,
+                })
+                .await?;
+            let gram = Arc::new(answer.values("gram"));
+            for (target, class) in design.classes.iter().enumerate() {
+                let share = ground.prevalence(*class, sites);
+                // The usual training set lacks one fold.
+                let weight = share * (1.0 - share) * (1.0 - 1.0 / f64::from(design.folds));
+                let of_point = |&point: &GridPoint| {
+                    let gram = gram.clone();
+                    Unfactored { target, point, sites, weight, gram }
+                };
+                asked.extend(points.iter().map(of_point));
+            }
         }
     }
     let order = asker.schema.features as usize + 1;
     asked
         .into_par_iter()
-        .map(|(target, point, mut matrix)| {
+        .map(|Unfactored { target, point, sites, weight, gram }| {
+            let mut matrix: Vec<f64> = gram.iter().map(|g| weight * g).collect();
             add_to_diagonal(&mut matrix, order, 1.0 / point.c);
             let factor = Cholesky::of_upper(order, &matrix).ok_or_else(|| {
                 StudyError::Unfit(format!(
@@ -190,7 +212,7 @@ async fn preconditioners<C: Cohort>(
                     point.c
                 ))
             })?;
-            Ok(Preconditioner { target, point, factor: Arc::new(factor) })
+            Ok(Preconditioner { target, point, sites, factor: Arc::new(factor) })
         })
         .collect()
 }
@@ -227,11 +249,20 @@ fn set_up(
     let optimiser = match method {
         Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
         Method::Lbfgs(factors) => {
-            let factor = factors
-                .iter()
-                .find(|p| p.target == key.target && p.point == point)
+            let of = |sites| {
+                let fits = |p: &&Preconditioner| {
+                    p.target == key.target && p.point == point && p.sites == sites
+                };
+                factors.iter().find(fits)
+            };
+            let factor = of(key.sites)
+                .or_else(|| of(SiteSet::All))
                 .expect("there is a factor for every class and grid point");
-            Optimiser::Lbfgs(Lbfgs::start(penalty, factor.factor.clone(), start))
+            let accuracy = match ground.design.purpose(key) {
+                Purpose::Use => ACCURACY,
+                Purpose::Scores => ACCURACY_OF_SCORES,
+            };
+            Optimiser::Lbfgs(Lbfgs::start(penalty, factor.factor.clone(), start, accuracy))
         }
     };
     Ok(Fit {
@@ -257,7 +288,9 @@ pub(crate) fn scaler(standardise: Standardise, folds: FoldSet) -> Scaler {
 fn finish(fit: &Fit, standard: Arc<Standard>) -> Fitted {
     let mut model = fit.model();
     if fit.scaler == Scaler::Folded {
-        for (j, weight) in model.weights.iter_mut().enumerate().filter(|(j, _)| standard.constant[*j]) {
+        for (j, weight) in
+            model.weights.iter_mut().enumerate().filter(|(j, _)| standard.constant[*j])
+        {
             model.intercept += *weight * standard.mean[j];
             *weight = 0.0;
         }
@@ -298,6 +331,19 @@ impl Ground<'_> {
     /// Rows of all sites.
     pub fn rows(&self) -> u64 {
         self.by_site.iter().flat_map(|cell| &cell.rows_by_class).sum()
+    }
+
+    /// Sets of sites whose Gram matrix is asked for: all, and all without one that is left out and
+    /// holds so much of the rows that the others' matrix is another one.
+    fn site_sets_with_own_gram(&self) -> Vec<SiteSet> {
+        let rows = self.rows();
+        let of_site = |site: u16| self.by_site[usize::from(site)].rows_by_class.iter().sum::<u64>();
+        let mut sets = vec![SiteSet::All];
+        let large = self.design.left_out_sites().filter(|&s| LARGE_SITE * of_site(s) >= rows);
+        sets.extend(large.map(SiteSet::Without));
+        let factors = sets.len() * self.design.classes.len() * self.design.grid.len();
+        sets.truncate(if factors > MOST_FACTORS { 1 } else { sets.len() });
+        sets
     }
 
     /// Share of rows of a class at some sites; 0 when there are none.

@@ -208,7 +208,7 @@ mod tests {
                 rows: vec![1; 4],
                 n: vec![1; 4],
                 sum: x.iter().map(|x| x << 40).collect(),
-                squares: x.iter().map(|x| x * x << 40).collect(),
+                squares: x.iter().map(|x| (x * x) << 40).collect(),
             }],
         }
     }

@@ -188,8 +188,7 @@ impl Judging<'_> {
             for (at, (repeat, k)) in design.outer_folds().enumerate() {
                 let point = choices.nested[at].point;
                 let without: FoldSet = design.all_folds().without(k);
-                let fit =
-                    FitKey { target: t, point, repeat, folds: without, sites: SiteSet::All };
+                let fit = FitKey { target: t, point, repeat, folds: without, sites: SiteSet::All };
                 folds.push(design, vec![Scored::fold(k, SiteSet::All, fit)]);
             }
             for repeat in 0..design.repeats {
@@ -224,8 +223,9 @@ impl Judging<'_> {
         let design = self.scoring.design;
         let class = design.classes[target];
         let points = 0..design.grid.len();
-        let used_for_choosing =
-            points.map(|point| self.grid_result(target, point, placed)).collect::<Result<_, _>>()?;
+        let used_for_choosing = points
+            .map(|point| self.grid_result(target, point, placed))
+            .collect::<Result<_, _>>()?;
         let counts = self.by_site.iter().map(|cell| {
             let positives = cell.rows_by_class[usize::from(class)];
             [cell.rows_by_class.iter().sum::<u64>() - positives, positives]

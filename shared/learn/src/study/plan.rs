@@ -68,8 +68,11 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
         }
     }
     let per_point = (design.training_sets().len() * design.classes.len()) as f64;
-    let rounds: Vec<f64> =
-        design.grid.iter().map(|p| if newton { NEWTON_ROUNDS } else { lbfgs_rounds(p.c) }).collect();
+    let rounds: Vec<f64> = design
+        .grid
+        .iter()
+        .map(|p| if newton { NEWTON_ROUNDS } else { lbfgs_rounds(p.c) })
+        .collect();
     let slowest = rounds.iter().copied().fold(0.0, f64::max);
     let evaluations: f64 = rounds.iter().map(|rounds| rounds * per_point).sum();
     let answer = d + 2.0 + if newton { triangle } else { 0.0 };

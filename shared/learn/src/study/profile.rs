@@ -33,7 +33,8 @@ async fn cells<C: Cohort>(
     let classes = usize::from(asker.schema.classes);
     let count = |block| -> Result<Vec<u64>, StudyError> {
         let whole = |&n: &i64| {
-            u64::try_from(n).map_err(|_| StudyError::Unfit(format!("{n} of '{block}' in a profile")))
+            u64::try_from(n)
+                .map_err(|_| StudyError::Unfit(format!("{n} of '{block}' in a profile")))
         };
         answer.counts(block).iter().map(whole).collect()
     };

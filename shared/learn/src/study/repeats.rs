@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn figures_are_averaged_with_their_intervals() {
-        let known = |value, low, high| Figure::Known { value, interval: Interval::Between { low, high } };
+        let known =
+            |value, low, high| Figure::Known { value, interval: Interval::Between { low, high } };
         let mean = figure(&[known(0.5, 0.25, 1.0), known(1.0, 0.75, 1.0)]);
         assert_eq!(mean, known(0.75, 0.5, 1.0));
         let undefined = Figure::Undefined { reason: "no positive rows".into() };

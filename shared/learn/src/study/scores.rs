@@ -155,7 +155,9 @@ enum ScaleOf {
 
 fn scale_of(part: &Scored) -> ScaleOf {
     match (part.rows.sites, part.fit.sites) {
-        (SiteSet::Only(scored), SiteSet::Without(left_out)) if scored == left_out => ScaleOf::AllRows,
+        (SiteSet::Only(scored), SiteSet::Without(left_out)) if scored == left_out => {
+            ScaleOf::AllRows
+        }
         _ => ScaleOf::TrainingFolds,
     }
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Golden coefficients for study_golden.rs, by scikit-learn.
+"""Golden coefficients for study/golden.rs, by scikit-learn.
 
     pip install scikit-learn==1.9.1
     python make_logistic.py > logistic.json
 
-Rows come from the same integer formula as tests/study_support/mod.rs (`noise`). Standardised features,
+Rows come from the same integer formula as tests/study/support.rs (`noise`). Standardised features,
 L2-penalised logistic regression by the newton-cholesky solver to a gradient of 1e-13.
 """
 import json

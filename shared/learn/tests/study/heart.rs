@@ -2,11 +2,9 @@
 //! Needs `heart_disease/patients.csv` in `WARDROUND_DATA` (default `../shared/data` from the
 //! workspace); without it the test says so and passes.
 
-mod study_support;
-
 use std::path::PathBuf;
 
-use study_support::{find, relative, study, value};
+use crate::support::{find, relative, study, value};
 use wardround_core::ids::SiteId;
 use wardround_core::study::{Categorical, Input, Missing, Standardise, Study, Table};
 use wardround_learn::findings::FinalScaler;

@@ -2,9 +2,7 @@
 //! that are held out are replaced by their label, enlarged. A scaler, a C or a threshold that sees
 //! them moves; one that doesn't stays where it was.
 
-mod study_support;
-
-use study_support::{Line, find, lines, rows, study};
+use crate::support::{Line, find, lines, rows, study};
 use wardround_core::study::Standardise;
 use wardround_learn::findings::{Findings, TargetFindings};
 
@@ -58,7 +56,7 @@ fn a_left_out_site_is_scaled_by_its_own_rows_only_where_the_study_says_so() {
     }
     let (before, after) = (run(&made), run(&other_units));
     let auc = |found: &Findings, point: usize| {
-        study_support::value(&found.targets[0].left_out[2].auc_by_point[point])
+        crate::support::value(&found.targets[0].left_out[2].auc_by_point[point])
     };
     for point in 0..C.len() {
         let own = C.len() + point;

@@ -1,8 +1,6 @@
 //! A study over sites that add up equals the study on all rows in one place.
 
-mod study_support;
-
-use study_support::{find, lines, relative, rows, study, with_subgroup};
+use crate::support::{find, lines, relative, rows, study, with_subgroup};
 use wardround_core::study::{Classes, Standardise};
 use wardround_learn::rows::Together;
 
@@ -30,7 +28,7 @@ fn the_split_into_sites_doesnt_move_the_model() {
         let mut study = study(&[0.3], &[Standardise::All]);
         study.validation.leave_one_site_out = false;
         let mut made = lines(200, d, 4, 12);
-        let model = |made: &[study_support::Line]| {
+        let model = |made: &[crate::support::Line]| {
             let rows = rows(made, &study);
             let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
             let mut weights = found.targets[0].model.weights.clone();
@@ -71,7 +69,7 @@ fn every_class_is_judged_against_the_rest() {
     let classes: Vec<u8> = found.targets.iter().map(|target| target.class).collect();
     assert_eq!(classes, [0, 1, 2]);
     // Class 2 was made from one feature, so it is nearly separable.
-    assert!(study_support::value(&found.targets[2].nested.judged.one_list.auc) > 0.95);
+    assert!(crate::support::value(&found.targets[2].nested.judged.one_list.auc) > 0.95);
     let images: u64 = found.targets.iter().map(|t| t.nested.judged.one_list.rows[1]).sum();
     assert_eq!(images, rows.len() as u64);
 }
@@ -123,15 +121,23 @@ fn two_folds_and_one_grid_point_need_no_nesting() {
     let rows = rows(&lines(120, 3, 2, 17), &study);
     let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
     assert_eq!(found.targets[0].nested.choices.len(), 2);
-    assert!(study_support::value(&found.targets[0].nested.judged.auc_within_sites) > 0.6);
+    assert!(crate::support::value(&found.targets[0].nested.judged.auc_within_sites) > 0.6);
 }
 
 #[test]
 fn a_study_asks_little_more_than_its_slowest_fit() {
-    let study = with_subgroup(study(&[0.001, 0.01, 0.1], &[Standardise::All]));
-    let rows = rows(&lines(400, 100, 4, 18), &study);
+    let study = with_subgroup(study(&[0.1, 1.0, 10.0], &[Standardise::All]));
+    let mut made = lines(900, 300, 4, 18);
+    // Sharp labels with a few wrong, many features: the fit needs tens of rounds.
+    for (at, line) in made.iter_mut().enumerate() {
+        let x = |j: usize| line.features[j] / 10f64.powi(j as i32 % 5 - 2) - 3.0;
+        let sharp = (0..300).map(|j| x(j) / (1.0 + j as f64)).sum::<f64>() > 0.0;
+        line.class = u8::from(sharp != (at % 29 == 0));
+    }
+    let rows = rows(&made, &study);
     let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
     let cost = &found.cost;
+    println!("{cost:?}");
     // Folds, pairs of folds, the refit, and per left-out site its folds and refit.
     assert_eq!(cost.models, 3 * (5 + 10 + 1 + 4 * 6));
     assert!(cost.queries as f64 <= 1.5 * cost.queries_of_slowest_fit as f64, "{cost:?}");

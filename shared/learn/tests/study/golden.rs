@@ -1,11 +1,9 @@
 //! The final model of a study against scikit-learn's pipeline of StandardScaler and
 //! LogisticRegression on the same rows (`golden/make_logistic.py`): 1e-9 by Newton, 1e-6 by L-BFGS.
 
-mod study_support;
-
+use crate::support::{find, lines, relative, rows, study};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use study_support::{find, lines, relative, rows, study};
 use wardround_core::study::Standardise;
 use wardround_learn::findings::FinalScaler;
 
@@ -34,7 +32,7 @@ struct Case {
 }
 
 fn check(name: &str, tolerance: f64) {
-    let golden: Golden = serde_json::from_str(include_str!("golden/logistic.json")).unwrap();
+    let golden: Golden = serde_json::from_str(include_str!("../golden/logistic.json")).unwrap();
     let case = &golden.cases[name];
     let mut study = study(&[case.c], &[case.standardise]);
     study.validation.leave_one_site_out = false;

@@ -1,7 +1,5 @@
 //! Studies and rows for the tests of the study driver.
 
-#![allow(dead_code, reason = "every test crate uses a part of it")]
-
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;

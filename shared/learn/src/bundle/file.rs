@@ -1,0 +1,230 @@
+//! Bytes of a bundle: canonical when written, mistrusted when read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use wardround_core::study::Standardise;
+
+use super::{FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry};
+use crate::findings::FinalScaler;
+
+/// Bytes above which a file is refused unread: 64 classes of 100,000 features fit.
+pub const LARGEST_BUNDLE: usize = 256 << 20;
+
+/// The manifest's key in the metadata.
+const KEY: &str = "wardround";
+
+/// Why a file is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// Larger than any bundle.
+    #[error("a bundle has at most {LARGEST_BUNDLE} bytes, this file has {0}")]
+    TooLarge(usize),
+    /// No safetensors file.
+    #[error("not a safetensors file: {0}")]
+    Safetensors(#[from] SafeTensorError),
+    /// A safetensors file of something else.
+    #[error("the file has no '{KEY}' entry in its metadata, so it isn't a model bundle")]
+    NoManifest,
+    /// The manifest can't be read.
+    #[error("the bundle's manifest can't be read: {0}")]
+    Manifest(#[from] serde_json::Error),
+    /// Written by another version.
+    #[error("expected a bundle of format {FORMAT}, got format {0}")]
+    Format(u64),
+    /// The manifest contradicts itself or the tensors.
+    #[error("the bundle is inconsistent: {0}")]
+    Inconsistent(String),
+}
+
+impl ModelBundle {
+    /// The bundle's bytes: the same for the same bundle.
+    ///
+    /// # Errors
+    /// [`BundleError`] when the bundle doesn't fit together, as [`ModelBundle::read`] would say.
+    pub fn write(&self) -> Result<Vec<u8>, BundleError> {
+        self.check()?;
+        let mut tensors: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (entry, model) in self.manifest.models.iter().zip(&self.models) {
+            let mut put = |name: &str, values: &[f64]| {
+                tensors.insert(tensor_name(entry.class, name), values.to_vec());
+            };
+            put("weights", &model.weights);
+            put("intercept", &[model.intercept]);
+            put("threshold", &[model.threshold]);
+            if let FinalScaler::All { mean, deviation } = &model.scaler {
+                put("mean", mean);
+                put("deviation", deviation);
+            }
+            if entry.missing == MissingFeatures::Filled {
+                put("fill", &model.fill);
+            }
+        }
+        let bytes: Vec<(String, usize, Vec<u8>)> = tensors
+            .into_iter()
+            .map(|(name, values)| {
+                (name, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = bytes
+            .iter()
+            .map(|(name, len, bytes)| Ok((name, TensorView::new(Dtype::F64, vec![*len], bytes)?)))
+            .collect::<Result<Vec<_>, SafeTensorError>>()?;
+        let manifest = serde_json::to_string(&self.manifest)?;
+        // One entry, so the map has one order.
+        let metadata = HashMap::from([(KEY.to_owned(), manifest)]);
+        Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+
+    /// Reads and checks a bundle's bytes.
+    ///
+    /// # Errors
+    /// [`BundleError`] says what was expected and what came.
+    pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+        if bytes.len() > LARGEST_BUNDLE {
+            return Err(BundleError::TooLarge(bytes.len()));
+        }
+        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+        let entries = metadata.metadata().as_ref().ok_or(BundleError::NoManifest)?;
+        let text = entries.get(KEY).ok_or(BundleError::NoManifest)?;
+        // The format comes first: a later one may have other fields.
+        let loose: serde_json::Value = serde_json::from_str(text)?;
+        let format = loose.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if format != u64::from(FORMAT) {
+            return Err(BundleError::Format(format));
+        }
+        let manifest: Manifest = serde_json::from_value(loose)?;
+        let tensors = SafeTensors::deserialize(bytes)?;
+        let mut taken = 0;
+        let mut models = Vec::with_capacity(manifest.models.len());
+        for entry in &manifest.models {
+            models.push(model(entry, manifest.features as usize, &tensors, &mut taken)?);
+        }
+        if taken != tensors.len() {
+            let (got, names) = (tensors.len(), tensors.names());
+            return Err(inconsistent(format!("expected {taken} tensors, got {got}: {names:?}")));
+        }
+        let bundle = Self { manifest, models };
+        bundle.check()?;
+        Ok(bundle)
+    }
+
+    fn check(&self) -> Result<(), BundleError> {
+        let Manifest { classes, features, sites, models, .. } = &self.manifest;
+        if models.is_empty() || models.len() != self.models.len() {
+            let (expected, got) = (models.len(), self.models.len());
+            return Err(inconsistent(format!("{expected} models described, {got} there")));
+        }
+        if classes.len() < 2 || *features == 0 {
+            let classes = classes.len();
+            return Err(inconsistent(format!("{classes} classes and {features} features")));
+        }
+        if sites.is_empty() || !sites.is_sorted_by(|a, b| a < b) {
+            return Err(inconsistent("sites must be sorted, distinct and at least one".into()));
+        }
+        if !models.is_sorted_by(|a, b| a.class < b.class) {
+            return Err(inconsistent("modelled classes must be ascending and distinct".into()));
+        }
+        for (entry, model) in models.iter().zip(&self.models) {
+            check_model(entry, model, classes.len(), *features as usize)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_model(
+    entry: &ModelEntry,
+    model: &Model,
+    classes: usize,
+    features: usize,
+) -> Result<(), BundleError> {
+    let class = entry.class;
+    if usize::from(class) >= classes {
+        return Err(inconsistent(format!("a model of class {class} of {classes}")));
+    }
+    let (scaler, mut parts) = match &model.scaler {
+        FinalScaler::OwnSite => (Standardise::Site, vec![]),
+        FinalScaler::All { mean, deviation } => {
+            if deviation.iter().any(|s| *s <= 0.0) {
+                return Err(inconsistent(format!("class {class} has a deviation of 0 or less")));
+            }
+            (Standardise::All, vec![("mean", mean), ("deviation", deviation)])
+        }
+    };
+    if scaler != entry.standardise {
+        return Err(inconsistent(format!("class {class} is scaled as {:?}", entry.standardise)));
+    }
+    parts.push(("weights", &model.weights));
+    match entry.missing {
+        MissingFeatures::Filled => parts.push(("fill", &model.fill)),
+        MissingFeatures::Refused if model.fill.is_empty() => {}
+        MissingFeatures::Refused => {
+            return Err(inconsistent(format!("class {class} refuses missing features, yet fills")));
+        }
+    }
+    for (name, values) in parts {
+        let got = values.len();
+        if got != features {
+            let what = format!("class {class}: expected {features} numbers in {name}, got {got}");
+            return Err(inconsistent(what));
+        }
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(inconsistent(format!("class {class}: {name} isn't finite")));
+        }
+    }
+    let finite = model.intercept.is_finite() && entry.c.is_finite() && entry.c > 0.0;
+    if !finite || !(0.0..=1.0).contains(&model.threshold) {
+        let Model { intercept, threshold, .. } = model;
+        return Err(inconsistent(format!(
+            "class {class}: intercept {intercept}, threshold {threshold}, C {}",
+            entry.c
+        )));
+    }
+    Ok(())
+}
+
+fn model(
+    entry: &ModelEntry,
+    features: usize,
+    tensors: &SafeTensors<'_>,
+    taken: &mut usize,
+) -> Result<Model, BundleError> {
+    let mut take = |name: &str, expected: usize| -> Result<Vec<f64>, BundleError> {
+        let name = tensor_name(entry.class, name);
+        let tensor = tensors.tensor(&name)?;
+        if tensor.dtype() != Dtype::F64 || tensor.shape() != [expected] {
+            let (dtype, shape) = (tensor.dtype(), tensor.shape());
+            let what = format!("{name}: expected F64 [{expected}], got {dtype:?} {shape:?}");
+            return Err(inconsistent(what));
+        }
+        *taken += 1;
+        let number = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("chunks of 8 bytes"));
+        Ok(tensor.data().chunks_exact(8).map(number).collect())
+    };
+    let scaler = match entry.standardise {
+        Standardise::Site => FinalScaler::OwnSite,
+        Standardise::All => FinalScaler::All {
+            mean: take("mean", features)?,
+            deviation: take("deviation", features)?,
+        },
+    };
+    let fill = match entry.missing {
+        MissingFeatures::Filled => take("fill", features)?,
+        MissingFeatures::Refused => Vec::new(),
+    };
+    Ok(Model {
+        scaler,
+        weights: take("weights", features)?,
+        intercept: take("intercept", 1)?[0],
+        threshold: take("threshold", 1)?[0],
+        fill,
+    })
+}
+
+fn tensor_name(class: u8, name: &str) -> String {
+    format!("class.{class}.{name}")
+}
+
+fn inconsistent(what: String) -> BundleError {
+    BundleError::Inconsistent(what)
+}

@@ -1,0 +1,231 @@
+//! The model bundle: everything that is needed to use a study's models on new images, in one file.
+//!
+//! A bundle is a safetensors file (<https://github.com/huggingface/safetensors>): numbers as `F64`
+//! tensors, the [`Manifest`] as JSON under `wardround` in its metadata. Its bytes are canonical: the
+//! same findings give the same bytes, so a replayed study can be compared by hash. Hence no date, no
+//! path and no machine is in it.
+//!
+//! Tensors, per modelled class `k`: `class.k.weights [features]`, `class.k.intercept [1]`,
+//! `class.k.threshold [1]`, unless sites are scaled by themselves `class.k.mean [features]` and
+//! `class.k.deviation [features]`, and if features may be missing `class.k.fill [features]`.
+
+mod file;
+mod predict;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wardround_core::digest::Digest;
+use wardround_core::ids::SiteId;
+use wardround_core::study::{Input, Standardise, Study};
+
+pub use self::file::{BundleError, LARGEST_BUNDLE};
+pub use self::predict::{OwnScale, PredictError, predict, predict_at_site};
+use crate::findings::{Figure, FinalScaler, Findings, TargetFindings};
+
+/// The format this software writes, and the only one it reads.
+pub const FORMAT: u32 = 1;
+
+/// A study's models, ready for use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelBundle {
+    /// What they are and where they come from.
+    pub manifest: Manifest,
+    /// One per modelled class, in the manifest's order.
+    pub models: Vec<Model>,
+}
+
+/// What a bundle's models are and where they come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name and version of the software that fitted the models.
+    pub software: String,
+    /// The study's name.
+    pub study: String,
+    /// SHA-256 of the study file.
+    pub study_digest: Digest,
+    /// The column that was predicted.
+    pub target: String,
+    /// A name per class code.
+    pub classes: Vec<String>,
+    /// Where features come from.
+    pub input: BundleInput,
+    /// Number of features.
+    pub features: u32,
+    /// The sites whose rows the models were fitted to, sorted.
+    pub sites: Vec<SiteId>,
+    /// One per modelled class.
+    pub models: Vec<ModelEntry>,
+}
+
+/// Where a bundle's features come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum BundleInput {
+    /// Images through a backbone.
+    Images {
+        /// The backbone.
+        backbone: String,
+        /// Where its weights come from.
+        weights_source: String,
+        /// SHA-256 of the weights' file.
+        weights_digest: Digest,
+        /// How images are prepared, as the sites' vision code writes it.
+        preprocessing: Value,
+    },
+    /// A table's columns.
+    Table {
+        /// A name per feature.
+        features: Vec<String>,
+        /// How the features are made from the columns, as the study file says it.
+        table: Value,
+    },
+}
+
+/// One modelled class of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelEntry {
+    /// The class that counts as positive.
+    pub class: u8,
+    /// Inverse strength of the L2 penalty.
+    pub c: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+    /// Whether features may be missing.
+    pub missing: MissingFeatures,
+    /// How the choice was judged, by nested cross-validation.
+    pub figures: Summary,
+}
+
+/// Whether a model takes rows with missing features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingFeatures {
+    /// A missing feature takes the training rows' mean (the site's own where sites are scaled by
+    /// themselves).
+    Filled,
+    /// A row with a missing feature can't be judged.
+    Refused,
+}
+
+/// The figures of a model that travel with it, to six decimals; `None` where undefined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// AUC over pairs of rows of one site.
+    pub auc_within_sites: Option<f64>,
+    /// AUC of all sites in one list.
+    pub auc_one_list: Option<f64>,
+    /// Sensitivity at thresholds chosen without the rows judged.
+    pub sensitivity: Option<f64>,
+    /// Specificity likewise.
+    pub specificity: Option<f64>,
+}
+
+/// The numbers of one modelled class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// How a row is standardised.
+    pub scaler: FinalScaler,
+    /// One weight per standardised feature.
+    pub weights: Vec<f64>,
+    /// The constant.
+    pub intercept: f64,
+    /// Probability from which a row is called positive, 0 to 1.
+    pub threshold: f64,
+    /// What stands in for missing features, in their own units; empty when none may miss.
+    pub fill: Vec<f64>,
+}
+
+impl ModelBundle {
+    /// The bundle of a finished study. `software` is name and version.
+    pub fn new(study: &Study, findings: &Findings, input: BundleInput, software: &str) -> Self {
+        let entry = |target: &TargetFindings| {
+            let point = findings.grid[target.model.point];
+            let judged = &target.nested.judged;
+            ModelEntry {
+                class: target.class,
+                c: point.c,
+                standardise: point.standardise,
+                missing: match target.model.fill.is_empty() {
+                    true => MissingFeatures::Refused,
+                    false => MissingFeatures::Filled,
+                },
+                figures: Summary {
+                    auc_within_sites: six_decimals(&judged.auc_within_sites),
+                    auc_one_list: six_decimals(&judged.one_list.auc),
+                    sensitivity: six_decimals(&judged.one_list.sensitivity),
+                    specificity: six_decimals(&judged.one_list.specificity),
+                },
+            }
+        };
+        let model = |target: &TargetFindings| Model {
+            scaler: target.model.scaler.clone(),
+            weights: target.model.weights.clone(),
+            intercept: target.model.intercept,
+            threshold: target.model.threshold,
+            fill: target.model.fill.clone(),
+        };
+        Self {
+            manifest: Manifest {
+                format: FORMAT,
+                software: software.to_owned(),
+                study: study.name.clone(),
+                study_digest: study.digest,
+                target: study.target.column.clone(),
+                classes: findings.classes.clone(),
+                input: input.sorted(),
+                features: findings.features,
+                sites: findings.sites.clone(),
+                models: findings.targets.iter().map(entry).collect(),
+            },
+            models: findings.targets.iter().map(model).collect(),
+        }
+    }
+}
+
+impl BundleInput {
+    /// The input of a study on a table; `None` when the study is on images.
+    pub fn of_table(study: &Study) -> Option<Self> {
+        match &study.input {
+            Input::Images { .. } => None,
+            Input::Table(table) => Some(Self::Table {
+                features: table.feature_names(),
+                table: serde_json::to_value(table).ok()?,
+            }),
+        }
+    }
+
+    /// With the keys of all objects in order, so that equal values are equal bytes.
+    fn sorted(self) -> Self {
+        match self {
+            Self::Images { backbone, weights_source, weights_digest, preprocessing } => {
+                let preprocessing = sorted(preprocessing);
+                Self::Images { backbone, weights_source, weights_digest, preprocessing }
+            }
+            Self::Table { features, table } => Self::Table { features, table: sorted(table) },
+        }
+    }
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().map(|(k, v)| (k, sorted(v))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+fn six_decimals(figure: &Figure) -> Option<f64> {
+    match figure {
+        Figure::Known { value, .. } => Some((value * 1e6).round() / 1e6),
+        Figure::Undefined { .. } => None,
+    }
+}

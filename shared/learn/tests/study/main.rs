@@ -1,0 +1,15 @@
+//! Studies from the first question to the findings and the bundle. `cfg(test)` tells clippy that
+//! helpers are tests, too.
+
+#[cfg(test)]
+mod bundle;
+#[cfg(test)]
+mod federation;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod heart;
+#[cfg(test)]
+mod leaks;
+#[cfg(test)]
+mod support;
