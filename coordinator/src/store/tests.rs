@@ -46,7 +46,7 @@ fn a_token_works_once_and_ends() {
     let lea = Invitee::User(UserId::parse("lea").unwrap(), Role::Lead);
     store.add_invite(&hash, &lea, Timestamp(100)).unwrap();
     store.add_invite(&late, &Invitee::Site(site("a")), Timestamp(100)).unwrap();
-    let enrol = |hash, serial: &str, now| {
+    let enrol = |hash: &Digest, serial: &str, now| {
         let key = Digest::of(serial.as_bytes());
         store.enrol(hash, &key, serial, Timestamp(1000), "0.1.0", Timestamp(now)).unwrap()
     };
