@@ -2,6 +2,9 @@
 
 pub mod agent;
 pub mod answer;
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod egress;
+pub mod features;
+pub mod predict;

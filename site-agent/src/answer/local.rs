@@ -1,39 +1,27 @@
 //! The desk of a real site: its manifest, images, weights and feature cache.
 //!
-//! Every call reads the manifest anew: whoever corrects it needn't restart the agent. What an image
-//! file's digest is, is remembered until the study closes, by path, size and time of change.
+//! Every call reads the manifest anew: whoever corrects it needn't restart the agent. Images are read
+//! wherever [`Imaging`] says, and only those that weren't seen before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::study::{BackboneRule, Input, PreprocessRule, Study, WeightsRule};
+use wardround_core::study::{Input, Study};
 use wardround_proto::v1::{FailureCode, Stage};
-use wardround_vision::{
-    BackboneEntry, ExtractError, Extractor, FeatureCache, FeatureKey, Interpolation, LocalWeights,
-    Preprocess, WeightsError, WeightsStore, load_backbone,
-};
+use wardround_vision::{WeightsError, WeightsStore};
 
 use super::{Considered, Desk, OpenCohort, Watch};
 use crate::config::{Home, SiteConfig};
 use crate::data::{
-    Broken, Cohort, Features, Held, Lock, LockError, Manifest, Obstacle, Reason, RowInput,
-    SiteData, Unusable, inspect, look, rows,
+    Broken, Cohort, Features, Held, Lock, LockError, Obstacle, Reason, RowInput, Unusable, rows,
 };
 use crate::egress::{
     Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason, Step,
 };
-
-/// Images that go through a network at a time.
-const BATCH: usize = 8;
-
-/// Progress while images are looked at is told once per so many.
-const LOOKED_AT_STEP: u64 = 32;
+use crate::features::{Imaging, Ready, ReadyError, Seen, survey};
 
 /// A site's own data.
 pub struct LocalDesk {
@@ -42,70 +30,38 @@ pub struct LocalDesk {
     me: SiteId,
     device: String,
     origin: Origin,
-    looked: Mutex<HashMap<PathBuf, Looked>>,
-}
-
-/// An image file that was looked at.
-struct Looked {
-    size: u64,
-    changed: SystemTime,
-    digest: Digest,
+    imaging: Imaging,
+    /// Read when it is needed, and dropped when a study closes.
+    seen: Option<Seen>,
 }
 
 /// Where a study's features come from, made ready.
 enum Source {
     Table,
-    Backbone { entry: &'static BackboneEntry, weights: LocalWeights, preprocess: Preprocess },
+    Backbone(Ready),
 }
 
 impl LocalDesk {
     /// The desk of the site `me`, which computes on `device`.
     pub fn new(home: Home, config: SiteConfig, me: SiteId, device: String, origin: Origin) -> Self {
-        Self { home, config, me, device, origin, looked: Mutex::new(HashMap::new()) }
+        let imaging = Imaging::Here { threads: config.data.image_threads.count() };
+        Self { home, config, me, device, origin, imaging, seen: None }
     }
 
-    fn cohort(&self, study: &Study, watch: &Watch) -> Result<Cohort, Failure> {
-        let manifest = Manifest::read(&self.config.data.manifest).map_err(|e| internal(&e))?;
-        let total = manifest.lines().len() as u64;
-        let checking = |done| watch.moved(Step { stage: Stage::Checking, done, total });
-        checking(0);
-        let seen = AtomicU64::new(0);
-        let look = |path: &Path| {
-            let done = seen.fetch_add(1, Ordering::Relaxed) + 1;
-            if done.is_multiple_of(LOOKED_AT_STEP) {
-                checking(done);
-            }
-            self.look(path)
-        };
-        let data = SiteData {
-            manifest: &manifest,
-            columns: &self.config.columns,
-            images: &self.config.data.images,
-            issuer: self.config.data.issuer.name(&self.me),
-            look: &look,
-            threads: self.config.data.image_threads.count(),
-        };
-        let found = inspect(study, &data);
-        checking(total);
-        wanted(watch)?;
+    /// The same desk, which reads images elsewhere.
+    pub fn with_imaging(self, imaging: Imaging) -> Self {
+        Self { imaging, ..self }
+    }
+
+    fn cohort(&mut self, study: &Study, watch: &Watch) -> Result<Cohort, Failure> {
+        let issuer = self.config.data.issuer.name(&self.me);
+        let seen = self.seen.get_or_insert_with(|| Seen::open(&self.config));
+        let found = survey(study, &self.config, issuer, &self.imaging, seen, watch)
+            .map_err(|error| internal(&error))?;
         found.cohort(self.config.data.problem_share).map_err(|error| {
             tracing::error!(study = study.name, %error, "the data can't answer the study");
             unusable(&error)
         })
-    }
-
-    fn look(&self, path: &Path) -> Result<Digest, String> {
-        let meta = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let changed = meta.modified().map_err(|error| format!("{}: {error}", path.display()))?;
-        let looked = || self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = looked().get(path)
-            && (known.size, known.changed) == (meta.len(), changed)
-        {
-            return Ok(known.digest);
-        }
-        let digest = look(path)?;
-        looked().insert(path.to_owned(), Looked { size: meta.len(), changed, digest });
-        Ok(digest)
     }
 
     fn source(&self, study: &Study, watch: &Watch) -> Result<Source, Failure> {
@@ -114,93 +70,59 @@ impl LocalDesk {
             Input::Images { backbone, .. } => backbone,
         };
         watch.moved(Step { stage: Stage::Weights, done: 0, total: 1 });
-        let (entry, preprocess) = backbone(rule)?;
-        let (source, digest) = match &rule.weights {
-            WeightsRule::Shipped => (entry.source(), entry.digest()),
-            WeightsRule::Pinned { source, sha256 } => (
-                source.parse().map_err(|error: WeightsError| not_understood(&error))?,
-                wardround_vision::Digest::Pinned(*sha256.as_bytes()),
-            ),
-        };
         let store = WeightsStore::new(self.config.weights.clone());
-        let weights = store.fetch(&source, digest).map_err(|error| {
-            tracing::error!(%error, "weights");
-            Failure::Code(
-                match error {
-                    WeightsError::Digest { .. } => FailureCode::WeightsDiffer,
-                    _ => FailureCode::WeightsMissing,
-                },
-                0,
-                0,
-            )
-        })?;
+        let ready = Ready::of_study(rule, &store).map_err(|error| not_ready(&error))?;
         wanted(watch)?;
-        Ok(Source::Backbone { entry, weights, preprocess })
+        Ok(Source::Backbone(ready))
     }
 
-    fn cache(&self, source: &Source) -> Result<Option<FeatureCache>, Failure> {
-        let Source::Backbone { entry, weights, preprocess } = source else { return Ok(None) };
-        let key = FeatureKey {
-            architecture: entry.architecture().name().to_owned(),
-            weights: weights.digest,
-            preprocess: preprocess.digest(),
-        };
-        FeatureCache::open(&self.config.cache.join("features"), &key)
-            .map(Some)
-            .map_err(|error| internal(&error))
+    fn cache(&self) -> PathBuf {
+        self.config.cache.join("features")
     }
 
     /// The features of a cohort: a table's own, or a backbone's from the cache and, where they
-    /// aren't there yet, from the images. The network is in memory only meanwhile.
+    /// aren't there yet, from the images.
     fn features(
         &self,
         source: &Source,
         cohort: &Cohort,
         watch: &Watch,
     ) -> Result<Features, Failure> {
-        let Source::Backbone { entry, weights, preprocess } = source else {
+        let Source::Backbone(ready) = source else {
             return Features::of_table(cohort).map_err(|error| internal(&error));
         };
-        let Some(cache) = self.cache(source)? else { return Err(internal(&"no feature cache")) };
         let images = images(cohort);
-        let mut found: Vec<Option<Vec<f32>>> =
-            images.iter().map(|(_, digest)| cache.get(digest.as_bytes())).collect();
-        let missing: Vec<usize> = (0..found.len()).filter(|&at| found[at].is_none()).collect();
+        let mut cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
+        let missing: Vec<&(&Path, Digest)> =
+            images.iter().filter(|(_, digest)| cache.get(digest.as_bytes()).is_none()).collect();
         if !missing.is_empty() {
-            let backbone = load_backbone(entry, weights).map_err(|error| internal(&error))?;
-            let threads = self.config.data.image_threads.count();
-            let extractor = Extractor::new(Arc::from(backbone), preprocess.clone(), threads, BATCH);
-            let paths: Vec<PathBuf> = missing.iter().map(|&at| images[at].0.to_owned()).collect();
-            let before = (images.len() - missing.len()) as u64;
-            let cancel = AtomicBool::new(false);
-            let moved = |progress: wardround_vision::Progress| {
-                let done = before + progress.done as u64;
-                watch.moved(Step { stage: Stage::Extracting, done, total: images.len() as u64 });
-                cancel.store(!watch.is_wanted(), Ordering::Relaxed);
+            drop(cache);
+            let (total, before) = (images.len() as u64, (images.len() - missing.len()) as u64);
+            let moved = |done| {
+                watch.moved(Step { stage: Stage::Extracting, done: before + done, total });
             };
-            let extracted = extractor.run(&paths, &cache, &moved, &cancel).map_err(|error| {
-                if !matches!(error, ExtractError::Cancelled { .. }) {
-                    tracing::error!(%error, "extraction");
+            let paths: Vec<PathBuf> = missing.iter().map(|(path, _)| path.to_path_buf()).collect();
+            let extracted = self
+                .imaging
+                .extract(ready, &self.cache(), paths, watch, &moved)
+                .map_err(|error| internal(&error))?;
+            for ((path, digest), extracted) in missing.into_iter().zip(extracted) {
+                let now = extracted.map_err(|error| internal(&error))?;
+                if now != *digest {
+                    return Err(internal(&format!("{} changed meanwhile", path.display())));
                 }
-                Failure::Code(FailureCode::Internal, 0, 0)
-            })?;
-            for (&at, extracted) in missing.iter().zip(extracted) {
-                let extracted = extracted.map_err(|error| internal(&error))?;
-                if extracted.digest != *images[at].1.as_bytes() {
-                    let path = images[at].0.display();
-                    return Err(internal(&format!("{path} changed while it was read")));
-                }
-                found[at] = Some(extracted.features);
             }
+            cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
         }
-        let rows: Option<Vec<Vec<f32>>> = found.into_iter().collect();
+        let rows: Option<Vec<Vec<f32>>> =
+            images.iter().map(|(_, digest)| cache.get(digest.as_bytes())).collect();
         let rows = rows.ok_or_else(|| internal(&"an image has no features"))?;
         Features::new::<f32, _>(rows).map_err(|error| internal(&error))
     }
 
     /// The frozen cohort with its features and what of it is frozen.
     fn held(
-        &self,
+        &mut self,
         id: &StudyId,
         study: &Study,
         source: &Source,
@@ -230,15 +152,17 @@ impl Desk for LocalDesk {
                 let features = table.feature_names().len() as u32;
                 Ok(Considered { counts, rows_to_extract: 0, features })
             }
-            Input::Images { backbone: rule, .. } => {
-                let (entry, _) = backbone(rule)?;
-                let cache = self.cache(&self.source(study, watch)?)?;
-                let missing = |digest: &Digest| {
-                    cache.as_ref().is_none_or(|cache| cache.get(digest.as_bytes()).is_none())
+            Input::Images { .. } => {
+                let source = self.source(study, watch)?;
+                let Source::Backbone(ready) = source else {
+                    return Err(internal(&"images without a backbone"));
                 };
+                let cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
+                let missing = |digest: &Digest| cache.get(digest.as_bytes()).is_none();
                 let rows_to_extract =
                     images(&cohort).iter().filter(|(_, digest)| missing(digest)).count() as u64;
-                Ok(Considered { counts, rows_to_extract, features: entry.features as u32 })
+                let features = ready.entry.features as u32;
+                Ok(Considered { counts, rows_to_extract, features })
             }
         }
     }
@@ -292,7 +216,7 @@ impl Desk for LocalDesk {
     }
 
     fn close(&mut self, _: &StudyId) {
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
+        self.seen = None;
     }
 }
 
@@ -300,33 +224,27 @@ impl Source {
     fn described(&self) -> FeatureSource {
         match self {
             Source::Table => FeatureSource::Table,
-            Source::Backbone { weights, preprocess, .. } => FeatureSource::Backbone {
-                weights: Digest::from_bytes(weights.digest),
-                preprocess_json: serde_json::to_string(preprocess)
+            Source::Backbone(ready) => FeatureSource::Backbone {
+                weights: Digest::from_bytes(ready.weights.digest),
+                preprocess_json: serde_json::to_string(&ready.preprocess)
                     .expect("a preprocessing holds only numbers and words"),
             },
         }
     }
 }
 
-fn backbone(rule: &BackboneRule) -> Result<(&'static BackboneEntry, Preprocess), Failure> {
-    let Some(entry) = BackboneEntry::find(&rule.name) else {
-        tracing::error!(backbone = rule.name, "this software has no backbone of this name");
-        return Err(Failure::Code(FailureCode::UnknownBackbone, 0, 0));
+/// Why there is no backbone: the sentence stays in this site's log.
+fn not_ready(error: &ReadyError) -> Failure {
+    tracing::error!(%error, "the backbone isn't ready");
+    let code = match error {
+        ReadyError::UnknownBackbone { .. } => FailureCode::UnknownBackbone,
+        ReadyError::Weights(WeightsError::Digest { .. }) => FailureCode::WeightsDiffer,
+        ReadyError::Weights(WeightsError::Source { .. })
+        | ReadyError::Preprocess(_)
+        | ReadyError::Unreadable(_) => FailureCode::NotUnderstood,
+        ReadyError::Weights(_) => FailureCode::WeightsMissing,
     };
-    let preprocess = match &rule.preprocess {
-        PreprocessRule::Shipped => entry.preprocess().clone(),
-        PreprocessRule::Own { shorter_side, crop, mean, std } => Preprocess::new(
-            *shorter_side as usize,
-            *crop as usize,
-            // A study names no filter: PIL's antialiased bicubic, as in every shipped entry.
-            Interpolation::Bicubic,
-            mean.map(|v| v as f32),
-            std.map(|v| v as f32),
-        )
-        .map_err(|error| not_understood(&error))?,
-    };
-    Ok((entry, preprocess))
+    Failure::Code(code, 0, 0)
 }
 
 fn images(cohort: &Cohort) -> Vec<(&Path, Digest)> {

@@ -13,6 +13,7 @@ use wardround_net::client::Address;
 use wardround_privacy::policy::{Consent, FeatureRows, MinimumPatients, Policy, Share, WideSums};
 
 use super::Home;
+use crate::egress::Origin;
 
 /// A site's own settings, checked; paths are absolute or relative to the working folder.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub struct DataConfig {
     pub problem_share: f64,
     /// Threads that read images.
     pub image_threads: Threads,
+    /// Where the rows come from.
+    pub origin: Origin,
 }
 
 /// Who issues the patient keys: patient 1 of two issuers are two people.
@@ -122,6 +125,7 @@ const DATA: &[Key] = &[
     Key::value("issuer", "\"registry\""),
     Key::value("problem_share", "0.05"),
     Key::value("image_threads", "4"),
+    Key::value("synthetic", "true"),
 ];
 const POLICY: &[Key] = &[
     Key::value("minimum_cohort", "10"),
@@ -182,12 +186,16 @@ fn data(table: &Table<'_>, home: &Home) -> Option<DataConfig> {
         let count = v.integer(1u32..=1024)?;
         NonZeroUsize::new(count as usize).map(Threads::Exactly)
     });
+    let origin = table.or("synthetic", Origin::Patients, |v| {
+        Some(if v.boolean()? { Origin::Generator } else { Origin::Patients })
+    });
     Some(DataConfig {
         manifest: manifest?,
         images: images?,
         issuer: issuer?,
         problem_share: problem_share?,
         image_threads: image_threads?,
+        origin: origin?,
     })
 }
 
@@ -255,6 +263,7 @@ images = "/mnt/pictures"
 issuer = "registry"
 problem_share = 0.1
 image_threads = 3
+synthetic = true
 
 [columns]
 diagnosis = "Diagnose"
@@ -291,6 +300,7 @@ cache = "weights"
             issuer: Issuer::Named("registry".into()),
             problem_share: 0.1,
             image_threads: Threads::Exactly(NonZeroUsize::new(3).unwrap()),
+            origin: Origin::Generator,
         };
         assert_eq!(config.data, data);
         assert_eq!(config.columns.header("diagnosis"), "Diagnose");
@@ -321,6 +331,7 @@ cache = "weights"
             issuer: Issuer::Site,
             problem_share: 0.05,
             image_threads: Threads::PerCore,
+            origin: Origin::Patients,
         };
         assert_eq!(config.data, data);
         assert_eq!(config.data.issuer.name(&SiteId::parse("a").unwrap()), "a");

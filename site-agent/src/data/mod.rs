@@ -13,7 +13,7 @@ mod keys;
 mod lock;
 mod manifest;
 mod reason;
-mod table;
+pub(crate) mod table;
 
 pub use check::{Count, LevelCount, ProblemGroup, Report, SubgroupCounts, Verdict};
 pub use cohort::{Cohort, CohortRow, Incomplete, RowInput, SetAside, Unusable};

@@ -9,7 +9,7 @@ const MISSING: &[&str] = &["na", "n/a", "nan", "null", "?"];
 
 /// A row of features.
 #[derive(Debug, PartialEq)]
-pub(super) struct TableRow {
+pub(crate) struct TableRow {
     /// The features in the order of [`Table::feature_names`], NaN where a value is missing.
     pub features: Vec<f64>,
     /// The study's columns without a value.
@@ -20,7 +20,7 @@ pub(super) struct TableRow {
 ///
 /// # Errors
 /// Every cell that is no number, or no listed value.
-pub(super) fn read(
+pub(crate) fn read(
     table: &Table,
     numeric: &[&str],
     categorical: &[&str],

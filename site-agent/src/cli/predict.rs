@@ -1,0 +1,273 @@
+//! `wardround-site predict`: a finished study's models on this site's own images or rows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use wardround_core::digest::Digest;
+use wardround_learn::bundle::{BundleInput, LARGEST_BUNDLE, ModelBundle};
+use wardround_proto::v1::Stage;
+use wardround_vision::WeightsStore;
+
+use super::failure::{Exit, Failure};
+use super::output::{Format, envelope, say};
+use super::progress;
+use super::site::HomeArgument;
+use crate::config::{Columns, Home, SiteConfig, Threads};
+use crate::data::Manifest;
+use crate::egress::Step;
+use crate::features::{Imaging, Ready};
+use crate::predict::{Judged, Subject, judge, modelled, needs_own_rows, own_scale, rows};
+
+/// Fewer own rows than this make a poor scale.
+const FEW_ROWS: usize = 30;
+
+/// Apply a study's model bundle to this site's own images or rows; nothing leaves
+///
+/// Weights and preprocessing are those that the bundle names, checked by digest. A row that can't be
+/// judged has a problem instead of a probability; ends with 1 when none could be.
+#[derive(Debug, Args)]
+pub(super) struct Predict {
+    /// Model bundle of a finished study
+    #[arg(long, value_name = "BUNDLE")]
+    model: PathBuf,
+    /// Images to judge
+    #[arg(value_name = "IMAGES", required_unless_present = "manifest")]
+    images: Vec<PathBuf>,
+    /// Table (CSV) of rows to judge, instead of images on the command line
+    #[arg(long, value_name = "FILE", conflicts_with = "images")]
+    manifest: Option<PathBuf>,
+    /// Column of the table with the images' paths, for models of images
+    #[arg(long, value_name = "NAME", default_value = "path")]
+    image_column: String,
+    /// Folder where the table's image paths start; the table's own when left out
+    #[arg(long, value_name = "DIR")]
+    image_folder: Option<PathBuf>,
+    /// Column of the table that names a row in the output; its path or line when left out
+    #[arg(long, value_name = "NAME")]
+    id_column: Option<String>,
+    /// Table of this site's rows to take mean and deviation from, for models that scale each site by
+    /// itself; the rows to judge when left out
+    #[arg(long, value_name = "FILE")]
+    scale_from: Option<PathBuf>,
+    /// How to print the result: csv, or json in an envelope with a version
+    #[arg(long, value_name = "FORMAT", default_value = "csv", hide_possible_values = true)]
+    format: Printed,
+}
+
+/// How predictions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Printed {
+    Csv,
+    Json,
+}
+
+impl Predict {
+    pub(super) fn format(&self) -> Format {
+        match self.format {
+            Printed::Csv => Format::Text,
+            Printed::Json => Format::Json,
+        }
+    }
+
+    pub(super) fn run(self, at: &HomeArgument) -> Result<Exit, Failure> {
+        let bytes = read_bundle(&self.model)?;
+        let bundle = ModelBundle::read(&bytes)
+            .map_err(|error| Failure::bad_input(format!("{}: {error}", self.model.display())))?;
+        let place = Place::of(at.home()?)?;
+        let subjects = match &self.manifest {
+            Some(file) => self.rows_of(&bundle, file, &place)?,
+            None => match &bundle.manifest.input {
+                BundleInput::Images { .. } => {
+                    let named = |path: &PathBuf| (path.display().to_string(), path.clone());
+                    images(&bundle, self.images.iter().map(named).collect(), &place)?
+                }
+                BundleInput::Table { .. } => {
+                    return Err(Failure::bad_input(
+                        "the bundle's models are for the rows of a table: give one with --manifest",
+                    ));
+                }
+            },
+        };
+        let own = match (needs_own_rows(&bundle), &self.scale_from) {
+            (false, _) => None,
+            (true, None) => Some(self.scale(&bundle, &subjects)?),
+            (true, Some(file)) => Some(self.scale(&bundle, &self.rows_of(&bundle, file, &place)?)?),
+        };
+        let judged = judge(&bundle, own.as_ref(), subjects);
+        let problems = judged.iter().filter(|judged| judged.problem.is_some()).count();
+        match self.format {
+            Printed::Csv => say(&csv(&bundle, &judged)?)?,
+            Printed::Json => say(&self.json(&bundle, Digest::of(&bytes), &judged)?)?,
+        }
+        if problems > 0 {
+            eprintln!("{problems} of {} couldn't be judged; their problem says why", judged.len());
+        }
+        Ok(if problems == judged.len() { Exit::Failed } else { Exit::Done })
+    }
+
+    /// The rows of a table as subjects, with features of their own or of their images.
+    fn rows_of(
+        &self,
+        bundle: &ModelBundle,
+        file: &Path,
+        place: &Place,
+    ) -> Result<Vec<Subject>, Failure> {
+        let manifest = Manifest::read(file)?;
+        let column = |name: &str| {
+            manifest.column(name).ok_or_else(|| {
+                let known = manifest.columns().join(", ");
+                let file = file.display();
+                Failure::bad_input(format!("{file} has no column '{name}'; it has {known}"))
+            })
+        };
+        let id = self.id_column.as_deref().map(&column).transpose()?;
+        if let BundleInput::Table { .. } = bundle.manifest.input {
+            return rows(bundle, &manifest, &place.columns, id).map_err(Failure::bad_input);
+        }
+        let path = column(&self.image_column)?;
+        let beside = file.parent().unwrap_or(Path::new(""));
+        let folder = self.image_folder.as_deref().unwrap_or(beside);
+        let named = |line: &crate::data::Line| {
+            let name = line.cells[id.unwrap_or(path)].clone();
+            (name, folder.join(&line.cells[path]))
+        };
+        let ragged = manifest.ragged().iter().map(|&(line, cells)| Subject {
+            id: format!("line {line}"),
+            features: Err(format!("{cells} cells, the header has {}", manifest.columns().len())),
+        });
+        let mut subjects = images(bundle, manifest.lines().iter().map(named).collect(), place)?;
+        subjects.extend(ragged);
+        Ok(subjects)
+    }
+
+    fn scale(
+        &self,
+        bundle: &ModelBundle,
+        subjects: &[Subject],
+    ) -> Result<wardround_learn::bundle::OwnScale, Failure> {
+        let usable = subjects.iter().filter(|subject| subject.features.is_ok()).count();
+        let own = own_scale(bundle, subjects).map_err(Failure::bad_input)?;
+        if usable < FEW_ROWS {
+            eprintln!(
+                "the models scale this site by its own rows, here only {usable}; better give more of \
+                 them with --scale-from"
+            );
+        }
+        Ok(own)
+    }
+
+    fn json(
+        &self,
+        bundle: &ModelBundle,
+        digest: Digest,
+        judged: &[Judged],
+    ) -> Result<String, Failure> {
+        let thresholds: Vec<f64> = bundle.models.iter().map(|model| model.threshold).collect();
+        let data = json!({
+            "study": bundle.manifest.study,
+            "target": bundle.manifest.target,
+            "bundle_digest": digest,
+            "modelled": modelled(bundle),
+            "thresholds": thresholds,
+            "rows": judged,
+        });
+        envelope("predict", &data)
+    }
+}
+
+/// What this site's home contributes, where there is one: caches and the names of columns.
+struct Place {
+    columns: Columns,
+    threads: usize,
+    features: PathBuf,
+    weights: PathBuf,
+}
+
+impl Place {
+    fn of(home: Home) -> Result<Self, Failure> {
+        if !home.site_file().exists() {
+            let cache = home.cache();
+            let threads = Threads::PerCore.count();
+            let (features, weights) = (cache.join("features"), cache.join("weights"));
+            return Ok(Self { columns: Columns::default(), threads, features, weights });
+        }
+        let config = SiteConfig::load(&home)?;
+        Ok(Self {
+            columns: config.columns,
+            threads: config.data.image_threads.count(),
+            features: config.cache.join("features"),
+            weights: config.weights,
+        })
+    }
+}
+
+fn read_bundle(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable =
+        |error| Failure::bad_input(format!("can't read the bundle {}: {error}", path.display()));
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > LARGEST_BUNDLE as u64 {
+        let path = path.display();
+        return Err(Failure::bad_input(format!(
+            "{path} has {size} bytes: no bundle is that large"
+        )));
+    }
+    fs::read(path).map_err(unreadable)
+}
+
+/// Images, by name and file, as subjects.
+fn images(
+    bundle: &ModelBundle,
+    images: Vec<(String, PathBuf)>,
+    place: &Place,
+) -> Result<Vec<Subject>, Failure> {
+    let BundleInput::Images { backbone, weights_source, weights_digest, preprocessing } =
+        &bundle.manifest.input
+    else {
+        return Err(Failure::bad_input("the bundle's models are for the rows of a table"));
+    };
+    let store = WeightsStore::new(place.weights.clone());
+    let ready = Ready::of_bundle(backbone, weights_source, *weights_digest, preprocessing, &store)?;
+    let watch = progress::shown();
+    let total = images.len() as u64;
+    let moved = |done| watch.moved(Step { stage: Stage::Extracting, done, total });
+    let paths: Vec<PathBuf> = images.iter().map(|(_, path)| path.clone()).collect();
+    let imaging = Imaging::Here { threads: place.threads };
+    let extracted = imaging.extract(&ready, &place.features, paths, &watch, &moved)?;
+    let cache = ready.cache(&place.features).map_err(Failure::internal)?;
+    let subject = |((id, _), extracted): ((String, PathBuf), Result<Digest, String>)| {
+        let features = extracted.and_then(|digest| {
+            let features = cache.get(digest.as_bytes());
+            let features = features.ok_or("its features are gone from the cache")?;
+            Ok(features.into_iter().map(f64::from).collect())
+        });
+        Subject { id, features }
+    };
+    Ok(images.into_iter().zip(extracted).map(subject).collect())
+}
+
+/// One line per row: id, a probability per modelled class, the classes by threshold, the problem.
+fn csv(bundle: &ModelBundle, judged: &[Judged]) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let classes = modelled(bundle);
+    let probability = match classes.as_slice() {
+        [_] => vec!["probability".to_owned()],
+        classes => classes.iter().map(|class| format!("probability of {class}")).collect(),
+    };
+    let mut header = vec!["id".to_owned()];
+    header.extend(probability);
+    header.extend(["class".to_owned(), "problem".to_owned()]);
+    writer.write_record(&header).map_err(Failure::internal)?;
+    for Judged { id, probabilities, classes: called, problem } in judged {
+        let mut record = vec![id.clone()];
+        match probabilities.as_slice() {
+            [] => record.extend(vec![String::new(); classes.len()]),
+            all => record.extend(all.iter().map(|p| format!("{p:.6}"))),
+        }
+        record.extend([called.join(";"), problem.clone().unwrap_or_default()]);
+        writer.write_record(&record).map_err(Failure::internal)?;
+    }
+    let bytes = writer.into_inner().map_err(Failure::internal)?;
+    String::from_utf8(bytes).map_err(Failure::internal)
+}

@@ -1,0 +1,79 @@
+//! How far a long command is, on standard error: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use wardround_proto::v1::Stage;
+
+use crate::answer::Watch;
+use crate::egress::Step;
+
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// A watch that shows what it hears, with images a second and the time left.
+pub(super) fn shown() -> Watch {
+    let state: Mutex<Shown> = Mutex::new(Shown::Nothing);
+    Watch::new(move |step| state.lock().unwrap_or_else(PoisonError::into_inner).step(step))
+}
+
+enum Shown {
+    Nothing,
+    Bar(Stage, ProgressBar),
+    Lines { stage: Stage, started: Instant, before: u64, last: Instant },
+}
+
+impl Shown {
+    fn step(&mut self, Step { stage, done, total }: Step) {
+        // Weights come in one step: nothing moves.
+        if stage == Stage::Weights || total == 0 {
+            return;
+        }
+        match self {
+            Shown::Bar(known, bar) if *known == stage => bar.set_position(done),
+            Shown::Lines { stage: known, started, before, last } if *known == stage => {
+                if last.elapsed() >= LINE_EVERY {
+                    *last = Instant::now();
+                    let rate = (done - *before) as f64 / started.elapsed().as_secs_f64();
+                    let left = (total - done) as f64 / rate.max(1e-9);
+                    eprintln!("{}: {done} of {total}, {rate:.1}/s, {left:.0} s left", title(stage));
+                }
+            }
+            // Done before it began: everything was known.
+            _ if done == total => {}
+            _ => *self = Self::begin(stage, done, total),
+        }
+        if let Shown::Bar(_, bar) = self
+            && done == total
+        {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn begin(stage: Stage, done: u64, total: u64) -> Self {
+        if !std::io::stderr().is_terminal() {
+            let now = Instant::now();
+            return Shown::Lines { stage, started: now, before: done, last: now };
+        }
+        let style =
+            ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {per_sec:.1}  {eta} left");
+        let bar = ProgressBar::new(total).with_message(title(stage));
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_position(done);
+        // What was there before isn't speed.
+        bar.reset_eta();
+        Shown::Bar(stage, bar)
+    }
+}
+
+fn title(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Checking => "looking at images",
+        Stage::Extracting => "computing features",
+        _ => "working",
+    }
+}

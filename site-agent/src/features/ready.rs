@@ -1,0 +1,175 @@
+//! A backbone made ready: found by name, its weights fetched and checked, its preprocessing decided.
+
+use std::path::Path;
+
+use wardround_core::digest::Digest;
+use wardround_core::study::{BackboneRule, PreprocessRule, WeightsRule};
+use wardround_vision::image::PreprocessError;
+use wardround_vision::{
+    BackboneEntry, CacheError, FeatureCache, FeatureKey, Interpolation, LocalWeights, Preprocess,
+    WeightsError, WeightsSource, WeightsStore, backbones,
+};
+
+/// A backbone made ready.
+#[derive(Clone)]
+pub struct Ready {
+    /// Its entry in the list of backbones.
+    pub entry: &'static BackboneEntry,
+    /// Its weights, whose digest was checked.
+    pub weights: LocalWeights,
+    /// What is done to an image first.
+    pub preprocess: Preprocess,
+}
+
+/// Why a backbone can't be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadyError {
+    /// This software doesn't know it.
+    #[error("no backbone is called '{name}'; this software knows {known}")]
+    UnknownBackbone {
+        /// The name asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The preprocessing makes no sense.
+    #[error("the preprocessing can't be used: {0}")]
+    Preprocess(#[from] PreprocessError),
+    /// The bundle's preprocessing isn't one.
+    #[error("the bundle's preprocessing can't be read: {0}")]
+    Unreadable(serde_json::Error),
+    /// The weights can't be had, or are others.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl Ready {
+    /// The backbone that a study asks for.
+    ///
+    /// # Errors
+    /// [`ReadyError`].
+    pub fn of_study(rule: &BackboneRule, store: &WeightsStore) -> Result<Self, ReadyError> {
+        let (entry, preprocess) = Self::named(rule)?;
+        let (source, digest) = match &rule.weights {
+            WeightsRule::Shipped => (entry.source(), entry.digest()),
+            WeightsRule::Pinned { source, sha256 } => (source.parse()?, pinned(*sha256)),
+        };
+        let weights = store.fetch(&source, digest)?;
+        Ok(Self { entry, weights, preprocess })
+    }
+
+    /// The entry and the preprocessing that a study asks for; no weights are fetched.
+    ///
+    /// # Errors
+    /// [`ReadyError::UnknownBackbone`], [`ReadyError::Preprocess`].
+    pub fn named(rule: &BackboneRule) -> Result<(&'static BackboneEntry, Preprocess), ReadyError> {
+        let entry = find(&rule.name)?;
+        let preprocess = match &rule.preprocess {
+            PreprocessRule::Shipped => entry.preprocess().clone(),
+            PreprocessRule::Own { shorter_side, crop, mean, std } => Preprocess::new(
+                *shorter_side as usize,
+                *crop as usize,
+                // A study names no filter: PIL's antialiased bicubic, as in every shipped entry.
+                Interpolation::Bicubic,
+                mean.map(|v| v as f32),
+                std.map(|v| v as f32),
+            )?,
+        };
+        Ok((entry, preprocess))
+    }
+
+    /// The backbone that a model bundle was fitted on. `source` is "shipped", or where the weights
+    /// come from; whatever it says, their file must have the digest.
+    ///
+    /// # Errors
+    /// [`ReadyError`].
+    pub fn of_bundle(
+        name: &str,
+        source: &str,
+        digest: Digest,
+        preprocessing: &serde_json::Value,
+        store: &WeightsStore,
+    ) -> Result<Self, ReadyError> {
+        let entry = find(name)?;
+        let preprocess =
+            serde_json::from_value(preprocessing.clone()).map_err(ReadyError::Unreadable)?;
+        let source: WeightsSource = match source {
+            "shipped" => entry.source(),
+            source => source.parse()?,
+        };
+        let weights = store.fetch(&source, pinned(digest))?;
+        Ok(Self { entry, weights, preprocess })
+    }
+
+    /// The cache of its features, below `folder`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn cache(&self, folder: &Path) -> Result<FeatureCache, CacheError> {
+        let key = FeatureKey {
+            architecture: self.entry.architecture().name().to_owned(),
+            weights: self.weights.digest,
+            preprocess: self.preprocess.digest(),
+        };
+        FeatureCache::open(folder, &key)
+    }
+}
+
+fn pinned(digest: Digest) -> wardround_vision::Digest {
+    wardround_vision::Digest::Pinned(*digest.as_bytes())
+}
+
+fn find(name: &str) -> Result<&'static BackboneEntry, ReadyError> {
+    BackboneEntry::find(name).ok_or_else(|| {
+        let known: Vec<&str> = backbones().iter().map(|entry| entry.name).collect();
+        ReadyError::UnknownBackbone { name: name.to_owned(), known: known.join(", ") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str, preprocess: PreprocessRule) -> BackboneRule {
+        BackboneRule { name: name.to_owned(), weights: WeightsRule::Shipped, preprocess }
+    }
+
+    #[test]
+    fn a_study_names_backbone_and_preprocessing() {
+        let (entry, preprocess) = Ready::named(&rule("resnet18", PreprocessRule::Shipped)).unwrap();
+        assert_eq!((entry.features, &preprocess), (512, entry.preprocess()));
+        let own =
+            |crop| PreprocessRule::Own { shorter_side: 64, crop, mean: [0.5; 3], std: [0.25; 3] };
+        let (_, preprocess) = Ready::named(&rule("resnet18", own(48))).unwrap();
+        assert_eq!((preprocess.shorter_side(), preprocess.crop()), (64, 48));
+        assert!(matches!(Ready::named(&rule("resnet18", own(65))), Err(ReadyError::Preprocess(_))));
+        let Err(unknown) = Ready::named(&rule("resnet19", PreprocessRule::Shipped)) else {
+            panic!("there is no such backbone")
+        };
+        assert!(unknown.to_string().contains("'resnet19'; this software knows"), "{unknown}");
+    }
+
+    #[test]
+    fn a_bundle_pins_its_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("net.pth");
+        std::fs::write(&file, b"weights").unwrap();
+        let store = WeightsStore::new(folder.path().to_owned());
+        let source = format!("file:{}", file.display());
+        let entry = BackboneEntry::find("resnet18").unwrap();
+        let preprocessing = serde_json::to_value(entry.preprocess()).unwrap();
+        let of = |digest, preprocessing| {
+            Ready::of_bundle("resnet18", &source, digest, preprocessing, &store)
+        };
+        let ready = of(Digest::of(b"weights"), &preprocessing).unwrap();
+        assert_eq!((&ready.weights.path, &ready.preprocess), (&file, entry.preprocess()));
+        assert!(matches!(
+            of(Digest::of(b"others"), &preprocessing),
+            Err(ReadyError::Weights(WeightsError::Digest { .. }))
+        ));
+        assert!(matches!(
+            of(Digest::of(b"weights"), &serde_json::json!({"crop": 3})),
+            Err(ReadyError::Unreadable(_))
+        ));
+    }
+}

@@ -1,0 +1,217 @@
+//! Using a finished study's models on this site's own images or rows. Nothing leaves the site.
+//!
+//! A [`ModelBundle`] says how features are made; [`rows`] makes those of a table, the backbone those
+//! of images. [`judge`] turns them into probabilities with the arithmetic that the models were fitted
+//! with.
+
+mod table;
+
+use serde::Serialize;
+use wardround_learn::bundle::{ModelBundle, OwnScale, PredictError, predict, predict_at_site};
+use wardround_learn::findings::FinalScaler;
+
+pub use self::table::{TableError, rows};
+
+/// Something to be judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    /// What it is called: an image's path, a row's id.
+    pub id: String,
+    /// Its features, NaN where one is missing, or why there are none.
+    pub features: Result<Vec<f64>, String>,
+}
+
+/// What the models say of a subject.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judged {
+    /// What it is called.
+    pub id: String,
+    /// The probability of each modelled class, in the bundle's order; empty when there is a problem.
+    pub probabilities: Vec<f64>,
+    /// The classes that it is called, by their thresholds.
+    pub classes: Vec<String>,
+    /// Why it isn't judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Whether a bundle's models scale each site by its own rows.
+pub fn needs_own_rows(bundle: &ModelBundle) -> bool {
+    bundle.models.iter().any(|model| matches!(model.scaler, FinalScaler::OwnSite))
+}
+
+/// The site's own scale from those subjects that have features.
+///
+/// # Errors
+/// [`PredictError::TooFewRows`], or features of another number than the bundle's.
+pub fn own_scale(bundle: &ModelBundle, subjects: &[Subject]) -> Result<OwnScale, PredictError> {
+    let expected = bundle.manifest.features as usize;
+    let mut all = Vec::new();
+    for features in subjects.iter().filter_map(|subject| subject.features.as_ref().ok()) {
+        if features.len() != expected {
+            return Err(PredictError::Features { expected, got: features.len() });
+        }
+        all.extend_from_slice(features);
+    }
+    OwnScale::of(expected, &all)
+}
+
+/// Judges subjects, each by itself: a problem of one is no problem of another.
+pub fn judge(bundle: &ModelBundle, own: Option<&OwnScale>, subjects: Vec<Subject>) -> Vec<Judged> {
+    let judged = |features: &[f64]| match own {
+        Some(own) => predict_at_site(bundle, own, features),
+        None => predict(bundle, features),
+    };
+    let judge = |Subject { id, features }: Subject| {
+        let probabilities =
+            features.and_then(|features| judged(&features).map_err(|error| error.to_string()));
+        match probabilities {
+            Ok(probabilities) => {
+                let classes = called(bundle, &probabilities);
+                Judged { id, probabilities, classes, problem: None }
+            }
+            Err(problem) => {
+                Judged { id, probabilities: vec![], classes: vec![], problem: Some(problem) }
+            }
+        }
+    };
+    subjects.into_iter().map(judge).collect()
+}
+
+/// The names of the modelled classes, in the bundle's order.
+pub fn modelled(bundle: &ModelBundle) -> Vec<&str> {
+    bundle.manifest.models.iter().map(|entry| name(bundle, entry.class)).collect()
+}
+
+/// The classes whose threshold is reached; of a single model, else the other class.
+fn called(bundle: &ModelBundle, probabilities: &[f64]) -> Vec<String> {
+    let models = bundle.manifest.models.iter().zip(&bundle.models).zip(probabilities);
+    let reached: Vec<String> = models
+        .filter(|((_, model), probability)| **probability >= model.threshold)
+        .map(|((entry, _), _)| name(bundle, entry.class).to_owned())
+        .collect();
+    match (bundle.manifest.models.as_slice(), bundle.manifest.classes.as_slice()) {
+        ([only], [_, _]) if reached.is_empty() => {
+            vec![name(bundle, 1 - only.class.min(1)).to_owned()]
+        }
+        _ => reached,
+    }
+}
+
+fn name(bundle: &ModelBundle, class: u8) -> &str {
+    bundle.manifest.classes.get(usize::from(class)).map_or("", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use wardround_core::digest::Digest;
+    use wardround_core::ids::SiteId;
+    use wardround_core::study::Standardise;
+    use wardround_learn::bundle::{
+        BundleInput, FORMAT, Manifest, MissingFeatures, Model, ModelEntry, Summary,
+    };
+
+    use super::*;
+
+    /// A bundle of two features with weight 1 each, one model per class code.
+    fn bundle_of(classes: &[&str], modelled: &[u8], scaler: &FinalScaler) -> ModelBundle {
+        let figures = Summary {
+            auc_within_sites: None,
+            auc_one_list: None,
+            sensitivity: None,
+            specificity: None,
+        };
+        let entry = |&class: &u8| ModelEntry {
+            class,
+            c: 1.0,
+            standardise: Standardise::All,
+            missing: MissingFeatures::Refused,
+            figures: figures.clone(),
+        };
+        let model = |&class: &u8| Model {
+            scaler: scaler.clone(),
+            weights: vec![1.0, 1.0],
+            intercept: -f64::from(class),
+            threshold: 0.5,
+            fill: vec![],
+        };
+        ModelBundle {
+            manifest: Manifest {
+                format: FORMAT,
+                software: "test".into(),
+                study: "test".into(),
+                study_digest: Digest::of(b"study"),
+                target: "ill".into(),
+                classes: classes.iter().map(|&class| class.to_owned()).collect(),
+                input: BundleInput::Table {
+                    features: vec!["a".into(), "b".into()],
+                    table: serde_json::Value::Null,
+                },
+                features: 2,
+                sites: vec![SiteId::parse("a").unwrap()],
+                models: modelled.iter().map(entry).collect(),
+            },
+            models: modelled.iter().map(model).collect(),
+        }
+    }
+
+    fn subject(features: Result<Vec<f64>, String>) -> Subject {
+        Subject { id: "x".into(), features }
+    }
+
+    fn unit() -> FinalScaler {
+        FinalScaler::All { mean: vec![0.0; 2], deviation: vec![1.0; 2] }
+    }
+
+    #[test]
+    fn a_threshold_decides_the_class() {
+        let bundle = bundle_of(&["healthy", "ill"], &[1], &unit());
+        let subjects = vec![
+            subject(Ok(vec![0.5, 0.5])),
+            subject(Ok(vec![0.5, 0.4])),
+            subject(Ok(vec![0.5])),
+            subject(Ok(vec![f64::NAN, 1.0])),
+            subject(Err("unreadable".into())),
+        ];
+        let judged = judge(&bundle, None, subjects);
+        assert_eq!(
+            (judged[0].probabilities[0], &judged[0].classes[..]),
+            (0.5, &["ill".into()][..])
+        );
+        assert_eq!(judged[1].classes, ["healthy"]);
+        for (at, problem) in [(2, "2 features"), (3, "feature 0"), (4, "unreadable")] {
+            let judged = &judged[at];
+            assert!(judged.problem.as_ref().unwrap().contains(problem), "{judged:?}");
+            assert!(judged.probabilities.is_empty() && judged.classes.is_empty());
+        }
+    }
+
+    #[test]
+    fn several_classes_or_none_may_be_called() {
+        let bundle = bundle_of(&["a", "b", "c"], &[0, 1, 2], &unit());
+        assert_eq!(modelled(&bundle), ["a", "b", "c"]);
+        let called = |x| judge(&bundle, None, vec![subject(Ok(vec![x, 0.0]))])[0].classes.clone();
+        assert_eq!(called(1.5), ["a", "b"]);
+        assert_eq!(called(-1.0), [""; 0]);
+    }
+
+    #[test]
+    fn a_site_may_be_scaled_by_its_own_rows() {
+        let bundle = bundle_of(&["healthy", "ill"], &[1], &FinalScaler::OwnSite);
+        assert!(needs_own_rows(&bundle));
+        assert!(!needs_own_rows(&bundle_of(&["healthy", "ill"], &[1], &unit())));
+        let rows = vec![
+            subject(Ok(vec![1.0, 5.0])),
+            subject(Err("unreadable".into())),
+            subject(Ok(vec![3.0, 5.0])),
+        ];
+        let without = judge(&bundle, None, rows.clone());
+        assert!(without[0].problem.as_ref().unwrap().contains("rows of this site"));
+        let own = own_scale(&bundle, &rows).unwrap();
+        let judged = judge(&bundle, Some(&own), rows.clone());
+        // Standardised: (-1, 0) and (1, 0); the second feature is constant.
+        assert_eq!(judged[2].probabilities, [0.5]);
+        assert!(judged[0].probabilities[0] < 0.2);
+        assert_eq!(own_scale(&bundle, &rows[..2]), Err(PredictError::TooFewRows(1)));
+    }
+}
