@@ -9,7 +9,7 @@
 //!
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
 //! where the manifest has them. `--weights FILE` writes the final model's standardised weights and
-//! constant. Everything is printed, nothing is suppressed: for data of one's own.
+//! constant, `--fold-column FILE` the fold of each line. Everything is printed, nothing is suppressed: for data of one's own.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("--seed", "1"),
         ("--leave-one-site-out", "yes"),
         ("--weights", ""),
+        ("--fold-column", ""),
     ]
     .into();
     for pair in rest.chunks(2) {
@@ -76,6 +77,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = builder.build()?;
     let sites = rows.sites();
     println!("{} rows of {width} features at {} sites", rows.len(), sites.len());
+    if !options["--fold-column"].is_empty() {
+        let mut folds = vec![0; rows.len()];
+        let column = rows.fold_column(&study.fold_plan(), 0);
+        rows.rows().zip(&column).for_each(|(row, fold)| folds[row.source] = *fold);
+        let lines: Vec<String> = folds.iter().map(|fold| format!("{fold}\n")).collect();
+        std::fs::write(options["--fold-column"], lines.concat())?;
+    }
     let started = Instant::now();
     let id = StudyId::parse("features")?;
     let watch = Watch(started);

@@ -30,10 +30,10 @@ const ACCURACY: f64 = 1e-7;
 const ACCURACY_OF_SCORES: f64 = 1e-6;
 
 /// A site with one of this many rows, or more, is large: its absence calls for its own Gram matrix.
-const LARGE_SITE: u64 = 7;
+pub(crate) const LARGE_SITE: u64 = 7;
 
 /// Preconditioners kept at once; each takes half of (features + 1)^2 numbers.
-const MOST_FACTORS: usize = 48;
+pub(crate) const MOST_FACTORS: usize = 48;
 
 /// What fits need to know besides their design.
 pub(crate) struct Ground<'a> {

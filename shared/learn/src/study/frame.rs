@@ -11,14 +11,19 @@ use super::asker::{Asker, finest_bits};
 use super::error::StudyError;
 use crate::cohort::Cohort;
 
-/// Binary places of the first look at columns of unknown size.
-const FIRST_BITS: u8 = 24;
+/// Binary places of the first look at columns of unknown size: whole numbers, so that it leaves the
+/// range only where the root mean square is above some 10^7. (A question out of range can be asked
+/// again, but a journal doesn't keep it.)
+const FIRST_BITS: u8 = 0;
+
+/// Looks at most: one for large columns, one for most, one for those that are tiny or constant.
+pub(crate) const LOOKS: usize = 3;
 
 /// Binary places that are always kept on standardised columns.
 const COARSEST_BITS: u8 = 32;
 
 /// A variance this many times above its rounding error is taken as known.
-const RESOLVED: f64 = 4096.0;
+const RESOLVED: f64 = 16.0;
 
 /// Moments of every cell of every repeat.
 pub(crate) struct Cells {
@@ -51,17 +56,18 @@ pub(crate) struct Standard {
     pub constant: Vec<bool>,
 }
 
-/// Finds the frame: center and scale of all rows of the study. A column whose spread the first look
-/// doesn't resolve is looked at once more in a finer frame.
+/// Finds the frame: about the center and scale of all rows of the study. Where a look doesn't resolve
+/// a column's spread, the next one goes closer.
 pub(crate) async fn frame<C: Cohort>(
     asker: &mut Asker<'_, C>,
     rows: u64,
 ) -> Result<Arc<Frame>, StudyError> {
     let mut frame = Arc::new(Frame::identity(asker.schema.features as usize));
     let fine = finest_bits(rows as f64, 4);
-    for (finest, coarsest) in [(FIRST_BITS, 0), (fine, 0)] {
+    for look in 0..LOOKS {
+        let bits = if look == 0 { FIRST_BITS } else { fine };
         let answer = asker
-            .ask_at(finest.min(fine), coarsest, |bits| Ask::Moments {
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Moments {
                 frame: frame.clone(),
                 split: Vec::new(),
                 bits,

@@ -1,8 +1,11 @@
 //! A study over sites that add up equals the study on all rows in one place.
 
-use crate::support::{find, lines, relative, rows, study, with_subgroup};
+use crate::support::{Line, find, lines, relative, rows, study, with_subgroup};
+use wardround_core::ids::StudyId;
 use wardround_core::study::{Classes, Standardise};
+use wardround_learn::recorded::{MemoryJournal, Recorded};
 use wardround_learn::rows::Together;
+use wardround_learn::study::{Silent, run};
 
 const BOTH: [Standardise; 2] = [Standardise::All, Standardise::Site];
 
@@ -28,7 +31,7 @@ fn the_split_into_sites_doesnt_move_the_model() {
         let mut study = study(&[0.3], &[Standardise::All]);
         study.validation.leave_one_site_out = false;
         let mut made = lines(200, d, 4, 12);
-        let model = |made: &[crate::support::Line]| {
+        let model = |made: &[Line]| {
             let rows = rows(made, &study);
             let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
             let mut weights = found.targets[0].model.weights.clone();
@@ -141,4 +144,76 @@ fn a_study_asks_little_more_than_its_slowest_fit() {
     // Folds, pairs of folds, the refit, and per left-out site its folds and refit.
     assert_eq!(cost.models, 3 * (5 + 10 + 1 + 4 * 6));
     assert!(cost.queries as f64 <= 1.5 * cost.queries_of_slowest_fit as f64, "{cost:?}");
+}
+
+#[test]
+fn a_run_can_move_to_a_thread_of_its_own() {
+    fn sendable<T: Send>(future: T) -> T {
+        future
+    }
+    let study = study(&[1.0], &[Standardise::All]);
+    let pooled = rows(&lines(90, 3, 3, 13), &study);
+    let (sites, schema) = (pooled.sites(), pooled.schema().clone());
+    let id = StudyId::parse("test").unwrap();
+    let running = sendable(run(&pooled, &study, &id, &sites, &schema, &Silent));
+    let here = find(&pooled, &study, &sites, &schema).unwrap();
+    let there = std::thread::scope(|scope| {
+        scope.spawn(move || futures::executor::block_on(running).unwrap()).join().unwrap()
+    });
+    assert_eq!(here, there);
+}
+
+#[test]
+fn threads_and_replay_change_nothing() {
+    let study = with_subgroup(study(&[0.03, 1.0], &BOTH));
+    let pooled = rows(&lines(160, 70, 4, 19), &study);
+    let (sites, schema) = (pooled.sites(), pooled.schema().clone());
+    let journal = MemoryJournal::default();
+    let cohort = Recorded::new(pooled, &journal);
+    let with_threads = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| find(&cohort, &study, &sites, &schema).unwrap())
+    };
+    let found = with_threads(1);
+    assert_eq!(journal.len() as u64, found.cost.queries);
+    // The questions are made from the answers with two threads, so they must be the recorded ones.
+    let replayed = {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let replay = Recorded::replay_only(&journal);
+        pool.install(|| find(&replay, &study, &sites, &schema).unwrap())
+    };
+    assert_eq!(replayed, found);
+    assert_eq!(with_threads(2), found);
+}
+
+#[test]
+fn columns_of_any_size_are_standardised() {
+    let study = study(&[1.0], &[Standardise::All]);
+    let made = lines(150, 6, 3, 20);
+    let model = |made: &[Line]| {
+        let rows = rows(made, &study);
+        let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+        found.targets[0].model.clone()
+    };
+    let mut other_units = made.clone();
+    for line in &mut other_units {
+        let units = [1e-9, 1e6, 1e-4, 1.0, 3e5, 1e-7];
+        line.features.iter_mut().zip(units).for_each(|(x, unit)| *x = *x * unit + 20.0 * unit);
+        line.features.push(7.5);
+        line.features.push(0.0);
+    }
+    let (model, in_other_units) = (model(&made), model(&other_units));
+    assert!(relative(&in_other_units.weights[..6], &model.weights) < 1e-9);
+    assert_eq!(in_other_units.weights[6..], [0.0, 0.0]);
+    assert!((in_other_units.intercept - model.intercept).abs() < 1e-9);
+}
+
+#[test]
+fn extreme_values_are_an_error_that_says_so() {
+    let study = study(&[1.0], &[Standardise::All]);
+    let mut made = lines(90, 3, 3, 21);
+    made[5].features[1] = 1e12;
+    let rows = rows(&made, &study);
+    let error = find(&rows, &study, &rows.sites(), rows.schema()).unwrap_err().to_string();
+    assert!(error.ends_with("are there extreme values in a feature?"), "{error}");
 }

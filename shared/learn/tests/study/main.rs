@@ -12,4 +12,6 @@ mod heart;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
+mod plan;
+#[cfg(test)]
 mod support;

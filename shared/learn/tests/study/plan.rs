@@ -1,0 +1,69 @@
+//! What a plan promises is what a study does.
+
+use wardround_core::ids::StudyId;
+use wardround_core::query::Query;
+use wardround_core::study::{Standardise, Study};
+use wardround_core::sum::Sum;
+use wardround_learn::cohort::{Cohort, CohortError};
+use wardround_learn::rows::Rows;
+use wardround_learn::study::{Silent, plan, run};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::support::{lines, rows, study, with_subgroup};
+
+/// Counts what goes to a site and what comes back.
+struct Counted {
+    rows: Rows,
+    down: AtomicU64,
+    up: AtomicU64,
+    numbers: AtomicU64,
+    widest: AtomicU64,
+}
+
+impl Cohort for Counted {
+    async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
+        let answer = self.rows.answer(query)?;
+        self.down.fetch_add(query.encode().len() as u64, Ordering::SeqCst);
+        self.up.fetch_add(answer.encode().len() as u64, Ordering::SeqCst);
+        self.numbers.fetch_add(query.numbers(), Ordering::SeqCst);
+        self.widest.fetch_max(query.numbers_per_model(), Ordering::SeqCst);
+        Ok(answer)
+    }
+}
+
+fn near(what: &str, promised: u64, got: u64, factor: f64) {
+    let ratio = promised as f64 / got as f64;
+    assert!((1.0 / factor..factor).contains(&ratio), "{what}: promised {promised}, got {got}");
+}
+
+fn check(study: &Study, features: usize, leave_out: bool) {
+    let mut study = study.clone();
+    study.validation.leave_one_site_out = leave_out;
+    let rows = rows(&lines(300, features, 4, 41), &study);
+    let (sites, schema) = (rows.sites(), rows.schema().clone());
+    let promised = plan(&study, &schema, &sites).unwrap();
+    let zero = || AtomicU64::new(0);
+    let cohort = Counted { rows, down: zero(), up: zero(), numbers: zero(), widest: zero() };
+    let id = StudyId::parse("test").unwrap();
+    let found =
+        futures::executor::block_on(run(&cohort, &study, &id, &sites, &schema, &Silent)).unwrap();
+    assert_eq!(promised.models, found.cost.models);
+    near("queries", promised.queries, found.cost.queries, 1.5);
+    near("bytes down", promised.bytes_down_per_site, cohort.down.into_inner(), 2.0);
+    near("bytes up", promised.bytes_up_per_site, cohort.up.into_inner(), 4.0);
+    near("numbers", promised.numbers_per_site, cohort.numbers.into_inner(), 1.5);
+    assert_eq!(promised.widest_numbers_per_model, cohort.widest.into_inner());
+}
+
+#[test]
+fn a_plan_is_near_the_truth_by_newton() {
+    let study = with_subgroup(study(&[0.1, 1.0], &[Standardise::All, Standardise::Site]));
+    check(&study, 6, true);
+    check(&study, 6, false);
+}
+
+#[test]
+fn a_plan_is_near_the_truth_by_lbfgs() {
+    check(&with_subgroup(study(&[0.001, 0.01], &[Standardise::All])), 100, true);
+}
