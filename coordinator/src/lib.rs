@@ -5,6 +5,7 @@
 //! Start at [`round`].
 
 pub mod archive;
+pub mod cli;
 pub mod hub;
 pub mod outcome;
 pub mod replay;
