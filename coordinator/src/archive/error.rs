@@ -47,7 +47,9 @@ pub enum ArchiveError {
         what: String,
     },
     /// An entry isn't the one that was exported.
-    #[error("entry '{entry}' was changed: the manifest says SHA-256 {expected}, its bytes have {got}")]
+    #[error(
+        "entry '{entry}' was changed: the manifest says SHA-256 {expected}, its bytes have {got}"
+    )]
     Altered {
         /// The entry.
         entry: String,
@@ -57,7 +59,9 @@ pub enum ArchiveError {
         got: Digest,
     },
     /// A journal line has another number: lines were removed, added or reordered.
-    #[error("journal.jsonl: expected line {expected}, got line {got}; lines were removed or reordered")]
+    #[error(
+        "journal.jsonl: expected line {expected}, got line {got}; lines were removed or reordered"
+    )]
     Sequence {
         /// The number that comes next.
         expected: u64,
@@ -74,7 +78,9 @@ pub enum ArchiveError {
         line: u64,
     },
     /// The journal ends elsewhere than the manifest or the report says.
-    #[error("journal.jsonl ends at {got}, {says} says {expected}; lines at its end were changed or removed")]
+    #[error(
+        "journal.jsonl ends at {got}, {says} says {expected}; lines at its end were changed or removed"
+    )]
     Head {
         /// The entry that says so.
         says: &'static str,
@@ -94,7 +100,9 @@ pub enum ArchiveError {
         what: String,
     },
     /// A total claims a site without a receipt of that site's answer.
-    #[error("answers.jsonl: line {line} of the journal has numbers of {site}, but no answer of it is listed")]
+    #[error(
+        "answers.jsonl: line {line} of the journal has numbers of {site}, but no answer of it is listed"
+    )]
     NoAnswer {
         /// The journal's line.
         line: u64,

@@ -12,7 +12,7 @@ use super::manifest::{
     Manifest, Part, Signature, SiteEntry, StudyEntry,
 };
 use super::{ArchiveError, names, pack};
-use crate::outcome::{FeatureSource, OutcomeError, SOFTWARE};
+use crate::outcome::{FeatureSource, OutcomeError, ReportContext, SOFTWARE};
 use crate::store::{Artefact, EnlistedSite, Store, StoreError, StudyRecord, StudyState};
 
 /// The federation's root certificate, for the archive.
@@ -54,11 +54,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn export(
-    store: &Store,
-    id: &StudyId,
-    ca: CaCertificate<'_>,
-) -> Result<Vec<u8>, ExportError> {
+pub fn export(store: &Store, id: &StudyId, ca: CaCertificate<'_>) -> Result<Vec<u8>, ExportError> {
     let record = store.study(id)?.ok_or_else(|| ExportError::Unknown(id.clone()))?;
     let end = match record.state {
         StudyState::Done => End::Done,
@@ -86,6 +82,9 @@ pub fn export(
             })?;
             files.insert(name.to_owned(), bytes);
         }
+        let context = serde_json::to_vec_pretty(&ReportContext::of(store, id, &study)?)
+            .map_err(|error| StoreError::Damaged(format!("the report's context: {error}")))?;
+        files.insert(names::CONTEXT.to_owned(), context);
     }
     let journal = add_journal(store, id, &mut files)?;
     add_answers(store, id, &mut files)?;
@@ -158,10 +157,9 @@ fn manifest(
     sites.extend(lost.map(|site| SiteEntry { site, part: Part::Lost }));
     sites.sort_by(|a, b| a.site.cmp(&b.site));
     let features = match stayed.iter().find_map(|(_, enlisted)| enlisted.as_ref()) {
-        Some(site) => FeaturesEntry::Agreed {
-            count: site.features,
-            source: FeatureSource::of(study, site)?,
-        },
+        Some(site) => {
+            FeaturesEntry::Agreed { count: site.features, source: FeatureSource::of(study, site)? }
+        }
         None => FeaturesEntry::NeverComputed,
     };
     let attempts = store.lost_attempts(&record.id)?.into_iter().map(|lost| AttemptEntry {

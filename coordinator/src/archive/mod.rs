@@ -5,6 +5,7 @@
 //! manifest.json         what it is about; size and SHA-256 of every other entry
 //! study.toml            the study file
 //! report.json, .html    the report, suppressed                 (when the study is done)
+//! context.json          what the report says beside findings   (when the study is done)
 //! model.safetensors     the model bundle                       (when the study is done)
 //! journal.jsonl         a line per total, hash-chained
 //! totals/<sha256>.zst   the totals that the journal names

@@ -7,6 +7,7 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const STUDY: &str = "study.toml";
 pub(crate) const REPORT_JSON: &str = "report.json";
 pub(crate) const REPORT_HTML: &str = "report.html";
+pub(crate) const CONTEXT: &str = "context.json";
 pub(crate) const MODEL: &str = "model.safetensors";
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const ANSWERS: &str = "answers.jsonl";
@@ -33,7 +34,7 @@ pub(crate) fn total_name(total: &Digest) -> String {
 pub(crate) fn limit_of(name: &str) -> Option<u64> {
     match name {
         STUDY | CA => Some(MIB),
-        MANIFEST | REPORT_JSON => Some(64 * MIB),
+        MANIFEST | REPORT_JSON | CONTEXT => Some(64 * MIB),
         REPORT_HTML | JOURNAL | ANSWERS => Some(256 * MIB),
         MODEL => Some(LARGEST_BUNDLE as u64),
         _ => {
@@ -57,7 +58,8 @@ mod tests {
         }
         let upper = total.to_uppercase().replace("TOTALS", "totals").replace("ZST", "zst");
         let up = format!("../{STUDY}");
-        for bad in [upper.as_str(), &up, "/study.toml", "totals/../study.toml", "totals/", "", "x"] {
+        for bad in [upper.as_str(), &up, "/study.toml", "totals/../study.toml", "totals/", "", "x"]
+        {
             assert_eq!(limit_of(bad), None, "{bad}");
         }
     }

@@ -97,7 +97,10 @@ impl<'a> Archive<'a> {
         // total of zero bytes would take eight times its size in memory.
         let most = bytes.iter().filter(|byte| **byte < 128).count() as u64;
         if most > line.numbers.saturating_add(TOTAL_HEADER) {
-            return Err(wrong(format!("it has more than the {} numbers of its line", line.numbers)));
+            return Err(wrong(format!(
+                "it has more than the {} numbers of its line",
+                line.numbers
+            )));
         }
         let sum = Sum::decode(&bytes).map_err(|error| wrong(error.to_string()))?;
         if sum.query != line.query {
@@ -114,10 +117,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-fn check_entries(
-    manifest: &Manifest,
-    files: &BTreeMap<String, &[u8]>,
-) -> Result<(), ArchiveError> {
+fn check_entries(manifest: &Manifest, files: &BTreeMap<String, &[u8]>) -> Result<(), ArchiveError> {
     let mut listed = BTreeSet::from([names::MANIFEST]);
     for entry in &manifest.entries {
         let bytes = files.get(&entry.name).ok_or_else(|| missing(&entry.name))?;
@@ -136,7 +136,7 @@ fn check_entries(
     }
     let mut needed = vec![names::STUDY, names::JOURNAL, names::ANSWERS];
     if manifest.study.end == End::Done {
-        needed.extend([names::REPORT_JSON, names::REPORT_HTML, names::MODEL]);
+        needed.extend([names::REPORT_JSON, names::REPORT_HTML, names::CONTEXT, names::MODEL]);
     }
     match needed.into_iter().find(|name| !listed.contains(name)) {
         Some(name) => Err(missing(name)),

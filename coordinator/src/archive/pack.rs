@@ -36,7 +36,12 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, &[u8]>, ArchiveErr
     let count = zip.len() as u64;
     if count > MOST_ENTRIES {
         let what = "the file".to_owned();
-        return Err(ArchiveError::TooLarge { what, unit: "entries", limit: MOST_ENTRIES, got: count });
+        return Err(ArchiveError::TooLarge {
+            what,
+            unit: "entries",
+            limit: MOST_ENTRIES,
+            got: count,
+        });
     }
     let mut files = BTreeMap::new();
     let mut spans = Vec::new();
@@ -70,8 +75,18 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, &[u8]>, ArchiveErr
         }
         next = end;
     }
-    match zip.central_directory_start() == next && zip.offset() == 0 && zip.comment().is_empty() {
-        true => Ok(files),
-        false => Err(ArchiveError::Stray(next)),
-    }
+    let whole = zip.central_directory_start() == next && zip.offset() == 0 && ends(bytes, next);
+    if whole { Ok(files) } else { Err(ArchiveError::Stray(next)) }
+}
+
+/// Whether the file is over where the directory, which starts at `directory`, and its end record are.
+fn ends(bytes: &[u8], directory: u64) -> bool {
+    /// Length of the end record without a comment, and of what zip64 puts before it.
+    const END: usize = 22;
+    const ZIP64: u64 = 56 + 20;
+    let Some(at) = bytes.len().checked_sub(END) else { return false };
+    let record = &bytes[at..];
+    let size = [record[12], record[13], record[14], record[15]];
+    let over = directory + u64::from(u32::from_le_bytes(size));
+    record.starts_with(b"PK\x05\x06") && [over, over + ZIP64].contains(&(at as u64))
 }

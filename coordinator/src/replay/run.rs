@@ -10,8 +10,9 @@ use wardround_learn::study::{Silent, StudyError};
 
 use super::cohort::{Totals, Unrecorded};
 use super::verify::verified;
-use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, names};
-use crate::outcome::{self, OutcomeError};
+use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, Head, names};
+use crate::outcome::{self, OutcomeError, ReportContext, SOFTWARE};
+use crate::report::Report;
 
 /// A study, recomputed from its journal.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,11 +27,32 @@ pub struct Replayed {
     pub queries: u64,
     /// Lines of the journal.
     pub lines: u64,
+    /// Whether the findings give the archive's report.
+    pub report: ReportMatch,
     /// Lines that no run of the study asks for, neither the final one nor one that lost a site.
     pub unused: Vec<u64>,
     /// What the study found, before suppression; not for publication.
     #[serde(skip)]
     pub findings: Findings,
+}
+
+/// Whether a replay's findings give the archive's report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum ReportMatch {
+    /// `report.json` and `report.html` are the same byte for byte.
+    Same,
+    /// They aren't.
+    Differs {
+        /// The entries that differ.
+        entries: Vec<String>,
+    },
+    /// Another version made the report, and this one may write it otherwise; its numbers weren't
+    /// compared.
+    NotCompared {
+        /// Name and version of the software that made it.
+        software: String,
+    },
 }
 
 /// Why a study can't be recomputed.
@@ -59,20 +81,22 @@ pub enum ReplayError {
 }
 
 impl Replayed {
-    /// Whether the model is the same byte for byte and every line of the journal had its use.
+    /// Whether model and report are the same byte for byte, as far as this version can make them,
+    /// and every line of the journal had its use.
     pub fn is_confirmed(&self) -> bool {
-        self.archived == self.replayed && self.unused.is_empty()
+        let report = !matches!(self.report, ReportMatch::Differs { .. });
+        self.archived == self.replayed && report && self.unused.is_empty()
     }
 }
 
-/// Verifies an archive, runs its study again on the journal's totals and makes the model bundle
-/// again. Blocking and heavy: on a thread of its own.
+/// Verifies an archive, runs its study again on the journal's totals and makes model bundle and
+/// report again. Blocking and heavy: on a thread of its own.
 ///
 /// # Errors
-/// [`ReplayError`]. Another model is no error: [`Replayed::is_confirmed`] tells.
+/// [`ReplayError`]. Another model or report is no error: [`Replayed::is_confirmed`] tells.
 pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
     let archive = Archive::open(archive)?;
-    verified(&archive)?;
+    let head = verified(&archive)?.head;
     let manifest = &archive.manifest;
     let (FeaturesEntry::Agreed { count, source }, End::Done, Some(model)) =
         (&manifest.features, &manifest.study.end, archive.file(names::MODEL))
@@ -93,15 +117,43 @@ pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
         .manifest
         .software;
     let bundle = outcome::bundle(&archive.study, source, &findings, &software)?;
+    let report = compare_report(&archive, &findings, &software, head)?;
     Ok(Replayed {
         study: manifest.study.id.clone(),
         archived: Digest::of(model),
         replayed: Digest::of(&bundle),
         queries: findings.cost.queries,
         lines: archive.journal.len() as u64,
+        report,
         unused: totals.unused(),
         findings,
     })
+}
+
+/// Makes the report again and compares it with the archive's.
+fn compare_report(
+    archive: &Archive<'_>,
+    findings: &Findings,
+    software: &str,
+    head: Head,
+) -> Result<ReportMatch, ReplayError> {
+    if software != SOFTWARE {
+        return Ok(ReportMatch::NotCompared { software: software.to_owned() });
+    }
+    let file = |name| archive.file(name).unwrap_or_default();
+    let context: ReportContext = serde_json::from_slice(file(names::CONTEXT))
+        .map_err(|error| ArchiveError::malformed(names::CONTEXT, error))?;
+    let head = match head {
+        Head::Line { chain } => chain,
+        Head::Empty => Digest::of(b""),
+    };
+    let (id, bundle) = (&archive.manifest.study.id, Digest::of(file(names::MODEL)));
+    let report = Report::build(findings, &context.on(id, &archive.study, software, bundle, head))
+        .map_err(OutcomeError::from)?;
+    let made = [(names::REPORT_JSON, report.to_json()), (names::REPORT_HTML, report.to_html())];
+    let differ = made.into_iter().filter(|(name, made)| file(name) != made.as_bytes());
+    let entries: Vec<String> = differ.map(|(name, _)| name.to_owned()).collect();
+    Ok(if entries.is_empty() { ReportMatch::Same } else { ReportMatch::Differs { entries } })
 }
 
 fn run(
@@ -117,9 +169,7 @@ fn run(
         .expect("totals are read from memory, so no question ever waits");
     match (outcome, totals.take_unrecorded()) {
         (Ok(findings), _) => Ok(findings),
-        (Err(_), Some(Unrecorded { what, query })) => {
-            Err(ReplayError::Unrecorded { what, query })
-        }
+        (Err(_), Some(Unrecorded { what, query })) => Err(ReplayError::Unrecorded { what, query }),
         (Err(error), None) => Err(error.into()),
     }
 }

@@ -194,8 +194,8 @@ fn check_study(archive: &Archive<'_>) -> Result<(), ArchiveError> {
 
 fn check_model(archive: &Archive<'_>) -> Result<Digest, ArchiveError> {
     let bytes = archive.file(names::MODEL).unwrap_or_default();
-    let bundle = ModelBundle::read(bytes)
-        .map_err(|error| ArchiveError::malformed(names::MODEL, error))?;
+    let bundle =
+        ModelBundle::read(bytes).map_err(|error| ArchiveError::malformed(names::MODEL, error))?;
     let differs = |other: &str, what: &str| {
         Err(ArchiveError::contradiction(names::MODEL, other, what.to_owned()))
     };
@@ -215,11 +215,7 @@ fn check_model(archive: &Archive<'_>) -> Result<Digest, ArchiveError> {
 
 /// The report names the model and the journal that it was made from. Read loosely: its format has
 /// versions of its own.
-fn check_report(
-    archive: &Archive<'_>,
-    model: &Digest,
-    head: Head,
-) -> Result<(), ArchiveError> {
+fn check_report(archive: &Archive<'_>, model: &Digest, head: Head) -> Result<(), ArchiveError> {
     let bytes = archive.file(names::REPORT_JSON).unwrap_or_default();
     let report: serde_json::Value = serde_json::from_slice(bytes)
         .map_err(|error| ArchiveError::malformed(names::REPORT_JSON, error))?;

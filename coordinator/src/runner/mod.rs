@@ -12,7 +12,7 @@ mod consider;
 mod events;
 mod export;
 mod federation;
-mod finish;
+mod policy;
 mod study;
 
 use std::collections::HashMap;

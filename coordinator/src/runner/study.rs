@@ -14,8 +14,9 @@ use wardround_proto::v1;
 
 use super::events::Events;
 use super::federation::Federation;
-use super::{Studies, finish};
+use super::{Studies, policy};
 use crate::hub::{Listener, Outcome, RoundEnd, SiteProgress, Work};
+use crate::outcome::{self, OutcomeError};
 use crate::round::{Ending, Patience};
 use crate::store::{
     EnlistedSite, LostAttempt, Store, StoreError, StudyJournal, StudyRecord, StudyState,
@@ -54,6 +55,12 @@ enum Stop {
     Failed(String),
 }
 
+impl From<OutcomeError> for Stop {
+    fn from(error: OutcomeError) -> Self {
+        Stop::Failed(error.to_string())
+    }
+}
+
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Stop::Failed(error.to_string())
@@ -75,7 +82,7 @@ async fn drive(studies: &Studies, record: &StudyRecord, events: &Arc<Events>) ->
         let sites = enlist(studies, record, &study, events, patience, needed).await?;
         match fit(studies, record, &study, events, patience, &sites).await {
             Ok(findings) => {
-                finish::finish(studies, record, &study, &findings)?;
+                outcome::finish(&studies.store, &record.id, &study, &findings)?;
                 return Ok(());
             }
             Err(StudyError::Cohort(CohortError::SiteLost(lost))) => {
@@ -199,7 +206,7 @@ fn enlisted(message: &v1::Enlisted) -> Result<EnlistedSite, String> {
         weights: hex::encode(&message.weights_digest),
         preprocess: message.preprocess_json.clone(),
         device: message.device.clone(),
-        policy: finish::policy(&policy)?,
+        policy: policy::policy(&policy)?,
         reasons: message
             .reasons
             .iter()

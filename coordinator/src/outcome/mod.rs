@@ -1,13 +1,18 @@
-//! What a study leaves as a model: one function from findings to the bundle's bytes, used when a study
-//! ends and again when an auditor replays it, so that both can be compared by hash.
+//! What a study leaves: model bundle and report, made from its findings when it ends, and made again
+//! by the same functions when an auditor replays it, so that both can be compared by hash.
+
+mod context;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::{Digest, DigestError};
+use wardround_core::ids::StudyId;
 use wardround_core::study::{Input, Study, WeightsRule};
 use wardround_learn::bundle::{BundleError, BundleInput, ModelBundle};
 use wardround_learn::findings::Findings;
 
-use crate::store::EnlistedSite;
+pub use self::context::{ReportContext, ReportSite};
+use crate::report::{BuildError, Report};
+use crate::store::{Artefact, EnlistedSite, Store, StoreError};
 
 /// Name and version of this software, as bundles, reports and archives state it.
 pub const SOFTWARE: &str = concat!("wardround ", env!("CARGO_PKG_VERSION"));
@@ -48,6 +53,41 @@ pub enum OutcomeError {
     /// The findings make no bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The findings make no report.
+    #[error("the report can't be made: {0}")]
+    Report(#[from] BuildError),
+    /// No site stayed.
+    #[error("a study that is done has no site")]
+    NoSite,
+    /// What the store says can't be read, or what is made can't be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes and keeps the bundle and the report of a study that is done.
+///
+/// # Errors
+/// [`OutcomeError`]; what was kept already is kept again, the same, at the next try.
+pub fn finish(
+    store: &Store,
+    id: &StudyId,
+    study: &Study,
+    findings: &Findings,
+) -> Result<(), OutcomeError> {
+    let sites = store.study_sites(id)?;
+    let site = sites.iter().find_map(|(_, enlisted)| enlisted.as_ref());
+    let source = FeatureSource::of(study, site.ok_or(OutcomeError::NoSite)?)?;
+    let bundle = bundle(study, &source, findings, SOFTWARE)?;
+    let bundle = store.put_artefact(id, Artefact::Bundle, &bundle)?;
+    let head = store.journal_head(id)?.map_or(Digest::of(b""), |(_, chain)| chain);
+    let context = ReportContext::of(store, id, study)?;
+    let report = Report::build(findings, &context.on(id, study, SOFTWARE, bundle, head))?;
+    store.put_artefact(id, Artefact::ReportJson, report.to_json().as_bytes())?;
+    store.put_artefact(id, Artefact::ReportHtml, report.to_html().as_bytes())?;
+    store.put_artefact(id, Artefact::ReportText, report.to_text().as_bytes())?;
+    let findings = serde_json::to_vec(findings).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    store.put_artefact(id, Artefact::Findings, &findings)?;
+    Ok(())
 }
 
 impl FeatureSource {

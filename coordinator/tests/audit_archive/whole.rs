@@ -1,0 +1,104 @@
+use wardround::archive::{CaCertificate, End, ExportError, Part, export};
+use wardround::replay::{ModelDigest, ReplayError, ReportMatch, replay, verify};
+use wardround::store::StudyState;
+use wardround_core::clock::Timestamp;
+use wardround_core::digest::Digest;
+
+use crate::made::{Fate, done, site, submitted};
+use crate::zipped::Files;
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn a_study_is_exported_verified_and_replayed_alike_with_one_and_two_threads() {
+    let archive = with_threads(1, || done(3, Fate::Smooth).archive());
+    let with_two = with_threads(2, || done(3, Fate::Smooth).archive());
+    assert!(archive == with_two, "the archives differ");
+
+    let verified = verify(&archive).unwrap();
+    let files = Files::of(&archive);
+    let model = Digest::of(&files.0["model.safetensors"]);
+    assert_eq!(verified.model, ModelDigest::Bundle { digest: model });
+    assert_eq!(verified.end, End::Done);
+    assert_eq!(verified.sites, [site(0), site(1), site(2)]);
+    assert_eq!(verified.lines, files.journal().len() as u64);
+    assert_eq!(verified.answers, 3 * verified.lines);
+    assert_eq!(verified.manifest, Digest::of(&files.0["manifest.json"]));
+
+    let replayed = with_threads(1, || replay(&archive)).unwrap();
+    assert!(replayed.is_confirmed(), "{replayed:?}");
+    assert_eq!((replayed.archived, replayed.replayed), (model, model));
+    assert_eq!(replayed.report, ReportMatch::Same);
+    assert_eq!(replayed.queries, verified.lines);
+    assert_eq!(with_threads(2, || replay(&archive)).unwrap(), replayed);
+}
+
+#[test]
+fn an_archive_holds_the_files_it_lists_and_the_certificate_when_given() {
+    let made = done(3, Fate::Smooth);
+    assert_eq!(made.archive(), made.archive());
+    let plain = Files::of(&made.archive());
+    let names: Vec<&str> =
+        plain.0.keys().map(String::as_str).filter(|name| !name.starts_with("totals/")).collect();
+    let expected = ["answers.jsonl", "context.json", "journal.jsonl", "manifest.json"];
+    assert_eq!(names[..4], expected);
+    assert_eq!(names[4..], ["model.safetensors", "report.html", "report.json", "study.toml"]);
+    assert_eq!(plain.0.len() - names.len(), plain.journal().len());
+
+    let pem = "-----BEGIN CERTIFICATE-----\n";
+    let with_ca = export(&made.store, &made.study, CaCertificate::Pem(pem)).unwrap();
+    verify(&with_ca).unwrap();
+    assert_eq!(Files::of(&with_ca).text("ca.pem"), pem);
+}
+
+#[test]
+fn a_study_that_lost_a_site_is_replayed_with_all_its_runs() {
+    let made = done(4, Fate::LosesASite { after: 9 });
+    let archive = made.archive();
+    let verified = verify(&archive).unwrap();
+    assert_eq!((verified.sites.len(), verified.lost), (3, vec![site(3)]));
+    let files = Files::of(&archive);
+    assert_eq!(files.manifest().attempts[0].round, 9);
+    assert_eq!(files.manifest().sites[3].part, Part::Lost);
+    assert!(files.journal()[..9].iter().all(|line| line.sites.contains(&site(3))));
+
+    let replayed = replay(&archive).unwrap();
+    assert!(replayed.is_confirmed(), "{:?}", replayed.unused);
+    assert_eq!(replayed.lines, replayed.queries + 9);
+
+    // Without the attempt, nobody asked for its lines.
+    let mut forged = files;
+    let mut manifest = forged.manifest();
+    manifest.attempts.clear();
+    forged.set_manifest(&manifest);
+    let replayed = replay(&forged.zip()).unwrap();
+    assert_eq!(replayed.unused, (1..=9).collect::<Vec<u64>>());
+    assert!(!replayed.is_confirmed());
+}
+
+#[test]
+fn a_question_that_was_asked_again_at_a_coarser_scale_is_replayed() {
+    let archive = done(3, Fate::NeedsACoarserScale).archive();
+    let replayed = replay(&archive).unwrap();
+    assert!(replayed.is_confirmed(), "{:?}", replayed.unused);
+    assert_eq!(replayed.queries, replayed.lines + 1, "one question has no total");
+}
+
+#[test]
+fn a_running_study_isnt_exported_and_a_failed_one_has_no_model() {
+    let made = submitted(3);
+    let attempt = export(&made.store, &made.study, CaCertificate::LeftOut);
+    assert!(matches!(attempt, Err(ExportError::NotOver { state: StudyState::Enlisting, .. })));
+
+    let end = |state, reason| {
+        assert!(made.store.set_study_state(&made.study, state, reason, Timestamp(9)).unwrap());
+    };
+    end(StudyState::Failed, "out of luck");
+    let archive = made.archive();
+    let verified = verify(&archive).unwrap();
+    assert_eq!(verified.end, End::Failed { reason: "out of luck".into() });
+    assert_eq!((verified.model, verified.lines), (ModelDigest::NoModel, 0));
+    assert!(matches!(replay(&archive), Err(ReplayError::NoModel(study)) if study == made.study));
+}
