@@ -114,9 +114,9 @@ impl LocalDesk {
             }
             cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
         }
-        let rows: Option<Vec<Vec<f32>>> =
-            images.iter().map(|(_, digest)| cache.get(digest.as_bytes())).collect();
-        let rows = rows.ok_or_else(|| internal(&"an image has no features"))?;
+        // One after the other: a row that is missing is empty, which no features may be.
+        let rows =
+            images.iter().map(|(_, digest)| cache.get(digest.as_bytes()).unwrap_or_default());
         Features::new::<f32, _>(rows).map_err(|error| internal(&error))
     }
 

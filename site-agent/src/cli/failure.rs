@@ -1,5 +1,6 @@
 //! How a command ends: an exit code, and for people or programs a sentence.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -100,7 +101,13 @@ impl Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::bad_input(error)
+        let hint = match &error {
+            ConfigError::Read { source, .. } if source.kind() == ErrorKind::NotFound => {
+                "; `wardround-site join` writes one to fill in, and --home names another folder"
+            }
+            _ => "",
+        };
+        Self::bad_input(format!("{error}{hint}"))
     }
 }
 

@@ -131,6 +131,9 @@ impl Done {
                 self.study
             );
         }
+        if self.found == self.images {
+            return format!("{}: {} images, all had features already\n", self.study, self.images);
+        }
         let rate = self.computed as f64 / self.seconds.max(1e-9);
         let mut text = format!(
             "{}: {} images, {} had features already, {} computed in {:.1} s ({rate:.1} images/s)\n",

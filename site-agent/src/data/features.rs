@@ -54,11 +54,14 @@ impl Features {
     pub fn new<V: Copy + Into<f64>, R: AsRef<[V]>>(
         rows: impl IntoIterator<Item = R>,
     ) -> Result<Self, FeaturesError> {
+        let rows = rows.into_iter();
+        let count = rows.size_hint().0;
         let (mut per_row, mut values) = (0, Vec::new());
-        for (at, row) in rows.into_iter().enumerate() {
+        for (at, row) in rows.enumerate() {
             let row = row.as_ref();
             if at == 0 {
                 per_row = row.len();
+                values.reserve_exact(count.saturating_mul(per_row));
             }
             if row.len() != per_row || row.is_empty() {
                 let expected = per_row.max(1);

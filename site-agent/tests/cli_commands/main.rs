@@ -1,0 +1,19 @@
+//! The commands, through the built binary, on made-up sites. `cfg(test)` tells clippy that helpers are
+//! tests, too.
+
+#[cfg(test)]
+mod agent;
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod coordinator;
+#[cfg(test)]
+mod egress;
+#[cfg(test)]
+mod features;
+#[cfg(test)]
+mod made_up;
+#[cfg(test)]
+mod predict;
+#[cfg(test)]
+mod refusals;

@@ -1,0 +1,173 @@
+//! `predict`: a bundle's models on a table and on images.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use wardround_core::digest::Digest;
+use wardround_core::ids::SiteId;
+use wardround_core::study::Standardise;
+use wardround_learn::bundle::{
+    BundleInput, FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry, Summary,
+};
+use wardround_learn::findings::FinalScaler;
+use wardround_vision::BackboneEntry;
+
+use super::made_up::{Site, weights};
+
+/// A bundle with one model for 'ill': logit = sum of the scaled features - 0.25, threshold 0.6.
+fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalScaler) {
+    let figures = Summary {
+        auc_within_sites: None,
+        auc_one_list: None,
+        sensitivity: None,
+        specificity: None,
+    };
+    let standardise = match scaler {
+        FinalScaler::OwnSite => Standardise::Site,
+        FinalScaler::All { .. } => Standardise::All,
+    };
+    let missing = MissingFeatures::Refused;
+    let entry = ModelEntry { class: 1, c: 1.0, standardise, missing, figures };
+    let manifest = Manifest {
+        format: FORMAT,
+        software: "test".into(),
+        study: "Small".into(),
+        study_digest: Digest::of(b"study"),
+        target: "ill".into(),
+        classes: vec!["no".into(), "yes".into()],
+        input,
+        features: features as u32,
+        sites: vec![SiteId::parse("a").unwrap()],
+        models: vec![entry],
+    };
+    let model = Model {
+        scaler,
+        weights: vec![1.0; features],
+        intercept: -0.25,
+        threshold: 0.6,
+        fill: vec![],
+    };
+    let bundle = ModelBundle { manifest, models: vec![model] };
+    fs::write(site.path("model.bundle"), bundle.write().unwrap()).unwrap();
+}
+
+fn table_input() -> BundleInput {
+    BundleInput::Table {
+        features: ["a", "cp = 1", "cp = 2"].map(str::to_owned).to_vec(),
+        table: json!({
+            "numeric": ["a"],
+            "categorical": [{"column": "cp", "values": ["1", "2"]}],
+            "missing": "drop",
+        }),
+    }
+}
+
+fn unit(features: usize) -> FinalScaler {
+    FinalScaler::All { mean: vec![0.0; features], deviation: vec![1.0; features] }
+}
+
+#[test]
+fn rows_of_a_table_are_judged_one_by_one() {
+    let site = Site::new();
+    write_bundle(&site, table_input(), 3, unit(3));
+    site.write("rows.csv", "who,a,cp\nx,0.25,1\ny,-0.75,2.0\nz,,1\nw,1,9\nshort\n");
+    let arguments = ["predict", "--model", "model.bundle", "--manifest", "rows.csv"];
+    let ended = site.done(&[&arguments[..], &["--id-column", "who"]].concat());
+    // 1 / (1 + exp(-1)) = 0.731059, and 0.5 is below the threshold.
+    let expected = "\
+id,probability,class,problem
+x,0.731059,yes,
+y,0.500000,no,
+z,,,no value for a
+w,,,the study doesn't know '9' of cp
+line 6,,,\"1 cells, the header has 3\"
+";
+    assert_eq!(ended.out, expected);
+    assert!(ended.err.contains("3 of 5 couldn't be judged"), "{ended:?}");
+    let ended = site.done(&[&arguments[..], &["--format", "json"]].concat());
+    let data = ended.data("predict");
+    assert_eq!((&data["modelled"], &data["thresholds"]), (&json!(["yes"]), &json!([0.6])));
+    let row: &Value = &data["rows"][0];
+    assert_eq!((&row["id"], &row["classes"]), (&"line 2".into(), &json!(["yes"])));
+    assert!((row["probabilities"][0].as_f64().unwrap() - 0.731_058_578_6).abs() < 1e-9);
+}
+
+#[test]
+fn columns_are_found_by_the_names_of_the_site_file() {
+    let site = Site::new();
+    write_bundle(&site, table_input(), 3, unit(3));
+    site.write("rows.csv", "Wert,cp\n0.25,1\n");
+    let arguments = ["predict", "--model", "model.bundle", "--manifest", "rows.csv"];
+    let ended = site.run(&arguments);
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("lacks columns that the models take: a"), "{ended:?}");
+    let file = site.read("site.toml") + "[columns]\na = \"Wert\"\n";
+    site.write("site.toml", &file);
+    assert!(site.done(&arguments).out.contains("line 2,0.731059,yes,"));
+    fs::remove_file(site.path("site.toml")).unwrap();
+    assert_eq!(site.run(&arguments).code, 4, "no site file, no mapping");
+}
+
+#[test]
+fn a_site_may_be_scaled_by_its_own_rows() {
+    let site = Site::new();
+    write_bundle(&site, table_input(), 3, FinalScaler::OwnSite);
+    site.write("rows.csv", "a,cp\n1,1\n3,1\n");
+    let arguments = ["predict", "--model", "model.bundle", "--manifest", "rows.csv"];
+    let ended = site.done(&arguments);
+    // a becomes -1 and 1; a constant column becomes 0: 1 / (1 + exp(1.25)), 1 / (1 + exp(-0.75)).
+    assert!(ended.out.contains("line 2,0.222700,no,\nline 3,0.679179,yes,\n"), "{ended:?}");
+    assert!(ended.err.contains("here only 2"), "{ended:?}");
+    site.write("own.csv", "a,cp\n0,1\n2,1\n4,1\n6,1\n");
+    let ended = site.done(&[&arguments[..], &["--scale-from", "own.csv"]].concat());
+    // Mean 3, deviation sqrt(5): 1 / (1 + exp(0.25 + 2 / sqrt(5))) = 0.241472...
+    let expected = 1.0 / (1.0 + (0.25f64 + 2.0 / 5f64.sqrt()).exp());
+    assert!(ended.out.contains(&format!("line 2,{expected:.6},no,")), "{ended:?}");
+    site.write("rows.csv", "a,cp\n1,1\n");
+    let ended = site.run(&arguments);
+    assert_eq!(ended.code, 4);
+    assert!(ended.err.contains("at least two rows"), "{ended:?}");
+}
+
+#[test]
+fn images_go_through_the_bundles_own_network() {
+    let site = Site::with_images(5);
+    let entry = BackboneEntry::find("resnet18").unwrap();
+    let input = |digest| BundleInput::Images {
+        backbone: "resnet18".into(),
+        weights_source: format!("file:{}", site.path("net.safetensors").display()),
+        weights_digest: digest,
+        preprocessing: serde_json::to_value(entry.preprocess()).unwrap(),
+    };
+    write_bundle(&site, input(Digest::of(&weights("resnet18"))), 512, unit(512));
+    let ended = site.done(&["predict", "--model", "model.bundle", "0.png", "3.png", "1.png"]);
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert!(lines[1].starts_with("0.png,0.") || lines[1].starts_with("0.png,1."), "{ended:?}");
+    assert!(lines[2].starts_with("3.png,,,") && lines[2].contains("3.png"), "{ended:?}");
+    assert_ne!(lines[1].split(',').nth(1), lines[3].split(',').nth(1), "{ended:?}");
+    let table = ["predict", "--model", "model.bundle", "--manifest", "manifest.csv"];
+    let of_table = site.done(&table).out;
+    assert_eq!(of_table.lines().nth(1), Some(lines[1]));
+
+    write_bundle(&site, input(Digest::of(b"others")), 512, unit(512));
+    let ended = site.run(&["predict", "--model", "model.bundle", "0.png"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.err.contains(&Digest::of(b"others").to_string()), "{ended:?}");
+}
+
+#[test]
+fn what_does_not_fit_a_bundle_is_refused() {
+    let site = Site::with_table(30);
+    let code = |arguments: &[&str]| site.run(arguments).code;
+    assert_eq!(code(&["predict", "--model", "no.bundle", "--manifest", "manifest.csv"]), 4);
+    assert_eq!(code(&["predict", "--model", "study.toml", "--manifest", "manifest.csv"]), 4);
+    write_bundle(&site, table_input(), 3, unit(3));
+    assert_eq!(code(&["predict", "--model", "model.bundle"]), 4);
+    assert_eq!(code(&["predict", "--model", "model.bundle", "a.png"]), 4);
+    assert_eq!(code(&["predict", "--model", "model.bundle", "--manifest", "no.csv"]), 4);
+    site.write("rows.csv", "a,cp\nx,1\n");
+    let arguments = ["predict", "--model", "model.bundle", "--manifest", "rows.csv"];
+    assert_eq!(code(&arguments), 1, "no row could be judged");
+    let unknown = [&arguments[..], &["--id-column", "who"]].concat();
+    assert!(site.run(&unknown).err.contains("no column 'who'; it has a, cp"));
+}
