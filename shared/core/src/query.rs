@@ -594,7 +594,11 @@ impl Query {
     ) -> Result<(), DecodeError> {
         let wrong = |what: String| Err(DecodeError::Inconsistent(what));
         self.check_split(split)?;
-        if bins.count == 0 || bins.count > 1 << 16 || !bins.half_width.is_finite() || bins.half_width <= 0.0 {
+        if bins.count == 0
+            || bins.count > 1 << 16
+            || !bins.half_width.is_finite()
+            || bins.half_width <= 0.0
+        {
             return wrong(format!("{} bins of half width {}", bins.count, bins.half_width));
         }
         for model in models {

@@ -98,16 +98,20 @@ impl Classes {
         }
     }
 
-    /// The class code of a label; `None` when the study doesn't know the label.
+    /// The class code of a label; `None` when the study doesn't know the label. Labels that are
+    /// numbers compare as numbers.
     pub fn code(&self, label: &str) -> Option<u8> {
         match self {
-            Classes::Binary { positive, .. } if positive.iter().any(|p| p == label) => Some(1),
+            Classes::Binary { positive, .. } if positive.iter().any(|p| same_value(p, label)) => {
+                Some(1)
+            }
             Classes::Binary { negative: Negative::Rest, .. } => Some(0),
             Classes::Binary { negative: Negative::Labels(labels), .. } => {
-                labels.iter().any(|n| n == label).then_some(0)
+                labels.iter().any(|n| same_value(n, label)).then_some(0)
             }
             Classes::OneVsRest { labels } => {
-                labels.iter().position(|l| l == label).and_then(|at| u8::try_from(at).ok())
+                let at = labels.iter().position(|l| same_value(l, label));
+                at.and_then(|at| u8::try_from(at).ok())
             }
         }
     }
@@ -225,11 +229,13 @@ impl Subgroup {
         names
     }
 
-    /// The level of a value.
+    /// The level of a value; texts that are numbers compare as numbers, so `1` is also `1.0`.
     pub fn level(&self, value: &str) -> u8 {
         let value = value.trim();
         let (found, unknown) = match &self.levels {
-            Levels::Values { values } => (values.iter().position(|v| v == value), values.len()),
+            Levels::Values { values } => {
+                (values.iter().position(|known| same_value(known, value)), values.len())
+            }
             Levels::Bands { edges } => {
                 let number = value.parse::<f64>().ok().filter(|v| v.is_finite());
                 (number.and_then(|v| edges.iter().rposition(|edge| v >= *edge)), edges.len())
@@ -237,6 +243,12 @@ impl Subgroup {
         };
         found.unwrap_or(unknown) as u8
     }
+}
+
+/// Whether two values of a column are the same: as texts, or as numbers when both are finite ones.
+pub fn same_value(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|v| v.is_finite());
+    a == b || number(a).is_some_and(|a| number(b) == Some(a))
 }
 
 /// Where features come from.
@@ -447,5 +459,37 @@ impl Study {
             classes: self.target.classes.count(),
             levels: self.subgroups.iter().map(|s| s.level_names().len() as u8).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_are_numbers_compare_as_numbers() {
+        let sex = Subgroup {
+            name: "sex".into(),
+            column: "sex".into(),
+            levels: Levels::Values { values: vec!["0.0".into(), "1.0".into(), "w".into()] },
+        };
+        let levels: Vec<u8> = ["0", "1", " 1.0 ", "w", "W", "", "nan"].map(|v| sex.level(v)).into();
+        assert_eq!(levels, [0, 1, 1, 2, 3, 3, 3]);
+        let labels = vec!["1".into(), "2".into()];
+        let classes = Classes::Binary { positive: labels, negative: Negative::Rest };
+        assert_eq!(["1.0", "2", "0", "x"].map(|l| classes.code(l)), [1, 1, 0, 0].map(Some));
+    }
+
+    #[test]
+    fn bands_are_half_open_and_the_last_one_has_no_end() {
+        let age = Subgroup {
+            name: "age".into(),
+            column: "age".into(),
+            levels: Levels::Bands { edges: vec![0.0, 40.0, 60.0] },
+        };
+        let levels: Vec<u8> =
+            ["-1", "0", "39.9", "40", "60", "101", "", "inf"].map(|v| age.level(v)).into();
+        assert_eq!(levels, [3, 0, 0, 1, 2, 2, 3, 3]);
+        assert_eq!(age.level_names(), ["0 to <40", "40 to <60", "60 and over", "unknown"]);
     }
 }
