@@ -72,7 +72,7 @@ impl Chest {
         }
         chest.lesion = person.lesion.map(|lesion| {
             let (x, y) = chest.free_place(dice);
-            let lobes = [0, 1, 2].map(|_| dice.between(0.0, 6.283));
+            let lobes = [0, 1, 2].map(|_| dice.between(0.0, std::f32::consts::TAU));
             Nodule { x, y, lesion, lobes }
         });
         chest
