@@ -48,6 +48,13 @@ leave_one_site_out = false
 
 const FEATURES: u32 = 4;
 
+/// The same on images; their features are made up too.
+pub fn on_images() -> String {
+    let (head, rest) = HEART.split_once("[table]").unwrap();
+    let (_, tail) = rest.split_once("[classifier]").unwrap();
+    format!("{head}[images]\nbackbone = \"resnet18\"\n\n[classifier]{tail}")
+}
+
 /// What befalls a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -74,13 +81,13 @@ impl Made {
 }
 
 /// Enlists sites of a study that is submitted, and stops there.
-pub fn submitted(sites: usize) -> Made {
+pub fn submitted(toml: &str, sites: usize) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
     let names: Vec<SiteId> = (0..sites).map(site).collect();
     let new = NewStudy {
-        name: Study::parse(HEART).unwrap().name,
-        toml: HEART.into(),
+        name: Study::parse(toml).unwrap().name,
+        toml: toml.into(),
         sites: names.clone(),
         by: UserId::parse("lea").unwrap(),
         token: String::new(),
@@ -88,16 +95,21 @@ pub fn submitted(sites: usize) -> Made {
     };
     let (study, _) = store.add_study(&new, Timestamp(1)).unwrap();
     for site in &names {
-        store.set_enlisted(&study, site, &enlisted(site)).unwrap();
+        store.set_enlisted(&study, site, &enlisted(toml, site)).unwrap();
     }
     Made { _folder: folder, store, study }
 }
 
-/// Runs a study to its end.
+/// Runs the study on a table to its end.
 pub fn done(sites: usize, fate: Fate) -> Made {
-    let made = submitted(sites);
+    done_with(HEART, sites, fate)
+}
+
+/// Runs a study to its end.
+pub fn done_with(toml: &str, sites: usize, fate: Fate) -> Made {
+    let made = submitted(toml, sites);
     let (store, id) = (&made.store, &made.study);
-    let study = Study::parse(HEART).unwrap();
+    let study = Study::parse(toml).unwrap();
     let journal =
         StudyJournal::new(store.clone(), Arc::new(ManualClock::at(Timestamp(2))), id.clone());
     let cohort = Recorded::new(Sites::new(store.clone(), sites, fate), journal);
@@ -125,7 +137,14 @@ pub fn site(at: usize) -> SiteId {
     SiteId::parse(&format!("site-{at}")).unwrap()
 }
 
-fn enlisted(site: &SiteId) -> EnlistedSite {
+fn enlisted(toml: &str, site: &SiteId) -> EnlistedSite {
+    let (weights, preprocess) = match toml.contains("[images]") {
+        true => {
+            let weights = Digest::of(b"weights").to_string();
+            (weights, r#"{"std": [0.30000000000000004], "crop": {"b": 1, "a": 2}}"#.to_owned())
+        }
+        false => (String::new(), String::new()),
+    };
     EnlistedSite {
         lock: lock(site),
         features: FEATURES,
@@ -134,8 +153,8 @@ fn enlisted(site: &SiteId) -> EnlistedSite {
         set_aside: 0,
         filtered_out: 0,
         rows_with_missing: 0,
-        weights: String::new(),
-        preprocess: String::new(),
+        weights,
+        preprocess,
         device: "none".into(),
         policy: Policy::default(),
         reasons: vec![],

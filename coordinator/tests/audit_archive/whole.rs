@@ -4,7 +4,7 @@ use wardround::store::StudyState;
 use wardround_core::clock::Timestamp;
 use wardround_core::digest::Digest;
 
-use crate::made::{Fate, done, site, submitted};
+use crate::made::{Fate, HEART, done, done_with, on_images, site, submitted};
 use crate::zipped::Files;
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -87,8 +87,23 @@ fn a_question_that_was_asked_again_at_a_coarser_scale_is_replayed() {
 }
 
 #[test]
+fn a_study_on_images_is_replayed_with_what_its_sites_stated() {
+    let archive = done_with(&on_images(), 3, Fate::Smooth).archive();
+    let replayed = replay(&archive).unwrap();
+    assert!(replayed.is_confirmed(), "{:?}", replayed.report);
+
+    // Other weights in the manifest give another bundle.
+    let mut forged = Files::of(&archive);
+    let stated = Digest::of(b"weights").to_string();
+    let manifest = forged.text("manifest.json").replace(&stated, &Digest::of(b"x").to_string());
+    forged.set("manifest.json", manifest);
+    let replayed = replay(&forged.zip()).unwrap();
+    assert_ne!(replayed.archived, replayed.replayed);
+}
+
+#[test]
 fn a_running_study_isnt_exported_and_a_failed_one_has_no_model() {
-    let made = submitted(3);
+    let made = submitted(HEART, 3);
     let attempt = export(&made.store, &made.study, CaCertificate::LeftOut);
     assert!(matches!(attempt, Err(ExportError::NotOver { state: StudyState::Enlisting, .. })));
 
