@@ -47,13 +47,14 @@ impl InviteOptions {
             let what = "is there already: a token never replaces a file";
             return Err(Failure::bad_input(format!("{} {what}", path.display())));
         }
-        let request =
-            v1::InviteRequest { who: Some(who), role: role.into(), valid_s: self.valid_hours * 3600 };
+        let request = v1::InviteRequest {
+            who: Some(who),
+            role: role.into(),
+            valid_s: self.valid_hours * 3600,
+        };
         let reply = self
             .remote
-            .within(async {
-                Ok(self.remote.connect().await?.invite(request).await?.into_inner())
-            })
+            .within(async { Ok(self.remote.connect().await?.invite(request).await?.into_inner()) })
             .await?;
         let address = self.remote.address()?;
         let fingerprint = reply.ca_fingerprint.parse::<wardround_net::pki::Fingerprint>();
@@ -96,7 +97,15 @@ impl List {
         let data: Vec<Value> = reply.members.iter().map(|m| member_value(kind, m)).collect();
         let rows: Vec<Vec<String>> = reply.members.iter().map(|m| member_row(kind, m)).collect();
         let header: &[&str] = match kind {
-            "site" => &["site", "state", "connected", "last seen", "certificate until", "software", "device"],
+            "site" => &[
+                "site",
+                "state",
+                "connected",
+                "last seen",
+                "certificate until",
+                "software",
+                "device",
+            ],
             _ => &["user", "role", "state", "last seen", "certificate until"],
         };
         Ok(Answer::Data { data: data.into(), text: table(header, &rows) })

@@ -35,6 +35,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the coordinator
+    ///
+    /// The first start makes the consortium's root, prints its fingerprint, and leaves a one-time
+    /// token for the first operator in the data folder, with the command that uses it. Ctrl-C or
+    /// SIGTERM stops it; studies go on with the next start.
     Serve(serve::Serve),
     /// Hospitals: invite, list, revoke
     #[command(subcommand)]

@@ -99,9 +99,9 @@ impl Failure {
             .iter()
             .map(|m| format!("{file}:{}:{}: {}; {}", m.line, m.column, m.what, m.instead))
             .collect();
-        let detail = mistakes.0.iter().map(|m| {
-            json!({ "line": m.line, "column": m.column, "what": m.what, "instead": m.instead })
-        });
+        let detail = mistakes.0.iter().map(
+            |m| json!({ "line": m.line, "column": m.column, "what": m.what, "instead": m.instead }),
+        );
         let detail = json!({ "file": file, "mistakes": detail.collect::<Vec<_>>() });
         Self { detail, ..Self::bad_input(lines.join("\n")) }
     }

@@ -39,9 +39,8 @@ impl Profile {
             let what = "a profile's name holds letters, digits, '-' and '_'";
             return Err(Failure::bad_input(format!("{what}; '{name}' doesn't fit")));
         }
-        let settings = os::settings_folder().ok_or_else(|| {
-            Failure::bad_input("there is no home folder: say --profile-dir DIR")
-        })?;
+        let settings = os::settings_folder()
+            .ok_or_else(|| Failure::bad_input("there is no home folder: say --profile-dir DIR"))?;
         Ok(Self { folder: settings.join("wardround").join(name) })
     }
 

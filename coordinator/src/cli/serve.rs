@@ -79,8 +79,7 @@ impl Serve {
         })?;
         let address =
             listener.local_addr().map_err(|e| Failure::internal(format!("the listener: {e}")))?;
-        self.greet(&coordinator, address)
-            .map_err(|e| Failure::internal(format!("stdout: {e}")))?;
+        self.greet(&coordinator, address).map_err(|e| Failure::internal(format!("stdout: {e}")))?;
         coordinator.serve(listener, shutdown).await?;
         Ok(())
     }

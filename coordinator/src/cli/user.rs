@@ -25,6 +25,9 @@ const TOKEN_VARIABLE: &str = "WARDROUND_TOKEN";
 #[derive(Debug, Subcommand)]
 pub enum User {
     /// Enrol yourself on this machine with a one-time token
+    ///
+    /// The token comes from --token-file, from WARDROUND_TOKEN, or is asked for; it is never given on
+    /// the command line, where others could read it. The key is made here and stays here.
     Join(Join),
     /// Who you are, as the coordinator sees it
     Whoami(List),
@@ -52,9 +55,6 @@ pub enum User {
 }
 
 /// Enrol yourself on this machine with a one-time token
-///
-/// The token comes from --token-file, from WARDROUND_TOKEN, or is asked for; it is never given on
-/// the command line, where others could read it. The key is made here and stays here.
 #[derive(Debug, Args)]
 pub struct Join {
     /// A file with the token; '-' reads stdin
@@ -114,9 +114,10 @@ impl Join {
         let address = self.remote.address()?;
         let profile = self.remote.profile()?;
         if profile.is_enrolled() && !self.replace {
-            let who = profile.wallet()?.load().map_or("somebody".to_owned(), |enrolled| {
-                enrolled.me.identity.name().to_owned()
-            });
+            let who = profile
+                .wallet()?
+                .load()
+                .map_or("somebody".to_owned(), |enrolled| enrolled.me.identity.name().to_owned());
             return Err(Failure::bad_input(format!(
                 "the profile in {} is {who}'s already: say --profile NAME for another one, or \
                  --replace",

@@ -220,10 +220,7 @@ impl Console {
         let fingerprint = context.authority.fingerprint();
         let token = InviteToken::generate(&fingerprint);
         let expires = context.clock.now().plus_ms(i64::from(valid_s) * 1000);
-        context
-            .store
-            .add_invite(&token.hash().digest(), &invitee, expires)
-            .map_err(internal)?;
+        context.store.add_invite(&token.hash().digest(), &invitee, expires).map_err(internal)?;
         let subject = match &invitee {
             Invitee::Site(site) => format!("site:{site}"),
             Invitee::User(user, role) => format!("user:{user} ({role})"),
@@ -252,10 +249,8 @@ impl Console {
             return Err(status(Problem::new(ProblemCode::Conflict, sentence)));
         }
         let now = context.clock.now();
-        let found = context
-            .store
-            .end_membership(kind, id, MemberState::Revoked, now)
-            .map_err(internal)?;
+        let found =
+            context.store.end_membership(kind, id, MemberState::Revoked, now).map_err(internal)?;
         if !found {
             return Err(not_found(format!("no {kind} '{id}' is enrolled or invited")));
         }

@@ -43,8 +43,8 @@ impl v1::enrolment_server::Enrolment for Enrolment {
 impl Enrolment {
     fn answer(&self, request: v1::JoinRequest) -> Result<v1::JoinReply, Status> {
         let context = &self.0;
-        let token = InviteToken::parse(&request.token)
-            .map_err(|error| identity(error.to_string()))?;
+        let token =
+            InviteToken::parse(&request.token).map_err(|error| identity(error.to_string()))?;
         if !token.pin().matches(&context.authority.fingerprint()) {
             return Err(identity("this invite token is for another consortium".into()));
         }

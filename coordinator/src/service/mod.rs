@@ -272,12 +272,7 @@ fn invite_operator(
     Ok(Some(OperatorToken { user, file: file.to_owned(), expires }))
 }
 
-async fn renew_daily(
-    context: Arc<Context>,
-    credentials: Credentials,
-    hosts: Hosts,
-    pki: PathBuf,
-) {
+async fn renew_daily(context: Arc<Context>, credentials: Credentials, hosts: Hosts, pki: PathBuf) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
         let now = context.clock.now();

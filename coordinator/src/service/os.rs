@@ -65,9 +65,8 @@ pub fn asked_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> 
 
 /// The folder for a person's settings: `$XDG_CONFIG_HOME`, `%APPDATA%`, or `~/.config`.
 pub fn settings_folder() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
-    };
+    let folder =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     folder("XDG_CONFIG_HOME")
         .or_else(|| folder("APPDATA"))
         .or_else(|| folder("HOME").map(|home| home.join(".config")))

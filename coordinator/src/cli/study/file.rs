@@ -66,10 +66,7 @@ pub fn read(path: &Path) -> Result<(String, Study), Failure> {
 /// The file is there already or can't be written.
 pub fn write_or_print(out: Option<&Path>, text: String, key: &str) -> Result<Answer, Failure> {
     let Some(path) = out else {
-        return Ok(Answer::Data {
-            data: json!({ key: text }),
-            text: text.trim_end().to_owned(),
-        });
+        return Ok(Answer::Data { data: json!({ key: text }), text: text.trim_end().to_owned() });
     };
     write_new(path, text.as_bytes())?;
     Ok(Answer::Data { data: json!({ "file": path }), text: String::new() })

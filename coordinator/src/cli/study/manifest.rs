@@ -24,10 +24,8 @@ pub fn read(path: &Path) -> Result<Header, Failure> {
 
 fn header(bytes: &[u8]) -> Result<Header, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(separator(bytes))
-        .flexible(true)
-        .from_reader(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator(bytes)).flexible(true).from_reader(bytes);
     let text = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
     let names: Vec<String> =
         reader.byte_headers().map_err(|error| error.to_string())?.iter().map(text).collect();
@@ -88,7 +86,8 @@ mod tests {
 
     #[test]
     fn quoted_fields_and_separators_are_understood() {
-        let seen = read(b"\xef\xbb\xbf\"a;x\",b\r\n\"1,5\",\"line\nbreak \"\"q\"\"\"\r\n2,z\r\n2,z\r\n");
+        let seen =
+            read(b"\xef\xbb\xbf\"a;x\",b\r\n\"1,5\",\"line\nbreak \"\"q\"\"\"\r\n2,z\r\n2,z\r\n");
         assert_eq!(seen[0].0, "a;x");
         assert_eq!(seen[0].1, [("2".to_owned(), 2), ("1,5".to_owned(), 1)]);
         assert_eq!(seen[1].1, [("z".to_owned(), 2), ("line\nbreak \"q\"".to_owned(), 1)]);

@@ -31,8 +31,8 @@ impl Verify {
     /// Runs it.
     pub fn run(self) -> Result<Answer, Failure> {
         let bytes = read(&self.archive)?;
-        let verified = verify(&bytes)
-            .map_err(|error| unconfirmed(&self.archive, &error.to_string()))?;
+        let verified =
+            verify(&bytes).map_err(|error| unconfirmed(&self.archive, &error.to_string()))?;
         let text = verified_text(&verified);
         Ok(Answer::Data { data: value(&verified)?, text })
     }

@@ -66,16 +66,16 @@ fn text(plan: &Value) -> String {
         ));
         let extract = sites.iter().map(|site| number(&site["cohort"]["rows_to_extract"]));
         let travel = number(&cost["bytes_down_per_site"]) + number(&cost["bytes_up_per_site"]);
-        let seconds = extract.fold(0.0, f64::max) / IMAGES
-            + travel / LINK
-            + number(&cost["queries"]) * ROUND;
+        let seconds =
+            extract.fold(0.0, f64::max) / IMAGES + travel / LINK + number(&cost["queries"]) * ROUND;
         lines.push(format!(
             "about {} over links of 20 Mbit/s, at {IMAGES} images a second",
             duration(seconds)
         ));
     }
     let rows: Vec<Vec<String>> = sites.iter().map(row).collect();
-    let header = ["site", "connected", "patients", "rows", "set aside", "filtered out", "to extract"];
+    let header =
+        ["site", "connected", "patients", "rows", "set aside", "filtered out", "to extract"];
     lines.push(String::new());
     lines.push(table(&header, &rows));
     let refusals: Vec<&str> = sites
@@ -142,7 +142,10 @@ mod tests {
         assert!(text.contains("600.0 MB down, 400.0 MB up"), "{text}");
         // 5000 / 25 + 1e9 / 2.5e6 + 60 * 0.2 = 612 s.
         assert!(text.contains("about 10 min"), "{text}");
-        assert!(text.contains("a     yes        10        12    1          0             5000"), "{text}");
+        assert!(
+            text.contains("a     yes        10        12    1          0             5000"),
+            "{text}"
+        );
         assert!(text.contains("b     no         -"), "{text}");
         assert!(text.ends_with("Refused:\n  a refuses: wide_sums"), "{text}");
     }

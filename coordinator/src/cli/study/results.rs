@@ -121,11 +121,7 @@ impl Export {
     }
 }
 
-async fn fetch(
-    remote: &Remote,
-    id: &StudyId,
-    artefact: v1::Artefact,
-) -> Result<Vec<u8>, Failure> {
+async fn fetch(remote: &Remote, id: &StudyId, artefact: v1::Artefact) -> Result<Vec<u8>, Failure> {
     let request = v1::FetchRequest { study: id.to_string(), artefact: artefact.into() };
     remote
         .within(async {

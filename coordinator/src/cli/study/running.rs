@@ -19,8 +19,8 @@ pub struct Submit {
     /// The study file
     file: PathBuf,
     /// Your own word for this submission: the same word again gives the same study
-    #[arg(long, value_name = "WORD", default_value = "")]
-    token: String,
+    #[arg(long, value_name = "WORD")]
+    token: Option<String>,
     /// The study that this one was cloned from
     #[arg(long, value_name = "ID")]
     parent: Option<StudyId>,
@@ -91,7 +91,8 @@ impl Submit {
     pub async fn run(self) -> Result<Answer, Failure> {
         let (study_toml, _) = file::read(&self.file)?;
         let parent = self.parent.map(String::from).unwrap_or_default();
-        let request = v1::SubmitStudyRequest { study_toml, token: self.token, parent };
+        let token = self.token.unwrap_or_default();
+        let request = v1::SubmitStudyRequest { study_toml, token, parent };
         let reply = self
             .remote
             .within(async {
@@ -168,11 +169,8 @@ impl Wait {
 impl Logs {
     /// Runs it.
     pub async fn run(self) -> Result<Answer, Failure> {
-        let request = v1::WatchStudyRequest {
-            study: self.id.to_string(),
-            after: self.after,
-            follow: false,
-        };
+        let request =
+            v1::WatchStudyRequest { study: self.id.to_string(), after: self.after, follow: false };
         let seen = self
             .remote
             .within(async {

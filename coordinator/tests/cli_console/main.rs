@@ -1,0 +1,8 @@
+//! The console over real TLS on loopback: joining, roles, revocation, and the binary's exit codes.
+
+mod binary;
+mod harness;
+mod join;
+mod revocation;
+mod roles;
+mod studies;
