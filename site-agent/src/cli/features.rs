@@ -26,7 +26,7 @@ use crate::features::{Imaging, Ready, Seen, serve, survey};
 /// with the same backbone finds it there.
 #[derive(Debug, Args)]
 pub(super) struct Features {
-    /// Study file; every study that this site takes part in when left out
+    /// Study file; every study that this site has joined when left out
     #[arg(long, value_name = "FILE")]
     study: Option<PathBuf>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ impl Features {
         };
         if chosen.is_empty() {
             return Err(Failure::bad_input(
-                "this site takes part in no study yet: name a study file with --study",
+                "this site has joined no study yet: name a study file with --study",
             ));
         }
         let watch = progress::shown();

@@ -1,9 +1,9 @@
 //! `wardround-site run`: the agent.
 
-use clap::Args;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use wardround_core::clock::SystemClock;
 use wardround_net::client::Endpoint;
 use wardround_net::telemetry;
@@ -34,6 +34,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self, at: &HomeArgument) -> Result<Exit, Failure> {
+        os::hand_memory_back();
         telemetry::init(self.log_format, "info").map_err(Failure::bad_input)?;
         let home = at.home()?;
         let config = SiteConfig::load(&home)?;

@@ -34,12 +34,12 @@ pub(super) fn perform(
     let mut line = serde_json::to_vec(order)
         .map_err(|error| ImagingError::Failed(format!("a path isn't UTF-8: {error}")))?;
     line.push(b'\n');
-    let mut child = Command::new(program)
-        .args(ARGUMENTS)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(crashed)?;
+    let mut command = Command::new(program);
+    command.args(ARGUMENTS).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Ctrl-C at a terminal is for the agent, which ends the child in its own way.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(crashed)?;
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(ImagingError::Crashed("it has no pipes".to_owned()));
     };
