@@ -431,6 +431,17 @@ impl Egress {
         }
     }
 
+    /// Waits until no line is being written any more, so that the ledger may be opened again once
+    /// this door is dropped; a second at most, should somebody else keep a clone of it.
+    pub(crate) async fn settled(&self) {
+        for _ in 0..1000 {
+            if Arc::strong_count(&self.ledger) == 1 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// Notes a message, then sends it.
     async fn send(&self, outgoing: Outgoing) -> Result<Incoming, SendError> {
         let wire = outgoing.wire(&self.policy)?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 use wardround_core::clock::{Clock, Timestamp};
 use wardround_net::client::ConnectError;
 use wardround_net::pki::{Enrolled, Wallet};
@@ -80,29 +80,29 @@ pub async fn run(agent: Agent, stop: impl Future<Output = ()>) -> Ended {
     let (events, mut happened) = unbounded_channel();
     let now = clock.now();
     let (mut machine, mut effects) = Machine::start(now, renew_at(now, &enrolled));
-    let link = Link { egress, questions, wallet, enrolled, clock: clock.clone(), events };
+    let link =
+        Link { egress: egress.clone(), questions, wallet, enrolled, clock: clock.clone(), events };
     let mut driver = Driver {
         link,
         worker,
         device,
         patience: Retry::new(Patience::PATIENT),
         under_way: HashMap::new(),
+        calls: JoinSet::new(),
     };
     tokio::pin!(stop);
-    loop {
+    let ended = 'running: loop {
         for effect in effects.drain(..) {
             if let Effect::Exit(why) = effect {
-                driver.drop_all();
-                return Ended::Lasting(why);
+                break 'running Ended::Lasting(why);
             }
             driver.perform(effect);
         }
+        // Finished calls are forgotten.
+        while driver.calls.try_join_next().is_some() {}
         let tick = if machine.is_busy() { TICK_BUSY } else { TICK_IDLE };
         let event = tokio::select! {
-            () = &mut stop => {
-                driver.drop_all();
-                return Ended::Asked;
-            }
+            () = &mut stop => break Ended::Asked,
             Some(event) = happened.recv() => event,
             Some(report) = reports.recv() => match report {
                 Report::Moved(id, step) => Event::Moved(id, step),
@@ -113,11 +113,14 @@ pub async fn run(agent: Agent, stop: impl Future<Output = ()>) -> Ended {
         if let Event::Polled(_) = event {
             driver.patience.reset();
         }
-        if let Event::HandedIn(id) | Event::NotWanted(id) = &event {
+        if let Event::HandedIn(id) = &event {
             driver.under_way.remove(id);
         }
         effects = machine.step(event, clock.now());
-    }
+    };
+    driver.stop().await;
+    egress.settled().await;
+    ended
 }
 
 /// When two thirds of what is left of the certificate's life are over.
@@ -132,6 +135,8 @@ struct Driver {
     patience: Retry,
     /// What is under way for each task.
     under_way: HashMap<TaskId, UnderWay>,
+    /// Every call that is under way.
+    calls: JoinSet<()>,
 }
 
 /// What is under way for a task.
@@ -150,22 +155,22 @@ impl Driver {
                     Pause::Moment => Duration::from_secs(1),
                     Pause::AfterFailure => self.patience.next_delay().unwrap_or(TICK_IDLE),
                 };
-                tokio::spawn(link.poll(wait, self.device.clone(), working_on));
+                self.calls.spawn(link.poll(wait, self.device.clone(), working_on));
             }
             Effect::Fetch(errand, head) => {
                 let id = errand.task.clone();
-                let handle = tokio::spawn(link.fetch(errand, head)).abort_handle();
+                let handle = self.calls.spawn(link.fetch(errand, head));
                 self.under_way.insert(id, UnderWay::Network(handle));
             }
             Effect::Unpack(id, head, bytes) => {
-                tokio::spawn(link.unpack(id, head, bytes));
+                self.calls.spawn(link.unpack(id, head, bytes));
             }
             Effect::Work(id, work) => {
                 let watch = self.worker.give(Job { id: id.clone(), work });
                 self.under_way.insert(id, UnderWay::Job(watch));
             }
             Effect::Tell(errand, step) => {
-                tokio::spawn(async move {
+                self.calls.spawn(async move {
                     let id = errand.task.clone();
                     match link.egress.progress(errand, step).await {
                         Ok(true) => {}
@@ -176,7 +181,7 @@ impl Driver {
             }
             Effect::HandIn(errand, outcome) => {
                 let id = errand.task.clone();
-                let handle = tokio::spawn(async move {
+                let handle = self.calls.spawn(async move {
                     match link.egress.hand_in(&errand, &outcome, Patience::PATIENT).await {
                         Ok(()) => {}
                         Err(error) => {
@@ -185,7 +190,7 @@ impl Driver {
                     }
                     link.say(Event::HandedIn(errand.task));
                 });
-                self.under_way.insert(id, UnderWay::Network(handle.abort_handle()));
+                self.under_way.insert(id, UnderWay::Network(handle));
             }
             Effect::Stop(id) => {
                 if let Some(under_way) = self.under_way.remove(&id) {
@@ -193,15 +198,16 @@ impl Driver {
                 }
             }
             Effect::Renew => {
-                tokio::spawn(link.renew());
+                self.calls.spawn(link.renew());
             }
             // The loop ends before it comes here.
             Effect::Exit(_) => {}
         }
     }
 
-    fn drop_all(&mut self) {
+    async fn stop(mut self) {
         self.under_way.drain().for_each(|(_, under_way)| under_way.stop());
+        self.calls.shutdown().await;
     }
 }
 

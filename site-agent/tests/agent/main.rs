@@ -1,0 +1,7 @@
+//! The agent against a coordinator that plays a script. `cfg(test)` tells clippy that these modules
+//! are tests.
+
+#[cfg(test)]
+mod coordinator;
+#[cfg(test)]
+mod studies;
