@@ -39,7 +39,7 @@ struct Ran {
 
 impl Ran {
     fn envelope(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap()
+        serde_json::from_str(&self.stdout).expect("one JSON envelope")
     }
 }
 
@@ -56,13 +56,18 @@ fn command(profile: &Path, arguments: &[&str]) -> Command {
 
 fn run(mut command: Command, stdin: &str) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut child = command.spawn().expect("the binary is built");
+    child
+        .stdin
+        .take()
+        .expect("stdin is piped")
+        .write_all(stdin.as_bytes())
+        .expect("stdin is piped");
+    let output = child.wait_with_output().expect("the process ends");
     Ran {
-        exit: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+        exit: output.status.code().expect("it exits by itself"),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
     }
 }
 
@@ -256,6 +261,7 @@ async fn a_study_from_submit_to_its_end() {
 struct Served {
     process: std::process::Child,
     greeting: Value,
+    log: PathBuf,
 }
 
 #[cfg(unix)]
@@ -264,23 +270,27 @@ impl Served {
         let data = data.display().to_string();
         let mut command = command(Path::new("unused"), &["serve", "--data", &data]);
         command.args(["--listen", listen, "--host", "127.0.0.1", "--format", "json"]);
-        command.args(["--name", "Test"]).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().unwrap();
+        let log = PathBuf::from(format!("{data}.log"));
+        let errors = std::fs::File::create(&log).expect("the folder is writable");
+        command.args(["--name", "Test"]).stdout(Stdio::piped()).stderr(errors);
+        let mut process = command.spawn().expect("the binary is built");
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let greeting: Value = serde_json::from_str(&line).unwrap();
-        Self { process, greeting: greeting["data"].clone() }
+        BufReader::new(process.stdout.take().expect("stdout is piped"))
+            .read_line(&mut line)
+            .expect("stdout is piped");
+        let greeting: Value = serde_json::from_str(&line).expect("one JSON envelope");
+        Self { process, greeting: greeting["data"].clone(), log }
     }
 
     fn coordinator(&self) -> &str {
-        self.greeting["coordinator"].as_str().unwrap()
+        self.greeting["coordinator"].as_str().expect("the greeting says it")
     }
 
     /// Asks it to stop and gives its exit code.
     fn stop(mut self) -> Option<i32> {
         let id = self.process.id().to_string();
-        assert!(Command::new("kill").arg(id).status().unwrap().success());
-        self.process.wait().unwrap().code()
+        assert!(Command::new("kill").arg(id).status().expect("kill is there").success());
+        self.process.wait().expect("the process ends").code()
     }
 }
 
@@ -302,6 +312,26 @@ fn serve_greets_serves_and_stops_when_asked() {
     let joined = wardround(&profile, &[&join[..], &["--format", "json"]].concat());
     assert_eq!(joined.exit, 0, "{}", joined.stdout);
     assert_eq!(joined.envelope()["data"]["ca_fingerprint"], served.greeting["ca_fingerprint"]);
+
+    // Whoever is turned away stands in the log: who, from where, why.
+    let spent = wardround_net::invite::InviteToken::generate(
+        &joined.envelope()["data"]["ca_fingerprint"].as_str().unwrap().parse().unwrap(),
+    );
+    let other = folder.path().join("other");
+    let mut again = command(&other, &["user", "join", "--coordinator", served.coordinator()]);
+    again.env("WARDROUND_TOKEN", spent.reveal());
+    let again = run(again, "");
+    assert_eq!(again.exit, 2, "{}", again.stderr);
+    assert!(again.stderr.contains("isn't known here"), "{}", again.stderr);
+    assert_eq!(wardround(&profile, &["history"]).exit, 2);
+    let log = std::fs::read_to_string(&served.log).unwrap();
+    let line = |what: &str| log.lines().find(|line| line.contains(what)).unwrap();
+    let refused = line("join refused");
+    assert!(refused.contains("remote=127.0.0.1:") && refused.contains("isn't known"), "{refused}");
+    let refused = line("call refused");
+    assert!(refused.contains("user/operator") && refused.contains("127.0.0.1:"), "{refused}");
+    assert!(refused.contains("this needs lead or auditor"), "{refused}");
+    assert!(!log.contains(&spent.reveal()), "no token in the log");
     assert_eq!(served.stop(), Some(0));
 }
 

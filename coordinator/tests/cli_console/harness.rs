@@ -38,8 +38,8 @@ pub fn options(data: &Path, clock: Arc<dyn Clock>) -> Options {
     Options {
         data: data.to_owned(),
         name: Some("Test".into()),
-        hosts: Hosts::parse(["127.0.0.1"]).unwrap(),
-        operator: OperatorInvite::WhenEmpty(UserId::parse("olga").unwrap()),
+        hosts: Hosts::parse(["127.0.0.1"]).expect("it is well-formed"),
+        operator: OperatorInvite::WhenEmpty(UserId::parse("olga").expect("it is well-formed")),
         clock,
     }
 }
@@ -47,13 +47,14 @@ pub fn options(data: &Path, clock: Arc<dyn Clock>) -> Options {
 impl Running {
     pub async fn start() -> Self {
         wardround_net::install_crypto_provider();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("the folder is writable");
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let coordinator =
-            Coordinator::open(options(&folder.path().join("data"), clock.clone())).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let operator_token = coordinator.operator_token().unwrap().file.clone();
+        let coordinator = Coordinator::open(options(&folder.path().join("data"), clock.clone()))
+            .expect("a fresh folder can be opened");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("loopback has a free port");
+        let operator_token =
+            coordinator.operator_token().expect("nobody has joined yet").file.clone();
         let (store, hub) = (coordinator.store().clone(), coordinator.hub().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(coordinator.serve(listener, async {
@@ -63,12 +64,12 @@ impl Running {
     }
 
     pub fn at(&self) -> Address {
-        self.address.to_string().parse().unwrap()
+        self.address.to_string().parse().expect("it is well-formed")
     }
 
     /// A fresh wallet.
     pub fn wallet(&self, name: &str) -> Wallet {
-        Wallet::open(self.folder.path().join(name)).unwrap()
+        Wallet::open(self.folder.path().join(name)).expect("the folder is writable")
     }
 
     /// Asks to join; nothing is stored at the joiner.
@@ -78,13 +79,16 @@ impl Running {
 
     pub async fn join(&self, token: &str, name: &str) -> Enrolled {
         let wallet = self.wallet(name);
-        let reply = self.ask(token, &wallet).await.unwrap();
-        wallet.accept(&reply.certificate_pem, &reply.ca_pem).unwrap()
+        let reply = self
+            .ask(token, &wallet)
+            .await
+            .expect("an operator may invite, who is invited may join");
+        wallet.accept(&reply.certificate_pem, &reply.ca_pem).expect("keys can be made")
     }
 
     /// The first operator.
     pub async fn operator(&self) -> Enrolled {
-        let token = std::fs::read_to_string(&self.operator_token).unwrap();
+        let token = std::fs::read_to_string(&self.operator_token).expect("the folder is writable");
         self.join(token.trim(), "olga").await
     }
 
@@ -99,13 +103,23 @@ impl Running {
     pub async fn invite_user(&self, by: &Enrolled, name: &str, role: &str) -> String {
         let who = Some(v1::invite_request::Who::User(name.into()));
         let request = v1::InviteRequest { who, role: role.into(), valid_s: 0 };
-        self.console(by).invite(request).await.unwrap().into_inner().token
+        self.console(by)
+            .invite(request)
+            .await
+            .expect("an operator may invite, who is invited may join")
+            .into_inner()
+            .token
     }
 
     pub async fn invite_site(&self, by: &Enrolled, name: &str) -> String {
         let who = Some(v1::invite_request::Who::Site(name.into()));
         let request = v1::InviteRequest { who, role: String::new(), valid_s: 0 };
-        self.console(by).invite(request).await.unwrap().into_inner().token
+        self.console(by)
+            .invite(request)
+            .await
+            .expect("an operator may invite, who is invited may join")
+            .into_inner()
+            .token
     }
 
     pub async fn user(&self, by: &Enrolled, name: &str, role: &str) -> Enrolled {
@@ -119,8 +133,11 @@ impl Running {
     }
 
     pub async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.serving.await.unwrap().unwrap();
+        self.stop.send(()).expect("it serves until it is stopped");
+        self.serving
+            .await
+            .expect("it serves until it is stopped")
+            .expect("it serves until it is stopped");
     }
 }
 
@@ -131,12 +148,12 @@ pub async fn ask(
     token: &str,
     wallet: &Wallet,
 ) -> Result<v1::JoinReply, Status> {
-    let ca = std::fs::read_to_string(data.join("pki/ca.pem")).unwrap();
-    let trust = Trust::Root(certificate_from_pem(&ca).unwrap());
+    let ca = std::fs::read_to_string(data.join("pki/ca.pem")).expect("the folder is writable");
+    let trust = Trust::Root(certificate_from_pem(&ca).expect("keys can be made"));
     let mut client = EnrolmentClient::new(Endpoint::new(address, trust).connect_lazy());
     let request = v1::JoinRequest {
         token: token.to_owned(),
-        csr_der: wallet.request().unwrap(),
+        csr_der: wallet.request().expect("keys can be made"),
         software: "test".into(),
     };
     Ok(client.join(request).await?.into_inner())
@@ -161,5 +178,5 @@ pub fn is_refused<T>(result: &Result<T, Status>) -> bool {
 }
 
 pub fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> Refusal {
-    Refusal::of_status(&result.unwrap_err()).unwrap()
+    Refusal::of_status(&result.expect_err("a refusal")).expect("a refusal at the door")
 }
