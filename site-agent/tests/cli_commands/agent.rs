@@ -126,6 +126,42 @@ async fn a_token_joins_once_and_only_its_own_consortium() {
     assert!(!stranger.path("ledger/egress.jsonl").exists(), "the token wasn't shown");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg(unix)]
+async fn an_agent_that_was_stopped_or_killed_goes_on() {
+    let (site, coordinator) = (Site::with_images(12), Coordinator::start().await);
+    joined(&site, &coordinator).await;
+    // Reading this image takes for ever.
+    std::fs::remove_file(site.path("3.png")).unwrap();
+    assert!(Command::new("mkfifo").arg(site.path("3.png")).status().unwrap().success());
+    let sites = vec![SITE.to_owned()];
+    let consider = v1::Consider { study_toml: site.read("study.toml"), sites };
+    for id in ["t1", "t2"] {
+        let mut running = Running::start(&site);
+        let before = coordinator.stages().len();
+        let asked = coordinator.ask(id, v1::task::Work::Consider(consider.clone()));
+        let heard = async {
+            while coordinator.stages().len() == before {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            outcome = asked => panic!("{outcome:?}"),
+            () = heard => {}
+        }
+        match id {
+            "t1" => assert_eq!(running.stop(), 0),
+            _ => running.0.kill().unwrap(),
+        }
+    }
+    std::fs::remove_file(site.path("3.png")).unwrap();
+    std::fs::write(site.path("3.png"), super::made_up::png(3)).unwrap();
+    let _running = Running::start(&site);
+    let outcome = coordinator.ask("t3", v1::task::Work::Consider(consider)).await;
+    let Outcome::Verdict(verdict) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((verdict.rows, verdict.set_aside), (12, 0));
+}
+
 #[test]
 #[cfg(unix)]
 fn a_worker_ends_with_its_parent() {
