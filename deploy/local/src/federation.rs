@@ -53,6 +53,8 @@ pub struct SiteSettings {
     pub weights: PathBuf,
     /// Where features are kept.
     pub cache: PathBuf,
+    /// Whether the rows are made up; said wherever results are shown.
+    pub synthetic: bool,
 }
 
 /// The loosenings of a demo: the coordinator sees each site's own sums, and sites may be left out.
@@ -67,10 +69,11 @@ impl SiteSettings {
         };
         Ok(format!(
             "[coordinator]\naddress = \"{address}\"\n\n\
-             [data]\nmanifest = {}\nimages = {}\n\n\
+             [data]\nmanifest = {}\nimages = {}\nsynthetic = {}\n\n\
              [columns]\n{}\n[policy]\n{}\n[cache]\nfolder = {}\n\n[weights]\ncache = {}\n",
             quoted(&self.manifest)?,
             quoted(&self.images)?,
+            self.synthetic,
             self.columns,
             self.policy,
             quoted(&self.cache)?,
@@ -272,6 +275,11 @@ impl Federation {
     /// Whether a site's agent runs.
     pub fn site_runs(&mut self, site: &SiteId) -> bool {
         self.sites.get_mut(site).is_some_and(Process::is_running)
+    }
+
+    /// The process of a site's agent.
+    pub fn site_process(&self, site: &SiteId) -> Option<u32> {
+        self.sites.get(site).map(Process::id)
     }
 
     /// Waits until every started site is connected.

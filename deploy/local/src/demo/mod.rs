@@ -91,6 +91,7 @@ impl Options {
                 columns: String::new(),
                 weights: out.path("weights"),
                 cache: out.path("features").join(hospital.site.as_str()),
+                synthetic: self.data.is_none() && self.manifest.is_none(),
             };
             federation.enrol_site(&hospital.site, &settings)?;
             federation.start_site(&hospital.site)?;
