@@ -417,6 +417,7 @@ impl Outgoing {
                 token: token.clone(),
                 csr_der: csr_der.clone(),
                 software: SOFTWARE.into(),
+                kind: "site".into(),
             }),
             Outgoing::Poll { wait_ms, device, working_on } => Wire::Poll(v1::PollRequest {
                 wait_ms: *wait_ms,

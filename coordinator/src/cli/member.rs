@@ -60,7 +60,7 @@ impl InviteOptions {
         let fingerprint = reply.ca_fingerprint.parse::<wardround_net::pki::Fingerprint>();
         let grouped = fingerprint.map_or(reply.ca_fingerprint.clone(), |f| f.grouped());
         eprintln!(
-            "The token works once, until {}. The receiver runs:\n  {join} --coordinator {address}\n\
+            "The token works once, until {}. The receiver runs:\n  {join}{address}\n\
              and compares this fingerprint with you, by phone:\n  {grouped}",
             moment(reply.expires_ms)
         );

@@ -55,7 +55,7 @@ impl Site {
         match self {
             Site::Invite { name, options } => {
                 let who = invite_request::Who::Site(name.to_string());
-                options.invite(who, "", "wardround-site join").await
+                options.invite(who, "", "wardround-site join ").await
             }
             Site::List(list) => list.list("site").await,
             Site::Revoke { name, remote, .. } => {

@@ -98,7 +98,7 @@ impl User {
             User::Whoami(list) => whoami(&list.remote).await,
             User::Invite { name, role, options } => {
                 let who = invite_request::Who::User(name.to_string());
-                options.invite(who, &role.to_string(), "wardround user join").await
+                options.invite(who, &role.to_string(), "wardround user join --coordinator ").await
             }
             User::List(list) => list.list("user").await,
             User::Revoke { name, remote, .. } => {
@@ -134,6 +134,7 @@ impl Join {
             token: token.reveal(),
             csr_der: wallet.request()?,
             software: env!("CARGO_PKG_VERSION").to_owned(),
+            kind: "user".into(),
         };
         let reply = client.join(request).await?.into_inner();
         let fingerprint = Fingerprint::of(&certificate_from_pem(&reply.ca_pem)?);

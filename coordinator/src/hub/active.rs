@@ -55,10 +55,9 @@ impl ActiveRound {
                 study_toml: toml.clone(),
                 sites: ids(sites),
             }),
-            Work::Enlist { toml, sites } => v1::task::Work::Enlist(v1::Enlist {
-                study_toml: toml.clone(),
-                sites: ids(sites),
-            }),
+            Work::Enlist { toml, sites } => {
+                v1::task::Work::Enlist(v1::Enlist { study_toml: toml.clone(), sites: ids(sites) })
+            }
             Work::Ask { locks, .. } => v1::task::Work::Ask(v1::Ask {
                 query: self.query.as_ref().map(|packed| packed.message()),
                 lock_digest: lock_of(locks, site).map_or(Vec::new(), |l| l.as_bytes().to_vec()),

@@ -118,7 +118,8 @@ impl Hub {
         }
         active.outcomes.push((site.clone(), outcome.clone()));
         let effects = active.round.step(event, now);
-        let (study, listener, sizes) = (active.study.clone(), active.listener.clone(), active.sizes());
+        let (study, listener, sizes) =
+            (active.study.clone(), active.listener.clone(), active.sizes());
         if effects.contains(&Effect::Finish) {
             active.finish();
             state.rounds.remove(&id);

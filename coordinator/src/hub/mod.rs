@@ -242,10 +242,9 @@ impl Hub {
         let now = self.clock.now();
         let mut state = self.lock();
         for active in state.rounds.values_mut() {
-            if let Some(event) = event(active) {
-                if active.round.step(event, now).contains(&Effect::Finish) {
-                    active.finish();
-                }
+            let Some(event) = event(active) else { continue };
+            if active.round.step(event, now).contains(&Effect::Finish) {
+                active.finish();
             }
         }
         state.rounds.retain(|_, active| !active.is_finished());
@@ -272,7 +271,11 @@ impl Hub {
     }
 
     /// Bytes of a payload that a site may fetch: the query of a round that waits for it.
-    fn outgoing(&self, site: &SiteId, digest: &Digest) -> Option<Arc<wardround_proto::payload::Packed>> {
+    fn outgoing(
+        &self,
+        site: &SiteId,
+        digest: &Digest,
+    ) -> Option<Arc<wardround_proto::payload::Packed>> {
         let state = self.lock();
         let waits = |active: &&ActiveRound| active.waits_for(site);
         state.rounds.values().filter(waits).find_map(|active| active.packed(digest))

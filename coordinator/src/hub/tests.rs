@@ -136,14 +136,18 @@ async fn an_abort_a_failure_and_silence_end_a_round() {
 
     let asked = ask(&setting, Patience::Endless);
     let tasks = poll(&setting, "a").await;
-    let failure = v1::Failure { code: v1::FailureCode::LockBroken.into(), first: 2, ..Default::default() };
+    let failure =
+        v1::Failure { code: v1::FailureCode::LockBroken.into(), first: 2, ..Default::default() };
     let failure = v1::submission::Outcome::Failure(failure);
-    let submission = v1::Submission { outcome: Some(failure), ..answer(&setting, "a", &tasks[0], 0) };
+    let submission =
+        v1::Submission { outcome: Some(failure), ..answer(&setting, "a", &tasks[0], 0) };
     setting.hub.submit(&site("a"), submission).await.unwrap();
     let end = asked.end().await;
     let RoundEnd::Broken { ending, outcomes } = end else { panic!("{end:?}") };
     assert_eq!(ending, Ending::SiteFailed { site: site("a") });
-    assert!(matches!(&outcomes[0].1, Outcome::Failed(f) if f.sentence(&site("a")).contains("2 rows vanished")));
+    assert!(
+        matches!(&outcomes[0].1, Outcome::Failed(f) if f.sentence(&site("a")).contains("2 rows vanished"))
+    );
 
     let asked = ask(&setting, Patience::Limited { ms: 1 });
     let end = asked.end().await;

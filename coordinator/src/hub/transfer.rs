@@ -68,7 +68,8 @@ impl Hub {
     /// A payload whose pieces all came.
     pub(super) async fn received(&self, head: &PayloadHead) -> Result<Vec<u8>, Problem> {
         let path = self.chunks.path(head.digest).map_err(|_| {
-            let what = format!("payload {} isn't complete: bring its missing pieces first", head.digest);
+            let what =
+                format!("payload {} isn't complete: bring its missing pieces first", head.digest);
             Problem::new(ProblemCode::Conflict, what)
         })?;
         tokio::fs::read(&path).await.map_err(internal)

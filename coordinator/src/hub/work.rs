@@ -116,7 +116,9 @@ impl Failure {
                 format!("{site}'s weights file has another digest than the study pins")
             }
             F::WeightsMissing => {
-                format!("{site} can't get the study's weights; its own log says which file to put where")
+                format!(
+                    "{site} can't get the study's weights; its own log says which file to put where"
+                )
             }
             F::LockBroken => format!(
                 "{site}'s frozen cohort changed: {first} rows vanished, {second} have other features; its own log names them"

@@ -63,22 +63,23 @@ impl Events {
             self.store.events(&self.study, after)?.iter().map(message).collect();
         let over = !follow || kept.iter().any(ends);
         let last = kept.last().map_or(after, |event| event.sequence);
-        let rest = futures::stream::unfold((live, last, over), |(mut live, last, over)| async move {
-            if over {
-                return None;
-            }
-            loop {
-                match live.recv().await {
-                    Ok(event) if event.sequence != 0 && event.sequence <= last => {}
-                    Ok(event) => {
-                        let (last, over) = (event.sequence.max(last), ends(&event));
-                        return Some((event, (live, last, over)));
-                    }
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
+        let rest =
+            futures::stream::unfold((live, last, over), |(mut live, last, over)| async move {
+                if over {
+                    return None;
                 }
-            }
-        });
+                loop {
+                    match live.recv().await {
+                        Ok(event) if event.sequence != 0 && event.sequence <= last => {}
+                        Ok(event) => {
+                            let (last, over) = (event.sequence.max(last), ends(&event));
+                            return Some((event, (live, last, over)));
+                        }
+                        Err(broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(broadcast::error::RecvError::Closed) => return None,
+                    }
+                }
+            });
         Ok(futures::StreamExt::chain(futures::stream::iter(kept), rest))
     }
 
@@ -123,7 +124,10 @@ impl Listener for Events {
             v1::Stage::Answering => "answering",
         };
         let SiteProgress { done, total, .. } = progress;
-        self.pass("progress", &json!({ "site": site, "stage": stage, "done": done, "total": total }));
+        self.pass(
+            "progress",
+            &json!({ "site": site, "stage": stage, "done": done, "total": total }),
+        );
     }
 
     fn answered(&self, site: &SiteId, outcome: &Outcome) {

@@ -175,7 +175,10 @@ fn parse(toml: &str) -> Result<Study, Problem> {
 }
 
 fn unknown(id: &StudyId) -> Problem {
-    Problem::new(ProblemCode::NotFound, format!("there is no study {id}; `wardround study list` shows them"))
+    Problem::new(
+        ProblemCode::NotFound,
+        format!("there is no study {id}; `wardround study list` shows them"),
+    )
 }
 
 fn internal(error: impl std::fmt::Display) -> Problem {

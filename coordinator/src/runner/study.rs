@@ -68,7 +68,8 @@ impl From<StoreError> for Stop {
 }
 
 async fn drive(studies: &Studies, record: &StudyRecord, events: &Arc<Events>) -> Result<(), Stop> {
-    let study = Study::parse(&record.toml).map_err(|mistakes| Stop::Failed(mistakes.to_string()))?;
+    let study =
+        Study::parse(&record.toml).map_err(|mistakes| Stop::Failed(mistakes.to_string()))?;
     let all = studies.store.study_sites(&record.id)?.len();
     let all = all + studies.store.lost_sites(&record.id)?.len();
     let needed = quorum(&study, all);
@@ -207,11 +208,7 @@ fn enlisted(message: &v1::Enlisted) -> Result<EnlistedSite, String> {
         preprocess: message.preprocess_json.clone(),
         device: message.device.clone(),
         policy: policy::policy(&policy)?,
-        reasons: message
-            .reasons
-            .iter()
-            .map(|r| (r.reason.clone(), r.patients, r.rows))
-            .collect(),
+        reasons: message.reasons.iter().map(|r| (r.reason.clone(), r.patients, r.rows)).collect(),
         synthetic: message.synthetic,
     })
 }

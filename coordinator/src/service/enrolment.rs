@@ -52,6 +52,9 @@ impl Enrolment {
         let key = key_of(&request.csr_der)?;
         let spent = context.store.invite(&hash, &key, context.clock.now()).map_err(internal)?;
         let invitee = accepted(spent)?;
+        if !request.kind.is_empty() && request.kind != invitee.kind() {
+            return Err(other_kind(&invitee));
+        }
         let issued = context.sign(&request.csr_der, &identity_of(&invitee))?;
         let software: String =
             request.software.chars().filter(|c| !c.is_control()).take(LONGEST_SOFTWARE).collect();
@@ -96,6 +99,20 @@ fn accepted(spent: Spent) -> Result<Invitee, Status> {
         }
     };
     Err(identity(sentence))
+}
+
+/// A person's command with a site's token, or the other way round.
+fn other_kind(invitee: &Invitee) -> Status {
+    let command = match invitee {
+        Invitee::Site(_) => "wardround-site join",
+        Invitee::User(..) => "wardround user join",
+    };
+    let sentence = format!(
+        "this invite token is for the {} '{}': use it with `{command}`; it isn't used up",
+        invitee.kind(),
+        invitee.id()
+    );
+    status(Problem::new(ProblemCode::BadInput, sentence))
 }
 
 fn identity(sentence: String) -> Status {

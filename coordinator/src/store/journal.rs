@@ -35,7 +35,12 @@ pub struct JournalEntry {
 
 impl JournalEntry {
     /// The chain value of a line after another (or the first, after the study's id).
-    pub fn link(before: Option<&Digest>, study: &StudyId, query: &Digest, total: &Digest) -> Digest {
+    pub fn link(
+        before: Option<&Digest>,
+        study: &StudyId,
+        query: &Digest,
+        total: &Digest,
+    ) -> Digest {
         let start = Digest::of(study.as_str().as_bytes());
         let before = before.unwrap_or(&start);
         let parts: [&[u8]; 3] = [before.as_bytes(), query.as_bytes(), total.as_bytes()];

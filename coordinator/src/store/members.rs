@@ -143,12 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn invite(
-        &self,
-        hash: &Digest,
-        key: &Digest,
-        now: Timestamp,
-    ) -> Result<Spent, StoreError> {
+    pub fn invite(&self, hash: &Digest, key: &Digest, now: Timestamp) -> Result<Spent, StoreError> {
         invite(&self.db(), hash, key, now)
     }
 
@@ -238,7 +233,10 @@ impl Store {
              WHERE kind = ?1 AND id = ?2 AND state = 'enrolled'",
             (kind, id, state.word(), now.0),
         )?;
-        change.execute("UPDATE certificates SET revoked = 1 WHERE kind = ?1 AND id = ?2", (kind, id))?;
+        change.execute(
+            "UPDATE certificates SET revoked = 1 WHERE kind = ?1 AND id = ?2",
+            (kind, id),
+        )?;
         change.execute("UPDATE invites SET key = '' WHERE kind = ?1 AND id = ?2", (kind, id))?;
         let invites = change.execute(
             "DELETE FROM invites WHERE kind = ?1 AND id = ?2 AND used_ms = 0",
@@ -329,8 +327,9 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn has_users(&self) -> Result<bool, StoreError> {
         let db = self.db();
-        let found: Option<i64> =
-            db.query_row("SELECT 1 FROM members WHERE kind = 'user' LIMIT 1", [], |row| row.get(0)).optional()?;
+        let found: Option<i64> = db
+            .query_row("SELECT 1 FROM members WHERE kind = 'user' LIMIT 1", [], |row| row.get(0))
+            .optional()?;
         Ok(found.is_some())
     }
 }

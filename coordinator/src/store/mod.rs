@@ -49,7 +49,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The database was written by a newer version.
-    #[error("the database has format {found}, this version of wardround reads up to {FORMAT}: install a newer one")]
+    #[error(
+        "the database has format {found}, this version of wardround reads up to {FORMAT}: install a newer one"
+    )]
     Newer {
         /// The format found.
         found: i64,

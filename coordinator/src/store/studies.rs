@@ -503,8 +503,9 @@ impl Store {
             (id.as_str(), now.0, kind, json),
             |row| row.get::<_, i64>(0),
         )?;
-        let sequence = sequence
-            .ok_or_else(|| StoreError::Damaged("an inserted event came back without number".into()))?;
+        let sequence = sequence.ok_or_else(|| {
+            StoreError::Damaged("an inserted event came back without number".into())
+        })?;
         let (kind, json) = (kind.to_owned(), json.to_owned());
         Ok(StoredEvent { sequence: sequence as u64, time: now, kind, json })
     }

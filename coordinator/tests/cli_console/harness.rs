@@ -155,6 +155,7 @@ pub async fn ask(
         token: token.to_owned(),
         csr_der: wallet.request().expect("keys can be made"),
         software: "test".into(),
+        kind: String::new(),
     };
     Ok(client.join(request).await?.into_inner())
 }

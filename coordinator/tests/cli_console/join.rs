@@ -103,8 +103,17 @@ async fn a_malformed_request_spends_no_token() {
     let mut wrong = running.wallet("a").request().unwrap();
     let last = wrong.len() - 1;
     wrong[last] ^= 1;
+    let request = |csr_der, kind: &str| v1::JoinRequest {
+        token: token.clone(),
+        csr_der,
+        software: String::new(),
+        kind: kind.into(),
+    };
+    let as_person = request(running.wallet("a").request().unwrap(), "user");
+    let status = EnrolmentClient::new(channel.clone()).join(as_person).await.unwrap_err();
+    assert!(status.message().contains("wardround-site join"), "{}", status.message());
     for csr_der in [b"nonsense".to_vec(), wrong] {
-        let request = v1::JoinRequest { token: token.clone(), csr_der, software: String::new() };
+        let request = request(csr_der, "site");
         let status = EnrolmentClient::new(channel.clone()).join(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
     }

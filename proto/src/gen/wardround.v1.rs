@@ -10,6 +10,9 @@ pub struct JoinRequest {
     /// Software version of the caller.
     #[prost(string, tag = "3")]
     pub software: ::prost::alloc::string::String,
+    /// What the caller joins as: "site" or "user". A token for the other kind isn't used up.
+    #[prost(string, tag = "4")]
+    pub kind: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JoinReply {

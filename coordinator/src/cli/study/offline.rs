@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::connect::Output;
 use crate::cli::output::{Answer, Exit, Failure};
-use crate::replay::{ReplayError, Replayed, Verified, replay, verify};
+use crate::replay::{ReplayError, Replayed, ReportMatch, Verified, replay, verify};
 
 /// Check an archive's digests and chain; needs no coordinator
 #[derive(Debug, Args)]
@@ -92,8 +92,15 @@ fn replayed_text(replayed: &Replayed) -> String {
         0 => String::new(),
         count => format!("; {count} journal lines belong to no run"),
     };
+    let report = match &replayed.report {
+        ReportMatch::Same => "the same report".to_owned(),
+        ReportMatch::Differs { entries } => format!("another {}", entries.join(" and ")),
+        ReportMatch::NotCompared { software } => {
+            format!("a report that {software} made and this version doesn't compare")
+        }
+    };
     format!(
-        "study {}: {} queries answered from {} journal lines give {found}{unused}\n\
+        "study {}: {} queries answered from {} journal lines give {found} and {report}{unused}\n\
          archived {}\nreplayed {}",
         replayed.study, replayed.queries, replayed.lines, replayed.archived, replayed.replayed
     )
