@@ -39,6 +39,7 @@ negative = ["0"]
 key = "patient"
 [table]
 numeric = ["a", "b", "c"]
+missing = "drop"
 [classifier]
 kind = "logistic"
 c = [1.0]
@@ -126,9 +127,7 @@ fn settings(folder: &Path, site: &SiteId, number: u16) -> Result<SiteSettings> {
     let manifest = home.join("manifest.csv");
     let mut text = String::from("patient,outcome,a,b,c\n");
     for row in 0..ROWS {
-        let draw = |what: &str| {
-            Seed(u64::from(number)).uniform(what, &[&row.to_le_bytes()])
-        };
+        let draw = |what: &str| Seed(u64::from(number)).uniform(what, &[&row.to_le_bytes()]);
         let (a, b, c) = (draw("a"), draw("b"), draw("c"));
         let outcome = u8::from(a + draw("noise") > 1.0);
         text.push_str(&format!("p{row},{outcome},{a:.6},{b:.6},{c:.6}\n"));
