@@ -147,7 +147,6 @@ fn settings(folder: &Path, site: &SiteId, number: u16) -> Result<SiteSettings> {
 fn round_times(federation: &Federation, study: &str) -> Result<Vec<u64>> {
     let report = federation.ask(LEAD, &["study", "report", study, "--format", "json"])?;
     let report: Value = serde_json::from_str(&report)?;
-    let report = report.get("data").unwrap_or(&report);
     let rounds = report["rounds"]["rounds"].as_array().context("a report without rounds")?;
     rounds.iter().map(|r| r["took_ms"].as_u64().context("a round without its time")).collect()
 }
