@@ -26,7 +26,8 @@ fn read(name: &str) -> String {
 }
 
 fn parse(text: &str) -> SiteConfig {
-    SiteConfig::parse(text, &Home::new("/var/lib/wardround-site")).unwrap()
+    SiteConfig::parse(text, &Home::new("/var/lib/wardround-site"))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}\nin\n{text}"))
 }
 
 /// A commented default begins with '#' and, at once, the key.
@@ -123,6 +124,14 @@ fn letting_rows_out_takes_the_rules_own_words() {
 }
 
 #[test]
+fn the_trial_sites_loosen_one_rule() {
+    let trial = parse(&read("samples/compose-site.toml"));
+    let loosened: Vec<Rule> = trial.policy.loosenings().iter().map(|l| l.rule).collect();
+    assert_eq!(loosened, [Rule::WideSums]);
+    assert!(read("compose.yaml").contains("./samples/compose-site.toml:/site/site.toml:ro"));
+}
+
+#[test]
 fn the_shipped_studies_are_studies() {
     let studies: Vec<PathBuf> =
         std::fs::read_dir(deploy("studies")).unwrap().map(|file| file.unwrap().path()).collect();
@@ -139,7 +148,7 @@ fn is_understood(arguments: &[String]) -> bool {
         .args(arguments)
         .arg("--help")
         .output()
-        .unwrap();
+        .expect("cargo has built the program");
     looked.status.success()
 }
 
