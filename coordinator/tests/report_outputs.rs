@@ -2,7 +2,7 @@
 
 mod report_made_up;
 
-use report_made_up::{Patient, context, findings, known, patients, site};
+use report_made_up::{Patient, context, findings, heart, known, patients, site};
 use serde_json::{Value, json};
 use wardround::report::{BuildError, Count, Curve, DataKind, Estimate, ReadError, Report, SCHEMA};
 use wardround_learn::findings::{Figure, Findings, ProfileCell};
@@ -245,6 +245,75 @@ fn no_withheld_count_is_its_margin_less_the_others() {
             );
         }
     }
+}
+
+#[test]
+fn a_small_site_takes_one_more_and_nothing_else() {
+    let findings = findings(4, &heart());
+    let report = Report::build(&findings, &context(&findings)).unwrap();
+    let nested: Vec<_> = report.sites[0].sites.iter().map(|row| &row.figures).collect();
+    let left_out: Vec<_> =
+        report.leave_one_site_out[0].sites.iter().map(|row| &row.figures).collect();
+    for rows in [nested, left_out] {
+        for (at, row) in rows.into_iter().enumerate() {
+            let shown = at < 2;
+            for figure in [&row.auc, &row.sensitivity, &row.specificity, &row.brier, &row.ece] {
+                assert_eq!(figure.value().is_some(), shown, "{at} {figure}");
+            }
+            for count in [row.patients.negative, row.images.positive, row.confusion.true_negatives]
+            {
+                assert_eq!(matches!(count, Count::Shown(_)), shown, "{at}");
+            }
+            assert_eq!(row.roc.points().is_empty(), !shown);
+        }
+    }
+    let totals = report.cohort.sites.iter().map(|site| site.cell.patients);
+    assert_eq!(totals.collect::<Vec<_>>(), [303, 261, 46, 130].map(Count::Shown));
+    for level in report.subgroups[0].columns.iter().flat_map(|column| &column.levels) {
+        let nobody = level.figures.auc == Estimate::Withheld { reason: Reason::Empty };
+        assert_eq!(nobody, level.figures.auc.value().is_none(), "{}", level.level);
+    }
+    // One note for all of it.
+    let text = report.to_text();
+    let notes: Vec<&str> = text.lines().filter(|line| line.starts_with("  - ")).collect();
+    let small: Vec<&&str> = notes.iter().filter(|line| line.contains("vidir_molemax")).collect();
+    assert_eq!(small.len(), 1, "{notes:?}");
+    assert!(small[0].contains("at vidir_molemax, at vienna_dias, left out: vidir_molemax"));
+}
+
+/// The third site's one patient of 46 without disease: whoever knows the figures of all sites can
+/// tell it from no other number of the 30 that two sites hold together.
+#[test]
+fn figures_of_all_sites_do_not_tell_hidden_counts() {
+    let mut findings = findings(4, &heart());
+    // As counted: all pairs of the shown sites, a share of the others'.
+    let pairs = |x: f64| [164.0 * 139.0, 163.0 * 98.0, x * (46.0 - x), (30.0 - x) * (100.0 + x)];
+    let total: f64 = pairs(1.0).iter().sum();
+    let won = (0.861 * total * 2.0).round() / 2.0;
+    findings.targets[0].nested.judged.auc_within_sites = known(won / total, 0.03);
+    findings.targets[0].used_for_choosing[0].auc_within_sites = known((won - 7.5) / total, 0.03);
+    let site_only = |x: u64| {
+        let counts = [[164, 139], [163, 98], [x, 46 - x], [30 - x, 100 + x]];
+        wardround_learn::metrics::ranking::site_only_auc(&counts).unwrap()
+    };
+    findings.targets[0].site_only_auc = known(site_only(1), 0.0);
+    let report = Report::build(&findings, &context(&findings)).unwrap();
+    let pooled = &report.pooled[0];
+    let aucs = [&pooled.auc_within_sites, &report.models[0].used_for_choosing[0].auc_within_sites];
+    for auc in aucs.map(|auc| auc.value().unwrap()) {
+        let decimals = format!("{auc}").len() - 2;
+        let half = 0.5 * 0.1f64.powi(decimals as i32);
+        for x in 0..=30 {
+            let total: f64 = pairs(f64::from(x)).iter().sum();
+            let halves = ((auc + half) * total * 2.0).floor() - ((auc - half) * total * 2.0).ceil();
+            assert!(halves >= 1.0, "{x} is ruled out by {auc}");
+        }
+    }
+    let shown = pooled.auc_site_only.value().unwrap();
+    let together =
+        wardround_learn::metrics::ranking::site_only_auc(&[[164, 139], [163, 98], [30, 146]]);
+    assert!((shown - together.unwrap()).abs() < 1e-6 && (shown - site_only(1)).abs() > 1e-4);
+    assert!(report.to_html().contains("withheld are taken as one"));
 }
 
 #[test]

@@ -7,10 +7,10 @@ use wardround_learn::findings::{
     Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
 };
 use wardround_privacy::judge::Aggregation;
-use wardround_privacy::suppress::{Reason, Shown};
+use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 
 use super::context::{Context, SiteContext};
-use super::disclose::{CohortMask, Minimums};
+use super::disclose::{Minimums, cohort_mask};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
     FinalModel, FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection,
@@ -71,20 +71,20 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         })
         .collect::<Result<_, _>>()?;
     let minimums = Minimums::strictest(sites.iter().map(|site| &site.policy));
-    let mask = CohortMask::new(&findings.profile, minimums);
+    let mask = cohort_mask(&findings.profile, minimums);
     let mut report = Report {
         format: FORMAT,
         software: context.software.clone(),
         data: context.data,
         study: study(findings, context),
-        protection: protection(context, &sites),
+        protection: protection(context, &sites, &mask),
         cohort: cohort(findings, &sites, minimums, &mask),
         models: Vec::new(),
         pooled: Vec::new(),
         sites: Vec::new(),
         subgroups: Vec::new(),
         leave_one_site_out: Vec::new(),
-        rounds: rounds(findings, context, &sites),
+        rounds: rounds(findings, context, &sites, &mask),
         sites_of_every_model: model_sites(findings),
         attempts: context.attempts.clone(),
         digests: Digests {
@@ -98,7 +98,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         let released: Vec<_> = sites.iter().map(|site| site.policy.per_site_metrics).collect();
         let shown = TargetMask::new(target, &mask, &released, minimums);
         let name = findings.classes[usize::from(target.class)].clone();
-        report.models.push(models(findings, target, &name)?);
+        report.models.push(models(findings, target, &shown, &name)?);
         report.pooled.push(pooled(target, &shown, minimums, &name));
         report.sites.push(by_site(findings, target, &shown, minimums, &name));
         report.subgroups.push(by_subgroup(findings, target, &shown, minimums, &name));
@@ -201,7 +201,7 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
     }
 }
 
-fn protection(context: &Context, sites: &[&SiteContext]) -> Protection {
+fn protection(context: &Context, sites: &[&SiteContext], mask: &CohortMask) -> Protection {
     let loosenings = sites.iter().flat_map(|site| {
         site.policy.loosenings().into_iter().map(|loosening| Loosening {
             site: site.site.clone(),
@@ -215,10 +215,11 @@ fn protection(context: &Context, sites: &[&SiteContext]) -> Protection {
         sentence: sentence(context.aggregation).to_owned(),
         sites: sites
             .iter()
-            .map(|site| NumbersOfSite {
+            .zip(&mask.sites)
+            .map(|(site, shown)| NumbersOfSite {
                 site: site.site.clone(),
                 numbers_sent: site.numbers_sent,
-                numbers_held: site.numbers_held,
+                numbers_held: shown.patients.map(|()| site.numbers_held).into(),
             })
             .collect(),
         loosenings: loosenings.collect(),
@@ -245,7 +246,7 @@ fn cohort(
     mask: &CohortMask,
 ) -> CohortSection {
     let profile = &findings.profile;
-    let cells = |cells: &[ProfileCell], shown: &[Shown<()>]| -> Vec<CohortCell> {
+    let cells = |cells: &[ProfileCell], shown: &[CellMask]| -> Vec<CohortCell> {
         cells.iter().zip(shown).map(|(cell, shown)| cohort_cell(cell, *shown)).collect()
     };
     let of_site = |(at, site): (usize, &&SiteContext)| CohortSite {
@@ -253,7 +254,7 @@ fn cohort(
         cell: cohort_cell(&profile.by_site[at], mask.sites[at]),
         subgroups: profile.by_site_and_subgroup[at]
             .iter()
-            .zip(&mask.site_levels[at])
+            .zip(&mask.cells[at])
             .map(|(levels, shown)| cells(levels, shown))
             .collect(),
         set_aside: site
@@ -291,11 +292,12 @@ fn cohort(
     }
 }
 
-fn cohort_cell(cell: &ProfileCell, shown: Shown<()>) -> CohortCell {
-    let count = |number: u64| Count::from(shown.map(|()| number));
+fn cohort_cell(cell: &ProfileCell, shown: CellMask) -> CohortCell {
+    let total = |number: u64| Count::from(shown.patients.map(|()| number));
+    let count = |number: u64| Count::from(shown.classes.map(|()| number));
     CohortCell {
-        patients: count(cell.patients),
-        images: count(cell.rows_by_class.iter().sum()),
+        patients: total(cell.patients),
+        images: total(cell.rows_by_class.iter().sum()),
         patients_by_class: cell.patients_by_class.iter().copied().map(count).collect(),
         images_by_class: cell.rows_by_class.iter().copied().map(count).collect(),
     }
@@ -304,16 +306,19 @@ fn cohort_cell(cell: &ProfileCell, shown: Shown<()>) -> CohortCell {
 fn models(
     findings: &Findings,
     target: &TargetFindings,
+    shown: &TargetMask,
     class: &str,
 ) -> Result<ModelSection, BuildError> {
     let model = &target.model;
     let chosen = point(findings, model.point)?;
+    let folds = target.nested.folds.iter().map(|fold| usize::from(fold.fold) + 1).max();
+    let fold = |result: &FoldResult| fold(result, shown, folds.unwrap_or(1));
     let used_for_choosing = target.used_for_choosing.iter().enumerate().map(|(at, result)| {
         Ok(GridRow {
             point: point(findings, at)?,
             chosen: at == model.point,
-            auc_within_sites: Estimate::from(&result.auc_within_sites),
-            auc_one_list: Estimate::from(&result.auc_one_list),
+            auc_within_sites: shown.within(&result.auc_within_sites, 1),
+            auc_one_list: shown.whole(&result.auc_one_list),
             folds: result.folds.iter().map(fold).collect(),
         })
     });
@@ -322,7 +327,7 @@ fn models(
         class: class.to_owned(),
         used_for_choosing: used_for_choosing.collect::<Result<_, _>>()?,
         nested: nested
-            .map(|(choice, result)| nested_fold(findings, choice, result))
+            .map(|(choice, result)| nested_fold(findings, choice, fold(result)))
             .collect::<Result<_, _>>()?,
         chosen: FinalModel {
             point: chosen,
@@ -349,12 +354,12 @@ fn weights_digest(weights: &[f64], intercept: f64) -> Digest {
 fn nested_fold(
     findings: &Findings,
     choice: &NestedChoice,
-    result: &FoldResult,
+    figures: FoldRow,
 ) -> Result<NestedFold, BuildError> {
     Ok(NestedFold {
         point: point(findings, choice.point)?,
         threshold: rounded(choice.threshold),
-        figures: fold(result),
+        figures,
     })
 }
 
@@ -364,12 +369,12 @@ fn point(findings: &Findings, at: usize) -> Result<Point, BuildError> {
     Ok(Point { c: point.c, standardise: point.standardise })
 }
 
-fn fold(result: &FoldResult) -> FoldRow {
+fn fold(result: &FoldResult, shown: &TargetMask, folds: usize) -> FoldRow {
     FoldRow {
         repeat: u32::from(result.repeat) + 1,
         fold: u32::from(result.fold) + 1,
-        auc_within_sites: Estimate::from(&result.auc_within_sites),
-        auc_one_list: Estimate::from(&result.auc_one_list),
+        auc_within_sites: shown.within(&result.auc_within_sites, folds),
+        auc_one_list: shown.whole(&result.auc_one_list),
     }
 }
 
@@ -380,15 +385,11 @@ fn pooled(
     class: &str,
 ) -> PooledSection {
     let judged = &target.nested.judged;
-    let estimate = |figure| match shown.all.figures {
-        Shown::Value(()) => Estimate::from(figure),
-        Shown::Suppressed(reason) => Estimate::Withheld { reason },
-    };
     PooledSection {
         class: class.to_owned(),
-        auc_within_sites: estimate(&judged.auc_within_sites),
-        auc_one_list: estimate(&judged.one_list.auc),
-        auc_site_only: estimate(&target.site_only_auc),
+        auc_within_sites: shown.within(&judged.auc_within_sites, 1),
+        auc_one_list: shown.whole(&judged.one_list.auc),
+        auc_site_only: shown.site_only(target),
         figures: figure_row(&judged.one_list, shown.all, minimums),
         reliability: calibration(&judged.one_list, shown.all, minimums),
     }
@@ -450,7 +451,7 @@ fn left_out(
     class: &str,
 ) -> Result<LeftOutSection, BuildError> {
     let row = |out: &LeftOut| {
-        let slice = shown.left_out(out, minimums);
+        let slice = shown.left_out(out);
         Ok(LeftOutRow {
             site: findings.sites[usize::from(out.site)].clone(),
             point: point(findings, out.point)?,
@@ -472,7 +473,12 @@ fn left_out(
     })
 }
 
-fn rounds(findings: &Findings, context: &Context, sites: &[&SiteContext]) -> RoundsSection {
+fn rounds(
+    findings: &Findings,
+    context: &Context,
+    sites: &[&SiteContext],
+    mask: &CohortMask,
+) -> RoundsSection {
     let cost = &findings.cost;
     RoundsSection {
         queries: cost.queries,
@@ -481,11 +487,12 @@ fn rounds(findings: &Findings, context: &Context, sites: &[&SiteContext]) -> Rou
         queries_of_slowest_fit: cost.queries_of_slowest_fit,
         sites: sites
             .iter()
-            .map(|site| SiteCost {
+            .zip(&mask.sites)
+            .map(|(site, shown)| SiteCost {
                 site: site.site.clone(),
                 rounds: site.rounds,
                 numbers_sent: site.numbers_sent,
-                numbers_held: site.numbers_held,
+                numbers_held: shown.patients.map(|()| site.numbers_held).into(),
                 bytes_up: site.bytes_up,
                 bytes_down: site.bytes_down,
             })

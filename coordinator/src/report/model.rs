@@ -138,8 +138,8 @@ pub struct NumbersOfSite {
     pub site: SiteId,
     /// Numbers in all sums that it sent.
     pub numbers_sent: u64,
-    /// Numbers in its frozen cohort: rows times features.
-    pub numbers_held: u64,
+    /// Numbers in its frozen cohort: rows times features. Withheld where its patients are.
+    pub numbers_held: Count,
 }
 
 /// A disclosure rule that a site's owner loosened by name.
@@ -328,7 +328,8 @@ pub struct PooledSection {
     pub auc_within_sites: Estimate,
     /// AUC of all sites in one list.
     pub auc_one_list: Estimate,
-    /// What a score that knows only the site would reach in one list.
+    /// What a score that knows only the site would reach in one list. Sites whose class counts are
+    /// withheld are taken as one, since they would follow from it.
     pub auc_site_only: Estimate,
     /// Everything else, all sites in one list.
     pub figures: FigureRow,
@@ -489,8 +490,8 @@ pub struct SiteCost {
     pub rounds: u64,
     /// Numbers in all sums that it sent.
     pub numbers_sent: u64,
-    /// Numbers in its frozen cohort.
-    pub numbers_held: u64,
+    /// Numbers in its frozen cohort. Withheld where its patients are.
+    pub numbers_held: Count,
     /// Bytes from the site to the coordinator.
     pub bytes_up: u64,
     /// Bytes from the coordinator to the site.

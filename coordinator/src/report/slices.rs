@@ -1,19 +1,26 @@
 //! Which figures of a modelled class are shown, and the rows that come of it.
 //!
-//! - A site or level is judged as [`wardround_privacy::suppress::slices`] says; one whose counts are
-//!   hidden isn't judged either, since the width of an interval tells its n.
+//! - A site or level is judged as [`wardround_privacy::suppress::slices`] says; one whose class
+//!   counts are hidden isn't judged either, since the width of an interval tells its n.
 //! - A rate with its n is a count: sensitivity is shown only where true positives and false
 //!   negatives are, in the table over sites and in the table over every subgroup column.
+//! - A left-out site's figures come from models of their own, so they add up to nothing: such a row
+//!   needs its counts and enough patients of each class, whatever the other rows show.
 //! - ROC and reliability curves go in steps of at least the minimum cell of both classes.
 //!
 //! Rules count patients, but calls and curves are known in images. They are judged as
 //! `images x patients / images of the class`, rounded down.
 
-use wardround_learn::findings::{Figure, Figures, LeftOut, ReliabilityBin, TargetFindings};
+use wardround_learn::findings::{
+    Figure, Figures, Interval, LeftOut, ReliabilityBin, TargetFindings,
+};
+use wardround_learn::metrics::ranking::site_only_auc;
 use wardround_privacy::policy::Consent;
-use wardround_privacy::suppress::{Reason, Shown, curve_steps, slices, tables};
+use wardround_privacy::suppress::{
+    self, Calls, CallsOf, CohortMask, Reason, Shown, calls, curve_steps, rate,
+};
 
-use super::disclose::{CohortMask, Minimums};
+use super::disclose::Minimums;
 use super::model::{ClassCounts, Confusion, FigureRow};
 use super::values::{Calibration, CalibrationBin, Count, Curve, Estimate, rounded};
 
@@ -39,6 +46,11 @@ pub struct TargetMask {
     pub sites: Vec<Slice>,
     /// Each subgroup column and level.
     pub levels: Vec<Vec<Slice>>,
+    /// Pairs of images within sites, where they hang on hidden counts.
+    hidden_pairs: Option<u128>,
+    /// Whether each site's owner refuses.
+    refusals: Vec<Shown<()>>,
+    minimums: Minimums,
 }
 
 impl TargetMask {
@@ -58,38 +70,108 @@ impl TargetMask {
                 Consent::Refused => Shown::Suppressed(Reason::RefusedBySite),
             })
             .collect();
-        let whole = std::slice::from_ref(&judged.one_list);
-        let mut all = judge(whole, &[cohort.all], &[Shown::Value(())], minimums)[0];
+        let mut all = Slice::new(cohort.all.classes, cohort.all.classes);
+        if judged.one_list.patients.iter().any(|&n| n < minimums.per_class.get()) {
+            all.figures = first(all.figures, Shown::Suppressed(Reason::SmallSlice));
+        }
         if let [only @ Shown::Suppressed(_)] = refusals.as_slice() {
             all.figures = *only;
         }
-        let mut sites = judge(&judged.by_site, &cohort.sites, &refusals, minimums);
-        let mut levels: Vec<Vec<Slice>> = Vec::new();
-        for (figures, counts) in judged.by_subgroup.iter().zip(&cohort.levels) {
+        let counts: Vec<Shown<()>> = cohort.sites.iter().map(|site| site.classes).collect();
+        let mut columns = vec![judge(&judged.by_site, &counts, &refusals, minimums)];
+        for (figures, levels) in judged.by_subgroup.iter().zip(&cohort.levels) {
+            let counts: Vec<Shown<()>> = levels.iter().map(|level| level.classes).collect();
             let allowed = vec![Shown::Value(()); figures.len()];
-            levels.push(judge(figures, counts, &allowed, minimums));
+            columns.push(judge(figures, &counts, &allowed, minimums));
         }
-        for calls in [POSITIVE, NEGATIVE] {
-            hide_calls(calls, &judged.by_site, &mut sites, &mut all, minimums);
-            for (figures, slices) in judged.by_subgroup.iter().zip(&mut levels) {
-                hide_calls(calls, figures, slices, &mut all, minimums);
-            }
+        let tables: Vec<&[Figures]> = std::iter::once(judged.by_site.as_slice())
+            .chain(judged.by_subgroup.iter().map(Vec::as_slice))
+            .collect();
+        for of in [POSITIVE, NEGATIVE] {
+            hide_calls(of, &tables, &mut columns, &mut all, minimums);
         }
-        Self { all, sites, levels }
+        let levels = columns.split_off(1);
+        let sites = columns.pop().unwrap_or_default();
+        let pairs: u128 = judged
+            .by_site
+            .iter()
+            .map(|site| u128::from(site.rows[0]) * u128::from(site.rows[1]))
+            .sum();
+        let hidden = sites.iter().any(|site| site.counts != Shown::Value(()));
+        Self { all, sites, levels, hidden_pairs: hidden.then_some(pairs), refusals, minimums }
     }
 
-    /// A left-out site's slice: judged where the site is; its calls are a table of their own.
-    pub fn left_out(&self, out: &LeftOut, minimums: Minimums) -> Slice {
-        let site = self.sites[usize::from(out.site)];
-        let shown = Shown::Value(());
-        let mut slices = [Slice { positive_calls: shown, negative_calls: shown, ..site }];
-        let mut total = slices[0];
-        for calls in [POSITIVE, NEGATIVE] {
-            let figures = std::slice::from_ref(&out.figures);
-            hide_calls(calls, figures, &mut slices, &mut total, minimums);
-        }
-        slices[0]
+    /// A left-out site's slice.
+    pub fn left_out(&self, out: &LeftOut) -> Slice {
+        let site = usize::from(out.site);
+        let counts = self.sites[site].counts;
+        let small = out.figures.patients.iter().any(|&n| n < self.minimums.per_class.get());
+        let small = if small { Shown::Suppressed(Reason::SmallSlice) } else { Shown::Value(()) };
+        let figures = first(first(self.refusals[site], self.sites[site].for_counts()), small);
+        let of = |calls: CallCells| {
+            let [right, wrong] = calls.in_patients(&out.figures);
+            rate(right, right + wrong, self.minimums.cell).map(|_| ())
+        };
+        Slice { positive_calls: of(POSITIVE), negative_calls: of(NEGATIVE), counts, figures }
     }
+
+    /// An AUC over pairs within sites. Where a site's counts are hidden it is rounded to more than
+    /// one half pair of one of `folds`, lest its digits tell how many pairs there are.
+    pub fn within(&self, figure: &Figure, folds: usize) -> Estimate {
+        let estimate = self.whole(figure);
+        let Some(pairs) = self.hidden_pairs else { return estimate };
+        let of_fold = pairs as f64 / (folds.max(1) as f64).powi(2);
+        estimate.to_decimals((of_fold / 2.0).max(1.0).log10().floor() as i32)
+    }
+
+    /// A figure of all sites.
+    pub fn whole(&self, figure: &Figure) -> Estimate {
+        match self.all.figures {
+            Shown::Value(()) => Estimate::from(figure),
+            Shown::Suppressed(reason) => Estimate::Withheld { reason },
+        }
+    }
+
+    /// What a score that knows only the site would reach, where sites with hidden counts are taken
+    /// as one: they would follow from it.
+    pub fn site_only(&self, target: &TargetFindings) -> Estimate {
+        if self.hidden_pairs.is_none() || self.all.figures != Shown::Value(()) {
+            return self.whole(&target.site_only_auc);
+        }
+        let mut together = [0, 0];
+        let mut counts = Vec::new();
+        for (site, figures) in self.sites.iter().zip(&target.nested.judged.by_site) {
+            match site.counts {
+                Shown::Value(()) => counts.push(figures.rows),
+                Shown::Suppressed(_) => (0..2).for_each(|at| together[at] += figures.rows[at]),
+            }
+        }
+        counts.push(together);
+        Estimate::from(&match site_only_auc(&counts) {
+            Ok(value) => Figure::Known { value, interval: Interval::NotComputed },
+            Err(why) => Figure::Undefined { reason: why.to_string() },
+        })
+    }
+}
+
+impl Slice {
+    fn new(counts: Shown<()>, figures: Shown<()>) -> Self {
+        let shown = Shown::Value(());
+        Self { counts, figures, positive_calls: shown, negative_calls: shown }
+    }
+
+    /// Why figures are withheld when counts are.
+    fn for_counts(self) -> Shown<()> {
+        match self.counts {
+            Shown::Suppressed(Reason::SmallCell) => Shown::Suppressed(Reason::SmallSlice),
+            other => other,
+        }
+    }
+}
+
+/// The first reason of two.
+fn first(one: Shown<()>, other: Shown<()>) -> Shown<()> {
+    if one == Shown::Value(()) { other } else { one }
 }
 
 /// Judges the slices of one column.
@@ -99,77 +181,68 @@ fn judge(
     allowed: &[Shown<()>],
     minimums: Minimums,
 ) -> Vec<Slice> {
-    let withheld: Vec<Shown<()>> = counts
+    let given = counts.iter().zip(allowed).map(|(&counts, &allowed)| first(allowed, counts));
+    let slices: Vec<suppress::Slice> = figures
         .iter()
-        .zip(allowed)
-        .map(|(&counts, &allowed)| if allowed == Shown::Value(()) { counts } else { allowed })
+        .zip(given)
+        .map(|(figures, given)| suppress::Slice { by_class: figures.patients.to_vec(), given })
         .collect();
-    // A slice that is withheld for another reason counts as one of a single patient: too small,
-    // and no help in hiding others.
-    let patients: Vec<Vec<u64>> = figures
-        .iter()
-        .zip(&withheld)
-        .map(|(figures, shown)| match shown {
-            Shown::Suppressed(_) if figures.patients != [0, 0] => vec![1, 0],
-            _ => figures.patients.to_vec(),
-        })
-        .collect();
-    let judged = slices(&patients, minimums.per_class);
-    let shown = Shown::Value(());
-    let of_slice = |at: usize| Slice {
-        counts: counts[at],
-        figures: match (withheld[at], judged[at]) {
-            (Shown::Suppressed(Reason::RefusedBySite), Shown::Suppressed(_)) => withheld[at],
-            (_, judged) => judged,
-        },
-        positive_calls: shown,
-        negative_calls: shown,
-    };
-    (0..figures.len()).map(of_slice).collect()
+    let judged = suppress::slices(&slices, minimums.per_class);
+    counts.iter().zip(judged).map(|(&counts, figures)| Slice::new(counts, figures)).collect()
 }
 
-/// A class whose calls are judged: its index in `patients` and `rows`, and which of the confusion's
-/// cells are its own.
+/// A class whose calls are judged: its index in `patients` and `rows`, and the confusion's cells of
+/// its right and wrong calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Calls {
+struct CallCells {
     class: usize,
     cells: [usize; 2],
 }
 
-const POSITIVE: Calls = Calls { class: 1, cells: [0, 3] };
-const NEGATIVE: Calls = Calls { class: 0, cells: [2, 1] };
+const POSITIVE: CallCells = CallCells { class: 1, cells: [0, 3] };
+const NEGATIVE: CallCells = CallCells { class: 0, cells: [2, 1] };
 
-/// Withholds calls of one class: both of a slice's cells or none, since their sum is its images.
+impl CallCells {
+    fn in_patients(self, figures: &Figures) -> [u64; 2] {
+        let (patients, rows) = (figures.patients[self.class], figures.rows[self.class]);
+        self.cells.map(|cell| in_patients(figures.confusion[cell], patients, rows))
+    }
+
+    fn field(self, slice: &mut Slice) -> &mut Shown<()> {
+        if self == POSITIVE { &mut slice.positive_calls } else { &mut slice.negative_calls }
+    }
+}
+
+/// Withholds calls of one class in every column: both of a slice's cells or none, since their sum
+/// is its images. Where a column can't be protected while the calls of all are shown, none are.
 fn hide_calls(
-    calls: Calls,
-    figures: &[Figures],
-    slices: &mut [Slice],
+    of: CallCells,
+    tables: &[&[Figures]],
+    columns: &mut [Vec<Slice>],
     all: &mut Slice,
     minimums: Minimums,
 ) {
-    // Slices are columns: one without anybody is then empty, not small.
-    let parts = calls.cells.map(|cell| {
-        let in_patients = |figures: &Figures| {
-            let (patients, rows) = (figures.patients[calls.class], figures.rows[calls.class]);
-            in_patients(figures.confusion[cell], patients, rows)
-        };
-        vec![figures.iter().map(in_patients).collect::<Vec<u64>>()]
+    let judged = tables.iter().zip(columns.iter()).map(|(figures, slices)| {
+        let made = figures.iter().zip(slices).map(|(figures, slice)| Calls {
+            counts: of.in_patients(figures),
+            slice: match (slice.counts, slice.figures) {
+                (_, Shown::Value(())) | (_, Shown::Suppressed(Reason::Empty)) => CallsOf::Judged,
+                (Shown::Value(()), _) => CallsOf::Withheld,
+                _ => CallsOf::Unknown,
+            },
+        });
+        calls(&made.collect::<Vec<_>>(), minimums.cell)
     });
-    let table = tables(&parts, minimums.cell).swap_remove(0);
-    for (slice, cell) in slices.iter_mut().zip(&table.cells[0]) {
-        hide(field(slice, calls), *cell);
+    let Ok(hidden) = judged.collect::<Result<Vec<_>, _>>() else {
+        let every = columns.iter_mut().flatten().chain([all]);
+        every.for_each(|slice| *of.field(slice) = Shown::Suppressed(Reason::SmallCell));
+        return;
+    };
+    for (slice, hidden) in columns.iter_mut().flatten().zip(hidden.into_iter().flatten()) {
+        if hidden {
+            *of.field(slice) = Shown::Suppressed(Reason::SmallCell);
+        }
     }
-    hide(field(all, calls), table.total);
-}
-
-fn hide(shown: &mut Shown<()>, by: Shown<u64>) {
-    if *shown == Shown::Value(()) {
-        *shown = by.map(|_| ());
-    }
-}
-
-fn field(slice: &mut Slice, calls: Calls) -> &mut Shown<()> {
-    if calls == POSITIVE { &mut slice.positive_calls } else { &mut slice.negative_calls }
 }
 
 /// Images of a class as patients: `images x patients / images of the class`, rounded down.

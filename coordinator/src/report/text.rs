@@ -70,7 +70,7 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     out.wrapped("", "");
 
     let mut rows = Vec::new();
-    let mut notes = Vec::new();
+    let mut notes: Vec<(String, Vec<String>)> = Vec::new();
     let mut add = |name: String, figures: &FigureRow| {
         note(&name, figures, &mut notes);
         rows.push(row(name, figures));
@@ -91,8 +91,8 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
         (format!("{}s -/+", report.study.unit), format!("{}s -/+", report.study.row));
     let head = ["nested folds", &patients, &images, "AUC (95 %)", "sens.", "spec.", "Brier", "ECE"];
     out.columns(&head, rows);
-    for note in notes {
-        out.wrapped("  ", &note);
+    for (note, rows) in notes {
+        out.wrapped("  ", &format!("- {}: {note}", rows.join(", ")));
     }
 }
 
@@ -127,8 +127,9 @@ fn pair(negative: Count, positive: Count) -> String {
     }
 }
 
-/// One note per reason, naming the figures that it holds for; that nobody is in a row is said there.
-fn note(name: &str, figures: &FigureRow, notes: &mut Vec<String>) {
+/// Why figures of a row aren't there, once for all rows of which the same holds; that nobody is in a
+/// row is said there.
+fn note(name: &str, figures: &FigureRow, notes: &mut Vec<(String, Vec<String>)>) {
     if figures.auc == (Estimate::Withheld { reason: Reason::Empty }) {
         return;
     }
@@ -148,8 +149,15 @@ fn note(name: &str, figures: &FigureRow, notes: &mut Vec<String>) {
         }
     }
     for (reason, which) in reasons {
-        let which = if which.len() == named.len() { "all".to_owned() } else { which.join(", ") };
-        notes.push(format!("- {name}: {which} {reason}"));
+        let note = if which.len() == named.len() {
+            reason
+        } else {
+            format!("{} {reason}", which.join(", "))
+        };
+        match notes.iter_mut().find(|(known, _)| *known == note) {
+            Some((_, rows)) => rows.push(name.to_owned()),
+            None => notes.push((note, vec![name.to_owned()])),
+        }
     }
 }
 
@@ -159,7 +167,7 @@ fn numbers(report: &Report, out: &mut Lines) {
             site.site.to_string(),
             grouped(site.rounds),
             grouped(site.numbers_sent),
-            grouped(site.numbers_held),
+            site.numbers_held.to_string(),
             super::values::bytes(site.bytes_up),
             super::values::bytes(site.bytes_down),
         ]

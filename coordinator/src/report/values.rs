@@ -39,8 +39,8 @@ impl fmt::Display for Count {
 /// Why a count, a figure or a curve isn't shown, in words.
 fn words(reason: Reason) -> &'static str {
     match reason {
-        Reason::SmallCell => "counts too few, or what does would follow",
-        Reason::SmallSlice => "too small to judge, or what is would follow",
+        Reason::SmallCell => "too few, or others that are would follow from it",
+        Reason::SmallSlice => "too few of a class, or others that are would follow from it",
         Reason::Empty => "nobody is in it",
         Reason::RefusedBySite => "the site's owner doesn't release it",
     }
@@ -103,6 +103,24 @@ impl Estimate {
                 Some([*low, *high])
             }
             _ => None,
+        }
+    }
+
+    /// With at most so many decimals.
+    pub fn to_decimals(self, decimals: i32) -> Self {
+        let scale = 10f64.powi(decimals.clamp(0, 6));
+        let coarse = |value: f64| rounded((value * scale).round() / scale);
+        match self {
+            Estimate::Known { value, interval } => Estimate::Known {
+                value: coarse(value),
+                interval: match interval {
+                    Interval::Between { low, high } => {
+                        Interval::Between { low: coarse(low), high: coarse(high) }
+                    }
+                    Interval::NotComputed => Interval::NotComputed,
+                },
+            },
+            other => other,
         }
     }
 

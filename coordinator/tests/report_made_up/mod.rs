@@ -51,6 +51,34 @@ pub fn patients(sites: usize, per_site: usize) -> Vec<Patient> {
     list
 }
 
+/// Patients as in the heart disease data: sex known at the first site only, one patient without
+/// disease at the third.
+pub fn heart() -> Vec<Patient> {
+    // Without and with disease by site and age.
+    let counts = [
+        [[61, 26], [65, 60], [38, 53]],
+        [[92, 49], [66, 44], [5, 5]],
+        [[0, 8], [1, 18], [0, 19]],
+        [[5, 7], [11, 39], [13, 55]],
+    ];
+    let draw = |purpose: &str, n: usize| Seed(5).uniform(purpose, &[&n.to_le_bytes()]);
+    let mut list = Vec::new();
+    for (site, ages) in counts.iter().enumerate() {
+        for (age, classes) in ages.iter().enumerate() {
+            for (class, &count) in classes.iter().enumerate() {
+                for _ in 0..count {
+                    let n = list.len();
+                    let sex = if site == 0 { usize::from(draw("sex", n) < 0.7) } else { 2 };
+                    let noise = draw("score", n) + draw("more", n) - 1.0;
+                    let scores = vec![1.0 / (1.0 + (-(3.0 * noise + class as f64 - 0.8)).exp())];
+                    list.push(Patient { site, levels: [sex, age], positive: class == 1, scores });
+                }
+            }
+        }
+    }
+    list
+}
+
 /// Findings about some patients.
 pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
     let columns =

@@ -141,7 +141,7 @@ fn protection(report: &Report) -> Element {
         vec![
             Cell::plain(&site.site),
             Cell::plain(grouped(site.numbers_sent)),
-            Cell::plain(grouped(site.numbers_held)),
+            Cell::plain(site.numbers_held),
         ]
     });
     let mut block = el("section")

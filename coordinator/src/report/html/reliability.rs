@@ -39,10 +39,11 @@ pub fn plot(report: &Report, at: usize) -> Markup {
     }
     el("figure")
         .add(image)
-        .add(el("figcaption").text(
-            "All sites in one list. The larger a ring, the more images are in its bin; on the dots \
+        .add(el("figcaption").text(format!(
+            "All sites in one list. The larger a ring, the more {}s are in its bin; on the dots \
              prediction and outcome agree.",
-        ))
+            report.study.row
+        )))
         .into()
 }
 
@@ -57,7 +58,7 @@ pub fn bins(report: &Report, at: usize) -> Markup {
     });
     table(
         "Calibration bins, all sites in one list",
-        &["mean prediction", "observed share", "images"],
+        &["mean prediction", "observed share", &format!("{}s", report.study.row)],
         rows.collect(),
     )
 }

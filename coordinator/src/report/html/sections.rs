@@ -2,8 +2,8 @@
 
 use wardround_core::study::Standardise;
 
-use super::super::model::{Confusion, Point, Report, WeightsDigest};
-use super::super::values::{bytes, decimal, grouped};
+use super::super::model::{Confusion, Point, Report, SiteRow, WeightsDigest};
+use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
@@ -38,14 +38,17 @@ fn target_heading(report: &Report, at: usize) -> Element {
 
 fn performance(report: &Report, at: usize) -> Markup {
     let section = &report.pooled[at];
+    let hidden = |row: &SiteRow| matches!(row.figures.patients.negative, Count::Withheld(_));
+    let knows = if report.sites[at].sites.iter().any(hidden) {
+        "what a score that knows only the site would reach; sites whose counts by class are \
+         withheld are taken as one"
+    } else {
+        "what a score that knows only the site would reach"
+    };
     let rows = [
         ("within sites", &section.auc_within_sites, "pairs of one site only"),
         ("all sites in one list", &section.auc_one_list, "pairs across sites too"),
-        (
-            "the site alone, in one list",
-            &section.auc_site_only,
-            "what a score that knows only the site would reach",
-        ),
+        ("the site alone, in one list", &section.auc_site_only, knows),
     ];
     let auc = rows.map(|(name, estimate, meaning)| {
         vec![Cell::plain(name), Cell::estimate(estimate), Cell::plain(meaning)]
@@ -269,7 +272,7 @@ fn cost(report: &Report) -> Markup {
             Cell::plain(&site.site),
             Cell::plain(grouped(site.rounds)),
             Cell::plain(grouped(site.numbers_sent)),
-            Cell::plain(grouped(site.numbers_held)),
+            Cell::plain(site.numbers_held),
             Cell::plain(bytes(site.bytes_up)),
             Cell::plain(bytes(site.bytes_down)),
         ]

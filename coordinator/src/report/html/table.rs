@@ -102,17 +102,19 @@ pub fn figure_columns(unit: &str, row: &str) -> Vec<String> {
     ]
 }
 
-/// The cells of a row of figures.
+/// The cells of a row of figures; why some aren't there is said at the first of them.
 pub fn figure_cells(row: &FigureRow) -> Vec<Cell> {
-    vec![
+    let mut cells = vec![
         Cell::plain(pair(row.patients.negative, row.patients.positive)),
         Cell::plain(pair(row.images.negative, row.images.positive)),
-        Cell::estimate(&row.auc),
-        Cell::estimate(&row.sensitivity),
-        Cell::estimate(&row.specificity),
-        Cell::estimate(&row.brier),
-        Cell::estimate(&row.ece),
-    ]
+    ];
+    let figures = [&row.auc, &row.sensitivity, &row.specificity, &row.brier, &row.ece];
+    for (at, figure) in figures.iter().enumerate() {
+        let why = figure.why();
+        let said = !why.is_empty() && figures[..at].iter().any(|before| before.why() == why);
+        cells.push(if said { Cell::plain(figure.short()) } else { Cell::estimate(figure) });
+    }
+    cells
 }
 
 /// The cells of a row of counts: all, then by class, each patients and images.

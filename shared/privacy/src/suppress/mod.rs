@@ -3,28 +3,56 @@
 //! Everything counts patients. A number below the minimum isn't shown, and neither is one from
 //! which such a number follows:
 //!
-//! - [`tables()`]: counts of sites x levels with their margins (and a list as a table of one
-//!   column); secondary suppression until no hidden count is known to within the minimum.
-//! - [`rate`]: a rate with its n is a count, so numerator and complement both obey the minimum;
-//!   0 % and 100 % are cells.
-//! - [`slices`]: a site or subgroup is judged only with enough patients of each class, and never so
-//!   that the only slice that isn't judged follows from all less the others.
+//! - [`cohort()`]: counts of sites, of levels and of sites by levels, as totals and by class.
+//! - [`slices`]: which sites or levels are judged by themselves.
+//! - [`calls()`]: right and wrong calls; a rate with its n is a count, so numerator and complement
+//!   both obey the minimum; 0 % and 100 % are cells. [`rate`] is the same for one rate that stands
+//!   in no table.
 //! - [`curve_steps`]: a curve goes in steps of at least the minimum in each class.
 //!
-//! What it doesn't cover: nested subgroups and successive reports, whose differences are counts too.
+//! # What an attacker can work out
+//!
+//! Whoever holds a report knows every shown number and these equations, and that no count is below
+//! 0:
+//!
+//! 1. Counts add up over the sites and over the levels of every column; classes add up to totals.
+//!    A site's total is public anyway (the numbers it holds, divided by the features), so it is
+//!    shown wherever it reaches the minimum, and only class counts are hidden around a small class.
+//! 2. What is an average or a sum over patients (Brier score, calls, and the AUC within sites with
+//!    its pairs) gives the sum of the hidden slices' figures as that of all less the shown ones, in
+//!    the column of sites and in every subgroup column. So hidden slices are never fewer than two
+//!    and together large enough to be judged.
+//! 3. Calls of a class add up to its patients, over all and in every shown slice.
+//! 4. A figure that is computed from class counts alone tells hidden ones: the AUC of a score that
+//!    knows only the site. It must be computed from what is shown.
+//! 5. An AUC is a number of won half pairs by the number of pairs. Where the number of pairs hangs
+//!    on hidden counts, enough digits tell which counts leave a whole number. It must be rounded to
+//!    more than one half pair.
+//!
+//! What is hidden is safe when 1 to 3 leave it an interval at least the minimum wide; the modules
+//! prove it by exhibiting both ends. A left-out site's figures come from other models than the
+//! others', so there is no sum that they are a part of: they need only its own counts.
+//!
+//! What it doesn't cover: intersections of subgroup columns and successive reports, whose
+//! differences are counts too; and two curves of one cell laid over each other.
 //!
 //! Terms and method after Hundepool et al., *Statistical Disclosure Control* (2012), chapter 4.
 
-mod protect;
-mod tables;
+mod calls;
+mod choose;
+mod cohort;
+mod interior;
+mod network;
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-pub use tables::{ShownTable, list, tables};
+pub use calls::{Calls, CallsOf, NothingLess, calls};
+pub use cohort::{CellCounts, CellMask, CohortCounts, CohortMask, ColumnCounts, cohort};
 
 use crate::policy::MinimumPatients;
+use choose::hide_until;
 
 /// Something that is shown, or the reason why it isn't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,31 +111,56 @@ pub fn rate(numerator: u64, of: u64, minimum: MinimumPatients) -> Shown<(u64, u6
     }
 }
 
-/// Which slices of a column (sites, or levels of a subgroup) are judged, given each one's patients
-/// by class. The figures of all patients are shown beside them, so the slices that aren't judged
-/// must hold enough patients of each class *together* and be at least two, else the smallest judged
-/// one joins them. Slices without any patient are named as empty.
-pub fn slices(patients_by_class: &[Vec<u64>], minimum: MinimumPatients) -> Vec<Shown<()>> {
-    let enough = |counts: &[u64]| counts.iter().all(|&n| n >= minimum.get());
-    let size = |at: &usize| patients_by_class[*at].iter().sum::<u64>();
-    let (empty, held): (Vec<usize>, Vec<usize>) =
-        (0..patients_by_class.len()).partition(|at| size(at) == 0);
-    let (mut judged, mut hidden): (Vec<usize>, Vec<usize>) =
-        held.into_iter().partition(|&at| enough(&patients_by_class[at]));
-    judged.sort_by_key(|at| std::cmp::Reverse(size(at)));
-    while !hidden.is_empty() && !judged.is_empty() {
-        let classes = patients_by_class[hidden[0]].len();
-        let together: Vec<u64> = (0..classes)
-            .map(|class| hidden.iter().map(|&at| patients_by_class[at][class]).sum())
+/// A site, or a level of a subgroup, that may be judged by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Patients of each class.
+    pub by_class: Vec<u64>,
+    /// What is decided already: its counts may be hidden, or its owner may refuse.
+    pub given: Shown<()>,
+}
+
+/// Which slices of a column are judged. The figures of all patients are shown beside them, so the
+/// slices that aren't judged must be at least two and hold enough patients of each class together;
+/// beside one that its owner refuses, the others must hold enough, lest they be too few to hide it.
+/// The smallest judged one that is enough joins them. Slices without any patient are named as empty.
+pub fn slices(slices: &[Slice], minimum: MinimumPatients) -> Vec<Shown<()>> {
+    let refused = Shown::Suppressed(Reason::RefusedBySite);
+    let sizes: Vec<u64> = slices.iter().map(|slice| slice.by_class.iter().sum()).collect();
+    let held: Vec<usize> = (0..slices.len()).filter(|&at| sizes[at] > 0).collect();
+    let small = |slice: &Slice| slice.by_class.iter().any(|&n| n < minimum.get());
+    let mut hidden: Vec<bool> =
+        held.iter().map(|&at| slices[at].given != Shown::Value(()) || small(&slices[at])).collect();
+    let costs: Vec<u64> = held.iter().map(|&at| sizes[at]).collect();
+    let enough = |members: &[&Slice]| {
+        let classes = members.first().map_or(0, |slice| slice.by_class.len());
+        let together =
+            |class: usize| members.iter().map(|slice| slice.by_class[class]).sum::<u64>();
+        !members.is_empty() && (0..classes).all(|class| together(class) >= minimum.get())
+    };
+    // Without success all are hidden: there is nothing left that the others could be told from.
+    hide_until(&mut hidden, &costs, |hidden| {
+        let members: Vec<&Slice> = held
+            .iter()
+            .zip(hidden)
+            .filter(|(_, hidden)| **hidden)
+            .map(|(&at, _)| &slices[at])
             .collect();
-        if hidden.len() >= 2 && enough(&together) {
-            break;
-        }
-        hidden.extend(judged.pop());
+        let without = |one: usize| -> Vec<&Slice> {
+            members.iter().enumerate().filter(|(at, _)| *at != one).map(|(_, s)| *s).collect()
+        };
+        let refusals = (0..members.len()).filter(|&at| members[at].given == refused);
+        members.is_empty()
+            || members.len() > 1 && enough(&members) && { refusals }.all(|at| enough(&without(at)))
+    });
+    let mut shown = vec![Shown::Suppressed(Reason::Empty); slices.len()];
+    for (&at, hidden) in held.iter().zip(hidden) {
+        shown[at] = match (hidden, slices[at].given == refused) {
+            (false, _) => Shown::Value(()),
+            (true, true) => refused,
+            (true, false) => Shown::Suppressed(Reason::SmallSlice),
+        };
     }
-    let mut shown = vec![Shown::Value(()); patients_by_class.len()];
-    hidden.iter().for_each(|&at| shown[at] = Shown::Suppressed(Reason::SmallSlice));
-    empty.iter().for_each(|&at| shown[at] = Shown::Suppressed(Reason::Empty));
     shown
 }
 
@@ -167,17 +220,29 @@ mod tests {
                 .collect::<String>()
         };
         let ten = MinimumPatients::new(10);
-        let judge = |counts: &[[u64; 2]]| {
-            let counts: Vec<Vec<u64>> = counts.iter().map(|c| c.to_vec()).collect();
-            state(&slices(&counts, ten))
+        let judge = |counts: &[[u64; 2]], refused: Option<usize>| {
+            let of = |(at, by_class): (usize, &[u64; 2])| Slice {
+                by_class: by_class.to_vec(),
+                given: match refused == Some(at) {
+                    true => Shown::Suppressed(Reason::RefusedBySite),
+                    false => Shown::Value(()),
+                },
+            };
+            state(&slices(&counts.iter().enumerate().map(of).collect::<Vec<_>>(), ten))
         };
-        assert_eq!(judge(&[[50, 50], [30, 30], [0, 0]]), "vve");
-        assert_eq!(judge(&[[50, 50], [30, 30], [90, 9]]), "vss");
-        assert_eq!(judge(&[[50, 50], [90, 5], [90, 5]]), "vss");
+        assert_eq!(judge(&[[50, 50], [30, 30], [0, 0]], None), "vve");
+        assert_eq!(judge(&[[50, 50], [30, 30], [90, 9]], None), "vss");
+        assert_eq!(judge(&[[50, 50], [90, 5], [90, 5]], None), "vss");
         // Together too small: the smallest judged one joins.
-        assert_eq!(judge(&[[50, 50], [30, 30], [4, 4], [4, 4]]), "vsss");
-        assert_eq!(judge(&[[50, 50], [1, 1]]), "ss");
-        assert_eq!(judge(&[[1, 1]]), "s");
+        assert_eq!(judge(&[[50, 50], [30, 30], [4, 4], [4, 4]], None), "vsss");
+        assert_eq!(judge(&[[50, 50], [1, 1]], None), "ss");
+        assert_eq!(judge(&[[1, 1]], None), "s");
+        // Heart disease at four sites: the small one and the smallest that it can hide behind.
+        let heart = [[164, 139], [163, 98], [3, 43], [29, 101]];
+        assert_eq!(judge(&heart, None), "vvss");
+        // Three patients don't hide a site whose owner refuses.
+        assert_eq!(judge(&heart, Some(0)), "svss");
+        assert_eq!(judge(&[[50, 50], [30, 30], [2, 9]], Some(0)), "sss");
     }
 
     proptest! {
