@@ -3,7 +3,9 @@
 //! Proved from `cargo tree` and from the source text. Each ban has a control that would be red if the
 //! check itself looked at nothing.
 
+#[cfg(test)]
 mod source;
+#[cfg(test)]
 mod tree;
 
 use std::collections::BTreeSet;

@@ -241,7 +241,7 @@ fn routes(context: &Arc<Context>) -> Routes {
 fn lock(data: &Path) -> Result<File, StartError> {
     let path = data.join("lock");
     let failed = |source| StartError::File { path: path.clone(), source };
-    std::fs::create_dir_all(data).map_err(failed)?;
+    os::create_private_folder(data).map_err(failed)?;
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -22,6 +22,25 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&temporary, path)
 }
 
+/// Makes a folder that its owner alone may enter. One that is there keeps its permissions.
+///
+/// # Errors
+/// It can't be made.
+#[cfg(unix)]
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes a folder.
+///
+/// # Errors
+/// It can't be made.
+#[cfg(not(unix))]
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
