@@ -15,11 +15,15 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Builds both, which is quick when nothing changed; cargo's output is shown when it fails.
+    /// Builds both, which is quick when nothing changed; cargo's output is shown when it fails. Those in
+    /// the folder `WARDROUND_BINARIES` are taken as they are when it is set.
     ///
     /// # Errors
     /// They can't be built, or aren't where cargo should have put them.
     pub fn build() -> Result<Self> {
+        if let Some(folder) = std::env::var_os("WARDROUND_BINARIES") {
+            return Self::beside(Path::new(&folder));
+        }
         let folder = folder(&std::env::current_exe().context("where is this program?")?)?;
         let (profile, target) = profile(&folder)?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
