@@ -1,6 +1,8 @@
 //! Whole federations of real processes: what they compute, what they survive, whom they refuse, what
 //! leaves a site.
 
+mod egress;
 mod identity;
 mod interrupted;
+mod refusals;
 mod result;
