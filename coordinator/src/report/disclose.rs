@@ -40,9 +40,10 @@ impl fmt::Display for Minimums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Counts of fewer than {} patients are withheld, 0 included, and with them counts from \
-             which they would follow. A site or subgroup is judged from {} patients of each class \
-             on.",
+            "Counts of fewer than {} patients are withheld, 0 included. A site or subgroup is judged \
+             from {} patients of each class on. What is withheld would follow from all less the \
+             others, so the smallest others that hide it are withheld too; which are which isn't \
+             said.",
             self.cell, self.per_class
         )
     }

@@ -39,8 +39,8 @@ impl fmt::Display for Count {
 /// Why a count, a figure or a curve isn't shown, in words.
 fn words(reason: Reason) -> &'static str {
     match reason {
-        Reason::SmallCell => "too few, or others that are would follow from it",
-        Reason::SmallSlice => "too few of a class, or others that are would follow from it",
+        Reason::SmallCell => "too few, or hides others that are",
+        Reason::SmallSlice => "too few of a class, or hides others",
         Reason::Empty => "nobody is in it",
         Reason::RefusedBySite => "the site's owner doesn't release it",
     }

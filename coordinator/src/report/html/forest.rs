@@ -177,9 +177,10 @@ fn draw(area: &Area, number: usize, shown: &Line<'_>) -> Element {
         });
     }
     let right = area.left + area.width + 14.0;
+    // Why there is none stands in the table.
     let text = match shown.estimate {
-        Estimate::Undefined { .. } => "undefined".to_owned(),
-        known_or_withheld => known_or_withheld.to_string(),
+        Estimate::Known { .. } => shown.estimate.to_string(),
+        Estimate::Undefined { .. } | Estimate::Withheld { .. } => shown.estimate.short(),
     };
     group.add(label_at("tick", [right, text_y], "start", &clipped(&text, 32)))
 }

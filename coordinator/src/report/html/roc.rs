@@ -65,7 +65,7 @@ pub fn by_site(report: &Report, at: usize) -> Markup {
         }
         let points = row.figures.roc.points();
         if points.is_empty() {
-            image = image.add(nothing(&area, &row.figures.auc.why()));
+            image = image.add(nothing(&area, &row.figures.auc.short()));
         } else {
             image = image.add(path("first", area.path(points)));
         }

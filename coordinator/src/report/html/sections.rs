@@ -221,13 +221,16 @@ fn cohort(report: &Report) -> Markup {
         study.classes.iter().map(|class| format!("{class}: {}s / {}s", study.unit, study.row)),
     );
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let row = match study.row.as_str() {
+        "row" => String::new(),
+        other => format!("A row of the study is one {other}. "),
+    };
     let mut sites = vec![row_of("all sites", count_cells(&cohort.all))];
     sites.extend(cohort.sites.iter().map(|site| row_of(&site.site, count_cells(&site.cell))));
     let mut made = el("div")
-        .add(el("p").text(format!(
-            "A row of the study is one {}; patients are counted as {}s. {}",
-            study.row, study.unit, cohort.rules
-        )))
+        .add(
+            el("p").text(format!("{row}Patients are counted as {}s. {}", study.unit, cohort.rules)),
+        )
         .add(table("By site", &columns, sites));
     for (at, column) in cohort.subgroups.iter().enumerate() {
         let mut rows = Vec::new();

@@ -102,7 +102,8 @@ pub fn figure_columns(unit: &str, row: &str) -> Vec<String> {
     ]
 }
 
-/// The cells of a row of figures; why some aren't there is said at the first of them.
+/// The cells of a row of figures; why some aren't there is said at the
+/// first of them, and the others of the same reason are dashes.
 pub fn figure_cells(row: &FigureRow) -> Vec<Cell> {
     let mut cells = vec![
         Cell::plain(pair(row.patients.negative, row.patients.positive)),
@@ -112,7 +113,7 @@ pub fn figure_cells(row: &FigureRow) -> Vec<Cell> {
     for (at, figure) in figures.iter().enumerate() {
         let why = figure.why();
         let said = !why.is_empty() && figures[..at].iter().any(|before| before.why() == why);
-        cells.push(if said { Cell::plain(figure.short()) } else { Cell::estimate(figure) });
+        cells.push(if said { Cell::plain("\u{2013}") } else { Cell::estimate(figure) });
     }
     cells
 }

@@ -240,6 +240,9 @@ mod tests {
         // Heart disease at four sites: the small one and the smallest that it can hide behind.
         let heart = [[164, 139], [163, 98], [3, 43], [29, 101]];
         assert_eq!(judge(&heart, None), "vvss");
+        // Melanoma at four sites, then by sex: all sites; of the sexes the unknown and the smaller.
+        assert_eq!(judge(&[[1062, 180], [1092, 264], [3144, 19], [187, 35]], None), "vvvv");
+        assert_eq!(judge(&[[2563, 194], [2886, 304], [36, 0]], None), "svs");
         // Three patients don't hide a site whose owner refuses.
         assert_eq!(judge(&heart, Some(0)), "svss");
         assert_eq!(judge(&[[50, 50], [30, 30], [2, 9]], Some(0)), "sss");
