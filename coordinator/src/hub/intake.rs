@@ -1,7 +1,7 @@
 //! Taking outcomes in: an answer is decompressed, checked against its query and stored before the
 //! site hears that it arrived.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
@@ -102,10 +102,27 @@ impl Hub {
         outcome: Outcome,
         bytes_up: u64,
     ) -> Result<(), Problem> {
+        // One at a time: an outcome that is brought twice at once is kept and counted once.
+        let _turn = self.intake.lock().unwrap_or_else(PoisonError::into_inner);
+        let (study, listener, (bytes_down, numbers)) = {
+            let state = self.lock();
+            let found = state.rounds.values().find(|active| active.task_of(site) == task);
+            let Some(active) = found.filter(|active| active.waits_for(site)) else { return Ok(()) };
+            (active.study.clone(), active.listener.clone(), active.sizes())
+        };
+        // Kept before it counts: whoever waits for the round's end finds it in the store.
+        if let Outcome::Answer(sum) = &outcome {
+            let traffic = Traffic { bytes_down, bytes_up, numbers };
+            self.store.add_traffic(&study, site, &sum.query, &traffic).map_err(internal)?;
+        }
+        listener.answered(site, &outcome);
         let now = self.clock.now();
         let mut state = self.lock();
         let found = state.rounds.iter_mut().find(|(_, active)| active.task_of(site) == task);
         let Some((&id, active)) = found else { return Ok(()) };
+        if !active.waits_for(site) {
+            return Ok(());
+        }
         let failed = matches!(outcome, Outcome::Failed(_));
         // In a consideration or a farewell a failure is an outcome like any other.
         let ends = failed && matches!(active.work, Work::Ask { .. } | Work::Enlist { .. });
@@ -113,24 +130,11 @@ impl Hub {
             true => Event::SiteFailed { site: site.clone() },
             false => Event::Submitted { site: site.clone() },
         };
-        if !active.waits_for(site) {
-            return Ok(());
-        }
-        active.outcomes.push((site.clone(), outcome.clone()));
-        let effects = active.round.step(event, now);
-        let (study, listener, sizes) =
-            (active.study.clone(), active.listener.clone(), active.sizes());
-        if effects.contains(&Effect::Finish) {
+        active.outcomes.push((site.clone(), outcome));
+        if active.round.step(event, now).contains(&Effect::Finish) {
             active.finish();
             state.rounds.remove(&id);
         }
-        drop(state);
-        if let Outcome::Answer(sum) = &outcome {
-            let (bytes_down, numbers) = sizes;
-            let traffic = Traffic { bytes_down, bytes_up, numbers };
-            self.store.add_traffic(&study, site, &sum.query, &traffic).map_err(internal)?;
-        }
-        listener.answered(site, &outcome);
         Ok(())
     }
 }

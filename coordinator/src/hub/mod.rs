@@ -43,7 +43,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     chunks: ChunkStore,
     state: Mutex<State>,
-    ticking: Notify,
+    intake: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Hub {
             clock,
             chunks,
             state: Mutex::new(State::default()),
-            ticking: Notify::new(),
+            intake: Mutex::new(()),
         });
         tokio::spawn(tick(Arc::downgrade(&hub)));
         Ok(hub)
@@ -288,7 +288,6 @@ async fn tick(hub: std::sync::Weak<Hub>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let Some(hub) = hub.upgrade() else { return };
         hub.step_all(|_| Some(Event::Tick));
-        hub.ticking.notify_waiters();
     }
 }
 
