@@ -1,7 +1,7 @@
 //! Reading a TOML file so that *every* mistake is found at once, each with its line and column, what
 //! is wrong and what would be right. The study file and a site's own file are read with it.
 //!
-//! [`file`] parses the text and hands the root [`Table`] to a closure that walks it. Each table
+//! [`file()`] parses the text and hands the root [`Table`] to a closure that walks it. Each table
 //! declares the [`Key`]s it knows; asking for a value of a wrong type, out of range or missing notes
 //! a mistake and yields `None`, and the walk goes on. There is no serde here on purpose: it stops at
 //! the first mistake.

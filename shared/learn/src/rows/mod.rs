@@ -1,4 +1,4 @@
-//! Features of one or more sites in memory, answering every [`Ask`]: what a site answers with, what
+//! Features of one or more sites in memory, answering every [`wardround_core::query::Ask`]: what a site answers with, what
 //! tests simulate with, and the yardstick that a federation is measured against.
 //!
 //! Each site in it is answered by itself and the integers are added, so one `Rows` of four sites

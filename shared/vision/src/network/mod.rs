@@ -1,8 +1,8 @@
 //! A network described as data: the one description from which an engine is built.
 //!
 //! An architecture's file lists its layers in order, with timm's state-dict names. From that list come the parameters that a
-//! weights file must hold, the compiled CPU plan ([`crate::engine`]) and the same network in candle's own operations
-//! ([`reference`]), which is the second opinion in tests and the path for training and other devices.
+//! weights file must hold, the compiled CPU plan (`engine`) and the same network in candle's own operations
+//! ([`mod@reference`]), which is the second opinion in tests and the path for training and other devices.
 
 mod fold;
 pub mod reference;
