@@ -1,0 +1,76 @@
+use super::*;
+
+fn query(ask: Ask) -> Query {
+    Query {
+        study: StudyId::parse("s1").unwrap(),
+        sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
+        schema: Schema { features: 3, classes: 2, levels: vec![3, 2] },
+        folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
+        ask,
+    }
+}
+
+fn model(features: usize) -> LinearModel {
+    LinearModel {
+        class: 1,
+        scaler: Scaler::Folded,
+        weights: vec![0.5; features],
+        intercept: 0.0,
+        fill: Fill::Complete,
+    }
+}
+
+#[test]
+fn encoding_round_trips_and_names_its_format() {
+    let q = query(Ask::Profile { split: vec![Column::Site, Column::Subgroup(0)] });
+    assert_eq!(Query::decode(&q.encode()).unwrap(), q);
+    let mut other = q.encode();
+    other[0] = 9;
+    assert_eq!(Query::decode(&other), Err(DecodeError::Format(9)));
+    let mut longer = q.encode();
+    longer.push(0);
+    assert!(matches!(Query::decode(&longer), Err(DecodeError::Malformed(_))));
+    assert!(Query::decode(&q.encode()[..10]).is_err());
+    assert_eq!(q.numbers(), 6 + 12 + 12);
+}
+
+#[test]
+fn dimensions_that_dont_fit_are_refused() {
+    let frame = Arc::new(Frame::identity(3));
+    let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
+    let ask = |rows, model| Ask::Logistic {
+        frame: frame.clone(),
+        terms: vec![LinearTerm { rows, model }],
+        derivatives: Derivatives::Gradient,
+        bits: 30,
+    };
+    assert!(query(ask(rows, model(3))).check().is_ok());
+    assert!(query(ask(rows, model(2))).check().is_err());
+    let mut nan = model(3);
+    nan.weights[1] = f64::NAN;
+    assert!(query(ask(rows, nan)).check().is_err());
+    assert!(query(ask(RowSet { folds: FoldSet::only(5), ..rows }, model(3))).check().is_err());
+    assert!(query(ask(RowSet { sites: SiteSet::Only(2), ..rows }, model(3))).check().is_err());
+    assert!(query(Ask::Profile { split: vec![Column::Subgroup(2)] }).check().is_err());
+    let mut unsorted = query(Ask::Profile { split: vec![] });
+    unsorted.sites.reverse();
+    assert!(unsorted.check().is_err());
+}
+
+#[test]
+fn bins_cover_the_line() {
+    let bins = Bins { half_width: 12.0, count: 1024 };
+    assert_eq!(bins.index(-1e9), 0);
+    assert_eq!(bins.index(1e9), 1023);
+    assert_eq!(bins.index(0.0), 512);
+    for bin in 0..1024 {
+        assert_eq!(bins.index(bins.lower_edge(bin) + 1e-6), bin);
+    }
+}
+
+#[test]
+fn fold_sets_are_sets() {
+    let set = FoldSet::all(5).without(2);
+    assert_eq!(set.iter().collect::<Vec<_>>(), [0, 1, 3, 4]);
+    assert!(!FoldSet::all(64).contains(64) && FoldSet::all(64).contains(63));
+}
