@@ -153,6 +153,8 @@ struct Unfactored {
     sites: SiteSet,
     weight: f64,
     gram: Arc<Vec<f64>>,
+    /// The penalty of each feature at C = 1.
+    strength: Arc<Vec<f64>>,
 }
 
 /// Why a fit has no optimum.
@@ -188,13 +190,22 @@ async fn preconditioners<C: Cohort>(
                 })
                 .await?;
             let gram = Arc::new(answer.values("gram"));
+            // The penalty acts on standardised weights, and without a site deviations may differ much
+            // from the frame's.
+            let strength: Arc<Vec<f64>> = Arc::new(match standardise {
+                Standardise::All => {
+                    let standard = ground.cells.standard(&RowSet { repeat: 0, folds, sites });
+                    standard.deviation.iter().map(|s| s * s).collect()
+                }
+                Standardise::Site => vec![1.0; asker.schema.features as usize],
+            });
             for (target, class) in design.classes.iter().enumerate() {
                 let share = ground.prevalence(*class, sites);
                 // The usual training set lacks one fold.
                 let weight = share * (1.0 - share) * (1.0 - 1.0 / f64::from(design.folds));
                 let of_point = |&point: &GridPoint| {
-                    let gram = gram.clone();
-                    Unfactored { target, point, sites, weight, gram }
+                    let (gram, strength) = (gram.clone(), strength.clone());
+                    Unfactored { target, point, sites, weight, gram, strength }
                 };
                 asked.extend(points.iter().map(of_point));
             }
@@ -203,9 +214,9 @@ async fn preconditioners<C: Cohort>(
     let order = asker.schema.features as usize + 1;
     asked
         .into_par_iter()
-        .map(|Unfactored { target, point, sites, weight, gram }| {
+        .map(|Unfactored { target, point, sites, weight, gram, strength }| {
             let mut matrix: Vec<f64> = gram.iter().map(|g| weight * g).collect();
-            add_to_diagonal(&mut matrix, order, 1.0 / point.c);
+            add_to_diagonal(&mut matrix, order, &strength, 1.0 / point.c);
             let factor = Cholesky::of_upper(order, &matrix).ok_or_else(|| {
                 StudyError::Unfit(format!(
                     "the Gram matrix of the features with C = {} is not positive definite",
@@ -217,11 +228,12 @@ async fn preconditioners<C: Cohort>(
         .collect()
 }
 
-/// Adds a penalty to all but the constant's entry; the matrix is an upper triangle, row by row.
-fn add_to_diagonal(matrix: &mut [f64], order: usize, penalty: f64) {
+/// Adds each feature's penalty to its entry, none to the constant's; the matrix is an upper triangle,
+/// row by row.
+fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: f64) {
     let mut at = 0;
-    for i in 0..order - 1 {
-        matrix[at] += penalty;
+    for (i, strength) in strength.iter().enumerate() {
+        matrix[at] += strength * penalty;
         at += order - i;
     }
 }
