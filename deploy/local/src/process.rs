@@ -316,7 +316,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let nursery = Nursery::new().unwrap();
         let log = folder.path().join("log");
-        let script = shell("sleep 600 & echo $!; echo said >&2; wait");
+        // The log is written first: the line on stdout tells that it is there.
+        let script = shell("sleep 600 & echo said >&2; echo $!; wait");
         let mut child = nursery.start("child", script, &log).unwrap();
         let grandchild = child.line().unwrap();
         assert!(child.is_running() && is_alive(&grandchild));
