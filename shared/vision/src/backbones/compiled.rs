@@ -5,20 +5,11 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, CustomOp1, Layout as TensorLayout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{Architecture, Backbone, BackboneEntry};
+use super::{Architecture, Backbone, stage_nodes};
 use crate::engine::{Arena, Layout, Plan};
 use crate::kernels::Level;
 use crate::network::{NodeId, Stage};
-use crate::weights::{LocalWeights, StateDict, WeightsError};
-
-/// Reads a weights file, checks it against its digest and the architecture's tensors, and compiles.
-pub fn load_backbone(
-    entry: &BackboneEntry,
-    weights: &LocalWeights,
-) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
-    let state = StateDict::read(weights)?;
-    Ok(Box::new(Compiled::new(entry.architecture(), state, weights.digest)?))
-}
+use crate::weights::{StateDict, WeightsError};
 
 /// A network compiled for this machine's best instructions. Its memory goes with it.
 pub struct Compiled {
@@ -40,8 +31,7 @@ impl Compiled {
         digest: [u8; 32],
     ) -> std::result::Result<Self, WeightsError> {
         let network = architecture.network();
-        let state = state.renamed(|key| architecture.timm_key(key));
-        state.check(&network.parameters())?;
+        let state = state.named_as(architecture, &network)?;
         let plan = Plan::compile(network, &state, Level::detect())?;
         Ok(Self { name: architecture.name(), digest, plan, arenas: Mutex::new(Vec::new()) })
     }
@@ -49,10 +39,11 @@ impl Compiled {
     /// Pooled features and the wanted maps of every image.
     fn outputs(&self, images: &Tensor, nodes: &[NodeId]) -> Result<(Tensor, Vec<Tensor>)> {
         let (n, channels, h, w) = images.dims4()?;
-        if channels != 3 {
+        if channels != self.plan.network().image_channels() {
             return Err(candle_core::Error::Msg(format!(
-                "{}: images have 3 channels, not {channels}",
-                self.name
+                "{}: images have {} channels, not {channels}",
+                self.name,
+                self.plan.network().image_channels()
             )));
         }
         let layout = Layout::new(&self.plan, h, w).map_err(candle_core::Error::wrap)?;
@@ -96,7 +87,7 @@ impl Backbone for Compiled {
     }
 
     fn feature_dim(&self) -> usize {
-        self.plan.network().channels(self.plan.network().last())
+        self.plan.network().features()
     }
 
     fn stages(&self) -> &[Stage] {
@@ -117,25 +108,12 @@ impl Backbone for Compiled {
     }
 
     fn forward_stages(&self, images: &Tensor, stages: &[&str]) -> Result<Vec<Tensor>> {
-        let nodes: Vec<NodeId> = stages
-            .iter()
-            .map(|wanted| {
-                let known = self.stages().iter().find(|stage| stage.name == *wanted);
-                known.map(|stage| stage.node).ok_or_else(|| {
-                    let names: Vec<_> = self.stages().iter().map(|s| s.name.as_str()).collect();
-                    let names = names.join(", ");
-                    candle_core::Error::Msg(format!(
-                        "{} has no stage `{wanted}`; it has {names}",
-                        self.name
-                    ))
-                })
-            })
-            .collect::<Result<_>>()?;
+        let nodes = stage_nodes(self, stages)?;
         Ok(self.outputs(images, &nodes)?.1)
     }
 }
 
-/// The whole backbone as one candle operation: `[n, 3, h, w]` in, `[n, features and maps]` out.
+/// The whole backbone as one candle operation: `[n, channels, h, w]` in, `[n, features and maps]` out.
 struct Run<'a> {
     backbone: &'a Compiled,
     layout: Layout,

@@ -39,7 +39,7 @@ impl Architecture for EfficientNetLite0 {
     }
 
     fn network(&self) -> Network {
-        let mut network = Network::new();
+        let mut network = Network::new(3);
         let image = network.image();
         let mut x = network.convolution(Convolution {
             kernel: 3,
@@ -106,17 +106,10 @@ fn block(
 /// A 1x1 convolution with batch norm and ReLU6.
 fn dense(input: NodeId, weight: &str, norm: &str, inputs: usize, outputs: usize) -> Convolution {
     Convolution {
-        input,
-        weight: weight.to_owned(),
         norm: Norm::Batch { name: norm.to_owned(), eps: EPS },
-        inputs,
-        outputs,
-        kernel: 1,
-        stride: 1,
         padding: Padding::Same,
-        grouping: Grouping::Dense,
-        skip: Skip::None,
         activation: Activation::Relu6,
+        ..Convolution::new(input, weight, inputs, outputs)
     }
 }
 

@@ -4,17 +4,21 @@
 
 mod compiled;
 mod efficientnet_lite;
+mod on_candle;
 mod registry;
 mod resnet;
 
 use candle_core::{Result, Tensor};
 
-pub use compiled::{Compiled, load_backbone};
+pub use compiled::Compiled;
 pub use efficientnet_lite::EfficientNetLite0;
+pub use on_candle::OnCandle;
 pub use registry::{BackboneEntry, backbones};
 pub use resnet::ResNet18;
 
-use crate::network::{Network, Stage};
+use crate::engine::Plan;
+use crate::network::{Network, NodeId, Stage};
+use crate::weights::{LocalWeights, StateDict, WeightsError};
 
 /// A network architecture: its name, its layers, and the spelling of its weights in other people's files.
 pub trait Architecture: Send + Sync {
@@ -30,7 +34,7 @@ pub trait Architecture: Send + Sync {
 
 /// A loaded network that turns images into features.
 ///
-/// Images are normalised as the weights expect: f32, `[n, 3, height, width]`. An image's result doesn't depend on the others in
+/// Images are normalised as the weights expect: f32, `[n, channels, height, width]`. An image's result doesn't depend on the others in
 /// its batch.
 pub trait Backbone: Send + Sync {
     /// The architecture, timm's name.
@@ -43,8 +47,42 @@ pub trait Backbone: Send + Sync {
     fn weights_digest(&self) -> [u8; 32];
     /// The last map, `[n, feature_dim, h, w]`.
     fn forward_features(&self, images: &Tensor) -> Result<Tensor>;
-    /// The mean of the last map over its pixels, `[n, feature_dim]`.
+    /// What the network's head makes of the last map, `[n, feature_dim]`.
     fn forward(&self, images: &Tensor) -> Result<Tensor>;
     /// The maps of the named stages, in the order asked for; an unknown name is an error.
     fn forward_stages(&self, images: &Tensor, stages: &[&str]) -> Result<Vec<Tensor>>;
+}
+
+/// Reads a weights file, checks it against its digest and the architecture's tensors, and compiles it for this machine's CPU.
+/// What the compiler doesn't cover yet runs on candle's own operations.
+///
+/// # Errors
+/// The file can't be read, or doesn't hold the architecture's tensors.
+pub fn load_backbone(
+    entry: &BackboneEntry,
+    weights: &LocalWeights,
+) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
+    let state = StateDict::read(weights)?;
+    let architecture = entry.architecture();
+    if Plan::covers(&architecture.network()) {
+        Ok(Box::new(Compiled::new(architecture, state, weights.digest)?))
+    } else {
+        Ok(Box::new(OnCandle::on_cpu(architecture, state, weights.digest)?))
+    }
+}
+
+/// The layers of the named stages.
+fn stage_nodes(backbone: &dyn Backbone, stages: &[&str]) -> Result<Vec<NodeId>> {
+    let node = |wanted: &&str| {
+        let known = backbone.stages().iter().find(|stage| stage.name == *wanted);
+        known.map(|stage| stage.node).ok_or_else(|| {
+            let names: Vec<_> = backbone.stages().iter().map(|s| s.name.as_str()).collect();
+            candle_core::Error::Msg(format!(
+                "{} has no stage `{wanted}`; it has {}",
+                backbone.name(),
+                names.join(", ")
+            ))
+        })
+    };
+    stages.iter().map(node).collect()
 }

@@ -120,7 +120,7 @@ mod tests {
                 .map(|(_, shape)| shape.iter().product::<usize>())
                 .sum();
             assert_eq!(trained, entry.parameters, "{}", entry.name);
-            assert_eq!(network.channels(network.last()), entry.features, "{}", entry.name);
+            assert_eq!(network.features(), entry.features, "{}", entry.name);
             assert_eq!(entry.preprocess().crop, entry.input_size, "{}", entry.name);
             assert_eq!(entry.source().to_string(), entry.source, "{}", entry.name);
             assert_eq!(BackboneEntry::find(entry.name).unwrap().name, entry.name);

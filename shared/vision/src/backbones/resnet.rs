@@ -4,7 +4,7 @@
 
 use super::Architecture;
 use crate::network::{
-    Activation, Convolution, Grouping, Network, Node, NodeId, Norm, Padding, Skip,
+    Activation, Convolution, Network, Node, NodeId, Norm, Padding, Pool, PoolKind, Skip,
 };
 
 const EPS: f64 = 1e-5;
@@ -23,10 +23,16 @@ impl Architecture for ResNet18 {
     }
 
     fn network(&self) -> Network {
-        let mut network = Network::new();
+        let mut network = Network::new(3);
         let image = network.image();
         let stem = network.convolution(convolution(image, "conv1", "bn1", [3, STEM], 7, 2));
-        let mut x = network.push(Node::MaxPool { input: stem, kernel: 3, stride: 2, padding: 1 });
+        let mut x = network.push(Node::Pool(Pool {
+            input: stem,
+            kind: PoolKind::Max,
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+        }));
         network.stage("maxpool", x);
         let mut channels = STEM;
         for (l, (blocks, outputs)) in LAYERS.into_iter().enumerate() {
@@ -89,17 +95,12 @@ fn convolution(
     stride: usize,
 ) -> Convolution {
     Convolution {
-        input,
-        weight: weight.to_owned(),
         norm: Norm::Batch { name: norm.to_owned(), eps: EPS },
-        inputs,
-        outputs,
         kernel,
         stride,
         padding: Padding::Even(kernel / 2),
-        grouping: Grouping::Dense,
-        skip: Skip::None,
         activation: Activation::Relu,
+        ..Convolution::new(input, weight, inputs, outputs)
     }
 }
 

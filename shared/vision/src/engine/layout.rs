@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::kernels::padded;
-use crate::network::{NodeId, TooSmall};
+use crate::network::{Misfit, NodeId};
 
 /// Where each layer's map lives while it is needed.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ enum Slot {
 
 impl Layout {
     /// Lays out `plan` for images of this size.
-    pub(crate) fn new(plan: &Plan, height: usize, width: usize) -> Result<Self, TooSmall> {
+    pub(crate) fn new(plan: &Plan, height: usize, width: usize) -> Result<Self, Misfit> {
         let network = &plan.network;
         let sizes = network.sizes(height, width)?;
         let mut last_read = vec![0; sizes.len()];

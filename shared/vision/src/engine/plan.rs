@@ -2,7 +2,8 @@
 
 use crate::kernels::{Clamp, Dense, Level, PackedConvolution, PackedDepthwise};
 use crate::network::{
-    Activation, Convolution, Folded, Grouping, Network, Node, NodeId, Padding, Skip, fold,
+    Activation, Convolution, Folded, Grouping, Head, Network, Node, NodeId, Padding, PoolKind,
+    Skip, fold,
 };
 use crate::weights::{StateDict, WeightsError};
 
@@ -96,12 +97,26 @@ impl Step {
 }
 
 impl Plan {
+    /// Whether every layer of the network can be compiled.
+    pub(crate) fn covers(network: &Network) -> bool {
+        let covered = |node: &Node| match node {
+            Node::Image => true,
+            Node::Convolution(c) => !matches!(c.activation, Activation::Silu | Activation::Gelu),
+            Node::Pool(pool) => pool.kind == PoolKind::Max,
+            _ => false,
+        };
+        network.image_channels() == 3
+            && *network.head() == Head::Mean
+            && network.nodes().iter().all(covered)
+    }
+
     /// Folds, fuses and packs.
     pub(crate) fn compile(
         network: Network,
         state: &StateDict,
         level: Level,
     ) -> Result<Self, WeightsError> {
+        assert!(Self::covers(&network), "the caller asks `covers` first");
         let readers = readers(&network);
         // A layer inside a fused step has no map of its own: it needs a single reader and no name.
         let hidden =
@@ -156,13 +171,10 @@ impl Plan {
             let kind = match node {
                 Node::Image => continue,
                 _ if fused[i] => continue,
-                Node::MaxPool { input, kernel, stride, padding } => {
-                    let window = Window {
-                        kernel: *kernel,
-                        stride: *stride,
-                        padding: Padding::Even(*padding),
-                    };
-                    Kind::MaxPool { input: *input, window }
+                Node::Pool(p) => {
+                    let padding = Padding::Even(p.padding);
+                    let window = Window { kernel: p.kernel, stride: p.stride, padding };
+                    Kind::MaxPool { input: p.input, window }
                 }
                 Node::Convolution(c) => {
                     let folded = fold(c, state)?;
@@ -181,6 +193,7 @@ impl Plan {
                         Kind::Dense { input: c.input, packed, window, skip: c.skip, clamp }
                     }
                 }
+                _ => unreachable!("`covers` admits no other layers"),
             };
             steps.push(Step { output: NodeId(i), kind });
         }
@@ -198,15 +211,8 @@ impl Plan {
 fn readers(network: &Network) -> Vec<Vec<NodeId>> {
     let mut readers = vec![Vec::new(); network.nodes().len()];
     for (i, node) in network.nodes().iter().enumerate() {
-        match node {
-            Node::Image => {}
-            Node::MaxPool { input, .. } => readers[input.0].push(NodeId(i)),
-            Node::Convolution(c) => {
-                readers[c.input.0].push(NodeId(i));
-                if let Skip::Add(other) = c.skip {
-                    readers[other.0].push(NodeId(i));
-                }
-            }
+        for input in node.inputs() {
+            readers[input.0].push(NodeId(i));
         }
     }
     readers
@@ -232,5 +238,6 @@ fn clamp(activation: Activation) -> Clamp {
         Activation::Linear => Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY },
         Activation::Relu => Clamp { low: 0.0, high: f32::INFINITY },
         Activation::Relu6 => Clamp { low: 0.0, high: 6.0 },
+        Activation::Silu | Activation::Gelu => unreachable!("`covers` admits clamps only"),
     }
 }

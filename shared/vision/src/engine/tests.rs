@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Arena, Layout, Plan};
 use crate::kernels::Level;
 use crate::network::{
-    Activation, Convolution, Grouping, Network, Node, NodeId, Norm, Padding, Skip,
+    Activation, Convolution, Grouping, Network, Node, NodeId, Padding, Pool, PoolKind, Skip,
 };
 use crate::weights::{Parameter, StateDict};
 
@@ -67,26 +67,24 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 fn network(case: &Case) -> Network {
-    let mut network = Network::new();
+    let mut network = Network::new(3);
     let layer = |input, name: &str, inputs, outputs| Convolution {
-        input,
-        weight: name.to_owned(),
-        norm: Norm::Bias,
-        inputs,
-        outputs,
-        kernel: 1,
-        stride: 1,
         padding: Padding::Same,
-        grouping: Grouping::Dense,
-        skip: Skip::None,
         activation: case.activation,
+        ..Convolution::new(input, name, inputs, outputs)
     };
     let image = network.image();
     let mut x =
         network.convolution(Convolution { kernel: 3, ..layer(image, "stem", 3, case.stem) });
     let mut channels = case.stem;
     if case.pool {
-        x = network.push(Node::MaxPool { input: x, kernel: 3, stride: 2, padding: 1 });
+        x = network.push(Node::Pool(Pool {
+            input: x,
+            kind: PoolKind::Max,
+            kernel: 3,
+            stride: 2,
+            padding: 1,
+        }));
     }
     if let Some(wide) = case.expand {
         x = network.convolution(layer(x, "expand", channels, wide));
@@ -148,7 +146,7 @@ fn reference(
         let mut map = vec![0f64; channels * oh * ow];
         match node {
             Node::Image => map = image.iter().map(|&v| f64::from(v)).collect(),
-            Node::MaxPool { input, kernel, stride, padding } => {
+            Node::Pool(Pool { input, kernel, stride, padding, .. }) => {
                 let (h, w) = sizes[input.0];
                 for (at, out) in map.iter_mut().enumerate() {
                     let (c, y, x) = (at / (oh * ow), at / ow % oh, at % ow);
@@ -200,9 +198,11 @@ fn reference(
                         Activation::Linear => sum,
                         Activation::Relu => sum.max(0.0),
                         Activation::Relu6 => sum.clamp(0.0, 6.0),
+                        Activation::Silu | Activation::Gelu => unreachable!("not among the cases"),
                     };
                 }
             }
+            _ => unreachable!("not among the cases"),
         }
         maps.push(map);
     }

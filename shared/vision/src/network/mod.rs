@@ -2,136 +2,20 @@
 //!
 //! An architecture's file lists its layers in order, with timm's state-dict names. From that list come the parameters that a
 //! weights file must hold, the compiled CPU plan (`engine`) and the same network in candle's own operations
-//! ([`mod@reference`]), which is the second opinion in tests and the path for training and other devices.
+//! ([`candle::CandleNetwork`]), which is the second opinion in tests and the path for other devices.
 
+pub mod candle;
 mod fold;
-pub mod reference;
+mod node;
+mod position;
+mod size;
 
-pub(crate) use fold::{Folded, fold};
-
-/// A layer's result, by its place in the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub(crate) usize);
-
-/// One entry of the list.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Node {
-    /// The normalised image, 3 channels.
-    Image,
-    /// A convolution with its norm, residual and activation.
-    Convolution(Convolution),
-    /// Maximum over a window; positions outside the image don't count.
-    MaxPool {
-        /// What is pooled.
-        input: NodeId,
-        /// Window height and width.
-        kernel: usize,
-        /// Step between windows.
-        stride: usize,
-        /// Border on all four sides.
-        padding: usize,
-    },
-}
-
-/// activation(norm(convolution(input)) + residual).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Convolution {
-    /// What is convolved.
-    pub input: NodeId,
-    /// State-dict prefix of the weight: `<weight>.weight`, shape `[outputs, inputs / groups, kernel, kernel]`.
-    pub weight: String,
-    /// What follows the sum.
-    pub norm: Norm,
-    /// Input channels.
-    pub inputs: usize,
-    /// Output channels.
-    pub outputs: usize,
-    /// Kernel height and width.
-    pub kernel: usize,
-    /// Step between output pixels.
-    pub stride: usize,
-    /// Border of zeros.
-    pub padding: Padding,
-    /// Every channel on its own, or all together.
-    pub grouping: Grouping,
-    /// What is added before the activation.
-    pub skip: Skip,
-    /// The last step.
-    pub activation: Activation,
-}
-
-/// How input channels meet output channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grouping {
-    /// Every output channel sees every input channel.
-    Dense,
-    /// Output channel c sees input channel c only.
-    Depthwise,
-}
-
-/// The affine step after a convolution.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Norm {
-    /// Batch norm with running statistics: `<name>.{weight,bias,running_mean,running_var}`.
-    Batch {
-        /// State-dict prefix.
-        name: String,
-        /// Added to the variance.
-        eps: f64,
-    },
-    /// The convolution's own bias, `<weight>.bias`.
-    Bias,
-}
-
-/// Border of zeros around a convolution's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Padding {
-    /// TensorFlow's SAME: as much as makes the output `ceil(input / stride)`, the odd pixel right and below.
-    Same,
-    /// The same on all four sides.
-    Even(usize),
-}
-
-impl Padding {
-    /// Pixels before the first input pixel, and output length, along one axis; `None` when the kernel doesn't fit.
-    pub(crate) fn along(
-        self,
-        input: usize,
-        kernel: usize,
-        stride: usize,
-    ) -> Option<(usize, usize)> {
-        match self {
-            Self::Same => {
-                let output = input.div_ceil(stride);
-                let total = ((output.max(1) - 1) * stride + kernel).saturating_sub(input);
-                Some((total / 2, output))
-            }
-            Self::Even(border) => {
-                Some((border, (input + 2 * border).checked_sub(kernel)? / stride + 1))
-            }
-        }
-    }
-}
-
-/// The second operand of a residual addition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Skip {
-    /// None: no addition.
-    None,
-    /// This earlier result, of the same shape.
-    Add(NodeId),
-}
-
-/// The non-linearity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// None.
-    Linear,
-    /// max(x, 0).
-    Relu,
-    /// min(max(x, 0), 6).
-    Relu6,
-}
+pub(crate) use fold::{Folded, affine, fold};
+pub use node::{
+    Activation, Attention, Convolution, Form, Grouping, Node, NodeId, Norm, Normalise, Padding,
+    PixelNorm, Pool, PoolKind, Scope, Skip, SqueezeExcite, Tokens,
+};
+pub use size::Misfit;
 
 /// A named point of a network whose map can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,17 +29,35 @@ pub struct Stage {
     pub(crate) node: NodeId,
 }
 
-/// A network: layers in order of execution, named stages, and the layer that is pooled into features.
+/// How the last map becomes features.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Head {
+    /// The mean over pixels.
+    Mean,
+    /// The layer norm of that mean: `<name>.{weight,bias}`.
+    MeanThenLayerNorm {
+        /// State-dict prefix.
+        name: String,
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// The first token of the prefix.
+    ClassToken,
+}
+
+/// A network: layers in order of execution, named stages, and how the last layer becomes features.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
+    image_channels: usize,
     nodes: Vec<Node>,
     stages: Vec<Stage>,
+    head: Head,
 }
 
 impl Network {
-    /// A network of the image alone.
-    pub(crate) fn new() -> Self {
-        Self { nodes: vec![Node::Image], stages: Vec::new() }
+    /// A network of the image alone, whose head is the mean.
+    pub(crate) fn new(image_channels: usize) -> Self {
+        Self { image_channels, nodes: vec![Node::Image], stages: Vec::new(), head: Head::Mean }
     }
 
     /// The image.
@@ -174,10 +76,21 @@ impl Network {
         self.push(Node::Convolution(convolution))
     }
 
+    /// Appends a layer norm.
+    pub(crate) fn layer_norm(&mut self, input: NodeId, name: &str, eps: f64) -> NodeId {
+        let norm = PixelNorm::Layer { name: name.to_owned(), eps };
+        self.push(Node::Normalise(Normalise { input, norm, activation: Activation::Linear }))
+    }
+
     /// Names a layer's result.
     pub(crate) fn stage(&mut self, name: impl Into<String>, node: NodeId) {
         let (channels, reduction) = (self.channels(node), self.reduction(node));
         self.stages.push(Stage { name: name.into(), channels, reduction, node });
+    }
+
+    /// Says how the last map becomes features.
+    pub(crate) fn set_head(&mut self, head: Head) {
+        self.head = head;
     }
 
     /// Layers in order of execution; the first is the image.
@@ -190,99 +103,145 @@ impl Network {
         &self.stages
     }
 
-    /// The last layer: its map is `forward_features`, its mean over pixels the features.
+    /// How the last map becomes features.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Channels of the image: 3, or 1 where the weights were trained on grey images.
+    pub fn image_channels(&self) -> usize {
+        self.image_channels
+    }
+
+    /// The last layer: its map is `forward_features`, and from it the head makes the features.
     pub fn last(&self) -> NodeId {
         NodeId(self.nodes.len() - 1)
+    }
+
+    /// Number of features.
+    pub fn features(&self) -> usize {
+        self.channels(self.last())
     }
 
     /// Channels of a layer's result.
     pub fn channels(&self, node: NodeId) -> usize {
         match &self.nodes[node.0] {
-            Node::Image => 3,
+            Node::Image => self.image_channels,
             Node::Convolution(convolution) => convolution.outputs,
-            Node::MaxPool { input, .. } => self.channels(*input),
+            Node::Concat(inputs) => inputs.iter().map(|&input| self.channels(input)).sum(),
+            Node::Attention(attention) => self.channels(attention.input) / 3,
+            Node::MergePatches(input) => 4 * self.channels(*input),
+            Node::Normalise(Normalise { input, .. })
+            | Node::Pool(Pool { input, .. })
+            | Node::SqueezeExcite(SqueezeExcite { input, .. })
+            | Node::Tokens(Tokens { input, .. }) => self.channels(*input),
+        }
+    }
+
+    /// Tokens before the first pixel of a layer's result.
+    pub fn prefix(&self, node: NodeId) -> usize {
+        match &self.nodes[node.0] {
+            Node::Image => 0,
+            Node::Tokens(tokens) => tokens.prefix.len(),
+            other => self.prefix(other.inputs()[0]),
         }
     }
 
     fn reduction(&self, node: NodeId) -> usize {
         match &self.nodes[node.0] {
             Node::Image => 1,
-            Node::Convolution(convolution) => {
-                convolution.stride * self.reduction(convolution.input)
-            }
-            Node::MaxPool { input, stride, .. } => stride * self.reduction(*input),
+            Node::Convolution(c) => c.stride * self.reduction(c.input),
+            Node::Pool(pool) => pool.stride * self.reduction(pool.input),
+            Node::MergePatches(input) => 2 * self.reduction(*input),
+            other => self.reduction(other.inputs()[0]),
         }
     }
 
     /// Every tensor that a weights file must hold, with its shape, in order.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let mut parameters = Vec::new();
-        for node in &self.nodes {
-            let Node::Convolution(c) = node else { continue };
-            let inputs = match c.grouping {
-                Grouping::Dense => c.inputs,
-                Grouping::Depthwise => 1,
-            };
-            parameters.push((
-                format!("{}.weight", c.weight),
-                vec![c.outputs, inputs, c.kernel, c.kernel],
-            ));
-            match &c.norm {
-                Norm::Batch { name, .. } => {
-                    for part in ["weight", "bias", "running_mean", "running_var"] {
-                        parameters.push((format!("{name}.{part}"), vec![c.outputs]));
-                    }
-                }
-                Norm::Bias => parameters.push((format!("{}.bias", c.weight), vec![c.outputs])),
-            }
+        for (i, node) in self.nodes.iter().enumerate() {
+            parameters.extend(self.parameters_of(NodeId(i), node));
+        }
+        if let Head::MeanThenLayerNorm { name, .. } = &self.head {
+            parameters.extend(affine_pair(name, self.features()));
         }
         parameters
     }
 
-    /// Height and width of every layer's result for an image of this size; an error names the layer that doesn't fit.
-    pub(crate) fn sizes(
-        &self,
-        height: usize,
-        width: usize,
-    ) -> Result<Vec<(usize, usize)>, TooSmall> {
-        let mut sizes: Vec<(usize, usize)> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            let size = match node {
-                Node::Image => Some((height, width)),
-                Node::Convolution(c) => after(sizes[c.input.0], c.padding, c.kernel, c.stride),
-                Node::MaxPool { input, kernel, stride, padding } => {
-                    after(sizes[input.0], Padding::Even(*padding), *kernel, *stride)
+    fn parameters_of(&self, id: NodeId, node: &Node) -> Vec<(String, Vec<usize>)> {
+        let channels = self.channels(id);
+        match node {
+            Node::Image | Node::Pool(_) | Node::Concat(_) | Node::MergePatches(_) => Vec::new(),
+            Node::Convolution(c) => {
+                let mut parameters = vec![(format!("{}.weight", c.weight), c.shape())];
+                let bias = (format!("{}.bias", c.weight), vec![channels]);
+                match &c.norm {
+                    Norm::Nothing => {}
+                    Norm::Bias => parameters.push(bias),
+                    Norm::Batch { name, .. } => parameters.extend(batch_norm(name, channels)),
+                    Norm::BiasAndBatch { name, .. } => {
+                        parameters.push(bias);
+                        parameters.extend(batch_norm(name, channels));
+                    }
+                    Norm::BiasAndScale { gamma } => {
+                        parameters.push(bias);
+                        parameters.push((gamma.clone(), vec![channels]));
+                    }
                 }
-            };
-            match size {
-                Some((h, w)) if h > 0 && w > 0 => sizes.push((h, w)),
-                _ => {
-                    let layer = match node {
-                        Node::Convolution(c) => c.weight.clone(),
-                        _ => format!("layer {}", sizes.len()),
-                    };
-                    return Err(TooSmall { height, width, layer });
-                }
+                parameters
             }
+            Node::Normalise(normalise) => match &normalise.norm {
+                PixelNorm::Batch { name, .. } => batch_norm(name, channels),
+                PixelNorm::Layer { name, .. } => affine_pair(name, channels),
+            },
+            Node::SqueezeExcite(SqueezeExcite { name, reduced, .. }) => vec![
+                (format!("{name}.conv_reduce.weight"), vec![*reduced, channels, 1, 1]),
+                (format!("{name}.conv_reduce.bias"), vec![*reduced]),
+                (format!("{name}.conv_expand.weight"), vec![channels, *reduced, 1, 1]),
+                (format!("{name}.conv_expand.bias"), vec![channels]),
+            ],
+            Node::Tokens(tokens) => {
+                let positions = tokens.prefix.len() + tokens.grid * tokens.grid;
+                let prefix = tokens.prefix.iter().map(|name| (name.clone(), vec![1, 1, channels]));
+                prefix.chain([(tokens.position.clone(), vec![1, positions, channels])]).collect()
+            }
+            Node::Attention(attention) => match &attention.scope {
+                Scope::Global => Vec::new(),
+                Scope::Window { side, bias, .. } => {
+                    vec![(bias.clone(), vec![(2 * side - 1).pow(2), attention.heads])]
+                }
+            },
         }
-        Ok(sizes)
     }
 }
 
-fn after(
-    size: (usize, usize),
-    padding: Padding,
-    kernel: usize,
-    stride: usize,
-) -> Option<(usize, usize)> {
-    Some((padding.along(size.0, kernel, stride)?.1, padding.along(size.1, kernel, stride)?.1))
+impl Node {
+    /// Results that this layer reads; the first decides size and prefix. The image reads none.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        match self {
+            Self::Image => Vec::new(),
+            Self::Convolution(Convolution { input, skip: Skip::Add(other), .. }) => {
+                vec![*input, *other]
+            }
+            Self::Concat(inputs) => inputs.clone(),
+            Self::MergePatches(input)
+            | Self::Convolution(Convolution { input, .. })
+            | Self::Normalise(Normalise { input, .. })
+            | Self::Pool(Pool { input, .. })
+            | Self::SqueezeExcite(SqueezeExcite { input, .. })
+            | Self::Tokens(Tokens { input, .. })
+            | Self::Attention(Attention { input, .. }) => vec![*input],
+        }
+    }
 }
 
-/// The image is too small for the network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an image of {width} x {height} pixels is too small for {layer}")]
-pub struct TooSmall {
-    height: usize,
-    width: usize,
-    layer: String,
+fn batch_norm(name: &str, channels: usize) -> Vec<(String, Vec<usize>)> {
+    ["weight", "bias", "running_mean", "running_var"]
+        .map(|part| (format!("{name}.{part}"), vec![channels]))
+        .into()
+}
+
+fn affine_pair(name: &str, channels: usize) -> Vec<(String, Vec<usize>)> {
+    ["weight", "bias"].map(|part| (format!("{name}.{part}"), vec![channels])).into()
 }

@@ -7,6 +7,8 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::torch;
 use super::{FormatError, LocalWeights, WeightsError};
+use crate::backbones::Architecture;
+use crate::network::Network;
 
 /// How many unknown names an error shows.
 const SHOWN: usize = 4;
@@ -54,9 +56,16 @@ impl StateDict {
         self.0.iter().map(|(name, parameter)| (name.as_str(), parameter.shape.as_slice()))
     }
 
-    /// The same tensors under other names.
-    pub(crate) fn renamed(self, rename: impl Fn(&str) -> String) -> Self {
-        Self(self.0.into_iter().map(|(name, parameter)| (rename(&name), parameter)).collect())
+    /// The same tensors under the architecture's own names, checked against its network.
+    pub(crate) fn named_as(
+        self,
+        architecture: &dyn Architecture,
+        network: &Network,
+    ) -> Result<Self, WeightsError> {
+        let rename = |(name, parameter): (String, _)| (architecture.timm_key(&name), parameter);
+        let state = Self(self.0.into_iter().map(rename).collect());
+        state.check(&network.parameters())?;
+        Ok(state)
     }
 
     /// Checks that all parameters are here, with their shapes and finite values.

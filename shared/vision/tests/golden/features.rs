@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use wardround_vision::backbones::{Architecture, Compiled};
-use wardround_vision::network::reference;
+use wardround_vision::network::candle::CandleNetwork;
 use wardround_vision::weights::{Parameter, StateDict};
 use wardround_vision::{
     Backbone, BackboneEntry, LocalWeights, WeightsError, WeightsStore, backbones, load_backbone,
@@ -140,12 +140,14 @@ fn every_backbone_equals_its_description_in_candle_at_odd_sizes() {
         let backbone = with_generated_weights(entry);
         let network = entry.architecture().network();
         let state = generated(entry.architecture());
+        let last = network.last();
+        let reference =
+            CandleNetwork::new(network, &state, &Device::Cpu, candle_core::DType::F32).unwrap();
         for (height, width) in [(65, 97), (33, 40)] {
             let pixels: Vec<f32> =
                 uniform("pixels", 2 * 3 * height * width).map(|u| 2.0 * u as f32).collect();
             let images = Tensor::from_vec(pixels, (2, 3, height, width), &Device::Cpu).unwrap();
-            let want =
-                reference::forward(&network, &state, &images, &[network.last()]).unwrap().remove(0);
+            let want = reference.forward(&images, &[last]).unwrap().maps.remove(0);
             let got = backbone.forward_features(&images).unwrap();
             let difference = difference(&got, &want);
             assert!(difference <= 1e-4, "{} at {height} x {width}: {difference}", entry.name);
