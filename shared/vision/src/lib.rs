@@ -22,6 +22,7 @@ pub mod features;
 pub mod image;
 mod kernels;
 pub mod network;
+mod precision;
 pub mod weights;
 
 pub use backbones::{Backbone, BackboneEntry, backbones, load_backbone};
@@ -31,4 +32,5 @@ pub use features::{
 pub use image::{
     ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest, read_picture,
 };
+pub use precision::Precision;
 pub use weights::{Digest, LocalWeights, WeightsError, WeightsSource, WeightsStore};
