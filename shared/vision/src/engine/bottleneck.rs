@@ -55,9 +55,9 @@ pub(super) fn run(step: &Bottleneck, layout: &Layout, arena: &mut Arena, output:
                 let r = (line * stride + ky).wrapping_sub(top);
                 *tap = if r < h { (r % ring) * row } else { zero_row };
             }
-            depthwise_row(&step.depthwise, rows, &taps, out, step.clamp);
+            depthwise_row(&step.depthwise, rows, &taps, out, step.epilogue);
         }
-        if let Narrow::Project(packed, skip, clamp) = &step.narrow {
+        if let Narrow::Project(packed, skip, epilogue) = &step.narrow {
             let Lists { from, to } = &mut *lists;
             from.clear();
             from.extend((0..(end - y) * ow).map(|p| (p * wide) as u32));
@@ -67,7 +67,7 @@ pub(super) fn run(step: &Bottleneck, layout: &Layout, arena: &mut Arena, output:
                 Skip::None => Residual::None,
                 Skip::Add(other) => Residual::Add(&slots[layout.slot(*other)], to),
             };
-            convolve(packed, narrowed, from, output, to, residual, *clamp);
+            convolve(packed, narrowed, from, output, to, residual, *epilogue);
         }
     }
 }
@@ -96,7 +96,7 @@ fn widen(
                 rows[place(r)..][..w * wide].copy_from_slice(&input[r * w * wide..][..w * wide]);
             }
         }
-        Widen::Expand(packed, clamp) => {
+        Widen::Expand(packed, epilogue) => {
             let pitch = crate::kernels::padded(packed.inputs());
             lists.from.clear();
             lists.from.extend((wanted.start * w..wanted.end * w).map(|p| (p * pitch) as u32));
@@ -105,7 +105,7 @@ fn widen(
                 let start = place(r);
                 lists.to.extend((0..w).map(|x| (start + x * wide) as u32));
             }
-            convolve(packed, input, &lists.from, rows, &lists.to, Residual::None, *clamp);
+            convolve(packed, input, &lists.from, rows, &lists.to, Residual::None, *epilogue);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From a network's description to steps with packed weights; nothing here depends on the image's size.
 
-use crate::kernels::{Clamp, Dense, Level, PackedConvolution, PackedDepthwise};
+use crate::kernels::{Dense, Epilogue, Level, PackedConvolution, PackedDepthwise};
 use crate::network::{
     Activation, Convolution, Folded, Grouping, Head, Network, Node, NodeId, Padding, PoolKind,
     Skip, fold,
@@ -28,14 +28,14 @@ pub(super) enum Kind {
     Stem {
         packed: PackedConvolution,
         window: Window,
-        clamp: Clamp,
+        epilogue: Epilogue,
     },
     Dense {
         input: NodeId,
         packed: PackedConvolution,
         window: Window,
         skip: Skip,
-        clamp: Clamp,
+        epilogue: Epilogue,
     },
     Bottleneck(Bottleneck),
     MaxPool {
@@ -61,20 +61,20 @@ pub(super) struct Bottleneck {
     pub(super) widen: Widen,
     pub(super) depthwise: PackedDepthwise,
     pub(super) padding: Padding,
-    pub(super) clamp: Clamp,
+    pub(super) epilogue: Epilogue,
     pub(super) narrow: Narrow,
 }
 
 #[derive(Debug)]
 pub(super) enum Widen {
     Copy,
-    Expand(PackedConvolution, Clamp),
+    Expand(PackedConvolution, Epilogue),
 }
 
 #[derive(Debug)]
 pub(super) enum Narrow {
     Keep,
-    Project(PackedConvolution, Skip, Clamp),
+    Project(PackedConvolution, Skip, Epilogue),
 }
 
 impl Step {
@@ -101,7 +101,7 @@ impl Plan {
     pub(crate) fn covers(network: &Network) -> bool {
         let covered = |node: &Node| match node {
             Node::Image => true,
-            Node::Convolution(c) => !matches!(c.activation, Activation::Silu | Activation::Gelu),
+            Node::Convolution(_) => true,
             Node::Pool(pool) => pool.kind == PoolKind::Max,
             _ => false,
         };
@@ -131,7 +131,10 @@ impl Plan {
             let (widen, input) = match &network.nodes()[c.input.0] {
                 Node::Convolution(e) if pointwise(e) && e.skip == Skip::None && hidden(c.input) => {
                     fused[c.input.0] = true;
-                    (Widen::Expand(pack(e, &fold(e, state)?, level), clamp(e.activation)), e.input)
+                    (
+                        Widen::Expand(pack(e, &fold(e, state)?, level), epilogue(e.activation)),
+                        e.input,
+                    )
                 }
                 _ => (Widen::Copy, c.input),
             };
@@ -144,7 +147,7 @@ impl Plan {
                         Narrow::Project(
                             pack(p, &fold(p, state)?, level),
                             p.skip,
-                            clamp(p.activation),
+                            epilogue(p.activation),
                         ),
                         *r,
                     )
@@ -154,7 +157,7 @@ impl Plan {
             fused[i] = true;
             let Folded { weights, bias } = fold(c, state)?;
             let depthwise = PackedDepthwise::new(level, &weights, &bias, c.kernel, c.stride);
-            let clamp = clamp(c.activation);
+            let epilogue = epilogue(c.activation);
             let middle = NodeId(i);
             let kind = Kind::Bottleneck(Bottleneck {
                 input,
@@ -162,7 +165,7 @@ impl Plan {
                 widen,
                 depthwise,
                 padding: c.padding,
-                clamp,
+                epilogue,
                 narrow,
             });
             steps.push(Step { output, kind });
@@ -179,7 +182,7 @@ impl Plan {
                 Node::Convolution(c) => {
                     let folded = fold(c, state)?;
                     let window = Window { kernel: c.kernel, stride: c.stride, padding: c.padding };
-                    let clamp = clamp(c.activation);
+                    let epilogue = epilogue(c.activation);
                     if c.input == network.image() {
                         let dense = Dense {
                             weights: &folded.weights,
@@ -187,10 +190,14 @@ impl Plan {
                             inputs: c.inputs * c.kernel * c.kernel,
                             taps: 1,
                         };
-                        Kind::Stem { packed: PackedConvolution::new(level, &dense), window, clamp }
+                        Kind::Stem {
+                            packed: PackedConvolution::new(level, &dense),
+                            window,
+                            epilogue,
+                        }
                     } else {
                         let packed = pack(c, &folded, level);
-                        Kind::Dense { input: c.input, packed, window, skip: c.skip, clamp }
+                        Kind::Dense { input: c.input, packed, window, skip: c.skip, epilogue }
                     }
                 }
                 _ => unreachable!("`covers` admits no other layers"),
@@ -233,11 +240,12 @@ fn pack(c: &Convolution, folded: &Folded, level: Level) -> PackedConvolution {
     )
 }
 
-fn clamp(activation: Activation) -> Clamp {
+fn epilogue(activation: Activation) -> Epilogue {
     match activation {
-        Activation::Linear => Clamp { low: f32::NEG_INFINITY, high: f32::INFINITY },
-        Activation::Relu => Clamp { low: 0.0, high: f32::INFINITY },
-        Activation::Relu6 => Clamp { low: 0.0, high: 6.0 },
-        Activation::Silu | Activation::Gelu => unreachable!("`covers` admits clamps only"),
+        Activation::Linear => Epilogue::LINEAR,
+        Activation::Relu => Epilogue::RELU,
+        Activation::Relu6 => Epilogue::RELU6,
+        Activation::Silu => Epilogue::Silu,
+        Activation::Gelu => Epilogue::Gelu,
     }
 }

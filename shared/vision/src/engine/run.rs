@@ -3,7 +3,7 @@
 use super::bottleneck;
 use super::layout::Layout;
 use super::plan::{Kind, Plan, Window};
-use crate::kernels::{Aligned, Clamp, PackedConvolution, Residual, convolve, padded};
+use crate::kernels::{Aligned, Epilogue, PackedConvolution, Residual, convolve, padded};
 use crate::network::{NodeId, Skip};
 
 /// Bytes of input that a block of pixels may touch before the next panel of weights begins.
@@ -54,11 +54,11 @@ impl Plan {
             let mut output = std::mem::take(&mut arena.slots[slot]);
             let size = layout.size(step.output);
             match &step.kind {
-                Kind::Stem { packed, window, clamp } => {
+                Kind::Stem { packed, window, epilogue } => {
                     let from = layout.size(self.network.image());
-                    stem(arena, image, from, packed, *window, *clamp, &mut output, size);
+                    stem(arena, image, from, packed, *window, *epilogue, &mut output, size);
                 }
-                Kind::Dense { input, packed, window, skip, clamp } => {
+                Kind::Dense { input, packed, window, skip, epilogue } => {
                     let Arena { slots, lists, .. } = arena;
                     let zeros = layout.capacities[layout.slot(*input)];
                     let map = Map {
@@ -70,7 +70,7 @@ impl Plan {
                         Skip::None => Added::None,
                         Skip::Add(other) => Added::Map(&slots[layout.slot(*other)]),
                     };
-                    dense(lists, &map, packed, *window, residual, *clamp, &mut output, size);
+                    dense(lists, &map, packed, *window, residual, *epilogue, &mut output, size);
                 }
                 Kind::Bottleneck(step) => bottleneck::run(step, layout, arena, &mut output),
                 Kind::MaxPool { input, window } => {
@@ -114,7 +114,7 @@ fn dense(
     packed: &PackedConvolution,
     window: Window,
     added: Added<'_>,
-    clamp: Clamp,
+    epilogue: Epilogue,
     output: &mut [f32],
     (oh, ow): (usize, usize),
 ) {
@@ -141,7 +141,7 @@ fn dense(
             Added::None => Residual::None,
             Added::Map(values) => Residual::Add(values, &lists.to),
         };
-        convolve(packed, map.values, &lists.from, output, &lists.to, residual, clamp);
+        convolve(packed, map.values, &lists.from, output, &lists.to, residual, epilogue);
     }
 }
 
@@ -155,7 +155,7 @@ fn stem(
     (h, w): (usize, usize),
     packed: &PackedConvolution,
     window: Window,
-    clamp: Clamp,
+    epilogue: Epilogue,
     output: &mut [f32],
     (oh, ow): (usize, usize),
 ) {
@@ -182,7 +182,7 @@ fn stem(
         }
         to.clear();
         to.extend((y * ow..(y + 1) * ow).map(|p| (p * packed.width()) as u32));
-        convolve(packed, &arena.scratch, from, output, to, Residual::None, clamp);
+        convolve(packed, &arena.scratch, from, output, to, Residual::None, epilogue);
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{Arena, Layout, Plan};
 use crate::kernels::Level;
+use crate::kernels::reference::erf;
 use crate::network::{
     Activation, Convolution, Grouping, Network, Node, NodeId, Padding, Pool, PoolKind, Skip,
 };
@@ -29,8 +30,13 @@ struct Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     let kernel = prop_oneof![Just(1usize), Just(2), Just(3), Just(5), Just(7)];
-    let activation =
-        prop_oneof![Just(Activation::Linear), Just(Activation::Relu), Just(Activation::Relu6)];
+    let activation = prop_oneof![
+        Just(Activation::Linear),
+        Just(Activation::Relu),
+        Just(Activation::Relu6),
+        Just(Activation::Silu),
+        Just(Activation::Gelu)
+    ];
     (
         (1..20usize, 1..20usize, 1..40usize, kernel, 1..4usize, any::<bool>(), 0..4usize),
         (
@@ -198,7 +204,8 @@ fn reference(
                         Activation::Linear => sum,
                         Activation::Relu => sum.max(0.0),
                         Activation::Relu6 => sum.clamp(0.0, 6.0),
-                        Activation::Silu | Activation::Gelu => unreachable!("not among the cases"),
+                        Activation::Silu => sum / (1.0 + (-sum).exp()),
+                        Activation::Gelu => sum / 2.0 * (1.0 + erf(sum / 2f64.sqrt())),
                     };
                 }
             }

@@ -2,10 +2,12 @@
 //!
 //! A tile of up to 14 pixels x 2 registers of output channels stays in registers for the whole sum (28 of AVX-512's 32
 //! registers; 6 x 2 with AVX2). Weights are packed once into panels of that width, [panel][tap][input channel][lane]. Bias is
-//! the start of the sum; residual and clamp are applied before the only store.
+//! the start of the sum; residual and activation are applied before the only store.
+
+use std::mem::MaybeUninit;
 
 use super::lanes::{Lanes, Portable};
-use super::{Aligned, Clamp, Level, padded};
+use super::{Aligned, Epilogue, Level, epilogue, padded};
 
 /// Registers of output channels in a panel.
 const PANEL: usize = 2;
@@ -37,7 +39,7 @@ pub(crate) struct PackedConvolution {
 }
 
 impl PackedConvolution {
-    /// Packs. The output has `padded(outputs)` channels, those beyond the last are zero before the clamp.
+    /// Packs. The output has `padded(outputs)` channels, those beyond the last are zero before the activation.
     pub(crate) fn new(level: Level, dense: &Dense<'_>) -> Self {
         let Dense { inputs, taps, .. } = *dense;
         let outputs = dense.bias.len();
@@ -95,7 +97,7 @@ pub(crate) fn convolve(
     output: &mut [f32],
     to: &[u32],
     residual: Residual<'_>,
-    clamp: Clamp,
+    epilogue: Epilogue,
 ) {
     let pixels = to.len();
     if pixels == 0 {
@@ -125,7 +127,7 @@ pub(crate) fn convolve(
         to: to.as_ptr(),
         added,
         add,
-        clamp,
+        epilogue,
     };
     // SAFETY: `check` proved that every offset plus the channels read or written there stays inside its slice; `new` built
     // weights and bias for exactly these taps, inputs and width; `level` was detected on this machine or is portable.
@@ -175,18 +177,20 @@ struct Job {
     to: *const u32,
     added: *const f32,
     add: *const u32,
-    clamp: Clamp,
+    epilogue: Epilogue,
 }
 
 /// `M` pixels from `first`, `N` registers of output channels from `channel`.
 ///
 /// # Safety
 /// The job is checked, `first + M <= pixels`, `channel + N * COUNT <= width`, and `channel` starts a panel of N registers.
+/// `finish` applies an epilogue from and to registers in memory.
 #[inline(always)]
 unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(
     job: &Job,
     first: usize,
     channel: usize,
+    finish: unsafe fn(Epilogue, *const f32, *mut f32, usize),
 ) {
     // SAFETY: every pointer below is a checked offset of the job plus less than the channels that it was checked for.
     unsafe {
@@ -208,20 +212,38 @@ unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(
                 }
             }
         }
-        let (low, high) = (V::splat(job.clamp.low), V::splat(job.clamp.high));
-        let is_added = !job.added.is_null();
-        unrolled!(m < M, {
-            let to = job.output.add(*job.to.add(first + m) as usize + channel);
-            if is_added {
+        if !job.added.is_null() {
+            unrolled!(m < M, {
                 let added = job.added.add(*job.add.add(first + m) as usize + channel);
                 for (n, sum) in sums[m].iter_mut().enumerate() {
                     *sum = sum.add(V::load(added.add(n * V::COUNT)));
                 }
+            });
+        }
+        if let Epilogue::Clamp { low, high } = job.epilogue {
+            let (low, high) = (V::splat(low), V::splat(high));
+            unrolled!(m < M, {
+                let to = job.output.add(*job.to.add(first + m) as usize + channel);
+                for (n, sum) in sums[m].iter().enumerate() {
+                    sum.clamp(low, high).store(to.add(n * V::COUNT));
+                }
+            });
+        } else {
+            let mut tile = MaybeUninit::<[[V; N]; M]>::uninit();
+            let tile = tile.as_mut_ptr().cast::<f32>();
+            unrolled!(m < M, {
+                for (n, sum) in sums[m].iter().enumerate() {
+                    sum.store(tile.add((m * N + n) * V::COUNT));
+                }
+            });
+            finish(job.epilogue, tile, tile, M * N);
+            for m in 0..M {
+                let to = job.output.add(*job.to.add(first + m) as usize + channel);
+                for n in 0..N {
+                    V::load(tile.add((m * N + n) * V::COUNT)).store(to.add(n * V::COUNT));
+                }
             }
-            for (n, sum) in sums[m].iter().enumerate() {
-                sum.clamp(low, high).store(to.add(n * V::COUNT));
-            }
-        });
+        }
     }
 }
 
@@ -234,7 +256,7 @@ macro_rules! level {
             $(#[target_feature(enable = $feature)])?
             unsafe fn tile<const M: usize, const N: usize>(job: &Job, first: usize, channel: usize) {
                 // SAFETY: forwarded to the caller.
-                unsafe { tile_body::<$register, M, N>(job, first, channel) }
+                unsafe { tile_body::<$register, M, N>(job, first, channel, epilogue::$name::finish) }
             }
 
             /// # Safety

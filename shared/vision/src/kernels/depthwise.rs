@@ -4,8 +4,9 @@
 //! the buffer, so no kernel knows about padding. Up to 7 output pixels stay in registers (7 divides every row length of a
 //! 224 pixel network); each row of kernel weights is loaded once for them.
 
+use super::epilogue::{Clamp, Curve, Silu, activate};
 use super::lanes::{Lanes, Portable};
-use super::{Aligned, Clamp, Level, padded};
+use super::{Aligned, Epilogue, Level, padded};
 
 /// Output pixels in registers at once.
 const PIXELS: usize = 7;
@@ -70,7 +71,7 @@ pub(crate) fn depthwise_row(
     input: &[f32],
     rows: &[usize],
     output: &mut [f32],
-    clamp: Clamp,
+    epilogue: Epilogue,
 ) {
     let pixels = output.len() / packed.width;
     if pixels == 0 {
@@ -94,7 +95,7 @@ pub(crate) fn depthwise_row(
         rows,
         output: output.as_mut_ptr(),
         pixels,
-        clamp,
+        epilogue,
     };
     // SAFETY: each row was checked for all pixels and taps; the output holds `pixels` pixels; `new` built weights and bias for
     // this kernel and width; `level` was detected on this machine or is portable.
@@ -106,6 +107,9 @@ pub(crate) fn depthwise_row(
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => avx512::run(&job),
         }
+    }
+    if matches!(epilogue, Epilogue::Gelu | Epilogue::Sigmoid) {
+        activate(packed.level, epilogue, output);
     }
 }
 
@@ -119,7 +123,8 @@ struct Job<'a> {
     rows: &'a [usize],
     output: *mut f32,
     pixels: usize,
-    clamp: Clamp,
+    /// Clamps and SiLU are applied in registers, others once the row is there.
+    epilogue: Epilogue,
 }
 
 /// `X` output pixels from `first` of a `K` x `K` kernel with stride `S`, all channels.
@@ -130,10 +135,10 @@ struct Job<'a> {
 unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
     job: &Job<'_>,
     first: usize,
+    curve: &impl Curve<V>,
 ) {
     // SAFETY: pixel (first + x) * S + kx of each row lies within the reach that was checked; channels are below `width`.
     unsafe {
-        let (low, high) = (V::splat(job.clamp.low), V::splat(job.clamp.high));
         for channel in (0..job.width).step_by(V::COUNT) {
             let mut sums = [V::load(job.bias.add(channel)); X];
             for (y, row) in job.rows.iter().enumerate() {
@@ -148,7 +153,7 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
                 });
             }
             unrolled!(x < X, {
-                sums[x].clamp(low, high).store(job.output.add((first + x) * job.width + channel));
+                curve.apply(sums[x]).store(job.output.add((first + x) * job.width + channel));
             });
         }
     }
@@ -159,10 +164,9 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
 /// # Safety
 /// The job is checked.
 #[inline(always)]
-unsafe fn any_body<V: Lanes>(job: &Job<'_>) {
+unsafe fn any_body<V: Lanes>(job: &Job<'_>, curve: &impl Curve<V>) {
     // SAFETY: as in `pixels_body`.
     unsafe {
-        let (low, high) = (V::splat(job.clamp.low), V::splat(job.clamp.high));
         for x in 0..job.pixels {
             for channel in (0..job.width).step_by(V::COUNT) {
                 let mut sum = V::load(job.bias.add(channel));
@@ -176,7 +180,7 @@ unsafe fn any_body<V: Lanes>(job: &Job<'_>) {
                         sum = pixel.multiply_add(weight, sum);
                     }
                 }
-                sum.clamp(low, high).store(job.output.add(x * job.width + channel));
+                curve.apply(sum).store(job.output.add(x * job.width + channel));
             }
         }
     }
@@ -188,26 +192,45 @@ macro_rules! level {
             use super::*;
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn pixels<const K: usize, const S: usize, const X: usize>(job: &Job<'_>, first: usize) {
+            unsafe fn pixels<const K: usize, const S: usize, const X: usize>(
+                job: &Job<'_>,
+                first: usize,
+                curve: &impl Curve<$register>,
+            ) {
                 // SAFETY: forwarded to the caller.
-                unsafe { pixels_body::<$register, K, S, X>(job, first) }
+                unsafe { pixels_body::<$register, K, S, X>(job, first, curve) }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn row<const K: usize, const S: usize>(job: &Job<'_>) {
+            unsafe fn row<const K: usize, const S: usize>(job: &Job<'_>, curve: &impl Curve<$register>) {
                 let mut first = 0;
                 // SAFETY: every call leaves `first` at or below `pixels`.
                 unsafe {
                     while first + PIXELS <= job.pixels {
-                        pixels::<K, S, PIXELS>(job, first);
+                        pixels::<K, S, PIXELS>(job, first, curve);
                         first += PIXELS;
                     }
                     while first + 2 <= job.pixels {
-                        pixels::<K, S, 2>(job, first);
+                        pixels::<K, S, 2>(job, first, curve);
                         first += 2;
                     }
                     if first < job.pixels {
-                        pixels::<K, S, 1>(job, first);
+                        pixels::<K, S, 1>(job, first, curve);
+                    }
+                }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn kernel(job: &Job<'_>, curve: &impl Curve<$register>) {
+                // SAFETY: forwarded to the caller.
+                unsafe {
+                    match (job.kernel, job.stride) {
+                        (3, 1) => row::<3, 1>(job, curve),
+                        (3, 2) => row::<3, 2>(job, curve),
+                        (5, 1) => row::<5, 1>(job, curve),
+                        (5, 2) => row::<5, 2>(job, curve),
+                        (7, 1) => row::<7, 1>(job, curve),
+                        _ => any_body::<$register>(job, curve),
                     }
                 }
             }
@@ -216,14 +239,16 @@ macro_rules! level {
             /// The features of this level exist, the job is checked.
             $(#[target_feature(enable = $feature)])?
             pub(super) unsafe fn run(job: &Job<'_>) {
+                let (low, high) = match job.epilogue {
+                    Epilogue::Clamp { low, high } => (low, high),
+                    _ => (f32::NEG_INFINITY, f32::INFINITY),
+                };
                 // SAFETY: forwarded to the caller.
                 unsafe {
-                    match (job.kernel, job.stride) {
-                        (3, 1) => row::<3, 1>(job),
-                        (3, 2) => row::<3, 2>(job),
-                        (5, 1) => row::<5, 1>(job),
-                        (5, 2) => row::<5, 2>(job),
-                        _ => any_body::<$register>(job),
+                    if job.epilogue == Epilogue::Silu {
+                        kernel(job, &Silu);
+                    } else {
+                        kernel(job, &Clamp { low: <$register>::splat(low), high: <$register>::splat(high) });
                     }
                 }
             }

@@ -19,11 +19,15 @@ mod unrolled;
 mod aligned;
 mod convolve;
 mod depthwise;
+mod epilogue;
 mod lanes;
+#[cfg(test)]
+pub(crate) mod reference;
 
 pub(crate) use aligned::Aligned;
 pub(crate) use convolve::{Dense, PackedConvolution, Residual, convolve};
 pub(crate) use depthwise::{PackedDepthwise, depthwise_row};
+pub(crate) use epilogue::Epilogue;
 
 /// Channels of a pixel are padded to a multiple of this many floats (one AVX-512 register, one cache line).
 pub(crate) const LANE: usize = 16;
@@ -66,11 +70,4 @@ impl Level {
         }
         levels
     }
-}
-
-/// The activations in use are all clamps: none (-inf, inf), ReLU (0, inf), ReLU6 (0, 6).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Clamp {
-    pub(crate) low: f32,
-    pub(crate) high: f32,
 }
