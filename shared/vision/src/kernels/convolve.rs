@@ -49,7 +49,7 @@ impl PackedConvolution {
             "weights are [output][input][tap]"
         );
         let width = padded(outputs);
-        let panel = PANEL * level.lanes();
+        let panel = panel(level);
         let mut weights = Aligned::zeros(width * inputs * taps);
         for output in 0..outputs {
             let first = output / panel * panel;
@@ -131,15 +131,27 @@ pub(crate) fn convolve(
     };
     // SAFETY: `check` proved that every offset plus the channels read or written there stays inside its slice; `new` built
     // weights and bias for exactly these taps, inputs and width; `level` was detected on this machine or is portable.
+    unsafe { run(packed.level, &job) }
+}
+
+/// # Safety
+/// The job is checked, its weights are in panels for this level, and the level was detected on this machine or is portable.
+pub(super) unsafe fn run(level: Level, job: &Job) {
+    // SAFETY: forwarded to the caller.
     unsafe {
-        match packed.level {
-            Level::Portable => portable::run(&job),
+        match level {
+            Level::Portable => portable::run(job),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::run(&job),
+            Level::Avx2 => avx2::run(job),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::run(&job),
+            Level::Avx512 => avx512::run(job),
         }
     }
+}
+
+/// Output channels of a panel; the last one may have fewer.
+pub(super) fn panel(level: Level) -> usize {
+    PANEL * level.lanes()
 }
 
 impl Level {
@@ -155,7 +167,8 @@ impl Level {
     }
 }
 
-fn check(offsets: &[u32], channels: usize, len: usize) {
+/// Panics unless `channels` floats follow each offset in `len` floats.
+pub(super) fn check(offsets: &[u32], channels: usize, len: usize) {
     let last = offsets.iter().copied().max().unwrap_or(0);
     assert!(
         last as usize + channels <= len,
@@ -164,20 +177,20 @@ fn check(offsets: &[u32], channels: usize, len: usize) {
 }
 
 /// The checked arguments of [`convolve`]; `added` is null when there is no residual.
-struct Job {
-    taps: usize,
-    inputs: usize,
-    pixels: usize,
-    width: usize,
-    weights: *const f32,
-    bias: *const f32,
-    input: *const f32,
-    from: *const u32,
-    output: *mut f32,
-    to: *const u32,
-    added: *const f32,
-    add: *const u32,
-    epilogue: Epilogue,
+pub(super) struct Job {
+    pub(super) taps: usize,
+    pub(super) inputs: usize,
+    pub(super) pixels: usize,
+    pub(super) width: usize,
+    pub(super) weights: *const f32,
+    pub(super) bias: *const f32,
+    pub(super) input: *const f32,
+    pub(super) from: *const u32,
+    pub(super) output: *mut f32,
+    pub(super) to: *const u32,
+    pub(super) added: *const f32,
+    pub(super) add: *const u32,
+    pub(super) epilogue: Epilogue,
 }
 
 /// `M` pixels from `first`, `N` registers of output channels from `channel`.

@@ -119,13 +119,13 @@ impl<V: Lanes> Curve<V> for Gelu {
     }
 }
 
-/// 2^(x * factor) for products between -126 and 127; `x` isn't NaN. Relative error at most 3e-7 for products up to 8, beyond
+/// 2^(x * factor) for products between -126 and 127. Relative error at most 3e-7 for products up to 8, beyond
 /// that 4e-8 for each unit of the product.
 ///
 /// # Safety
 /// The instructions of `V` exist on this machine.
 #[inline(always)]
-unsafe fn power_of_two<V: Lanes>(x: V, factor: f32) -> V {
+pub(super) unsafe fn power_of_two<V: Lanes>(x: V, factor: f32) -> V {
     // SAFETY: forwarded to the caller.
     unsafe {
         let biased = x.multiply_add(V::splat(factor), V::splat(WHOLE));

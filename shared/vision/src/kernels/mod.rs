@@ -13,21 +13,29 @@
     reason = "vector intrinsics and reads through checked offsets: a bounds check per multiply-add costs more than the work"
 )]
 
+#![allow(dead_code, unused_imports, reason = "the engine doesn't use every kernel yet")]
+
 #[macro_use]
 mod unrolled;
 
+mod affine;
 mod aligned;
+mod attention;
 mod convolve;
 mod depthwise;
 mod epilogue;
 mod lanes;
+mod layer_norm;
 #[cfg(test)]
 pub(crate) mod reference;
 
+pub(crate) use affine::{PackedAffine, add_pixels, affine, scale_channels};
 pub(crate) use aligned::Aligned;
+pub(crate) use attention::{Group, PackedAttention, Windows, Wrapped, attention};
 pub(crate) use convolve::{Dense, PackedConvolution, Residual, convolve};
 pub(crate) use depthwise::{PackedDepthwise, depthwise_row};
-pub(crate) use epilogue::Epilogue;
+pub(crate) use epilogue::{Epilogue, activate};
+pub(crate) use layer_norm::{PackedLayerNorm, layer_norm};
 
 /// Channels of a pixel are padded to a multiple of this many floats (one AVX-512 register, one cache line).
 pub(crate) const LANE: usize = 16;
@@ -71,3 +79,21 @@ impl Level {
         levels
     }
 }
+
+/// Panics unless `pixels` rows of `channels` floats, `pitch` apart, fit in `len` floats and don't overlap.
+fn check_rows(pixels: usize, pitch: usize, channels: usize, len: usize) {
+    let fits = match pixels.checked_sub(1) {
+        None => true,
+        Some(last) => last
+            .checked_mul(pitch)
+            .and_then(|start| start.checked_add(channels))
+            .is_some_and(|end| end <= len),
+    };
+    assert!(
+        fits && (pixels < 2 || pitch >= channels),
+        "{pixels} rows of {channels} floats, {pitch} apart, don't fit in {len}"
+    );
+}
+
+#[cfg(test)]
+mod tests;
