@@ -17,7 +17,11 @@ use super::lanes::{Lanes, Portable};
 use super::{Aligned, Epilogue, LANE, Level, padded};
 
 /// Queries whose scores are in the cache at once.
-const QUERIES: usize = 48;
+const QUERIES: usize = 56;
+
+/// Smaller powers of two are this one: times a value, a share that is really zero must not become a subnormal number, with which
+/// many processors are slow.
+const LEAST: f32 = -100.0;
 
 /// The heads of an attention layer, and the bias of its windows.
 #[derive(Debug)]
@@ -240,8 +244,11 @@ pub(crate) fn attention(
             packed.width,
             panel,
         );
-        for first in (0..group.to.len()).step_by(QUERIES) {
-            let count = QUERIES.min(group.to.len() - first);
+        // Blocks of nearly equal size: a short one would have low tiles.
+        let blocks = group.to.len().div_ceil(QUERIES);
+        for block in 0..blocks {
+            let first = block * group.to.len() / blocks;
+            let count = (block + 1) * group.to.len() / blocks - first;
             let queries = group.queries.start + first..group.queries.start + first + count;
             let mut from = [0u32; QUERIES];
             let mut to = [0u32; QUERIES];
@@ -332,13 +339,30 @@ fn pack_keys(panels: &mut [f32], from: &[u32], input: &[f32], width: usize, pane
     for first in (0..pitch).step_by(panel) {
         let columns = panel.min(pitch - first);
         let packed = &mut panels[first * width..][..columns * width];
-        if first + columns > from.len() {
+        let keys = &from[first.min(from.len())..from.len().min(first + columns)];
+        if keys.len() < columns {
             packed.fill(0.0);
         }
-        for (column, &key) in from.iter().skip(first).take(columns).enumerate() {
-            let key = &input[key as usize..][..width];
-            for (row, &x) in packed.chunks_exact_mut(columns).zip(key) {
-                row[column] = x * factor;
+        let row = |key: u32| &input[key as usize..][..width];
+        // Four rows at a time become four columns; the compiler does a square of four in registers.
+        let (fours, rest) = keys.as_chunks::<4>();
+        for (four, keys) in fours.iter().enumerate() {
+            let [a, b, c, d] = keys.map(|key| row(key).as_chunks::<4>());
+            let rows = packed.chunks_exact_mut(4 * columns);
+            for ((((rows, a), b), c), d) in rows.zip(a.0).zip(b.0).zip(c.0).zip(d.0) {
+                for (i, row) in rows.chunks_exact_mut(columns).enumerate() {
+                    let column = [a[i], b[i], c[i], d[i]].map(|x| x * factor);
+                    row[4 * four..][..4].copy_from_slice(&column);
+                }
+            }
+            let tails = [a.1, b.1, c.1, d.1];
+            for (i, row) in packed.chunks_exact_mut(columns).skip(width / 4 * 4).enumerate() {
+                row[4 * four..][..4].copy_from_slice(&tails.map(|tail| tail[i] * factor));
+            }
+        }
+        for (column, &key) in rest.iter().enumerate() {
+            for (packed, &x) in packed.chunks_exact_mut(columns).zip(row(key)) {
+                packed[4 * fours.len() + column] = x * factor;
             }
         }
     }
@@ -353,9 +377,18 @@ fn pack_values(panels: &mut [f32], from: &[u32], input: &[f32], width: usize, pa
         let real = first.min(width)..width.min(first + columns);
         for (row, &value) in packed.chunks_exact_mut(columns).zip(from) {
             let value = &input[value as usize..][real.clone()];
-            let (row, padding) = row.split_at_mut(value.len());
-            row.copy_from_slice(value);
-            padding.fill(0.0);
+            if value.len() == columns {
+                // Copies of known length; panels are multiples of eight.
+                for (row, value) in
+                    row.as_chunks_mut::<8>().0.iter_mut().zip(value.as_chunks::<8>().0)
+                {
+                    *row = *value;
+                }
+            } else {
+                let (row, padding) = row.split_at_mut(value.len());
+                row.copy_from_slice(value);
+                padding.fill(0.0);
+            }
         }
     }
 }
@@ -410,7 +443,7 @@ unsafe fn softmax_body<V: Lanes>(row: *mut f32, mask: *const f32, keys: usize) -
         let largest = V::splat(lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         let mut sum = V::splat(0.0);
         for k in (0..keys).step_by(V::COUNT) {
-            let x = V::splat(-126.0).max(V::load(row.add(k)).sub(largest));
+            let x = V::splat(LEAST).max(V::load(row.add(k)).sub(largest));
             let power = power_of_two(x, 1.0);
             power.store(row.add(k));
             sum = sum.add(power);
