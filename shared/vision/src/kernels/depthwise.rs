@@ -145,11 +145,14 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
                 let weights = job.weights.add(y * K * job.width + channel);
                 let weights: [V; K] = std::array::from_fn(|x| V::load(weights.add(x * job.width)));
                 let pixel = job.input.add(row + first * S * job.width + channel);
-                unrolled!(x < X, {
-                    for (kx, weight) in weights.iter().enumerate() {
-                        sums[x] = V::load(pixel.add((x * S + kx) * job.width))
-                            .multiply_add(*weight, sums[x]);
-                    }
+                // Each input pixel is loaded once, for every output pixel that it reaches.
+                unrolled!(i < (X - 1) * S + K, {
+                    let input = V::load(pixel.add(i * job.width));
+                    unrolled!(x < X, {
+                        if i >= x * S && i - x * S < K {
+                            sums[x] = input.multiply_add(weights[i - x * S], sums[x]);
+                        }
+                    });
                 });
             }
             unrolled!(x < X, {
