@@ -25,12 +25,13 @@ pub mod network;
 mod precision;
 pub mod weights;
 
-pub use backbones::{Backbone, BackboneEntry, backbones, load_backbone};
+pub use backbones::{Backbone, BackboneEntry, Licence, backbones, load_backbone};
 pub use features::{
     CacheError, ExtractError, Extracted, Extractor, FeatureCache, FeatureKey, Progress,
 };
 pub use image::{
-    ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest, read_picture,
+    Colour, ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest,
+    read_picture,
 };
 pub use precision::Precision;
 pub use weights::{Digest, LocalWeights, WeightsError, WeightsSource, WeightsStore};

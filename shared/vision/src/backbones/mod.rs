@@ -1,34 +1,44 @@
 //! Backbones: networks without their last layer, which turn an image into features.
 //!
-//! One file per architecture. Each describes its layers as a [`Network`]; [`Compiled`] runs any of them.
+//! One file per family. Each describes its layers as a [`Network`]; [`Compiled`] runs any of them.
 
 mod compiled;
-mod efficientnet_lite;
+mod densenet;
+mod efficientnet;
+mod inverted;
+mod licence;
+mod mobilenet_v2;
 mod on_candle;
 mod registry;
 mod resnet;
+mod vgg;
 
 use candle_core::{Result, Tensor};
 
 pub use compiled::Compiled;
-pub use efficientnet_lite::EfficientNetLite0;
+pub use densenet::DenseNet;
+pub use efficientnet::EfficientNet;
+pub use licence::Licence;
+pub use mobilenet_v2::MobileNetV2;
 pub use on_candle::OnCandle;
 pub use registry::{BackboneEntry, backbones};
-pub use resnet::ResNet18;
+pub use resnet::ResNet;
+pub use vgg::Vgg;
 
 use crate::engine::Plan;
 use crate::network::{Network, NodeId, Stage};
 use crate::weights::{LocalWeights, StateDict, WeightsError};
 
-/// A network architecture: its name, its layers, and the spelling of its weights in other people's files.
+/// A network architecture: its name, its layers, and the form of its weights in other people's files.
 pub trait Architecture: Send + Sync {
     /// timm's name.
     fn name(&self) -> &'static str;
     /// The layers.
     fn network(&self) -> Network;
-    /// timm's name of a tensor that a weights file calls `key`; `key` itself when it already is timm's.
-    fn timm_key(&self, key: &str) -> String {
-        key.to_owned()
+    /// The tensors of a weights file under timm's names and in timm's shapes, whichever known form they have in the file. What isn't
+    /// recognised stays as it is; whether all is there is checked afterwards.
+    fn adapt(&self, state: StateDict) -> StateDict {
+        state
     }
 }
 
@@ -62,12 +72,22 @@ pub fn load_backbone(
     entry: &BackboneEntry,
     weights: &LocalWeights,
 ) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
-    let state = StateDict::read(weights)?;
-    let architecture = entry.architecture();
+    load_architecture(entry.architecture(), StateDict::read(weights)?, weights.digest)
+}
+
+/// The same from tensors that were read already, for an architecture that may have no entry.
+///
+/// # Errors
+/// A tensor is missing, has another shape or holds a value that isn't finite.
+pub fn load_architecture(
+    architecture: &dyn Architecture,
+    state: StateDict,
+    digest: [u8; 32],
+) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
     if Plan::covers(&architecture.network()) {
-        Ok(Box::new(Compiled::new(architecture, state, weights.digest)?))
+        Ok(Box::new(Compiled::new(architecture, state, digest)?))
     } else {
-        Ok(Box::new(OnCandle::on_cpu(architecture, state, weights.digest)?))
+        Ok(Box::new(OnCandle::on_cpu(architecture, state, digest)?))
     }
 }
 

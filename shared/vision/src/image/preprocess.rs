@@ -7,11 +7,12 @@ use sha2::{Digest, Sha256};
 
 use super::Picture;
 use super::resize::resize_part;
+use super::smooth::smoothed_square;
 
 /// Longest side that a network may want.
 const MAX_SIDE: usize = 4096;
 
-/// How a picture is resized; both filters are antialiased as PIL's are.
+/// How a picture is resized. The first two filters are antialiased as PIL's are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
@@ -19,6 +20,36 @@ pub enum Interpolation {
     Bilinear,
     /// Cubic convolution with a = -0.5 (Keys 1981).
     Bicubic,
+    /// Of the picture's central square only, as torchxrayvision and scikit-image do it: a Gaussian, then linear, outside it zero
+    /// after scaling.
+    Smoothed,
+}
+
+/// Which colours a network sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Colour {
+    /// Red, green and blue.
+    #[default]
+    Rgb,
+    /// One channel, the red one: a grey picture has three equal channels.
+    Grey,
+}
+
+impl Colour {
+    /// Number of channels.
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Rgb => 3,
+            Self::Grey => 1,
+        }
+    }
+
+    // serde passes a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_rgb(&self) -> bool {
+        *self == Self::Rgb
+    }
 }
 
 /// Shorter side to a length, centre crop, scale to 0..1, subtract the mean, divide by the standard deviation.
@@ -30,6 +61,7 @@ pub struct Preprocess {
     pub(crate) interpolation: Interpolation,
     pub(crate) mean: [f32; 3],
     pub(crate) std: [f32; 3],
+    pub(crate) colour: Colour,
 }
 
 /// A preprocessing that makes no sense.
@@ -64,8 +96,13 @@ impl Preprocess {
         mean: [f32; 3],
         std: [f32; 3],
     ) -> Result<Self, PreprocessError> {
-        let made = Self { shorter_side, crop, interpolation, mean, std };
+        let made = Self { shorter_side, crop, interpolation, mean, std, colour: Colour::Rgb };
         made.check().map(|()| made)
+    }
+
+    /// The same with the other filter.
+    pub(crate) fn bilinear(self) -> Self {
+        Self { interpolation: Interpolation::Bilinear, ..self }
     }
 
     pub(crate) fn check(&self) -> Result<(), PreprocessError> {
@@ -77,6 +114,11 @@ impl Preprocess {
             return Err(PreprocessError::Scale { mean, std });
         }
         Ok(())
+    }
+
+    /// Colours of the result.
+    pub fn colour(&self) -> Colour {
+        self.colour
     }
 
     /// Height and width of the result.
@@ -98,15 +140,27 @@ impl Preprocess {
         hasher.update([match self.interpolation {
             Interpolation::Bilinear => 0,
             Interpolation::Bicubic => 1,
+            Interpolation::Smoothed => 2,
         }]);
         for value in self.mean.iter().chain(&self.std) {
             hasher.update(value.to_le_bytes());
         }
+        match self.colour {
+            Colour::Rgb => {}
+            Colour::Grey => hasher.update(b"grey"),
+        }
         hasher.finalize().into()
     }
 
-    /// Resized and cropped, still 8-bit RGB row by row: PIL's result.
+    /// Resized and cropped, still 8-bit RGB row by row: PIL's result; or, with [`Interpolation::Smoothed`], what the network sees,
+    /// rounded.
     pub fn resize(&self, picture: &Picture) -> Vec<u8> {
+        if self.interpolation == Interpolation::Smoothed {
+            let planes = [0, 1, 2].map(|channel| self.smoothed(picture, channel));
+            return (0..planes[0].len())
+                .flat_map(|at| planes.each_ref().map(|plane| plane[at].round_ties_even() as u8))
+                .collect();
+        }
         let (w, h) = (picture.width(), picture.height());
         let scale = self.shorter_side as f64 / w.min(h) as f64;
         // Python's round goes to even.
@@ -119,11 +173,29 @@ impl Preprocess {
         resize_part(picture, size, columns, rows, self.interpolation)
     }
 
-    /// The network's input: `[3][crop][crop]`.
+    /// The middle of one channel's smoothed square, on the scale 0..255.
+    fn smoothed(&self, picture: &Picture, channel: usize) -> Vec<f64> {
+        let zero = 255.0 * f64::from(self.mean[channel]);
+        let square = smoothed_square(picture, channel, self.shorter_side, zero);
+        let start = (self.shorter_side - self.crop) / 2;
+        let rows = square.chunks_exact(self.shorter_side).skip(start).take(self.crop);
+        rows.flat_map(|row| row[start..][..self.crop].iter().copied()).collect()
+    }
+
+    /// The network's input: `[channels][crop][crop]`.
     pub fn apply(&self, picture: &Picture) -> Vec<f32> {
+        if self.interpolation == Interpolation::Smoothed {
+            let scaled = |channel: usize| {
+                let (mean, std) = (f64::from(self.mean[channel]), f64::from(self.std[channel]));
+                let plane = self.smoothed(picture, channel).into_iter();
+                plane.map(move |v| ((v / 255.0 - mean) / std) as f32)
+            };
+            return (0..self.colour.channels()).flat_map(scaled).collect();
+        }
         let rgb = self.resize(picture);
-        let mut planes = vec![0f32; rgb.len()];
-        for (channel, plane) in planes.chunks_exact_mut(self.crop * self.crop).enumerate() {
+        let area = self.crop * self.crop;
+        let mut planes = vec![0f32; self.colour.channels() * area];
+        for (channel, plane) in planes.chunks_exact_mut(area).enumerate() {
             let (mean, std) = (self.mean[channel], self.std[channel]);
             // One rounding per step, in the reference's order.
             let table: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std);
@@ -134,9 +206,10 @@ impl Preprocess {
         planes
     }
 
-    /// Results of [`Preprocess::apply`] as one batch, `[n, 3, crop, crop]`.
+    /// Results of [`Preprocess::apply`] as one batch, `[n, channels, crop, crop]`.
     pub fn tensor(&self, images: &[Vec<f32>]) -> candle_core::Result<Tensor> {
-        Tensor::from_vec(images.concat(), (images.len(), 3, self.crop, self.crop), &Device::Cpu)
+        let shape = (images.len(), self.colour.channels(), self.crop, self.crop);
+        Tensor::from_vec(images.concat(), shape, &Device::Cpu)
     }
 }
 
@@ -149,13 +222,17 @@ struct Unchecked {
     interpolation: Interpolation,
     mean: [f32; 3],
     std: [f32; 3],
+    #[serde(default, skip_serializing_if = "Colour::is_rgb")]
+    colour: Colour,
 }
 
 impl TryFrom<Unchecked> for Preprocess {
     type Error = PreprocessError;
 
     fn try_from(raw: Unchecked) -> Result<Self, PreprocessError> {
-        Self::new(raw.shorter_side, raw.crop, raw.interpolation, raw.mean, raw.std)
+        let Unchecked { shorter_side, crop, interpolation, mean, std, colour } = raw;
+        let made = Self { shorter_side, crop, interpolation, mean, std, colour };
+        made.check().map(|()| made)
     }
 }
 
@@ -167,6 +244,7 @@ impl From<Preprocess> for Unchecked {
             interpolation: p.interpolation,
             mean: p.mean,
             std: p.std,
+            colour: p.colour,
         }
     }
 }
@@ -184,6 +262,9 @@ mod tests {
         assert!(Preprocess::new(224, 256, Interpolation::Bicubic, [0.0; 3], [1.0; 3]).is_err());
         assert!(Preprocess::new(256, 0, Interpolation::Bicubic, [0.0; 3], [1.0; 3]).is_err());
         assert!(Preprocess::new(256, 224, Interpolation::Bicubic, [0.0; 3], [0.0; 3]).is_err());
+        let grey = Preprocess { colour: Colour::Grey, ..preprocess() };
+        let written = serde_json::to_string(&grey).unwrap();
+        assert_eq!(serde_json::from_str::<Preprocess>(&written).unwrap(), grey);
         let json = serde_json::to_string(&preprocess()).unwrap();
         assert_eq!(serde_json::from_str::<Preprocess>(&json).unwrap(), preprocess());
         for (from, to) in
@@ -202,6 +283,8 @@ mod tests {
             Preprocess { interpolation: Interpolation::Bilinear, ..base.clone() },
             Preprocess { mean: [0.5, 0.5, 0.25], ..base.clone() },
             Preprocess { std: [0.25, 0.5, 0.25], ..base.clone() },
+            Preprocess { interpolation: Interpolation::Smoothed, ..base.clone() },
+            Preprocess { colour: Colour::Grey, ..base.clone() },
         ];
         for other in others {
             assert_ne!(other.digest(), base.digest(), "{other:?}");

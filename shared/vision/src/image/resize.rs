@@ -121,6 +121,9 @@ impl Interpolation {
         match self {
             Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
+            Self::Smoothed => {
+                unreachable!("PIL has no such filter; the caller takes the other way")
+            }
         }
     }
 
@@ -138,6 +141,7 @@ impl Interpolation {
                     0.0
                 }
             }
+            Self::Smoothed => unreachable!("it has no support"),
         }
     }
 }

@@ -169,6 +169,15 @@ impl Network {
         parameters
     }
 
+    /// Number of trained values: all but running statistics.
+    pub fn trained(&self) -> usize {
+        let parameters = self.parameters().into_iter();
+        parameters
+            .filter(|(name, _)| !name.contains(".running_"))
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum()
+    }
+
     fn parameters_of(&self, id: NodeId, node: &Node) -> Vec<(String, Vec<usize>)> {
         let channels = self.channels(id);
         match node {

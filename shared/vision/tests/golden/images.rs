@@ -139,3 +139,36 @@ fn crc(bytes: &[u8]) -> u32 {
         })
     })
 }
+
+#[test]
+fn grey_squares_are_torchxrayvisions() {
+    let expected =
+        candle_core::safetensors::load(golden("xray.safetensors"), &candle_core::Device::Cpu)
+            .unwrap();
+    assert_eq!(expected.len(), 5);
+    for (name, want) in expected {
+        let side = want.dims()[2];
+        let preprocess: Preprocess = serde_json::from_value(serde_json::json!({
+            "shorter_side": side,
+            "crop": side,
+            "interpolation": "smoothed",
+            "mean": [0.5, 0.5, 0.5],
+            "std": [1.0 / 2048.0, 1.0 / 2048.0, 1.0 / 2048.0],
+            "colour": "grey",
+        }))
+        .unwrap();
+        let picture = read_picture(&golden(&name)).unwrap();
+        let got = preprocess.tensor(&[preprocess.apply(&picture)]).unwrap();
+        assert_eq!(got.dims(), [1, 1, side, side]);
+        let difference = (got.squeeze(0).unwrap() - &want).unwrap().abs().unwrap();
+        let difference = difference.flatten_all().unwrap().max(0).unwrap();
+        // SciPy rounds to f32 between its steps: of 1,024 that is 1e-4 at most each time.
+        let difference = difference.to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-3, "{name}: {difference}");
+        let pixels = preprocess.resize(&picture);
+        assert_eq!(pixels.len(), 3 * side * side);
+        let first =
+            (want.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0] / 2048.0 + 0.5) * 255.0;
+        assert!((f32::from(pixels[0]) - first).abs() < 0.51, "{name}");
+    }
+}

