@@ -146,7 +146,6 @@ fn lite_efficientnets_and_mobilenet_are_timms() {
         &EfficientNet::TF_LITE1,
         &EfficientNet::TF_LITE2,
         &EfficientNet::TF_LITE3,
-        &EfficientNet::TF_LITE4,
         &MobileNetV2,
     ]);
 }

@@ -5,7 +5,7 @@ use wardround_vision::backbones::Architecture;
 use wardround_vision::weights::{Parameter, StateDict};
 
 /// u in [-1, 1) for each element of what is called `name`.
-pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
+pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));

@@ -140,6 +140,7 @@ def golden(name, size, gain, stages, build):
     for key, value in net.state_dict().items():
         if value.is_floating_point():
             value.copy_(generated(key, tuple(value.shape), gain))
+    net.double()  # so that the numbers have no rounding of their own
     maps = {}
     modules = dict(net.named_modules())
     for stage in stages:
@@ -149,8 +150,8 @@ def golden(name, size, gain, stages, build):
         modules[LATER.get(stage, stage)].register_forward_hook(keep)
     channels = next(iter(net.parameters())).shape[1]
     x = torch.stack([image(n, channels, *size) for n in range(2)])
-    features = net(x)
-    out = {name: np.array([*size, gain], "f8"), f"{name}/features": features.numpy()}
+    features = net(x.double())
+    out = {name: np.array([*size, gain], "f8"), f"{name}/features": features.float().numpy()}
     deviations = []
     for stage in stages:
         m = maps[stage]
