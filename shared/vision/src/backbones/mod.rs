@@ -15,7 +15,7 @@ mod vgg;
 
 use candle_core::{Result, Tensor};
 
-pub use compiled::Compiled;
+pub use compiled::{Compiled, StepTime};
 pub use densenet::DenseNet;
 pub use efficientnet::EfficientNet;
 pub use licence::Licence;
@@ -25,7 +25,6 @@ pub use registry::{BackboneEntry, backbones};
 pub use resnet::ResNet;
 pub use vgg::Vgg;
 
-use crate::engine::Plan;
 use crate::network::{Network, NodeId, Stage};
 use crate::weights::{LocalWeights, StateDict, WeightsError};
 
@@ -64,7 +63,6 @@ pub trait Backbone: Send + Sync {
 }
 
 /// Reads a weights file, checks it against its digest and the architecture's tensors, and compiles it for this machine's CPU.
-/// What the compiler doesn't cover yet runs on candle's own operations.
 ///
 /// # Errors
 /// The file can't be read, or doesn't hold the architecture's tensors.
@@ -84,11 +82,7 @@ pub fn load_architecture(
     state: StateDict,
     digest: [u8; 32],
 ) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
-    if Plan::covers(&architecture.network()) {
-        Ok(Box::new(Compiled::new(architecture, state, digest)?))
-    } else {
-        Ok(Box::new(OnCandle::on_cpu(architecture, state, digest)?))
-    }
+    Ok(Box::new(Compiled::new(architecture, state, digest)?))
 }
 
 /// The layers of the named stages.

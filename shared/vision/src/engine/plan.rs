@@ -1,9 +1,11 @@
 //! From a network's description to steps with packed weights; nothing here depends on the image's size.
 
-use crate::kernels::{Dense, Epilogue, Level, PackedConvolution, PackedDepthwise};
+use super::pixel::{Norm, epilogue};
+use super::place::{Home, homes, operands};
+use crate::kernels::{Dense as Weights, Epilogue, Level, PackedConvolution, PackedDepthwise};
 use crate::network::{
-    Activation, Convolution, Folded, Grouping, Head, Network, Node, NodeId, Padding, PoolKind,
-    Skip, fold,
+    Attention, Convolution, Folded, Grouping, Head, Network, Node, NodeId, Padding, Pool, PoolKind,
+    Scope, Skip, SqueezeExcite, Tokens, fold,
 };
 use crate::weights::{StateDict, WeightsError};
 
@@ -12,6 +14,11 @@ use crate::weights::{StateDict, WeightsError};
 pub(crate) struct Plan {
     pub(super) network: Network,
     pub(super) steps: Vec<Step>,
+    pub(super) homes: Vec<Home>,
+    /// Squeeze-and-excitation layers whose result is the factors alone; who reads them scales.
+    pub(super) factors_only: Vec<bool>,
+    pub(super) head: PackedHead,
+    pub(super) level: Level,
 }
 
 /// One step and the layer whose result it leaves.
@@ -23,25 +30,41 @@ pub(super) struct Step {
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// A convolution of the planar image: each pixel's window is gathered into a row first, since three channels are too few for
-    /// the kernel's inner loop.
+    /// The planar image as a map, for layers other than convolutions.
+    Image,
+    /// A convolution of the planar image: a row of the kernel and its few channels are one run of the inner loop.
     Stem {
         packed: PackedConvolution,
         window: Window,
         epilogue: Epilogue,
     },
-    Dense {
-        input: NodeId,
-        packed: PackedConvolution,
-        window: Window,
-        skip: Skip,
-        epilogue: Epilogue,
-    },
+    Dense(Dense),
     Bottleneck(Bottleneck),
-    MaxPool {
+    Pool {
         input: NodeId,
+        kind: PoolKind,
         window: Window,
     },
+    Normalise {
+        input: NodeId,
+        norm: Norm,
+    },
+    SqueezeExcite(PackedSqueezeExcite),
+    /// Operands of a concatenation; those that aren't in place already are copied.
+    Join(Vec<NodeId>),
+    Tokens {
+        tokens: Tokens,
+        /// `[prefix][channels]`.
+        prefix: Vec<f32>,
+        /// `[prefix + grid * grid][channels]`.
+        positions: Vec<f32>,
+    },
+    Attention {
+        attention: Attention,
+        /// For windows, the bias by relative position, `[(2 side - 1)^2, heads]`.
+        table: Vec<f32>,
+    },
+    MergePatches(NodeId),
 }
 
 /// How a kernel moves over its input.
@@ -50,6 +73,30 @@ pub(super) struct Window {
     pub(super) kernel: usize,
     pub(super) stride: usize,
     pub(super) padding: Padding,
+}
+
+/// A convolution of a map.
+#[derive(Debug)]
+pub(super) struct Dense {
+    pub(super) input: NodeId,
+    pub(super) prepare: Prepare,
+    pub(super) packed: PackedConvolution,
+    pub(super) window: Window,
+    pub(super) skip: Skip,
+    pub(super) epilogue: Epilogue,
+}
+
+/// What happens to the pixels of a 1x1 convolution's input on their way into scratch memory.
+#[derive(Debug)]
+pub(super) enum Prepare {
+    /// Nothing: they are read where they lie.
+    Nothing,
+    Normalise(Norm),
+    /// Normalised, and then the mean over a window. A convolution without activation may as well come after the pool that follows
+    /// it, which saves most of its work.
+    NormaliseAndPool(Norm, Window),
+    /// Times the factors of this squeeze-and-excitation layer.
+    Scale(NodeId),
 }
 
 /// A depthwise convolution with the 1x1 convolutions around it, where there are any.
@@ -73,144 +120,329 @@ pub(super) enum Widen {
 
 #[derive(Debug)]
 pub(super) enum Narrow {
-    Keep,
+    Keep(Skip),
     Project(PackedConvolution, Skip, Epilogue),
+}
+
+#[derive(Debug)]
+pub(super) struct PackedSqueezeExcite {
+    pub(super) input: NodeId,
+    pub(super) reduce: PackedConvolution,
+    pub(super) epilogue: Epilogue,
+    pub(super) expand: PackedConvolution,
+}
+
+#[derive(Debug)]
+pub(super) enum PackedHead {
+    Mean,
+    MeanThenNorm(Norm),
+    ClassToken,
 }
 
 impl Step {
     /// Layers that the step reads.
     pub(super) fn inputs(&self, network: &Network) -> Vec<NodeId> {
-        let (input, skip) = match &self.kind {
-            Kind::Stem { .. } => (network.image(), Skip::None),
-            Kind::Dense { input, skip, .. } => (*input, *skip),
-            Kind::Bottleneck(b) => match &b.narrow {
-                Narrow::Keep => (b.input, Skip::None),
-                Narrow::Project(_, skip, _) => (b.input, *skip),
-            },
-            Kind::MaxPool { input, .. } => (*input, Skip::None),
+        let mut inputs = match &self.kind {
+            Kind::Image => Vec::new(),
+            Kind::Stem { .. } => Vec::new(),
+            Kind::Dense(Dense { input, prepare: Prepare::Scale(factors), .. }) => {
+                vec![*input, *factors]
+            }
+            Kind::Join(operands) => operands.clone(),
+            Kind::Tokens { tokens, .. } => vec![tokens.input],
+            Kind::Attention { attention, .. } => vec![attention.input],
+            Kind::Dense(Dense { input, .. })
+            | Kind::Bottleneck(Bottleneck { input, .. })
+            | Kind::Pool { input, .. }
+            | Kind::Normalise { input, .. }
+            | Kind::SqueezeExcite(PackedSqueezeExcite { input, .. })
+            | Kind::MergePatches(input) => vec![*input],
         };
-        match skip {
-            Skip::None => vec![input],
-            Skip::Add(other) => vec![input, other],
+        let skip = match &self.kind {
+            Kind::Dense(Dense { skip, .. }) => *skip,
+            Kind::Bottleneck(Bottleneck {
+                narrow: Narrow::Keep(skip) | Narrow::Project(_, skip, _),
+                ..
+            }) => *skip,
+            _ => Skip::None,
+        };
+        if let Skip::Add(other) = skip {
+            inputs.push(other);
         }
+        debug_assert!(inputs.iter().all(|input| input.0 < network.nodes().len()));
+        inputs
     }
 }
 
 impl Plan {
-    /// Whether every layer of the network can be compiled.
-    pub(crate) fn covers(network: &Network) -> bool {
-        let covered = |node: &Node| match node {
-            Node::Image => true,
-            Node::Convolution(_) => true,
-            Node::Pool(pool) => pool.kind == PoolKind::Max,
-            _ => false,
-        };
-        network.image_channels() == 3
-            && *network.head() == Head::Mean
-            && network.nodes().iter().all(covered)
-    }
-
     /// Folds, fuses and packs.
     pub(crate) fn compile(
         network: Network,
         state: &StateDict,
         level: Level,
     ) -> Result<Self, WeightsError> {
-        assert!(Self::covers(&network), "the caller asks `covers` first");
-        let readers = readers(&network);
-        // A layer inside a fused step has no map of its own: it needs a single reader and no name.
-        let hidden =
-            |id: NodeId| readers[id.0].len() == 1 && network.stages().iter().all(|s| s.node != id);
-        let mut fused = vec![false; network.nodes().len()];
-        let mut steps = Vec::new();
-        for (i, node) in network.nodes().iter().enumerate() {
-            let Node::Convolution(c) = node else { continue };
-            if c.grouping != Grouping::Depthwise {
-                continue;
-            }
-            let (widen, input) = match &network.nodes()[c.input.0] {
-                Node::Convolution(e) if pointwise(e) && e.skip == Skip::None && hidden(c.input) => {
-                    fused[c.input.0] = true;
-                    (
-                        Widen::Expand(pack(e, &fold(e, state)?, level), epilogue(e.activation)),
-                        e.input,
-                    )
-                }
-                _ => (Widen::Copy, c.input),
-            };
-            let (narrow, output) = match readers[i].first().map(|r| (r, &network.nodes()[r.0])) {
-                Some((r, Node::Convolution(p)))
-                    if pointwise(p) && p.input == NodeId(i) && hidden(NodeId(i)) =>
-                {
-                    fused[r.0] = true;
-                    (
-                        Narrow::Project(
-                            pack(p, &fold(p, state)?, level),
-                            p.skip,
-                            epilogue(p.activation),
-                        ),
-                        *r,
-                    )
-                }
-                _ => (Narrow::Keep, NodeId(i)),
-            };
-            fused[i] = true;
-            let Folded { weights, bias } = fold(c, state)?;
-            let depthwise = PackedDepthwise::new(level, &weights, &bias, c.kernel, c.stride);
-            let epilogue = epilogue(c.activation);
-            let middle = NodeId(i);
-            let kind = Kind::Bottleneck(Bottleneck {
-                input,
-                middle,
-                widen,
-                depthwise,
-                padding: c.padding,
-                epilogue,
-                narrow,
-            });
-            steps.push(Step { output, kind });
+        let nodes = network.nodes().len();
+        let mut compiler = Compiler {
+            readers: readers(&network),
+            network: &network,
+            state,
+            level,
+            fused: vec![false; nodes],
+            factors_only: vec![false; nodes],
+            steps: Vec::with_capacity(nodes),
+        };
+        compiler.fuse()?;
+        for i in 0..nodes {
+            compiler.single(NodeId(i))?;
         }
-        for (i, node) in network.nodes().iter().enumerate() {
-            let kind = match node {
-                Node::Image => continue,
-                _ if fused[i] => continue,
-                Node::Pool(p) => {
-                    let padding = Padding::Even(p.padding);
-                    let window = Window { kernel: p.kernel, stride: p.stride, padding };
-                    Kind::MaxPool { input: p.input, window }
-                }
-                Node::Convolution(c) => {
-                    let folded = fold(c, state)?;
-                    let window = Window { kernel: c.kernel, stride: c.stride, padding: c.padding };
-                    let epilogue = epilogue(c.activation);
-                    if c.input == network.image() {
-                        let dense = Dense {
-                            weights: &folded.weights,
-                            bias: &folded.bias,
-                            inputs: c.inputs * c.kernel * c.kernel,
-                            taps: 1,
-                        };
-                        Kind::Stem {
-                            packed: PackedConvolution::new(level, &dense),
-                            window,
-                            epilogue,
-                        }
-                    } else {
-                        let packed = pack(c, &folded, level);
-                        Kind::Dense { input: c.input, packed, window, skip: c.skip, epilogue }
-                    }
-                }
-                _ => unreachable!("`covers` admits no other layers"),
-            };
-            steps.push(Step { output: NodeId(i), kind });
-        }
+        let Compiler { mut steps, factors_only, .. } = compiler;
         steps.sort_by_key(|step| step.output);
-        Ok(Self { network, steps })
+        let image = network.image();
+        if nodes == 1 || steps.iter().any(|step| step.inputs(&network).contains(&image)) {
+            steps.insert(0, Step { output: image, kind: Kind::Image });
+        }
+        let head = match network.head() {
+            Head::Mean => PackedHead::Mean,
+            Head::ClassToken => PackedHead::ClassToken,
+            Head::MeanThenLayerNorm { name, eps } => {
+                PackedHead::MeanThenNorm(Norm::layer(level, name, *eps, state)?)
+            }
+        };
+        let homes = homes(&network, &steps);
+        Ok(Self { network, steps, homes, factors_only, head, level })
     }
 
     /// The description that was compiled.
     pub(crate) fn network(&self) -> &Network {
         &self.network
+    }
+}
+
+struct Compiler<'a> {
+    network: &'a Network,
+    state: &'a StateDict,
+    level: Level,
+    /// For each layer, the layers that read it.
+    readers: Vec<Vec<NodeId>>,
+    /// Layers inside another layer's step.
+    fused: Vec<bool>,
+    factors_only: Vec<bool>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Compiler<'a> {
+    fn node(&self, id: NodeId) -> &'a Node {
+        &self.network.nodes()[id.0]
+    }
+
+    /// The only reader of a layer whose map nobody else wants; such a layer needn't have a map of its own.
+    fn only_reader(&self, id: NodeId) -> Option<NodeId> {
+        let wanted = self.network.stages().iter().any(|stage| stage.node == id);
+        match self.readers[id.0].as_slice() {
+            [reader] if !wanted => Some(*reader),
+            _ => None,
+        }
+    }
+
+    fn convolution(&self, id: NodeId) -> Option<&'a Convolution> {
+        match self.node(id) {
+            Node::Convolution(c) => Some(c),
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, output: NodeId, kind: Kind) {
+        self.steps.push(Step { output, kind });
+    }
+
+    /// Steps of several layers.
+    fn fuse(&mut self) -> Result<(), WeightsError> {
+        for i in 0..self.network.nodes().len() {
+            let id = NodeId(i);
+            match self.node(id) {
+                Node::Convolution(c) if c.grouping == Grouping::Depthwise => {
+                    self.bottleneck(id, c)?;
+                }
+                Node::Convolution(c) if pointwise(c) && !self.fused[i] => self.prepared(id, c)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn bottleneck(&mut self, id: NodeId, c: &Convolution) -> Result<(), WeightsError> {
+        let (widen, input) = match self.convolution(c.input) {
+            Some(e)
+                if pointwise(e)
+                    && e.skip == Skip::None
+                    && !self.fused[c.input.0]
+                    && self.only_reader(c.input).is_some() =>
+            {
+                self.fused[c.input.0] = true;
+                (Widen::Expand(self.pack(e)?, epilogue(e.activation)), e.input)
+            }
+            _ => (Widen::Copy, c.input),
+        };
+        let project = self
+            .only_reader(id)
+            .and_then(|reader| Some((reader, self.convolution(reader)?)))
+            .filter(|(_, p)| pointwise(p) && p.input == id && c.skip == Skip::None);
+        let (narrow, output) = match project {
+            Some((reader, p)) => {
+                self.fused[reader.0] = true;
+                (Narrow::Project(self.pack(p)?, p.skip, epilogue(p.activation)), reader)
+            }
+            None => (Narrow::Keep(c.skip), id),
+        };
+        self.fused[id.0] = true;
+        let depthwise = self.pack_depthwise(c)?;
+        let epilogue = epilogue(c.activation);
+        let padding = c.padding;
+        let bottleneck =
+            Bottleneck { input, middle: id, widen, depthwise, padding, epilogue, narrow };
+        self.push(output, Kind::Bottleneck(bottleneck));
+        Ok(())
+    }
+
+    /// A 1x1 convolution with the layer before it, where that one only prepares its pixels.
+    fn prepared(&mut self, id: NodeId, c: &Convolution) -> Result<(), WeightsError> {
+        if self.only_reader(c.input).is_none() || c.skip == Skip::Add(c.input) {
+            return Ok(());
+        }
+        let (input, prepare, output) = match self.node(c.input) {
+            Node::Normalise(n) => {
+                let norm = Norm::new(self.level, n, self.state)?;
+                match self.pool_that_may_come_first(id, c) {
+                    Some((pool, window)) => {
+                        self.fused[pool.0] = true;
+                        (n.input, Prepare::NormaliseAndPool(norm, window), pool)
+                    }
+                    None => (n.input, Prepare::Normalise(norm), id),
+                }
+            }
+            Node::SqueezeExcite(s) => {
+                self.factors_only[c.input.0] = true;
+                (s.input, Prepare::Scale(c.input), id)
+            }
+            _ => return Ok(()),
+        };
+        self.fused[id.0] = true;
+        if !matches!(prepare, Prepare::Scale(_)) {
+            self.fused[c.input.0] = true;
+        }
+        let dense = Dense {
+            input,
+            prepare,
+            packed: self.pack(c)?,
+            window: window(c),
+            skip: c.skip,
+            epilogue: epilogue(c.activation),
+        };
+        self.push(output, Kind::Dense(dense));
+        Ok(())
+    }
+
+    fn pool_that_may_come_first(&self, id: NodeId, c: &Convolution) -> Option<(NodeId, Window)> {
+        let reader = self.only_reader(id)?;
+        let linear = c.activation == crate::network::Activation::Linear && c.skip == Skip::None;
+        match self.node(reader) {
+            Node::Pool(pool) if pool.kind == PoolKind::Mean && linear => {
+                Some((reader, pool_window(pool)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A step of one layer.
+    fn single(&mut self, id: NodeId) -> Result<(), WeightsError> {
+        if self.fused[id.0] {
+            return Ok(());
+        }
+        let values = |name: &str| Ok::<_, WeightsError>(self.state.values(name)?.to_vec());
+        let kind = match self.node(id) {
+            Node::Image => return Ok(()),
+            Node::Convolution(c) if c.input == self.network.image() && c.skip == Skip::None => {
+                let packed = self.pack_stem(c)?;
+                Kind::Stem { packed, window: window(c), epilogue: epilogue(c.activation) }
+            }
+            Node::Convolution(c) => Kind::Dense(Dense {
+                input: c.input,
+                prepare: Prepare::Nothing,
+                packed: self.pack(c)?,
+                window: window(c),
+                skip: c.skip,
+                epilogue: epilogue(c.activation),
+            }),
+            Node::Normalise(n) => {
+                Kind::Normalise { input: n.input, norm: Norm::new(self.level, n, self.state)? }
+            }
+            Node::Pool(pool) => {
+                Kind::Pool { input: pool.input, kind: pool.kind, window: pool_window(pool) }
+            }
+            Node::Concat(_) => Kind::Join(operands(self.network, id)),
+            Node::SqueezeExcite(s) => Kind::SqueezeExcite(self.pack_squeeze_excite(s)?),
+            Node::Tokens(tokens) => {
+                let mut prefix = Vec::new();
+                for name in &tokens.prefix {
+                    prefix.extend(values(name)?);
+                }
+                let positions = values(&tokens.position)?;
+                Kind::Tokens { tokens: tokens.clone(), prefix, positions }
+            }
+            Node::Attention(attention) => {
+                let table = match &attention.scope {
+                    Scope::Global => Vec::new(),
+                    Scope::Window { bias, .. } => values(bias)?,
+                };
+                Kind::Attention { attention: attention.clone(), table }
+            }
+            Node::MergePatches(input) => Kind::MergePatches(*input),
+        };
+        self.push(id, kind);
+        Ok(())
+    }
+
+    fn pack(&self, c: &Convolution) -> Result<PackedConvolution, WeightsError> {
+        let Folded { weights, bias } = fold(c, self.state)?;
+        let taps = c.kernel * c.kernel;
+        let dense = Weights { weights: &weights, bias: &bias, inputs: c.inputs, taps };
+        Ok(PackedConvolution::new(self.level, &dense))
+    }
+
+    fn pack_depthwise(&self, c: &Convolution) -> Result<PackedDepthwise, WeightsError> {
+        let Folded { weights, bias } = fold(c, self.state)?;
+        Ok(PackedDepthwise::new(self.level, &weights, &bias, c.kernel, c.stride))
+    }
+
+    /// A tap for each row of the kernel; its inputs are the row's pixels, channel by channel.
+    fn pack_stem(&self, c: &Convolution) -> Result<PackedConvolution, WeightsError> {
+        let Folded { weights, bias } = fold(c, self.state)?;
+        let (kernel, channels) = (c.kernel, c.inputs);
+        let mut by_row = Vec::with_capacity(weights.len());
+        for output in weights.chunks_exact(channels * kernel * kernel) {
+            for (kx, channel) in (0..kernel).flat_map(|kx| (0..channels).map(move |c| (kx, c))) {
+                by_row.extend((0..kernel).map(|ky| output[(channel * kernel + ky) * kernel + kx]));
+            }
+        }
+        let dense =
+            Weights { weights: &by_row, bias: &bias, inputs: kernel * channels, taps: kernel };
+        Ok(PackedConvolution::new(self.level, &dense))
+    }
+
+    fn pack_squeeze_excite(&self, s: &SqueezeExcite) -> Result<PackedSqueezeExcite, WeightsError> {
+        let channels = self.network.channels(s.input);
+        let pack = |part: &str, inputs| {
+            let weights = self.state.values(&format!("{}.{part}.weight", s.name))?;
+            let bias = self.state.values(&format!("{}.{part}.bias", s.name))?;
+            let dense = Weights { weights, bias, inputs, taps: 1 };
+            Ok::<_, WeightsError>(PackedConvolution::new(self.level, &dense))
+        };
+        Ok(PackedSqueezeExcite {
+            input: s.input,
+            reduce: pack("conv_reduce", channels)?,
+            epilogue: epilogue(s.activation),
+            expand: pack("conv_expand", s.reduced)?,
+        })
     }
 }
 
@@ -232,20 +464,10 @@ fn pointwise(c: &Convolution) -> bool {
         && matches!(c.padding, Padding::Same | Padding::Even(0))
 }
 
-fn pack(c: &Convolution, folded: &Folded, level: Level) -> PackedConvolution {
-    let taps = c.kernel * c.kernel;
-    PackedConvolution::new(
-        level,
-        &Dense { weights: &folded.weights, bias: &folded.bias, inputs: c.inputs, taps },
-    )
+fn window(c: &Convolution) -> Window {
+    Window { kernel: c.kernel, stride: c.stride, padding: c.padding }
 }
 
-fn epilogue(activation: Activation) -> Epilogue {
-    match activation {
-        Activation::Linear => Epilogue::LINEAR,
-        Activation::Relu => Epilogue::RELU,
-        Activation::Relu6 => Epilogue::RELU6,
-        Activation::Silu => Epilogue::Silu,
-        Activation::Gelu => Epilogue::Gelu,
-    }
+fn pool_window(pool: &Pool) -> Window {
+    Window { kernel: pool.kernel, stride: pool.stride, padding: Padding::Even(pool.padding) }
 }

@@ -1,218 +1,205 @@
-//! Runs a plan over one image.
+//! Runs a plan over a few images.
 
-use super::bottleneck;
-use super::layout::Layout;
-use super::plan::{Kind, Plan, Window};
-use crate::kernels::{Aligned, Epilogue, PackedConvolution, Residual, convolve, padded};
-use crate::network::{NodeId, Skip};
+use super::crew::{Arena, Crew, Scratch};
+use super::layout::{Layout, View};
+use super::pixel::Norm;
+use super::plan::{Kind, PackedHead, Plan, Step, Window};
+use super::{bottleneck, dense, excite, pool, sequence};
+use crate::kernels::{Aligned, Level, add_pixels, padded};
+use crate::network::{NodeId, Padding};
 
-/// Bytes of input that a block of pixels may touch before the next panel of weights begins.
-const BLOCK_BYTES: usize = 384 << 10;
-
-/// All memory that a run needs; made once, used for one image after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Arena {
-    pub(super) slots: Vec<Aligned>,
-    pub(super) scratch: Aligned,
-    pub(super) lists: Lists,
+/// What a step works with.
+pub(super) struct Context<'a> {
+    pub(super) layout: &'a Layout,
+    /// All buffers but the one that the step writes.
+    pub(super) slots: &'a [Aligned],
+    pub(super) scratches: &'a mut [Scratch],
+    pub(super) crew: Crew<'a>,
+    pub(super) level: Level,
+    /// Images, each `[channels][height][width]`.
+    pub(super) images: &'a [f32],
 }
 
-/// Pixel offsets for the kernels.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    pub(super) from: Vec<u32>,
-    pub(super) to: Vec<u32>,
+/// The map that a step writes: its view, and its buffer without the zeros at the end.
+pub(super) struct Target<'a> {
+    pub(super) view: View,
+    pub(super) buffer: &'a mut [f32],
 }
 
-impl Arena {
-    /// Memory for runs with this layout.
-    pub(crate) fn new(layout: &Layout) -> Self {
-        Self {
-            slots: layout
-                .capacities
-                .iter()
-                .map(|&len| Aligned::zeros(len + layout.zeros))
-                .collect(),
-            ..Self::default()
-        }
+impl<'a> Context<'a> {
+    /// A layer's map, and its buffer.
+    pub(super) fn map(&self, node: NodeId) -> (View, &'a [f32]) {
+        let view = self.layout.view(node);
+        (view, &self.slots[view.slot])
     }
 }
 
 impl Plan {
-    /// Runs over a planar image `[3][height][width]`. `pooled` takes the features; `maps` the wanted layers, each as
-    /// `[channels][height][width]`.
+    /// Runs over as many planar images `[channels][height][width]` as the layout is for. For each image `out` takes the features and
+    /// then the wanted maps, each `[channels][height][width]`.
     pub(crate) fn run(
         &self,
         layout: &Layout,
         arena: &mut Arena,
-        image: &[f32],
-        pooled: &mut [f32],
-        maps: &mut [(NodeId, &mut [f32])],
+        crew: Crew<'_>,
+        images: &[f32],
+        wanted: &[NodeId],
+        out: &mut [f32],
     ) {
-        for step in &self.steps {
-            let slot = layout.slot(step.output);
-            let mut output = std::mem::take(&mut arena.slots[slot]);
-            let size = layout.size(step.output);
-            match &step.kind {
-                Kind::Stem { packed, window, epilogue } => {
-                    let from = layout.size(self.network.image());
-                    stem(arena, image, from, packed, *window, *epilogue, &mut output, size);
+        self.run_watched(layout, arena, crew, images, wanted, out, &mut |_| {});
+    }
+
+    /// As [`Plan::run`], and calls `watch` with the index of every step that has ended.
+    #[expect(clippy::too_many_arguments, reason = "those of `run` and one more")]
+    pub(crate) fn run_watched(
+        &self,
+        layout: &Layout,
+        arena: &mut Arena,
+        crew: Crew<'_>,
+        images: &[f32],
+        wanted: &[NodeId],
+        out: &mut [f32],
+        watch: &mut dyn FnMut(usize),
+    ) {
+        let Arena { slots, scratches } = arena;
+        let total = out.len() / layout.images;
+        for (s, step) in self.steps.iter().enumerate() {
+            let view = layout.view(step.output);
+            let mut buffer = std::mem::take(&mut slots[view.slot]);
+            let mut context = Context { layout, slots, scratches, crew, level: self.level, images };
+            let target = Target { view, buffer: &mut buffer[..layout.capacities[view.slot]] };
+            self.step(step, &mut context, target);
+            let (mut start, channels) = (self.network.features(), |id| self.network.channels(id));
+            for &node in wanted {
+                let (h, w) = layout.size(node);
+                let len = channels(node) * h * w;
+                if node == step.output {
+                    for (i, image) in out.chunks_exact_mut(total).enumerate() {
+                        planar(&buffer, &view, i, &mut image[start..start + len]);
+                    }
                 }
-                Kind::Dense { input, packed, window, skip, epilogue } => {
-                    let Arena { slots, lists, .. } = arena;
-                    let zeros = layout.capacities[layout.slot(*input)];
-                    let map = Map {
-                        values: &slots[layout.slot(*input)],
-                        size: layout.size(*input),
-                        zeros,
-                    };
-                    let residual = match skip {
-                        Skip::None => Added::None,
-                        Skip::Add(other) => Added::Map(&slots[layout.slot(*other)]),
-                    };
-                    dense(lists, &map, packed, *window, residual, *epilogue, &mut output, size);
-                }
-                Kind::Bottleneck(step) => bottleneck::run(step, layout, arena, &mut output),
-                Kind::MaxPool { input, window } => {
-                    let values = &arena.slots[layout.slot(*input)];
-                    let width = padded(self.network.channels(*input));
-                    max_pool(values, layout.size(*input), width, *window, &mut output, size);
-                }
-            }
-            for (node, map) in maps.iter_mut().filter(|(node, _)| *node == step.output) {
-                planar(&output, padded(self.network.channels(*node)), size, map);
+                start += len;
             }
             if step.output == self.network.last() {
-                mean(&output, padded(pooled.len()), size, pooled);
-            }
-            arena.slots[slot] = output;
-        }
-    }
-}
-
-/// A map in its buffer, and where the buffer's zeros begin.
-struct Map<'a> {
-    values: &'a [f32],
-    size: (usize, usize),
-    zeros: usize,
-}
-
-/// The second operand of an addition; its pixels lie as the output's do.
-#[derive(Clone, Copy)]
-enum Added<'a> {
-    None,
-    Map(&'a [f32]),
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call site; a struct would only repeat the names"
-)]
-fn dense(
-    lists: &mut Lists,
-    map: &Map<'_>,
-    packed: &PackedConvolution,
-    window: Window,
-    added: Added<'_>,
-    epilogue: Epilogue,
-    output: &mut [f32],
-    (oh, ow): (usize, usize),
-) {
-    let (h, w) = map.size;
-    let pitch = padded(packed.inputs());
-    let (top, left) = borders(window, (h, w));
-    let block = (BLOCK_BYTES / size_of::<f32>() / pitch).max(64);
-    for first in (0..oh * ow).step_by(block) {
-        let pixels = first..(first + block).min(oh * ow);
-        lists.from.clear();
-        for ky in 0..window.kernel {
-            for kx in 0..window.kernel {
-                lists.from.extend(pixels.clone().map(|p| {
-                    // Wraps below zero, and then isn't inside either.
-                    let y = (p / ow * window.stride + ky).wrapping_sub(top);
-                    let x = (p % ow * window.stride + kx).wrapping_sub(left);
-                    if y < h && x < w { ((y * w + x) * pitch) as u32 } else { map.zeros as u32 }
-                }));
-            }
-        }
-        lists.to.clear();
-        lists.to.extend(pixels.map(|p| (p * packed.width()) as u32));
-        let residual = match added {
-            Added::None => Residual::None,
-            Added::Map(values) => Residual::Add(values, &lists.to),
-        };
-        convolve(packed, map.values, &lists.from, output, &lists.to, residual, epilogue);
-    }
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call site; a struct would only repeat the names"
-)]
-fn stem(
-    arena: &mut Arena,
-    image: &[f32],
-    (h, w): (usize, usize),
-    packed: &PackedConvolution,
-    window: Window,
-    epilogue: Epilogue,
-    output: &mut [f32],
-    (oh, ow): (usize, usize),
-) {
-    let pitch = padded(packed.inputs());
-    let kernel = window.kernel;
-    let (top, left) = borders(window, (h, w));
-    arena.scratch.reserve(ow * pitch);
-    let Lists { from, to } = &mut arena.lists;
-    from.clear();
-    from.extend((0..ow).map(|x| (x * pitch) as u32));
-    for y in 0..oh {
-        for c in 0..3 {
-            for ky in 0..kernel {
-                let row = (y * window.stride + ky).wrapping_sub(top);
-                let source = if row < h { &image[(c * h + row) * w..][..w] } else { &[] };
-                for kx in 0..kernel {
-                    let column = (c * kernel + ky) * kernel + kx;
-                    for x in 0..ow {
-                        let at = (x * window.stride + kx).wrapping_sub(left);
-                        arena.scratch[x * pitch + column] = source.get(at).copied().unwrap_or(0.0);
-                    }
+                for (i, image) in out.chunks_exact_mut(total).enumerate() {
+                    self.head(&buffer, &view, i, &mut image[..self.network.features()]);
                 }
             }
+            slots[view.slot] = buffer;
+            watch(s);
         }
-        to.clear();
-        to.extend((y * ow..(y + 1) * ow).map(|p| (p * packed.width()) as u32));
-        convolve(packed, &arena.scratch, from, output, to, Residual::None, epilogue);
     }
-}
 
-fn max_pool(
-    values: &[f32],
-    (h, w): (usize, usize),
-    width: usize,
-    window: Window,
-    output: &mut [f32],
-    (oh, ow): (usize, usize),
-) {
-    let (top, left) = borders(window, (h, w));
-    for y in 0..oh {
-        for x in 0..ow {
-            let pixel = &mut output[(y * ow + x) * width..][..width];
-            pixel.fill(f32::NEG_INFINITY);
-            let rows = (y * window.stride).saturating_sub(top)
-                ..(y * window.stride + window.kernel - top).min(h);
-            for row in rows {
-                let columns = (x * window.stride).saturating_sub(left)
-                    ..(x * window.stride + window.kernel - left).min(w);
-                for column in columns {
-                    let from = &values[(row * w + column) * width..][..width];
-                    for (m, &v) in pixel.iter_mut().zip(from) {
-                        *m = m.max(v);
-                    }
-                }
+    fn step(&self, step: &Step, context: &mut Context<'_>, target: Target<'_>) {
+        let channels = |node: NodeId| self.network.channels(node);
+        match &step.kind {
+            Kind::Image => dense::image(context, channels(step.output), target),
+            Kind::Stem { packed, window, epilogue } => {
+                let size = context.layout.size(self.network.image());
+                dense::stem(context, size, packed, *window, *epilogue, target);
+            }
+            Kind::Dense(d) => dense::run(d, context, target),
+            Kind::Bottleneck(b) => bottleneck::run(b, context, target),
+            Kind::Pool { input, kind, window } => {
+                pool::run(*input, channels(*input), *kind, *window, context, target);
+            }
+            Kind::Normalise { input, norm } => normalise(*input, norm, context, target),
+            Kind::SqueezeExcite(s) => {
+                excite::run(s, self.factors_only[step.output.0], context, target);
+            }
+            Kind::Join(operands) => self.join(operands, step.output, context, target),
+            Kind::Tokens { prefix, .. } => {
+                let positions = &context.layout.positions[&step.output];
+                let [input] = step.inputs(&self.network)[..] else {
+                    unreachable!("tokens have one input")
+                };
+                sequence::tokens(input, channels(input), prefix, positions, context, target);
+            }
+            Kind::Attention { attention, .. } => {
+                sequence::attention(attention.input, step.output, context, target);
+            }
+            Kind::MergePatches(input) => {
+                sequence::merge_patches(*input, channels(*input), context, target);
             }
         }
     }
+
+    fn join(
+        &self,
+        operands: &[NodeId],
+        output: NodeId,
+        context: &mut Context<'_>,
+        target: Target<'_>,
+    ) {
+        let home = self.homes[output.0];
+        let Target { view, buffer } = target;
+        let mut channel = 0;
+        for &operand in operands {
+            let width = self.network.channels(operand);
+            let here = self.homes[operand.0];
+            if here.owner != home.owner {
+                let (from, values) = context.map(operand);
+                for pixel in 0..context.layout.images * view.pixels() {
+                    buffer[view.at(pixel) + channel..][..width]
+                        .copy_from_slice(&values[from.at(pixel)..][..width]);
+                }
+            }
+            channel += width;
+        }
+    }
+
+    fn head(&self, values: &[f32], view: &View, image: usize, features: &mut [f32]) {
+        let first = image * view.pixels();
+        match &self.head {
+            PackedHead::ClassToken => {
+                features.copy_from_slice(&values[view.at(first)..][..features.len()]);
+            }
+            PackedHead::Mean => {
+                let mean = self.mean(values, view, image, features.len());
+                features.copy_from_slice(&mean[..features.len()]);
+            }
+            PackedHead::MeanThenNorm(norm) => {
+                let mean = self.mean(values, view, image, features.len());
+                let mut out = vec![0f32; norm.width()];
+                norm.run(1, (&mean, 0), (&mut out, 0));
+                features.copy_from_slice(&out[..features.len()]);
+            }
+        }
+    }
+
+    /// The mean of an image's pixels, without the prefix; as many channels as the padded map has.
+    fn mean(&self, values: &[f32], view: &View, image: usize, channels: usize) -> Vec<f32> {
+        let mut sums = vec![0f32; padded(channels)];
+        let first = image * view.pixels() + view.prefix;
+        let pixels = view.height * view.width;
+        add_pixels(self.level, pixels, &values[view.at(first)..], view.pitch, &mut sums);
+        let scale = 1.0 / pixels as f32;
+        sums.iter_mut().for_each(|sum| *sum *= scale);
+        sums
+    }
+}
+
+/// An image's map without the prefix, as `[channels][height][width]`.
+fn planar(values: &[f32], view: &View, image: usize, map: &mut [f32]) {
+    let pixels = view.height * view.width;
+    let first = image * view.pixels() + view.prefix;
+    for (channel, plane) in map.chunks_exact_mut(pixels).enumerate() {
+        for (pixel, out) in plane.iter_mut().enumerate() {
+            *out = values[view.at(first + pixel) + channel];
+        }
+    }
+}
+
+fn normalise(input: NodeId, norm: &Norm, context: &mut Context<'_>, target: Target<'_>) {
+    let Target { view, buffer } = target;
+    let (from, values) = context.map(input);
+    let pixels = context.layout.images * view.pixels();
+    let ranges = context.crew.cut(pixels, [1, usize::MAX], 20 * view.pitch);
+    let parts = super::crew::share(ranges, view.pitch, buffer);
+    context.crew.each(context.scratches, parts, |_, (range, part)| {
+        let (from, to) = ((&values[from.at(range.start)..], from.pitch), &mut part[view.offset..]);
+        norm.run(range.len(), from, (to, view.pitch));
+    });
 }
 
 /// Pixels above and left of the first input pixel.
@@ -224,23 +211,14 @@ pub(super) fn borders(window: Window, (h, w): (usize, usize)) -> (usize, usize) 
     (along(h), along(w))
 }
 
-fn planar(values: &[f32], width: usize, (h, w): (usize, usize), map: &mut [f32]) {
-    for (channel, plane) in map.chunks_exact_mut(h * w).enumerate() {
-        for (pixel, out) in plane.iter_mut().enumerate() {
-            *out = values[pixel * width + channel];
-        }
-    }
-}
-
-fn mean(values: &[f32], width: usize, (h, w): (usize, usize), pooled: &mut [f32]) {
-    pooled.fill(0.0);
-    for pixel in values.chunks_exact(width).take(h * w) {
-        for (sum, value) in pooled.iter_mut().zip(pixel) {
-            *sum += value;
-        }
-    }
-    let scale = 1.0 / (h * w) as f32;
-    for sum in pooled {
-        *sum *= scale;
-    }
+/// For each output pixel of one axis, the input pixels that its window covers.
+pub(super) fn covered(
+    window: Window,
+    before: usize,
+    len: usize,
+    at: usize,
+) -> std::ops::Range<usize> {
+    debug_assert!(matches!(window.padding, Padding::Even(_)), "pools have even borders");
+    (at * window.stride).saturating_sub(before)
+        ..(at * window.stride + window.kernel - before).min(len)
 }

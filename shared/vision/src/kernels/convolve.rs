@@ -75,6 +75,11 @@ impl PackedConvolution {
     pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
+
+    /// Multiply-adds for a pixel, padding included.
+    pub(crate) fn multiply_adds(&self) -> usize {
+        self.taps * self.inputs * self.width
+    }
 }
 
 /// What is added to a convolution's sum before its activation.

@@ -27,6 +27,7 @@ mod lanes;
 mod layer_norm;
 #[cfg(test)]
 pub(crate) mod reference;
+mod team;
 mod winograd;
 
 pub(crate) use affine::{PackedAffine, add_pixels, affine, scale_channels};
@@ -36,6 +37,7 @@ pub(crate) use convolve::{Dense, PackedConvolution, Residual, convolve};
 pub(crate) use depthwise::{PackedDepthwise, depthwise_row};
 pub(crate) use epilogue::{Epilogue, activate};
 pub(crate) use layer_norm::{PackedLayerNorm, layer_norm};
+pub(crate) use team::Team;
 pub(crate) use winograd::{Added, Bands, Extent, Grid, PackedWinograd, winograd};
 
 /// Channels of a pixel are padded to a multiple of this many floats (one AVX-512 register, one cache line).

@@ -15,6 +15,7 @@ pub use node::{
     Activation, Attention, Convolution, Form, Grouping, Node, NodeId, Norm, Normalise, Padding,
     PixelNorm, Pool, PoolKind, Scope, Skip, SqueezeExcite, Tokens,
 };
+pub(crate) use position::resample_positions;
 pub use size::Misfit;
 
 /// A named point of a network whose map can be asked for.
@@ -69,6 +70,12 @@ impl Network {
     pub(crate) fn push(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         NodeId(self.nodes.len() - 1)
+    }
+
+    /// Changes a layer.
+    #[cfg(test)]
+    pub(crate) fn edit(&mut self, node: NodeId, change: impl FnOnce(&mut Node)) {
+        change(&mut self.nodes[node.0]);
     }
 
     /// Appends a convolution.
