@@ -100,11 +100,11 @@ impl Crew<'_> {
 }
 
 /// The runs of pixels with their part of a map's buffer.
-pub(super) fn share<'a>(
+pub(super) fn share(
     ranges: Vec<Range<usize>>,
     pitch: usize,
-    buffer: &'a mut [f32],
-) -> Vec<(Range<usize>, &'a mut [f32])> {
+    buffer: &mut [f32],
+) -> Vec<(Range<usize>, &mut [f32])> {
     let mut rest = buffer;
     let mut begun = 0;
     ranges

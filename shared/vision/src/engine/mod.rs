@@ -18,8 +18,6 @@ mod schedule;
 mod sequence;
 mod times;
 
-pub(crate) use crew::{Arena, Crew};
-pub(crate) use layout::Layout;
 pub(crate) use plan::Plan;
 pub(crate) use schedule::Engine;
 pub use times::StepTime;

@@ -32,10 +32,11 @@ pub(super) fn homes(network: &Network, steps: &[Step]) -> Vec<Home> {
         if is_away(&homes, *root) {
             continue;
         }
-        let mut channel = 0;
+        let mut channel: usize = 0;
         for (i, &leaf) in leaves.iter().enumerate() {
             let channels = network.channels(leaf);
-            let aligned = channel % LANE == 0 && (channels % LANE == 0 || i + 1 == leaves.len());
+            let aligned = channel.is_multiple_of(LANE)
+                && (channels.is_multiple_of(LANE) || i + 1 == leaves.len());
             let once = leaves.iter().filter(|&&other| other == leaf).count() == 1;
             let made = steps.iter().any(|step| step.output == leaf);
             if aligned && once && made && !is_away(&homes, leaf) {
@@ -45,7 +46,7 @@ pub(super) fn homes(network: &Network, steps: &[Step]) -> Vec<Home> {
         }
         for (other, inner) in &concats[at + 1..] {
             if leaves.starts_with(inner)
-                && network.channels(*other) % LANE == 0
+                && network.channels(*other).is_multiple_of(LANE)
                 && !is_away(&homes, *other)
             {
                 homes[other.0] = Home { owner: *root, channel: 0 };

@@ -84,6 +84,7 @@ impl Network {
     }
 
     /// Appends a layer norm.
+    #[allow(dead_code, reason = "transformers use it, and no backbone is one yet")]
     pub(crate) fn layer_norm(&mut self, input: NodeId, name: &str, eps: f64) -> NodeId {
         let norm = PixelNorm::Layer { name: name.to_owned(), eps };
         self.push(Node::Normalise(Normalise { input, norm, activation: Activation::Linear }))
@@ -96,6 +97,7 @@ impl Network {
     }
 
     /// Says how the last map becomes features.
+    #[allow(dead_code, reason = "transformers use it, and no backbone is one yet")]
     pub(crate) fn set_head(&mut self, head: Head) {
         self.head = head;
     }

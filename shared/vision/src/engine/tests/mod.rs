@@ -4,7 +4,9 @@ mod reference;
 
 use proptest::prelude::*;
 
-use super::{Arena, Crew, Engine, Layout, Plan};
+use super::crew::{Arena, Crew};
+use super::layout::Layout;
+use super::{Engine, Plan};
 use crate::kernels::{Level, Team};
 use crate::network::{
     Activation, Attention, Convolution, Form, Grouping, Head, Network, Node, NodeId, Norm,
@@ -465,7 +467,7 @@ fn batches_of_any_size_and_images_of_other_sizes_follow_each_other() {
     let engine = Engine::new(plan, std::sync::Arc::new(Team::new(2)));
     for (h, w) in [(9, 8), (6, 11), (9, 8)] {
         let images = noise(7, 5 * 3 * h * w);
-        let mut single = vec![0.0; 5 * 3];
+        let mut single = [0.0; 5 * 3];
         for (image, out) in images.chunks_exact(3 * h * w).zip(single.chunks_exact_mut(3)) {
             engine.run(image, (h, w), &[], out).unwrap();
         }
