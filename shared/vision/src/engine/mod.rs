@@ -17,6 +17,7 @@ mod run;
 mod schedule;
 mod sequence;
 mod times;
+mod winograd;
 
 pub(crate) use plan::Plan;
 pub(crate) use schedule::Engine;

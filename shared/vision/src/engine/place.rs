@@ -4,9 +4,9 @@
 //! writes its channels; the concatenations in between are the buffer's first channels.
 
 use crate::kernels::LANE;
-use crate::network::{Network, Node, NodeId};
+use crate::network::{Network, Node, NodeId, Skip};
 
-use super::plan::Step;
+use super::plan::{Kind, Step, Winograd};
 
 /// The node whose buffer holds a node's map, and the map's first channel in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,14 @@ pub(super) fn homes(network: &Network, steps: &[Step]) -> Vec<Home> {
             && step.inputs(network).iter().any(|input| homes[input.0].owner == owner)
         {
             homes[step.output.0] = Home { owner: step.output, channel: 0 };
+        }
+    }
+    // Winograd's kernel adds a map whose pixels lie as the output's do.
+    for step in steps {
+        if let Kind::Winograd(Winograd { skip: Skip::Add(other), .. }) = &step.kind {
+            for id in [step.output, *other] {
+                homes[id.0] = Home { owner: id, channel: 0 };
+            }
         }
     }
     homes

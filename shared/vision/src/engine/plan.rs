@@ -2,12 +2,17 @@
 
 use super::pixel::{Norm, epilogue};
 use super::place::{Home, homes, operands};
-use crate::kernels::{Dense as Weights, Epilogue, Level, PackedConvolution, PackedDepthwise};
+use crate::kernels::{
+    Dense as Weights, Epilogue, Level, PackedConvolution, PackedDepthwise, PackedWinograd,
+};
 use crate::network::{
     Attention, Convolution, Folded, Grouping, Head, Network, Node, NodeId, Padding, Pool, PoolKind,
     Scope, Skip, SqueezeExcite, Tokens, fold,
 };
 use crate::weights::{StateDict, WeightsError};
+
+/// Input channels from which on Winograd's algorithm beats the definition.
+const WINOGRAD_INPUTS: usize = 32;
 
 /// Steps in order of execution.
 #[derive(Debug)]
@@ -39,6 +44,7 @@ pub(super) enum Kind {
         epilogue: Epilogue,
     },
     Dense(Dense),
+    Winograd(Winograd),
     Bottleneck(Bottleneck),
     Pool {
         input: NodeId,
@@ -81,6 +87,17 @@ pub(super) struct Dense {
     pub(super) input: NodeId,
     pub(super) prepare: Prepare,
     pub(super) packed: PackedConvolution,
+    pub(super) window: Window,
+    pub(super) skip: Skip,
+    pub(super) epilogue: Epilogue,
+}
+
+/// A 3x3 convolution of stride 1 with enough channels to pay for the transforms.
+#[derive(Debug)]
+pub(super) struct Winograd {
+    pub(super) input: NodeId,
+    pub(super) inputs: usize,
+    pub(super) packed: PackedWinograd,
     pub(super) window: Window,
     pub(super) skip: Skip,
     pub(super) epilogue: Epilogue,
@@ -152,6 +169,7 @@ impl Step {
             Kind::Tokens { tokens, .. } => vec![tokens.input],
             Kind::Attention { attention, .. } => vec![attention.input],
             Kind::Dense(Dense { input, .. })
+            | Kind::Winograd(Winograd { input, .. })
             | Kind::Bottleneck(Bottleneck { input, .. })
             | Kind::Pool { input, .. }
             | Kind::Normalise { input, .. }
@@ -159,7 +177,7 @@ impl Step {
             | Kind::MergePatches(input) => vec![*input],
         };
         let skip = match &self.kind {
-            Kind::Dense(Dense { skip, .. }) => *skip,
+            Kind::Dense(Dense { skip, .. }) | Kind::Winograd(Winograd { skip, .. }) => *skip,
             Kind::Bottleneck(Bottleneck {
                 narrow: Narrow::Keep(skip) | Narrow::Project(_, skip, _),
                 ..
@@ -365,6 +383,18 @@ impl<'a> Compiler<'a> {
                 let packed = self.pack_stem(c)?;
                 Kind::Stem { packed, window: window(c), epilogue: epilogue(c.activation) }
             }
+            Node::Convolution(c) if for_winograd(c) => {
+                let Folded { weights, bias } = fold(c, self.state)?;
+                let dense = Weights { weights: &weights, bias: &bias, inputs: c.inputs, taps: 9 };
+                Kind::Winograd(Winograd {
+                    input: c.input,
+                    inputs: c.inputs,
+                    packed: PackedWinograd::new(self.level, &dense),
+                    window: window(c),
+                    skip: c.skip,
+                    epilogue: epilogue(c.activation),
+                })
+            }
             Node::Convolution(c) => Kind::Dense(Dense {
                 input: c.input,
                 prepare: Prepare::Nothing,
@@ -462,6 +492,10 @@ fn pointwise(c: &Convolution) -> bool {
         && c.stride == 1
         && c.grouping == Grouping::Dense
         && matches!(c.padding, Padding::Same | Padding::Even(0))
+}
+
+fn for_winograd(c: &Convolution) -> bool {
+    c.kernel == 3 && c.stride == 1 && c.grouping == Grouping::Dense && c.inputs >= WINOGRAD_INPUTS
 }
 
 fn window(c: &Convolution) -> Window {

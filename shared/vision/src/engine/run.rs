@@ -4,7 +4,7 @@ use super::crew::{Arena, Crew, Scratch};
 use super::layout::{Layout, View};
 use super::pixel::Norm;
 use super::plan::{Kind, PackedHead, Plan, Step, Window};
-use super::{bottleneck, dense, excite, pool, sequence};
+use super::{bottleneck, dense, excite, pool, sequence, winograd};
 use crate::kernels::{Aligned, Level, add_pixels, padded};
 use crate::network::{NodeId, Padding};
 
@@ -99,6 +99,7 @@ impl Plan {
                 dense::stem(context, size, packed, *window, *epilogue, target);
             }
             Kind::Dense(d) => dense::run(d, context, target),
+            Kind::Winograd(w) => winograd::run(w, context, target),
             Kind::Bottleneck(b) => bottleneck::run(b, context, target),
             Kind::Pool { input, kind, window } => {
                 pool::run(*input, channels(*input), *kind, *window, context, target);

@@ -65,6 +65,8 @@ fn multiply_adds(step: &Step, pixels: &dyn Fn(crate::network::NodeId) -> usize) 
     let dense = |packed: &PackedConvolution, at| packed.multiply_adds() * pixels(at);
     match &step.kind {
         Kind::Stem { packed, .. } | Kind::Dense(Dense { packed, .. }) => dense(packed, step.output),
+        // As the definition counts, so that the figure compares with others.
+        Kind::Winograd(w) => 9 * w.inputs * w.packed.width() * pixels(step.output),
         Kind::Bottleneck(Bottleneck { input, middle, widen, depthwise, narrow, .. }) => {
             let widened = match widen {
                 Widen::Copy => 0,
@@ -85,6 +87,7 @@ fn name(step: &Step, network: &Network) -> String {
         Kind::Image => "image",
         Kind::Stem { .. } => "stem",
         Kind::Dense(_) => "dense",
+        Kind::Winograd(_) => "winograd",
         Kind::Bottleneck(_) => "bottleneck",
         Kind::Pool { .. } => "pool",
         Kind::Normalise { .. } => "normalise",

@@ -38,7 +38,7 @@ pub(crate) use depthwise::{PackedDepthwise, depthwise_row};
 pub(crate) use epilogue::{Epilogue, activate};
 pub(crate) use layer_norm::{PackedLayerNorm, layer_norm};
 pub(crate) use team::Team;
-pub(crate) use winograd::{Added, Bands, Extent, Grid, PackedWinograd, winograd};
+pub(crate) use winograd::{Added, Bands, Extent, Grid, PackedWinograd, TILE, winograd};
 
 /// Channels of a pixel are padded to a multiple of this many floats (one AVX-512 register, one cache line).
 pub(crate) const LANE: usize = 16;

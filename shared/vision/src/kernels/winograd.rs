@@ -16,7 +16,7 @@ use super::lanes::{Lanes, Portable};
 use super::{Aligned, Epilogue, LANE, Level, padded};
 
 /// Output pixels along a side of a tile.
-const TILE: usize = 4;
+pub(crate) const TILE: usize = 4;
 
 /// Input pixels along a side of a tile.
 const WINDOW: usize = TILE + 2;
@@ -87,6 +87,11 @@ impl PackedWinograd {
     /// Channels written for each pixel, padding included.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Multiply-adds for a tile, padding included, without the transforms.
+    pub(crate) fn multiply_adds(&self) -> usize {
+        FREQUENCIES * self.inputs * self.width
     }
 
     /// Floats of scratch that [`winograd`] needs for this many tiles.
