@@ -99,7 +99,10 @@ impl Options {
         }
         federation.wait_for_sites()?;
 
-        let id = federation.submit(LEAD, &study_file)?;
+        let id = federation.submit(LEAD, &study_file).or_else(|error| {
+            let sentences = grave_sentences(&federation)?;
+            bail!("{error:#}\nthe logs in {}", sentences)
+        })?;
         say(&format!("study {id} is submitted"));
         watch(&federation, &id)?;
         show_results(&federation, &id, &out)?;
@@ -115,9 +118,14 @@ fn watch(federation: &Federation, id: &StudyId) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    // The coordinator hears codes only; the sentences are in the sites' own logs.
-    let mut sentences = String::new();
-    for log in std::fs::read_dir(federation.folder().join("logs"))? {
+    bail!("the study didn't finish; the logs in {}", grave_sentences(federation)?)
+}
+
+/// What the processes complained about. (The coordinator hears codes only; the sentences are in the sites' own logs.)
+fn grave_sentences(federation: &Federation) -> Result<String> {
+    let folder = federation.folder().join("logs");
+    let mut sentences = format!("{} say:", folder.display());
+    for log in std::fs::read_dir(&folder)? {
         let log = log?.path();
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         let grave = |line: &&str| line.contains("ERROR") || line.contains("WARN");
@@ -127,10 +135,7 @@ fn watch(federation: &Federation, id: &StudyId) -> Result<()> {
             sentences.push_str(&format!("\n{name}: {line}"));
         }
     }
-    bail!(
-        "the study didn't finish; the logs in {} say:{sentences}",
-        federation.folder().join("logs").display()
-    )
+    Ok(sentences)
 }
 
 /// Prints the result table and fetches every file that a study leaves.
@@ -203,8 +208,8 @@ pub fn arguments(given: impl Iterator<Item = String>) -> Vec<String> {
 fn phantom_study(sites: u16) -> (String, &'static str) {
     match sites {
         0..4 => (
-            studies::without_left_out_sites(studies::PHANTOM),
-            "the shipped one for phantoms, without left-out hospitals: that takes four",
+            studies::for_few_sites(studies::PHANTOM),
+            "the shipped one for phantoms, without left-out hospitals (that takes four) and with all of them as its quorum",
         ),
         4.. => (
             studies::PHANTOM.to_owned(),
@@ -216,6 +221,8 @@ fn phantom_study(sites: u16) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use wardround_core::study::Quorum;
 
     use super::*;
 
@@ -233,8 +240,9 @@ mod tests {
 
     #[test]
     fn few_hospitals_leave_none_out() {
-        let leaves_out =
-            |sites| Study::parse(&phantom_study(sites).0).unwrap().validation.leave_one_site_out;
+        let study = |sites| Study::parse(&phantom_study(sites).0).unwrap();
+        let leaves_out = |sites| study(sites).validation.leave_one_site_out;
         assert!(!leaves_out(3) && leaves_out(4));
+        assert_eq!(study(2).federation.quorum, Quorum::All);
     }
 }

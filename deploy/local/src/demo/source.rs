@@ -136,7 +136,7 @@ fn deal(
         None => Deal::ByPatient { key: &key, sites },
     })?;
     if !is_own && parts.len() < 4 {
-        study = studies::without_left_out_sites(&study);
+        study = studies::for_few_sites(&study);
     }
     let folder = out.path("sites");
     let mut hospitals = Vec::new();
