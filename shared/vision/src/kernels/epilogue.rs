@@ -165,6 +165,7 @@ macro_rules! level {
             ///
             /// # Safety
             /// The features of this level exist; the registers may be read and written.
+            #[inline(never)]
             $(#[target_feature(enable = $feature)])?
             pub(in crate::kernels) unsafe fn finish(epilogue: Epilogue, from: *const f32, to: *mut f32, count: usize) {
                 // SAFETY: forwarded to the caller.
