@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::convolve::{self, Job};
 use super::epilogue::power_of_two;
 use super::lanes::{Lanes, Portable};
-use super::{Aligned, Epilogue, LANE, Level, padded};
+use super::{Aligned, Epilogue, Level, padded};
 
 /// Queries whose scores are in the cache at once.
 const QUERIES: usize = 56;
@@ -438,9 +438,7 @@ unsafe fn softmax_body<V: Lanes>(row: *mut f32, mask: *const f32, keys: usize) -
             }
             largest = largest.max(x);
         }
-        let mut lanes = [f32::NEG_INFINITY; LANE];
-        largest.store(lanes.as_mut_ptr());
-        let largest = V::splat(lanes.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let largest = V::splat(largest.largest());
         let mut sum = V::splat(0.0);
         for k in (0..keys).step_by(V::COUNT) {
             let x = V::splat(LEAST).max(V::load(row.add(k)).sub(largest));
@@ -448,9 +446,7 @@ unsafe fn softmax_body<V: Lanes>(row: *mut f32, mask: *const f32, keys: usize) -
             power.store(row.add(k));
             sum = sum.add(power);
         }
-        let mut lanes = [0.0; LANE];
-        sum.store(lanes.as_mut_ptr());
-        1.0 / lanes.iter().sum::<f32>()
+        1.0 / sum.sum()
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) trait Lanes: Copy {
     /// `1 / self` to about 2 units in the last place, for numbers that are neither zero nor infinite nor subnormal.
     unsafe fn reciprocal(self) -> Self;
 
+    /// The sum of all floats.
+    unsafe fn sum(self) -> f32;
+    /// The largest of all floats, NaN aside.
+    unsafe fn largest(self) -> f32;
+
     /// Between `low` and `high`; NaN stays NaN.
     #[inline(always)]
     unsafe fn clamp(self, low: Self, high: Self) -> Self {
@@ -111,6 +116,16 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn reciprocal(self) -> Self {
         Self(std::array::from_fn(|i| 1.0 / self.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        self.0.iter().sum()
+    }
+
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        self.0.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
 }
 
@@ -201,6 +216,28 @@ mod x86 {
                 _mm256_mul_ps(near, _mm256_fnmadd_ps(self, near, _mm256_set1_ps(2.0)))
             }
         }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: the caller vouches for AVX2.
+            unsafe {
+                let four =
+                    _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+                let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+                _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn largest(self) -> f32 {
+            // SAFETY: the caller vouches for AVX2.
+            unsafe {
+                let four =
+                    _mm_max_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+                let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+                _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+            }
+        }
     }
 
     impl Lanes for __m512 {
@@ -283,6 +320,18 @@ mod x86 {
                 let near = _mm512_rcp14_ps(self);
                 _mm512_mul_ps(near, _mm512_fnmadd_ps(self, near, _mm512_set1_ps(2.0)))
             }
+        }
+
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            // SAFETY: the caller vouches for AVX-512.
+            unsafe { _mm512_reduce_add_ps(self) }
+        }
+
+        #[inline(always)]
+        unsafe fn largest(self) -> f32 {
+            // SAFETY: the caller vouches for AVX-512.
+            unsafe { _mm512_reduce_max_ps(self) }
         }
     }
 }

@@ -146,10 +146,7 @@ unsafe fn sum_of_powers<V: Lanes, const P: usize>(
             let power = power::<V, P>(row.add(whole + c), middle);
             sums[1] = power.multiply_add(V::load(last.add(c)), sums[1]);
         }
-        let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
-        let mut lanes = [0.0; LANE];
-        sum.store(lanes.as_mut_ptr());
-        lanes.iter().sum()
+        sums[0].add(sums[1]).add(sums[2].add(sums[3])).sum()
     }
 }
 
