@@ -143,11 +143,6 @@ impl Windows {
         Self { height, width, side, shift }
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.height / self.side * (self.width / self.side)
-    }
-
     /// The pixels of a window, row by row, as positions in the row-major map.
     pub(crate) fn pixels(&self, window: usize) -> impl Iterator<Item = usize> + '_ {
         let columns = self.width / self.side;

@@ -12,7 +12,6 @@
     unsafe_code,
     reason = "vector intrinsics and reads through checked offsets: a bounds check per multiply-add costs more than the work"
 )]
-#![allow(dead_code, unused_imports, reason = "the engine doesn't use every kernel yet")]
 
 #[macro_use]
 mod unrolled;

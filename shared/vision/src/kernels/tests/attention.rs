@@ -127,7 +127,7 @@ proptest! {
             let packed = PackedAttention::windowed(level, case.heads, case.width, &windows, &table);
             let mut output = vec![CANARY; h * w * to_pitch];
             let mut scratch = vec![f32::NAN; packed.scratch(side * side)];
-            for window in 0..windows.count() {
+            for window in 0..rows * columns {
                 let pixels: Vec<usize> = windows.pixels(window).collect();
                 let from: Vec<u32> = pixels.iter().map(|p| (p * from_pitch) as u32).collect();
                 let to: Vec<u32> = pixels.iter().map(|p| (p * to_pitch) as u32).collect();
