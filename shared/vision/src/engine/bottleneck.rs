@@ -46,7 +46,7 @@ pub(super) fn run(step: &Bottleneck, context: &mut Context<'_>, target: Target<'
         work += packed.multiply_adds();
     }
     let mut ranges = Vec::new();
-    for image in 0..context.layout.images {
+    for image in 0..context.count {
         let rows = context.crew.cut(oh, [4, usize::MAX], work * ow);
         ranges.extend(
             rows.into_iter().map(|r| (image * oh + r.start) * ow..(image * oh + r.end) * ow),

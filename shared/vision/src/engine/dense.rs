@@ -34,7 +34,7 @@ pub(super) fn run(d: &Dense, context: &mut Context<'_>, target: Target<'_>) {
     let most = (BLOCK_BYTES / size_of::<f32>() / pitch).max(64);
     let work = d.packed.multiply_adds();
     let least = if work * size_of::<f32>() > WEIGHTS_IN_CACHE { 28 } else { 14 };
-    let (pixels, level) = (context.layout.images * view.pixels(), context.level);
+    let (pixels, level) = (context.count * view.pixels(), context.level);
     let ranges = context.crew.cut(pixels, [least, most], work);
     let parts = share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |scratch, (range, part)| {
@@ -203,7 +203,7 @@ pub(super) fn stem(
     let work = view.width * packed.multiply_adds();
     // Bands don't straddle images.
     let mut ranges = Vec::new();
-    for image in 0..context.layout.images {
+    for image in 0..context.count {
         let rows = context.crew.cut(view.height, [1, most], work);
         ranges.extend(rows.into_iter().map(|rows| {
             let first = image * view.height;

@@ -16,7 +16,7 @@ pub(super) fn run(
 ) {
     let Target { view, buffer } = target;
     let (from, values) = context.map(s.input);
-    let images = context.layout.images;
+    let images = context.count;
     let (level, width) = (context.level, s.expand.width());
     let chunks = from.pixels().div_ceil(CHUNK);
     let mut sums = vec![0f32; images * chunks * width];

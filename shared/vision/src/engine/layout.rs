@@ -9,8 +9,10 @@ use crate::network::{Attention, Misfit, NodeId, Scope, resample_positions};
 /// Where each layer's map lives while it is needed.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// Images that go through together: a map holds them one after the other.
+    /// Images that go through together.
     pub(super) images: usize,
+    /// Steps before this one run image by image, and their maps hold one image; from it on a map holds all of them.
+    pub(super) split: usize,
     /// Height and width of every layer's map.
     sizes: Vec<(usize, usize)>,
     /// Tokens before each layer's pixels.
@@ -40,7 +42,7 @@ enum Place {
     At(View),
 }
 
-/// A map in its buffer: pixel p of image i begins at `offset + (i * pixels + p) * pitch`.
+/// A map in its buffer: pixel p begins at `offset + p * pitch`, and the images' pixels are counted on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct View {
     pub(super) slot: usize,
@@ -49,9 +51,16 @@ pub(super) struct View {
     pub(super) prefix: usize,
     pub(super) height: usize,
     pub(super) width: usize,
+    /// Whether the buffer holds all images, or one after the other.
+    pub(super) holds_all: bool,
 }
 
 impl View {
+    /// Floats before an image in the buffer.
+    pub(super) fn before(&self, image: usize) -> usize {
+        if self.holds_all { image * self.pixels() * self.pitch } else { 0 }
+    }
+
     /// Pixels of an image, the prefix among them.
     pub(super) fn pixels(&self) -> usize {
         self.prefix + self.height * self.width
@@ -71,6 +80,18 @@ impl Layout {
         height: usize,
         width: usize,
     ) -> Result<Self, Misfit> {
+        let split = split(plan, &plan.network.sizes(height, width)?, images);
+        Self::with_split(plan, images, height, width, split)
+    }
+
+    /// The same with a chosen `split`.
+    pub(super) fn with_split(
+        plan: &Plan,
+        images: usize,
+        height: usize,
+        width: usize,
+        split: usize,
+    ) -> Result<Self, Misfit> {
         let network = &plan.network;
         let sizes = network.sizes(height, width)?;
         let owner = |id: NodeId| plan.homes[id.0].owner;
@@ -89,16 +110,20 @@ impl Layout {
             let (home, id) = (plan.homes[step.output.0], step.output);
             let pitch = pitch(network.channels(home.owner));
             let (height, width) = if plan.factors_only[id.0] { (1, 1) } else { sizes[id.0] };
+            let holds_all = last_use[home.owner.0] >= split;
             let slot = *slots[home.owner.0].get_or_insert_with(|| {
-                // The last one freed is the likeliest to be in the cache.
-                free.pop().unwrap_or_else(|| {
+                // The last one freed is the likeliest to be in the cache. A map that gathers images must outlive the steps
+                // before it, which run again.
+                let reused = if s < split && holds_all { None } else { free.pop() };
+                reused.unwrap_or_else(|| {
                     capacities.push(0);
                     capacities.len() - 1
                 })
             });
             let (prefix, offset) = (network.prefix(id), home.channel);
-            let view = View { slot, offset, pitch, prefix, height, width };
-            capacities[slot] = capacities[slot].max(images * view.pixels() * pitch);
+            let view = View { slot, offset, pitch, prefix, height, width, holds_all };
+            let held = if holds_all { images } else { 1 };
+            capacities[slot] = capacities[slot].max(held * view.pixels() * pitch);
             views[id.0] = Place::At(view);
             if let Kind::Tokens { tokens, positions: learned, .. } = &step.kind {
                 let channels = network.channels(id);
@@ -119,7 +144,7 @@ impl Layout {
         let zeros =
             (0..sizes.len()).map(|i| padded(network.channels(NodeId(i)))).max().unwrap_or(0);
         let prefixes = (0..sizes.len()).map(|i| network.prefix(NodeId(i))).collect();
-        Ok(Self { images, sizes, prefixes, views, capacities, zeros, positions, attentions })
+        Ok(Self { images, split, sizes, prefixes, views, capacities, zeros, positions, attentions })
     }
 
     /// The map of a layer that a step reads or leaves.
@@ -160,6 +185,34 @@ impl Attend {
             }
         }
     }
+}
+
+/// The step from which on several images go through together. Image by image, maps stay in the cache but weights are read again and
+/// again; together it is the other way round, and maps become smaller and weights larger on the way.
+fn split(plan: &Plan, sizes: &[(usize, usize)], images: usize) -> usize {
+    if images == 1 {
+        return 0;
+    }
+    let bytes = |id: NodeId| {
+        let (h, w) = sizes[id.0];
+        4 * h * w * padded(plan.network.channels(id))
+    };
+    let costs: Vec<[usize; 2]> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let weights = step.weight_bytes();
+            let maps = step.inputs(&plan.network).into_iter().chain([step.output]).map(bytes);
+            [weights, weights / images + maps.sum::<usize>()]
+        })
+        .collect();
+    let mut cost: usize = costs.iter().map(|[_, together]| together).sum();
+    let mut best = (cost, 0);
+    for (s, [single, together]) in costs.iter().enumerate() {
+        cost = cost + single - together;
+        best = best.min((cost, s + 1));
+    }
+    best.1
 }
 
 /// Floats from one pixel to the next. A multiple of 2 KiB would map every pixel to the same few sets of the first-level cache, so

@@ -157,6 +157,28 @@ pub(super) enum PackedHead {
 }
 
 impl Step {
+    /// Bytes of the weights of its convolutions.
+    pub(super) fn weight_bytes(&self) -> usize {
+        let floats = match &self.kind {
+            Kind::Stem { packed, .. } | Kind::Dense(Dense { packed, .. }) => packed.multiply_adds(),
+            Kind::Winograd(w) => w.packed.multiply_adds(),
+            Kind::Bottleneck(b) => {
+                let widen = match &b.widen {
+                    Widen::Copy => 0,
+                    Widen::Expand(packed, _) => packed.multiply_adds(),
+                };
+                let narrow = match &b.narrow {
+                    Narrow::Keep(_) => 0,
+                    Narrow::Project(packed, ..) => packed.multiply_adds(),
+                };
+                widen + b.depthwise.kernel().pow(2) * b.depthwise.width() + narrow
+            }
+            Kind::SqueezeExcite(s) => s.reduce.multiply_adds() + s.expand.multiply_adds(),
+            _ => 0,
+        };
+        floats * size_of::<f32>()
+    }
+
     /// Layers that the step reads.
     pub(super) fn inputs(&self, network: &Network) -> Vec<NodeId> {
         let mut inputs = match &self.kind {

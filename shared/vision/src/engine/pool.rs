@@ -17,7 +17,7 @@ pub(super) fn run(
     let (from, values) = context.map(input);
     let (top, left) = borders(window, (from.height, from.width));
     let work = window.kernel * window.kernel * view.pitch;
-    let pixels = context.layout.images * view.pixels();
+    let pixels = context.count * view.pixels();
     let ranges = context.crew.cut(pixels, [1, usize::MAX], work);
     let parts = share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |_, (range, part)| {

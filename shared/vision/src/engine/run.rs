@@ -8,6 +8,15 @@ use super::{bottleneck, dense, excite, pool, sequence, winograd};
 use crate::kernels::{Aligned, Level, add_pixels, padded};
 use crate::network::{NodeId, Padding};
 
+/// What all steps of a run share.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    layout: &'a Layout,
+    crew: Crew<'a>,
+    images: &'a [f32],
+    wanted: &'a [NodeId],
+}
+
 /// What a step works with.
 pub(super) struct Context<'a> {
     pub(super) layout: &'a Layout,
@@ -16,20 +25,24 @@ pub(super) struct Context<'a> {
     pub(super) scratches: &'a mut [Scratch],
     pub(super) crew: Crew<'a>,
     pub(super) level: Level,
-    /// Images, each `[channels][height][width]`.
+    /// The first of the images that the step works on, and how many.
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// These images, each `[channels][height][width]`.
     pub(super) images: &'a [f32],
 }
 
-/// The map that a step writes: its view, and its buffer without the zeros at the end.
+/// The map that a step writes: its view, and its buffer, from the first image that the step works on, without the zeros at the end.
 pub(super) struct Target<'a> {
     pub(super) view: View,
     pub(super) buffer: &'a mut [f32],
 }
 
 impl<'a> Context<'a> {
-    /// A layer's map, and its buffer.
+    /// A layer's map, which begins with the first image that the step works on, and its buffer.
     pub(super) fn map(&self, node: NodeId) -> (View, &'a [f32]) {
-        let view = self.layout.view(node);
+        let mut view = self.layout.view(node);
+        view.offset += view.before(self.first);
         (view, &self.slots[view.slot])
     }
 }
@@ -49,7 +62,7 @@ impl Plan {
         self.run_watched(layout, arena, crew, images, wanted, out, &mut |_| {});
     }
 
-    /// As [`Plan::run`], and calls `watch` with the index of every step that has ended.
+    /// As [`Plan::run`], and calls `watch` with the index of every step that has ended, for one image or for all.
     #[expect(clippy::too_many_arguments, reason = "those of `run` and one more")]
     pub(crate) fn run_watched(
         &self,
@@ -61,36 +74,59 @@ impl Plan {
         out: &mut [f32],
         watch: &mut dyn FnMut(usize),
     ) {
+        let run = Run { layout, crew, images, wanted };
+        for image in 0..layout.images {
+            for step in 0..layout.split {
+                self.step(&run, step, arena, image, 1, out);
+                watch(step);
+            }
+        }
+        for step in layout.split..self.steps.len() {
+            self.step(&run, step, arena, 0, layout.images, out);
+            watch(step);
+        }
+    }
+
+    /// A step for `count` images.
+    fn step(
+        &self,
+        run: &Run<'_>,
+        step: usize,
+        arena: &mut Arena,
+        first: usize,
+        count: usize,
+        out: &mut [f32],
+    ) {
+        let Run { layout, crew, images, wanted } = *run;
+        let step = &self.steps[step];
         let Arena { slots, scratches } = arena;
-        let total = out.len() / layout.images;
-        for (s, step) in self.steps.iter().enumerate() {
-            let view = layout.view(step.output);
-            let mut buffer = std::mem::take(&mut slots[view.slot]);
-            let mut context = Context { layout, slots, scratches, crew, level: self.level, images };
-            let target = Target { view, buffer: &mut buffer[..layout.capacities[view.slot]] };
-            self.step(step, &mut context, target);
-            let (mut start, channels) = (self.network.features(), |id| self.network.channels(id));
+        let view = layout.view(step.output);
+        let mut buffer = std::mem::take(&mut slots[view.slot]);
+        let level = self.level;
+        let each = images.len() / layout.images;
+        let images = &images[first * each..][..count * each];
+        let mut context = Context { layout, slots, scratches, crew, level, first, count, images };
+        let held = view.before(first)..layout.capacities[view.slot];
+        self.compute(step, &mut context, Target { view, buffer: &mut buffer[held.clone()] });
+        let (map, total) = (&buffer[held], out.len() / layout.images);
+        for (i, out) in out.chunks_exact_mut(total).skip(first).take(count).enumerate() {
+            let mut start = self.network.features();
             for &node in wanted {
                 let (h, w) = layout.size(node);
-                let len = channels(node) * h * w;
+                let len = self.network.channels(node) * h * w;
                 if node == step.output {
-                    for (i, image) in out.chunks_exact_mut(total).enumerate() {
-                        planar(&buffer, &view, i, &mut image[start..start + len]);
-                    }
+                    planar(map, &view, i, &mut out[start..start + len]);
                 }
                 start += len;
             }
             if step.output == self.network.last() {
-                for (i, image) in out.chunks_exact_mut(total).enumerate() {
-                    self.head(&buffer, &view, i, &mut image[..self.network.features()]);
-                }
+                self.head(map, &view, i, &mut out[..self.network.features()]);
             }
-            slots[view.slot] = buffer;
-            watch(s);
         }
+        slots[view.slot] = buffer;
     }
 
-    fn step(&self, step: &Step, context: &mut Context<'_>, target: Target<'_>) {
+    fn compute(&self, step: &Step, context: &mut Context<'_>, target: Target<'_>) {
         let channels = |node: NodeId| self.network.channels(node);
         match &step.kind {
             Kind::Image => dense::image(context, channels(step.output), target),
@@ -140,7 +176,7 @@ impl Plan {
             let here = self.homes[operand.0];
             if here.owner != home.owner {
                 let (from, values) = context.map(operand);
-                for pixel in 0..context.layout.images * view.pixels() {
+                for pixel in 0..context.count * view.pixels() {
                     buffer[view.at(pixel) + channel..][..width]
                         .copy_from_slice(&values[from.at(pixel)..][..width]);
                 }
@@ -194,7 +230,7 @@ fn planar(values: &[f32], view: &View, image: usize, map: &mut [f32]) {
 fn normalise(input: NodeId, norm: &Norm, context: &mut Context<'_>, target: Target<'_>) {
     let Target { view, buffer } = target;
     let (from, values) = context.map(input);
-    let pixels = context.layout.images * view.pixels();
+    let pixels = context.count * view.pixels();
     let ranges = context.crew.cut(pixels, [1, usize::MAX], 20 * view.pitch);
     let parts = super::crew::share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |_, (range, part)| {

@@ -8,6 +8,9 @@ use super::plan::Plan;
 use crate::kernels::Team;
 use crate::network::{Misfit, NodeId};
 
+/// Images that a member takes at a time, at most.
+const GROUP: usize = 4;
+
 /// A plan, the team that runs it, and memory.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -69,28 +72,32 @@ impl Engine {
             return Ok(());
         }
         let total = out.len() / count;
-        // Whole images, one for each member at a time, as long as that keeps all of them busy; what is left, together.
+        // Whole images, a few for each member at a time, as long as that keeps all of them busy; what is left, together.
         let members = self.team.size();
-        let singles = count / members * members;
-        let layout = self.layout(1, size)?;
-        if singles > 0 {
-            let parts = out[..singles * total]
-                .chunks_exact_mut(total)
-                .zip(images.chunks_exact(each))
-                .collect();
-            let mut arenas: Vec<Option<Arena>> = (0..members).map(|_| None).collect();
-            self.team.each(&mut arenas, parts, |arena, (out, image)| {
-                let arena = arena.get_or_insert_with(|| self.arena(&layout, 1));
-                self.plan.run(&layout, arena, Crew::Alone, image, wanted, out);
-            });
-            for arena in arenas.into_iter().flatten() {
-                self.keep(&layout, arena);
+        let whole = count / members * members;
+        if whole > 0 {
+            let groups = (whole / members).div_ceil(GROUP) * members;
+            let first = |group: usize| group * whole / groups;
+            let mut parts = Vec::with_capacity(groups);
+            let mut rest = &mut out[..whole * total];
+            for images_of_group in (0..groups).map(|group| first(group)..first(group + 1)) {
+                let len = images_of_group.len();
+                let (part, others) = std::mem::take(&mut rest).split_at_mut(len * total);
+                rest = others;
+                let images = &images[images_of_group.start * each..][..len * each];
+                parts.push((self.layout(len, size)?, images, part));
             }
+            let mut nothing = vec![(); members];
+            self.team.each(&mut nothing, parts, |(), (layout, images, out)| {
+                let mut arena = self.arena(&layout, 1);
+                self.plan.run(&layout, &mut arena, Crew::Alone, images, wanted, out);
+                self.keep(&layout, arena);
+            });
         }
-        if singles < count {
-            let layout = self.layout(count - singles, size)?;
+        if whole < count {
+            let layout = self.layout(count - whole, size)?;
             let mut arena = self.arena(&layout, members);
-            let (images, out) = (&images[singles * each..], &mut out[singles * total..]);
+            let (images, out) = (&images[whole * each..], &mut out[whole * total..]);
             self.plan.run(&layout, &mut arena, Crew::Together(&self.team), images, wanted, out);
             self.keep(&layout, arena);
         }

@@ -16,7 +16,7 @@ pub(super) fn tokens(
 ) {
     let Target { view, buffer } = target;
     let (from, values) = context.map(input);
-    for image in 0..context.layout.images {
+    for image in 0..context.count {
         for (p, position) in positions.chunks_exact(channels).enumerate() {
             let token = match p.checked_sub(view.prefix) {
                 None => &prefix[p * channels..],
@@ -39,7 +39,7 @@ pub(super) fn merge_patches(
 ) {
     let Target { view, buffer } = target;
     let (from, values) = context.map(input);
-    let pixels = context.layout.images * view.pixels();
+    let pixels = context.count * view.pixels();
     let ranges = context.crew.cut(pixels, [1, usize::MAX], 20 * view.pitch);
     let parts = share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |_, (range, part)| {
@@ -78,7 +78,7 @@ fn global(input: NodeId, packed: &PackedAttention, context: &mut Context<'_>, ta
     let work = 2 * pixels * packed.channels();
     // A part's queries belong to one image.
     let mut ranges = Vec::new();
-    for image in 0..context.layout.images {
+    for image in 0..context.count {
         let queries = context.crew.cut(pixels, [48, usize::MAX], work);
         ranges
             .extend(queries.into_iter().map(|q| image * pixels + q.start..image * pixels + q.end));
@@ -115,11 +115,11 @@ fn windowed(
     let pitch = padded(channels);
     let mut lines: Vec<Option<&mut [f32]>> = buffer
         .chunks_exact_mut(view.width * view.pitch)
-        .take(context.layout.images * view.height)
+        .take(context.count * view.height)
         .map(Some)
         .collect();
     let mut parts = Vec::new();
-    for image in 0..context.layout.images {
+    for image in 0..context.count {
         for row in 0..view.height / side {
             let lines: Vec<&mut [f32]> = windows
                 .pixels(row * columns)

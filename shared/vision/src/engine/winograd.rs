@@ -23,7 +23,7 @@ pub(super) fn run(step: &Winograd, context: &mut Context<'_>, target: Target<'_>
         border: borders(step.window, (from.height, from.width)),
     };
     let (per_image, tiles) = (extent.bands(), extent.tiles());
-    let bands = context.layout.images * per_image;
+    let bands = context.count * per_image;
     let least = LEAST_TILES.div_ceil(tiles);
     let work = tiles * step.packed.multiply_adds();
     let ranges = context.crew.cut(bands, [least, usize::MAX], work);

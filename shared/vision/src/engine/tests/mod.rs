@@ -116,7 +116,7 @@ fn layers() -> impl Strategy<Value = Layer> {
 
 fn cases() -> impl Strategy<Value = Case> {
     (
-        (any::<bool>(), (1..20usize, 1..20usize), 1..3usize),
+        (any::<bool>(), (1..20usize, 1..20usize), 1..4usize),
         (proptest::collection::vec(layers(), 1..7), 0..3u8, any::<u64>()),
     )
         .prop_map(|((grey, size, images), (layers, head, seed))| Case {
@@ -414,12 +414,17 @@ fn check(case: &Case, network: &Network, team: &Team) -> Result<(), TestCaseErro
         let plan = Plan::compile(network.clone(), &state, level).unwrap();
         let one = Layout::new(&plan, 1, h, w).unwrap();
         let all = Layout::new(&plan, case.images, h, w).unwrap();
+        // Cut at every place where images that came one by one go on together.
+        let split = (case.seed >> 7) as usize % (plan.steps.len() + 1);
+        let cut = Layout::with_split(&plan, case.images, h, w, split).unwrap();
         let alone: Vec<f32> = images
             .chunks_exact(each)
             .flat_map(|image| run(&plan, &one, Crew::Alone, image, &wanted, total))
             .collect();
         let together = run(&plan, &all, Crew::Together(team), &images, &wanted, total);
         prop_assert_eq!(&alone, &together, "whoever works on it, the result is the same");
+        let in_group = run(&plan, &cut, Crew::Alone, &images, &wanted, total);
+        prop_assert_eq!(&alone, &in_group, "an image's result doesn't depend on the others");
         for (image, (features, maps)) in alone.chunks_exact(total).zip(&references) {
             close(&image[..features.len()], features)?;
             let mut start = features.len();
