@@ -27,11 +27,12 @@ pub mod weights;
 
 pub use backbones::{Backbone, BackboneEntry, Licence, backbones, load_backbone};
 pub use features::{
-    CacheError, ExtractError, Extracted, Extractor, FeatureCache, FeatureKey, Progress,
+    CacheError, Copies, ExtractError, Extraction, Extractor, FeatureCache, FeatureKey, Progress,
+    Timing, Views, Wanted, copy_id,
 };
 pub use image::{
-    Colour, ImageError, Interpolation, Picture, Preprocess, decode_picture, image_digest,
-    read_picture,
+    Augmentation, Colour, ImageError, Interpolation, Picture, Preprocess, RandomCrop,
+    decode_picture, image_digest, read_picture,
 };
 pub use precision::Precision;
 pub use weights::{Digest, LocalWeights, WeightsError, WeightsSource, WeightsStore};

@@ -1,21 +1,23 @@
-//! Features of many image files: decode threads beside the thread that runs the network.
+//! Features of many image files: threads that read, threads that decode, and the thread that runs the network.
 //!
-//! Decoded images wait in a bounded channel, so memory doesn't grow with their number. Results come in the order of the paths, and
-//! don't depend on threads or batches. Every finished image is in the cache at once: a killed run goes on where it was.
+//! Reading is apart from decoding, since on a slow share many files must be on their way at once while few are decoded. Files read,
+//! pictures being decoded and inputs that wait for the network are bounded by their bytes, so memory doesn't grow with the number of
+//! images. Features go to the cache as they come: a killed run goes on where it was. Results don't depend on threads or batches.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
-use super::{CacheError, FeatureCache};
+use super::pipeline::{Arrived, Input, Pipeline, View};
+use super::{CacheError, FeatureCache, copy_id};
 use crate::backbones::Backbone;
-use crate::image::{ImageError, Preprocess, decode_picture, read_file};
+use crate::image::{Augmentation, Files, ImageError, ImageSource, Preprocess};
 
 /// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Images with a result, good or bad.
     pub done: usize,
@@ -27,13 +29,55 @@ pub struct Progress {
     pub failed: usize,
 }
 
-/// An image's features.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Extracted {
-    /// SHA-256 of the file.
-    pub digest: [u8; 32],
-    /// The backbone's pooled features.
-    pub features: Vec<f32>,
+/// Where a run's time went, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timing {
+    /// From beginning to end.
+    pub elapsed_s: f64,
+    /// Of all reading threads together: waiting for files.
+    pub reading_s: f64,
+    /// Of all decoding threads together: decoding, altering, resizing.
+    pub decoding_s: f64,
+    /// In the network.
+    pub inferring_s: f64,
+    /// The network waited for images.
+    pub idle_s: f64,
+    /// Inputs that went through the network; an altered copy is one, too.
+    pub inferred: usize,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Extraction {
+    /// Per image, in order: the SHA-256 of its file, under which its features are in the cache, or why there are none.
+    pub images: Vec<Result<[u8; 32], ImageError>>,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// Which views of each image are wanted, and where their features go.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The image as it is.
+    pub plain: &'a FeatureCache,
+    /// Altered copies.
+    pub copies: Copies<'a>,
+}
+
+/// Altered copies of each image.
+#[derive(Debug, Clone, Copy)]
+pub enum Copies<'a> {
+    /// None.
+    Off,
+    /// Copies 1 to `count`, under their [`copy_id`].
+    Augmented {
+        /// How they are altered.
+        augmentation: &'a Augmentation,
+        /// How many of each image.
+        count: u16,
+        /// Where their features go.
+        cache: &'a FeatureCache,
+    },
 }
 
 /// A run that ended before its end. What was finished is in the cache.
@@ -62,163 +106,233 @@ pub struct Extractor {
     preprocess: Preprocess,
     threads: usize,
     batch: usize,
+    source: Arc<dyn ImageSource>,
+}
+
+impl Wanted<'_> {
+    /// The views of an image that have no features yet.
+    pub(super) fn missing(&self, image: &[u8; 32], features: usize) -> Vec<View> {
+        let lacks = |cache: &FeatureCache, id: &[u8; 32]| {
+            cache.get(id).is_none_or(|found| found.len() != features)
+        };
+        let plain = lacks(self.plain, image).then_some(View::Plain);
+        let copies = match self.copies {
+            Copies::Off => 1..1,
+            Copies::Augmented { count, .. } => 1..count.saturating_add(1),
+        };
+        let copies = copies.filter(|&copy| match self.copies {
+            Copies::Augmented { cache, .. } => lacks(cache, &copy_id(image, copy)),
+            Copies::Off => false,
+        });
+        plain.into_iter().chain(copies.map(View::Copy)).collect()
+    }
+
+    fn put(&self, image: &[u8; 32], view: View, features: &[f32]) -> Result<(), CacheError> {
+        match (view, self.copies) {
+            (View::Copy(copy), Copies::Augmented { cache, .. }) => {
+                cache.put(&copy_id(image, copy), features)
+            }
+            _ => self.plain.put(image, features),
+        }
+    }
 }
 
 impl Extractor {
-    /// `threads` decode, `batch` images go through the network at a time; 0 counts as 1.
+    /// `threads` decode, `batch` inputs go through the network at a time; 0 counts as 1.
     pub fn new(
         backbone: Arc<dyn Backbone>,
         preprocess: Preprocess,
         threads: usize,
         batch: usize,
     ) -> Self {
-        Self { backbone, preprocess, threads: threads.max(1), batch: batch.max(1) }
+        let source = Arc::new(Files);
+        Self { backbone, preprocess, threads: threads.max(1), batch: batch.max(1), source }
     }
 
-    /// Features of all images, in their order; an unusable image has its error instead. Blocks, and runs the network on the calling
-    /// thread, from which `progress` is called too.
+    /// The same, with images from elsewhere.
+    pub fn reading_from(self, source: Arc<dyn ImageSource>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Puts the features of all images into the cache; an unusable image has its error instead. Blocks, and runs the network on the
+    /// calling thread, from which `progress` is called too.
+    ///
+    /// # Errors
+    /// [`ExtractError`]; an unusable image is none.
     pub fn run(
         &self,
         images: &[PathBuf],
         cache: &FeatureCache,
         progress: &(dyn Fn(Progress) + Sync),
         cancel: &AtomicBool,
-    ) -> Result<Vec<Result<Extracted, ImageError>>, ExtractError> {
-        let next = AtomicUsize::new(0);
+    ) -> Result<Extraction, ExtractError> {
+        let wanted = Wanted { plain: cache, copies: Copies::Off };
+        self.run_views(images, &wanted, progress, cancel)
+    }
+
+    /// As [`Extractor::run`], for several views of each image; an image is read and decoded once for all of them.
+    ///
+    /// # Errors
+    /// [`ExtractError`]; an unusable image is none.
+    pub fn run_views(
+        &self,
+        images: &[PathBuf],
+        wanted: &Wanted<'_>,
+        progress: &(dyn Fn(Progress) + Sync),
+        cancel: &AtomicBool,
+    ) -> Result<Extraction, ExtractError> {
+        let start = Instant::now();
         let stop = AtomicBool::new(false);
         let stopped = || stop.load(Ordering::Relaxed) || cancel.load(Ordering::Relaxed);
-        let (sender, receiver) = sync_channel(2 * self.batch);
+        let pipeline = Pipeline::new(
+            images,
+            self.source.as_ref(),
+            &self.preprocess,
+            wanted,
+            self.backbone.feature_dim(),
+            &stopped,
+        );
         std::thread::scope(|scope| {
-            for _ in 0..self.threads.min(images.len()) {
-                let sender = sender.clone();
-                scope.spawn(|| self.decode(images, cache, &next, &stopped, sender));
-            }
-            drop(sender);
+            let arrivals = pipeline.start(scope, self.threads, 2 * self.batch);
             let mut run = Run {
-                results: (0..images.len()).map(|_| None).collect(),
+                images: (0..images.len()).map(|_| Image::Coming).collect(),
                 progress: Progress { total: images.len(), ..Progress::default() },
                 report: progress,
+                timing: Timing::default(),
             };
             progress(run.progress);
-            let mut waiting = Vec::new();
             let mut work = || -> Result<(), ExtractError> {
-                for decoded in &receiver {
+                let mut waiting = Vec::with_capacity(self.batch);
+                let mut idle = Instant::now();
+                for arrived in &arrivals {
+                    run.timing.idle_s += idle.elapsed().as_secs_f64();
                     if cancel.load(Ordering::Relaxed) {
-                        break;
+                        return Ok(());
                     }
-                    match decoded.content {
-                        Content::Failed(error) => run.finish(decoded.index, Err(error), false),
-                        Content::Cached(extracted) => {
-                            run.finish(decoded.index, Ok(extracted), true)
+                    match arrived {
+                        Arrived::Failed { index, error } => run.fail(index, error),
+                        Arrived::Cached { index, image } => run.cached(index, image),
+                        Arrived::Input(input) => {
+                            waiting.push(input);
+                            if waiting.len() == self.batch {
+                                self.infer(&mut waiting, wanted, &mut run)?;
+                            }
                         }
-                        Content::Pixels(digest, pixels) => {
-                            waiting.push((decoded.index, digest, pixels))
-                        }
                     }
-                    if waiting.len() == self.batch {
-                        self.infer(&mut waiting, cache, &mut run)?;
-                    }
+                    idle = Instant::now();
                 }
-                if !cancel.load(Ordering::Relaxed) {
-                    self.infer(&mut waiting, cache, &mut run)?;
+                if cancel.load(Ordering::Relaxed) {
+                    return Ok(());
                 }
-                Ok(())
+                self.infer(&mut waiting, wanted, &mut run)
             };
             let outcome = work();
             // Decoders that wait for room in the channel see it closed; the others see the flag.
             stop.store(true, Ordering::Relaxed);
-            drop(receiver);
+            drop(arrivals);
             outcome?;
             let Progress { done, total, .. } = run.progress;
-            run.results
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .ok_or(ExtractError::Cancelled { done, total })
+            let ended = run.images.into_iter().map(|image| match image {
+                Image::Ended(result) => Some(result),
+                Image::Coming | Image::Partly { .. } => None,
+            });
+            let images =
+                ended.collect::<Option<Vec<_>>>().ok_or(ExtractError::Cancelled { done, total })?;
+            let (reading_s, decoding_s) = pipeline.times();
+            let elapsed_s = start.elapsed().as_secs_f64();
+            let timing = Timing { elapsed_s, reading_s, decoding_s, ..run.timing };
+            Ok(Extraction { images, timing })
         })
     }
 
-    fn decode(
-        &self,
-        images: &[PathBuf],
-        cache: &FeatureCache,
-        next: &AtomicUsize,
-        stopped: &dyn Fn() -> bool,
-        sender: SyncSender<Decoded>,
-    ) {
-        while !stopped() {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = images.get(index) else { return };
-            let content = self.content(path, cache).unwrap_or_else(Content::Failed);
-            if sender.send(Decoded { index, content }).is_err() {
-                return;
-            }
+    /// Images a second of the network alone, in this extractor's batches, measured for at least so long.
+    ///
+    /// # Errors
+    /// The network's.
+    pub fn network_alone(&self, at_least: Duration) -> Result<f64, ExtractError> {
+        let side = self.preprocess.crop();
+        // Not zeros: processors are slower with numbers of ordinary size than with zeros.
+        let values = self.preprocess.colour().channels() * side * side;
+        let input: Vec<f32> = (0..values).map(|at| (at % 17) as f32 / 8.0 - 1.0).collect();
+        let batch = self.preprocess.tensor(&vec![input; self.batch])?;
+        self.backbone.forward(&batch)?;
+        let (start, mut rounds) = (Instant::now(), 0);
+        while start.elapsed() < at_least || rounds == 0 {
+            self.backbone.forward(&batch)?;
+            rounds += 1;
         }
-    }
-
-    fn content(&self, path: &Path, cache: &FeatureCache) -> Result<Content, ImageError> {
-        // The digest is of the very bytes that are decoded, even if the file changes meanwhile.
-        let bytes = read_file(path)?;
-        let digest: [u8; 32] = Sha256::digest(&bytes).into();
-        if let Some(features) = cache.get(&digest)
-            && features.len() == self.backbone.feature_dim()
-        {
-            return Ok(Content::Cached(Extracted { digest, features }));
-        }
-        let picture = decode_picture(&bytes, &path.display().to_string())?;
-        Ok(Content::Pixels(digest, self.preprocess.apply(&picture)))
+        Ok((rounds * self.batch) as f64 / start.elapsed().as_secs_f64())
     }
 
     fn infer(
         &self,
-        waiting: &mut Vec<Waiting>,
-        cache: &FeatureCache,
+        waiting: &mut Vec<Input>,
+        wanted: &Wanted<'_>,
         run: &mut Run<'_>,
     ) -> Result<(), ExtractError> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let mut pixels = Vec::with_capacity(waiting.len());
-        let mut images = Vec::with_capacity(waiting.len());
-        for (index, digest, image) in waiting.drain(..) {
-            images.push((index, digest));
-            pixels.push(image);
-        }
-        let features =
-            self.backbone.forward(&self.preprocess.tensor(&pixels)?)?.to_vec2::<f32>()?;
-        for ((index, digest), features) in images.into_iter().zip(features) {
-            cache.put(&digest, &features)?;
-            run.finish(index, Ok(Extracted { digest, features }), false);
+        let start = Instant::now();
+        let pixels: Vec<Vec<f32>> =
+            waiting.iter_mut().map(|input| std::mem::take(&mut input.pixels)).collect();
+        let batch = self.preprocess.tensor(&pixels)?;
+        drop(pixels);
+        let features = self.backbone.forward(&batch)?.to_vec2::<f32>()?;
+        run.timing.inferring_s += start.elapsed().as_secs_f64();
+        run.timing.inferred += features.len();
+        for (input, features) in waiting.drain(..).zip(features) {
+            wanted.put(&input.image, input.view, &features)?;
+            run.viewed(input.index, input.image, input.views);
         }
         Ok(())
     }
 }
 
-/// Index, file digest and pixels of an image that waits for its batch.
-type Waiting = (usize, [u8; 32], Vec<f32>);
-
-struct Decoded {
-    index: usize,
-    content: Content,
-}
-
-enum Content {
-    Cached(Extracted),
-    Pixels([u8; 32], Vec<f32>),
-    Failed(ImageError),
+/// An image of a run.
+enum Image {
+    /// Nothing is known of it.
+    Coming,
+    /// So many of its views are still to come.
+    Partly {
+        left: usize,
+    },
+    Ended(Result<[u8; 32], ImageError>),
 }
 
 struct Run<'a> {
-    results: Vec<Option<Result<Extracted, ImageError>>>,
+    images: Vec<Image>,
     progress: Progress,
     report: &'a (dyn Fn(Progress) + Sync),
+    timing: Timing,
 }
 
 impl Run<'_> {
-    fn finish(&mut self, index: usize, result: Result<Extracted, ImageError>, cached: bool) {
+    fn fail(&mut self, index: usize, error: ImageError) {
+        self.progress.failed += 1;
+        self.end(index, Err(error));
+    }
+
+    fn cached(&mut self, index: usize, image: [u8; 32]) {
+        self.progress.cached += 1;
+        self.end(index, Ok(image));
+    }
+
+    /// One of the `views` of an image is in the cache.
+    fn viewed(&mut self, index: usize, image: [u8; 32], views: usize) {
+        let left = match self.images[index] {
+            Image::Partly { left } => left - 1,
+            _ => views - 1,
+        };
+        match left {
+            0 => self.end(index, Ok(image)),
+            left => self.images[index] = Image::Partly { left },
+        }
+    }
+
+    fn end(&mut self, index: usize, result: Result<[u8; 32], ImageError>) {
         self.progress.done += 1;
-        self.progress.cached += usize::from(cached);
-        self.progress.failed += usize::from(result.is_err());
-        self.results[index] = Some(result);
+        self.images[index] = Image::Ended(result);
         (self.report)(self.progress);
     }
 }

@@ -3,12 +3,13 @@
 //! PNG and JPEG; grey becomes three equal channels, 16 bits are rounded to 8, a palette is looked up, transparency is ignored
 //! (as PIL's `convert("RGB")` does), and so is EXIF rotation.
 
+mod augment;
 mod preprocess;
 mod resize;
 mod smooth;
+mod source;
 
 use std::fmt;
-use std::fs;
 use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,7 +17,10 @@ use std::path::Path;
 use ::image::error::{ImageError as DecodeError, LimitErrorKind};
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+pub use augment::{Alteration, Augmentation, AugmentationError, Part, RandomCrop};
 pub use preprocess::{Colour, Interpolation, Preprocess, PreprocessError};
+pub(crate) use source::read_from;
+pub use source::{Files, ImageSource};
 
 /// Longest side, in pixels.
 const MAX_SIDE: u32 = 30_000;
@@ -129,15 +133,21 @@ pub fn image_digest(path: &Path) -> io::Result<[u8; 32]> {
 }
 
 /// The file's bytes, unless it is absurdly large.
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
-    let name = || path.display().to_string();
-    let read = |source| ImageError::Read { name: name(), source };
-    let len = fs::metadata(path).map_err(read)?.len();
-    if len > MAX_FILE_BYTES {
-        let reason = format!("a file of {len} bytes, at most {MAX_FILE_BYTES} are read");
-        return Err(ImageError::TooLarge { name: name(), reason });
-    }
-    fs::read(path).map_err(read)
+fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
+    read_from(&Files, path, |_| ()).map(|((), bytes)| bytes)
+}
+
+/// About how much memory decoding a file takes, in bytes: the picture in the file's own colours and as RGB. What can't be decoded takes
+/// next to none.
+pub(crate) fn decoded_bytes(bytes: &[u8]) -> u64 {
+    const PER_PIXEL: u64 = 4 + 3;
+    let size = catch_unwind(AssertUnwindSafe(|| {
+        let format = ::image::guess_format(bytes).ok()?;
+        ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().ok()
+    }));
+    let (width, height) = size.ok().flatten().unwrap_or((0, 0));
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS { 0 } else { pixels * PER_PIXEL }
 }
 
 fn decode(bytes: &[u8], name: &str) -> Result<Picture, ImageError> {

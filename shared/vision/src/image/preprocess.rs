@@ -192,7 +192,11 @@ impl Preprocess {
             };
             return (0..self.colour.channels()).flat_map(scaled).collect();
         }
-        let rgb = self.resize(picture);
+        self.normalise(&self.resize(picture))
+    }
+
+    /// Pixels of [`Preprocess::resize`] as the network's input.
+    pub(super) fn normalise(&self, rgb: &[u8]) -> Vec<f32> {
         let area = self.crop * self.crop;
         let mut planes = vec![0f32; self.colour.channels() * area];
         for (channel, plane) in planes.chunks_exact_mut(area).enumerate() {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architectures;
 #[cfg(test)]
+mod augmented;
+#[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
 mod extraction;
