@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wardround_core::digest::{Digest, DigestError};
 use wardround_core::ids::StudyId;
 use wardround_core::study::{Input, Study, WeightsRule};
-use wardround_learn::bundle::{BundleError, BundleInput, ModelBundle};
+use wardround_learn::bundle::{BundleError, BundleInput, BundleViews, ModelBundle};
 use wardround_learn::findings::Findings;
 
 pub use self::context::{ReportContext, ReportSite};
@@ -125,18 +125,20 @@ pub fn bundle(
     software: &str,
 ) -> Result<Vec<u8>, OutcomeError> {
     let input = match (&study.input, source) {
-        (Input::Images { backbone, .. }, FeatureSource::Images { weights, preprocess }) => {
-            BundleInput::Images {
-                backbone: backbone.name.clone(),
-                weights_source: match &backbone.weights {
-                    WeightsRule::Shipped => "shipped".to_owned(),
-                    WeightsRule::Pinned { source, .. } => source.clone(),
-                },
-                weights_digest: *weights,
-                preprocessing: serde_json::from_str(preprocess)
-                    .map_err(OutcomeError::Preprocessing)?,
-            }
-        }
+        (
+            Input::Images { backbone, augmentation, .. },
+            FeatureSource::Images { weights, preprocess },
+        ) => BundleInput::Images {
+            backbone: backbone.name.clone(),
+            weights_source: match &backbone.weights {
+                WeightsRule::Shipped => "shipped".to_owned(),
+                WeightsRule::Pinned { source, .. } => source.clone(),
+            },
+            weights_digest: *weights,
+            preprocessing: serde_json::from_str(preprocess).map_err(OutcomeError::Preprocessing)?,
+            precision: backbone.precision,
+            views: BundleViews::of(augmentation, study.seed),
+        },
         (Input::Images { .. }, FeatureSource::Table) => {
             return Err(OutcomeError::Source { study: "images", sites: source.word() });
         }

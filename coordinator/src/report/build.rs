@@ -2,7 +2,7 @@
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::study::{ChooseBy, Classifier, Input};
+use wardround_core::study::{AugmentationRule, ChooseBy, Classifier, Input, Precision};
 use wardround_learn::findings::{
     Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
 };
@@ -183,7 +183,19 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
             Input::Table(_) => "row".to_owned(),
         },
         input: match &study.input {
-            Input::Images { backbone, .. } => format!("images through {}", backbone.name),
+            Input::Images { backbone, augmentation, .. } => {
+                let precision = match backbone.precision {
+                    Precision::F32 => String::new(),
+                    precision => format!(" in {precision}"),
+                };
+                let copies = match augmentation {
+                    AugmentationRule::On { copies: copies @ 1.., .. } => {
+                        format!(", fitted to {copies} altered copies of each as well")
+                    }
+                    _ => String::new(),
+                };
+                format!("images through {}{precision}{copies}", backbone.name)
+            }
             Input::Table(table) => {
                 let columns = table.numeric.len() + table.categorical.len();
                 format!("a table of {columns} columns")

@@ -8,9 +8,9 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels,
-    Negative, OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise, Study, StudySites,
-    Subgroup, Target, Validation, WeightsRule,
+    AugmentationRule, BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule,
+    Input, Levels, Negative, OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum,
+    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Cost, Figure, Figures, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
@@ -301,7 +301,9 @@ fn study() -> Study {
                 name: "efficientnet-lite0".into(),
                 weights: WeightsRule::Shipped,
                 preprocess: PreprocessRule::Shipped,
+                precision: Precision::F32,
             },
+            augmentation: AugmentationRule::Off,
         },
         classifier: Classifier::Logistic {
             c: vec![0.001, 0.003, 0.01],

@@ -19,9 +19,9 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels,
-    Negative, OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise, Study, StudySites,
-    Subgroup, Target, Validation, WeightsRule,
+    AugmentationRule, BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule,
+    Input, Levels, Negative, OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum,
+    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{Figure, Findings, Interval};
 use wardround_learn::rows::{Patient, RowsBuilder};
@@ -152,7 +152,9 @@ fn study(options: &BTreeMap<&str, &str>) -> Result<Study, Box<dyn Error>> {
                 name: "extracted elsewhere".into(),
                 weights: WeightsRule::Shipped,
                 preprocess: PreprocessRule::Shipped,
+                precision: Precision::F32,
             },
+            augmentation: AugmentationRule::Off,
         },
         classifier: Classifier::Logistic { c, standardise: standardise.collect::<Result<_, _>>()? },
         validation: Validation {

@@ -7,7 +7,7 @@ use wardround_core::digest::Digest;
 use wardround_core::seed::Seed;
 use wardround_core::study::{BackboneRule, Input, Study};
 use wardround_local::federation::SiteSettings;
-use wardround_site::features::Ready;
+use wardround_site::features::{Altered, Caches, Ready};
 use wardround_vision::{BackboneEntry, WeightsStore};
 
 use super::search::Needles;
@@ -134,9 +134,10 @@ fn features(study: &str, settings: &SiteSettings) -> impl Fn(&Digest) -> Option<
     let study = Study::parse(study).expect("a study");
     let Input::Images { backbone, .. } = &study.input else { panic!("no images") };
     let rule: &BackboneRule = backbone;
-    let ready = Ready::of_study(rule, &WeightsStore::new(settings.weights.clone()));
-    let cache = ready.expect("weights").cache(&settings.cache.join("features")).expect("a cache");
-    move |image| cache.get(image.as_bytes())
+    let store = WeightsStore::new(settings.weights.clone());
+    let ready = Ready::of_study(rule, Altered::Off, &store).expect("weights");
+    let caches = Caches::open(&ready, &settings.cache.join("features")).expect("a cache");
+    move |image| caches.plain(image)
 }
 
 /// A safetensors file of the backbone's tensors: uniform weights of the variance that keeps signals

@@ -261,6 +261,8 @@ pub enum Input {
         column: String,
         /// The backbone.
         backbone: BackboneRule,
+        /// Whether altered copies of images are used.
+        augmentation: AugmentationRule,
     },
     /// Numbers from the manifest itself.
     Table(Table),
@@ -275,6 +277,28 @@ pub struct BackboneRule {
     pub weights: WeightsRule,
     /// How images are prepared.
     pub preprocess: PreprocessRule,
+    /// How exactly it computes.
+    pub precision: Precision,
+}
+
+/// How exactly a backbone computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// IEEE 754 single precision.
+    #[default]
+    F32,
+    /// bfloat16 in products, sums in single precision: faster where the machine has instructions for it.
+    Bf16,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
 }
 
 /// Which weights.
@@ -309,6 +333,57 @@ pub enum PreprocessRule {
         /// Deviation of each channel, positive.
         std: [f64; 3],
     },
+}
+
+/// Whether altered copies of images are used.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum AugmentationRule {
+    /// Images as they are.
+    Off,
+    /// Altered copies; the study's seed decides how each is altered.
+    On {
+        /// Altered copies of each image that models are fitted to beside the image itself, 0 to 32. A row keeps its weight: its image
+        /// and each copy have an equal share of it. Nothing is ever judged on a copy.
+        copies: u16,
+        /// Views of an image whose features are averaged when the finished model is used on it, 1 to 32: the image itself, then
+        /// altered copies.
+        views: u16,
+        /// How they are altered.
+        alter: Alterations,
+    },
+}
+
+/// How copies of an image are altered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alterations {
+    /// Rotation by up to so many degrees either way, 0 to 180.
+    pub rotation: f64,
+    /// A part of between these shares of the image's area, above 0 and up to 1; none: the part that is always seen.
+    pub crop: CropRule,
+    /// Mirrored left to right, every other time.
+    pub flip: bool,
+    /// Brightness times 1 - x to 1 + x, 0 to 1.
+    pub brightness: f64,
+    /// Contrast times 1 - x to 1 + x, 0 to 1.
+    pub contrast: f64,
+}
+
+impl Alterations {
+    /// Copies are as the image is.
+    pub const NOTHING: Self =
+        Self { rotation: 0.0, crop: CropRule::Off, flip: false, brightness: 0.0, contrast: 0.0 };
+}
+
+/// Which part of an image a copy shows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CropRule {
+    /// What the image itself shows.
+    Off,
+    /// A part of between these shares of its area, ascending, above 0 and up to 1.
+    Area([f64; 2]),
 }
 
 /// A table of numbers instead of images.

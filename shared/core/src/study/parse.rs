@@ -1,9 +1,10 @@
 //! Reading a study file: every mistake with its line and column, and what would be right.
 
 use super::{
-    BackboneRule, Categorical, ChooseBy, Classes, Classifier, CohortRule, FederationRule, Filter,
-    Input, Levels, Missing, Negative, OnSiteLost, PatientRule, PreprocessRule, Quorum, Standardise,
-    Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
+    Alterations, AugmentationRule, BackboneRule, Categorical, ChooseBy, Classes, Classifier,
+    CohortRule, CropRule, FederationRule, Filter, Input, Levels, Missing, Negative, OnSiteLost,
+    PatientRule, Precision, PreprocessRule, Quorum, Standardise, Study, StudySites, Subgroup,
+    Table, Target, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -17,6 +18,8 @@ const FORMAT: u32 = 1;
 const MOST: usize = 64;
 /// Most columns of one kind.
 const MOST_COLUMNS: usize = 4096;
+/// Most altered copies of an image.
+const MOST_COPIES: u16 = 32;
 
 const ROOT: &[Key] = &[
     Key::value("format", "1"),
@@ -27,6 +30,7 @@ const ROOT: &[Key] = &[
     Key::section("patient"),
     Key::section("subgroups"),
     Key::section("images"),
+    Key::section("augmentation"),
     Key::section("table"),
     Key::section("classifier"),
     Key::section("validation"),
@@ -60,6 +64,16 @@ const IMAGES: &[Key] = &[
     Key::value("weights", "\"file:weights.safetensors\""),
     Key::value("sha256", "\"...\", 64 hexadecimal digits"),
     Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }"),
+    Key::value("precision", "\"f32\""),
+];
+const AUGMENTATION: &[Key] = &[
+    Key::value("copies", "4"),
+    Key::value("views", "1"),
+    Key::value("rotation", "15"),
+    Key::value("scale", "[0.7, 1.0]"),
+    Key::value("flip", "true"),
+    Key::value("brightness", "0.1"),
+    Key::value("contrast", "0.1"),
 ];
 const PREPROCESS: &[Key] = &[
     Key::value("shorter_side", "256"),
@@ -267,8 +281,19 @@ fn subgroup(name: String, value: &Value<'_>) -> Option<Subgroup> {
 }
 
 fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
+    let augmentation = root.optional("augmentation");
+    if let (Some(value), Some(_)) = (&augmentation, root.optional("table")) {
+        value
+            .wrong("[augmentation] stands beside [table]", "leave it out: only images are altered");
+    }
     match (root.optional("images"), root.optional("table")) {
-        (Some(value), None) => images(&value.table(IMAGES)?),
+        (Some(value), None) => {
+            let augmentation = match &augmentation {
+                None => Some(AugmentationRule::Off),
+                Some(value) => value.table(AUGMENTATION).and_then(|t| augmented(&t)),
+            };
+            images(&value.table(IMAGES)?, augmentation)
+        }
         (None, Some(value)) => features(&value.table(TABLE)?, roles).map(Input::Table),
         (None, None) => {
             root.wrong(
@@ -287,7 +312,7 @@ fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
     }
 }
 
-fn images(table: &read::Table<'_>) -> Option<Input> {
+fn images(table: &read::Table<'_>, augmentation: Option<AugmentationRule>) -> Option<Input> {
     let column = table.or("column", "path".to_owned(), column);
     let name = table.required("backbone").and_then(|v| v.text(1..=100));
     let weights = match (table.optional("weights"), table.optional("sha256")) {
@@ -318,8 +343,56 @@ fn images(table: &read::Table<'_>) -> Option<Input> {
     };
     let preprocess =
         table.or("preprocess", PreprocessRule::Shipped, |v| preprocess(&v.table(PREPROCESS)?));
-    let backbone = BackboneRule { name: name?, weights: weights?, preprocess: preprocess? };
-    Some(Input::Images { column: column?, backbone })
+    let words = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
+    let precision = table.or("precision", Precision::F32, |v| v.choice(&words));
+    let backbone = BackboneRule {
+        name: name?,
+        weights: weights?,
+        preprocess: preprocess?,
+        precision: precision?,
+    };
+    Some(Input::Images { column: column?, backbone, augmentation: augmentation? })
+}
+
+fn augmented(table: &read::Table<'_>) -> Option<AugmentationRule> {
+    let copies = table.or("copies", 0, |v| v.integer(0u16..=MOST_COPIES));
+    let views = table.or("views", 1, |v| v.integer(1u16..=MOST_COPIES));
+    let rotation = table.or("rotation", 0.0, |v| v.number(0.0..=180.0));
+    let crop = table.or("scale", CropRule::Off, |v| {
+        let shares = v.list(2..=2, |share| share.number(0.01..=1.0))?;
+        let [low, high] = shares.try_into().ok()?;
+        if low > high {
+            let what = format!("{} goes from {low} to {high}", v.name());
+            return v.refuse(what, "write the smaller share of the image's area first");
+        }
+        Some(CropRule::Area([low, high]))
+    });
+    let flip = table.or("flip", false, Value::boolean);
+    let brightness = table.or("brightness", 0.0, |v| v.number(0.0..=1.0));
+    let contrast = table.or("contrast", 0.0, |v| v.number(0.0..=1.0));
+    let (copies, views) = (copies?, views?);
+    let alter = Alterations {
+        rotation: rotation?,
+        crop: crop?,
+        flip: flip?,
+        brightness: brightness?,
+        contrast: contrast?,
+    };
+    if copies == 0 && views == 1 {
+        table.wrong(
+            "[augmentation] asks for no altered image",
+            "add copies = 1 or more for fitting, or views = 2 or more for using the model",
+        );
+        return None;
+    }
+    if alter == Alterations::NOTHING {
+        table.wrong(
+            "[augmentation] alters nothing",
+            "add rotation, scale, flip, brightness or contrast",
+        );
+        return None;
+    }
+    Some(AugmentationRule::On { copies, views, alter })
 }
 
 fn preprocess(table: &read::Table<'_>) -> Option<PreprocessRule> {

@@ -166,7 +166,18 @@ fn input(guess: &Guess) -> String {
              # weights = \"file:weights.safetensors\"\n\
              # sha256 = \"...\"\n\
              # preprocess = {{ shorter_side = 256, crop = 224, mean = [0.485, 0.456, 0.406], \
-             std = [0.229, 0.224, 0.225] }}\n",
+             std = [0.229, 0.224, 0.225] }}\n\
+             # How exactly the network computes: \"f32\", or \"bf16\", which is faster on some machines.\n\
+             # precision = \"f32\"\n\
+             # Altered copies of each image to fit to, and views of an image to average when the model is used.\n\
+             # [augmentation]\n\
+             # copies = 4\n\
+             # views = 1\n\
+             # rotation = 15\n\
+             # scale = [0.7, 1.0]\n\
+             # flip = true\n\
+             # brightness = 0.1\n\
+             # contrast = 0.1\n",
             quoted(column)
         );
     }

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::study::{Input, Standardise, Study};
+use wardround_core::seed::Seed;
+use wardround_core::study::{Alterations, AugmentationRule, Input, Precision, Standardise, Study};
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
 pub use self::predict::{OwnScale, PredictError, predict, predict_at_site};
@@ -74,6 +75,12 @@ pub enum BundleInput {
         weights_digest: Digest,
         /// How images are prepared, as the sites' vision code writes it.
         preprocessing: Value,
+        /// How exactly the backbone computes; left out of the file when it is the usual one.
+        #[serde(default, skip_serializing_if = "is_default")]
+        precision: Precision,
+        /// Which views of an image are judged; left out of the file when it is the image alone.
+        #[serde(default, skip_serializing_if = "is_default")]
+        views: BundleViews,
     },
     /// A table's columns.
     Table {
@@ -81,6 +88,24 @@ pub enum BundleInput {
         features: Vec<String>,
         /// How the features are made from the columns, as the study file says it.
         table: Value,
+    },
+}
+
+/// Which views of an image are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum BundleViews {
+    /// The image as it is.
+    #[default]
+    Plain,
+    /// The mean of the features of several views; for linear models that is the mean of their logits.
+    Averaged {
+        /// How many: the image itself, then altered copies. At least 2.
+        views: u16,
+        /// Decides how each copy is altered: the study's.
+        seed: Seed,
+        /// How copies are altered.
+        alter: Alterations,
     },
 }
 
@@ -187,6 +212,22 @@ impl ModelBundle {
     }
 }
 
+impl BundleViews {
+    /// The views that a study asks for.
+    pub fn of(augmentation: &AugmentationRule, seed: Seed) -> Self {
+        match *augmentation {
+            AugmentationRule::On { views, alter, .. } if views > 1 => {
+                Self::Averaged { views, seed, alter }
+            }
+            AugmentationRule::On { .. } | AugmentationRule::Off => Self::Plain,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl BundleInput {
     /// The input of a study on a table; `None` when the study is on images.
     pub fn of_table(study: &Study) -> Option<Self> {
@@ -202,9 +243,23 @@ impl BundleInput {
     /// With the keys of all objects in order, so that equal values are equal bytes.
     fn sorted(self) -> Self {
         match self {
-            Self::Images { backbone, weights_source, weights_digest, preprocessing } => {
+            Self::Images {
+                backbone,
+                weights_source,
+                weights_digest,
+                preprocessing,
+                precision,
+                views,
+            } => {
                 let preprocessing = sorted(preprocessing);
-                Self::Images { backbone, weights_source, weights_digest, preprocessing }
+                Self::Images {
+                    backbone,
+                    weights_source,
+                    weights_digest,
+                    preprocessing,
+                    precision,
+                    views,
+                }
             }
             Self::Table { features, table } => Self::Table { features, table: sorted(table) },
         }

@@ -96,6 +96,22 @@ pub enum RowsError {
         /// Numbers that came.
         got: usize,
     },
+    /// Altered copies of another number, or with another number of features.
+    #[error("row {row} has {got} features of altered copies, expected {expected}")]
+    Copies {
+        /// The row.
+        row: usize,
+        /// Copies times features.
+        expected: usize,
+        /// Numbers that came.
+        got: usize,
+    },
+    /// A feature of an altered copy that is missing or infinite.
+    #[error("an altered copy of row {row} has a feature that isn't finite")]
+    CopyNotFinite {
+        /// The row.
+        row: usize,
+    },
     /// An infinite feature.
     #[error("feature {feature} of row {row} is infinite")]
     Infinite {
@@ -114,13 +130,29 @@ pub struct RowsBuilder {
     patients: Vec<Patient>,
     rows: Vec<Row>,
     features: Vec<f64>,
+    copies: Copies,
+}
+
+/// Altered copies of rows, for fitting only.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    /// How many of each row.
+    pub(super) each: usize,
+    /// Their features, row by row, in a row copy by copy.
+    pub(super) features: Vec<f32>,
 }
 
 impl RowsBuilder {
     /// No rows yet.
     pub fn new(schema: Schema) -> Self {
-        let index = BTreeMap::new();
-        Self { schema, index, patients: Vec::new(), rows: Vec::new(), features: Vec::new() }
+        Self::with_copies(schema, 0)
+    }
+
+    /// No rows yet; each will have so many altered copies, which count in fits and nowhere else.
+    pub fn with_copies(schema: Schema, each: usize) -> Self {
+        let copies = Copies { each, features: Vec::new() };
+        let (patients, rows, features) = (Vec::new(), Vec::new(), Vec::new());
+        Self { schema, index: BTreeMap::new(), patients, rows, features, copies }
     }
 
     /// Adds a row; a missing feature is NaN.
@@ -148,12 +180,31 @@ impl RowsBuilder {
         Ok(())
     }
 
+    /// Adds the features of the last row's altered copies, copy by copy.
+    ///
+    /// # Errors
+    /// [`RowsError::Copies`] for another number of them, [`RowsError::CopyNotFinite`].
+    pub fn add_copies(&mut self, features: &[f32]) -> Result<(), RowsError> {
+        let row = self.rows.len().saturating_sub(1);
+        let (expected, got) = (self.schema.features as usize * self.copies.each, features.len());
+        if got != expected {
+            return Err(RowsError::Copies { row, expected, got });
+        }
+        if !features.iter().all(|value| value.is_finite()) {
+            return Err(RowsError::CopyNotFinite { row });
+        }
+        self.copies.features.extend_from_slice(features);
+        Ok(())
+    }
+
     /// Checks and arranges what was added.
     ///
     /// # Errors
-    /// As [`Rows::new`].
+    /// As [`Rows::new`]; [`RowsError::Copies`] when not every row has its copies.
     pub fn build(self) -> Result<Rows, RowsError> {
-        Rows::new(self.schema, self.patients, self.rows, &self.features)
+        let Self { schema, patients, rows, features, copies, .. } = self;
+        let sites = arrange(&schema, &patients, &rows, &features, &copies)?;
+        Ok(Rows { schema, sites })
     }
 }
 
@@ -163,9 +214,16 @@ pub(super) fn arrange(
     patients: &[Patient],
     rows: &[Row],
     features: &[f64],
+    copies: &Copies,
 ) -> Result<Vec<SiteRows>, RowsError> {
     let d = schema.features as usize;
     check(schema, patients, rows, features)?;
+    let of_row = d * copies.each;
+    let (expected, got) = (rows.len() * of_row, copies.features.len());
+    if got != expected {
+        let row = got / of_row.max(1);
+        return Err(RowsError::Copies { row, expected, got });
+    }
     let mut of_patient: Vec<Vec<usize>> = vec![Vec::new(); patients.len()];
     for (at, row) in rows.iter().enumerate() {
         of_patient[row.patient as usize].push(at);
@@ -189,7 +247,10 @@ pub(super) fn arrange(
             .map(|column| source.iter().map(|&at| rows[at].levels[column]).collect())
             .collect();
         let own = source.iter().flat_map(|&at| &features[at * d..][..d]).copied().collect();
-        SiteRows::new(patients[of_site[0]].site.clone(), site_patients, class, levels, own, source)
+        let altered = source.iter().flat_map(|&at| &copies.features[at * of_row..][..of_row]);
+        let altered = Copies { each: copies.each, features: altered.copied().collect() };
+        let id = patients[of_site[0]].site.clone();
+        SiteRows::new(id, site_patients, class, levels, own, source).with_copies(altered)
     };
     Ok(by_site.map(site).collect())
 }

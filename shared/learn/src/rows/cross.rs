@@ -3,7 +3,7 @@
 use wardround_core::query::{Frame, RowSet, Scaler};
 
 use super::kernel::{Matrix, Panels, cross_upper};
-use super::site::{Framed, Seen, SiteScale};
+use super::site::{Seen, SiteScale, Views};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -22,7 +22,8 @@ pub(super) fn gram(
             Scaler::Folded => None,
             Scaler::OwnSite(folds) => Some(seen.scale(&framed, rows.repeat, folds)),
         };
-        let x = design(seen, &framed, &selected, scale.as_deref(), &[]);
+        let views = seen.rows.plain(&framed);
+        let x = design(&views, seen.features(), &selected, scale.as_deref(), &[]);
         let triangle = triangle(&x, seen.features() + 1, &vec![1.0; selected.len()]);
         for (at, value) in triangle.into_iter().enumerate() {
             gram.add(at, value)?;
@@ -31,21 +32,19 @@ pub(super) fn gram(
     Ok(Tally::values([gram]))
 }
 
-/// `(features, 1)` of some rows, standardised by the site's own scale if there is one. Missing
+/// `(features, 1)` of some rows of a matrix, standardised by the site's own scale if there is one. Missing
 /// features get `fill` in the frame's units, the own mean if there is a scale, else 0.
 pub(super) fn design(
-    seen: &Seen<'_>,
-    framed: &Framed,
+    &Views { z, missing, .. }: &Views<'_>,
+    d: usize,
     rows: &[usize],
     scale: Option<&SiteScale>,
     fill: &[f64],
 ) -> Matrix {
-    let d = seen.features();
     let mut x = Matrix::zero(rows.len(), d + 1);
-    let missing = seen.rows.missing_entries();
     for (at, &row) in rows.iter().enumerate() {
         let out = x.row_mut(at);
-        out.copy_from_slice(framed.z.row(row));
+        out.copy_from_slice(z.row(row));
         let gaps =
             missing.partition_point(|&(r, _)| r < row)..missing.partition_point(|&(r, _)| r <= row);
         let gaps = missing[gaps].iter().map(|&(_, column)| column);

@@ -1,5 +1,10 @@
 //! Logistic loss and derivatives of many models at once: one product of the rows with all weights,
 //! one product back with all residuals. A model's residual is 0 outside its rows.
+//!
+//! Where rows have altered copies, the same is done with those; then the row and each of its copies
+//! get an equal share, so that a row weighs 1 whatever it has.
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 use wardround_core::query::{Derivatives, Frame, LinearTerm};
@@ -7,7 +12,7 @@ use wardround_core::query::{Derivatives, Frame, LinearTerm};
 use super::cross::{design, triangle};
 use super::kernel::{Block, LANES, Panels, cross, product};
 use super::linear::{Folded, Logit};
-use super::site::{Framed, Seen};
+use super::site::{Seen, Views};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -19,6 +24,15 @@ struct Active<'a> {
     model: Folded,
 }
 
+/// What a term adds up to, in the model's own units.
+struct Part {
+    loss: f64,
+    /// By weights and constant.
+    gradient: Vec<f64>,
+    /// Upper triangle, row by row; empty when it isn't asked for.
+    hessian: Vec<f64>,
+}
+
 /// [`wardround_core::query::Ask::Logistic`].
 pub(super) fn answer(
     seen: &Seen<'_>,
@@ -26,7 +40,6 @@ pub(super) fn answer(
     terms: &[LinearTerm],
     derivatives: Derivatives,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let d = seen.features();
     let framed = seen.rows.framed(frame);
     let mut active = Vec::new();
     for (at, term) in terms.iter().enumerate() {
@@ -35,19 +48,23 @@ pub(super) fn answer(
             active.push(Active { at, term, model });
         }
     }
-    let mut logits = logits(seen, &framed, &active);
-    let hessians = match derivatives {
-        Derivatives::Gradient => Vec::new(),
-        Derivatives::Hessian => hessians(seen, &framed, &active, &logits),
-    };
-    let losses = to_residuals(seen, &active, &mut logits);
-    let gradients = gradients(seen, &framed, &active, &logits);
+    let all = seen.rows.fitted(&framed);
+    let mut parts = parts(seen, &all[0], &active, derivatives);
+    let of_a_row: usize = all.iter().map(|views| views.each).sum();
+    for copies in &all[1..] {
+        for (part, more) in parts.iter_mut().zip(self::parts(seen, copies, &active, derivatives)) {
+            part.add(&more);
+        }
+    }
+    if of_a_row > 1 {
+        parts.iter_mut().for_each(|part| part.share(of_a_row as f64));
+    }
 
+    let d = seen.features();
     let fill = |loss: &mut Tally, gradient: &mut Tally| -> Result<(), CohortError> {
-        for (Active { at, .. }, (value, values)) in active.iter().zip(losses.iter().zip(&gradients))
-        {
-            loss.add(*at, *value)?;
-            for (k, &value) in values.iter().enumerate() {
+        for (Active { at, .. }, part) in active.iter().zip(&parts) {
+            loss.add(*at, part.loss)?;
+            for (k, &value) in part.gradient.iter().enumerate() {
                 gradient.add(at * (d + 1) + k, value)?;
             }
         }
@@ -62,7 +79,7 @@ pub(super) fn answer(
         Derivatives::Hessian => {
             let [mut loss, mut gradient, mut hessian] = Tally::of(seen.query);
             fill(&mut loss, &mut gradient)?;
-            for (Active { at, .. }, triangle) in active.iter().zip(&hessians) {
+            for (Active { at, .. }, Part { hessian: triangle, .. }) in active.iter().zip(&parts) {
                 for (k, &value) in triangle.iter().enumerate() {
                     hessian.add(at * triangle.len() + k, value)?;
                 }
@@ -72,15 +89,57 @@ pub(super) fn answer(
     }
 }
 
-/// Rows by models.
-fn logits(seen: &Seen<'_>, framed: &Framed, active: &[Active<'_>]) -> Panels {
-    let mut weights = Panels::zero(framed.z.columns, active.len());
+impl Part {
+    fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        let sum = |to: &mut [f64], from: &[f64]| {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        };
+        sum(&mut self.gradient, &other.gradient);
+        sum(&mut self.hessian, &other.hessian);
+    }
+
+    fn share(&mut self, among: f64) {
+        self.loss /= among;
+        self.gradient.iter_mut().chain(&mut self.hessian).for_each(|value| *value /= among);
+    }
+}
+
+/// What each term's rows, or their copies, add up to.
+fn parts(
+    seen: &Seen<'_>,
+    views: &Views<'_>,
+    active: &[Active<'_>],
+    derivatives: Derivatives,
+) -> Vec<Part> {
+    let mut logits = logits(views, active);
+    let mut hessians = match derivatives {
+        Derivatives::Gradient => vec![Vec::new(); active.len()],
+        Derivatives::Hessian => hessians(seen, views, active, &logits),
+    };
+    let losses = to_residuals(seen, views, active, &mut logits);
+    let gradients = gradients(seen, views, active, &logits);
+    let parts = losses.into_iter().zip(gradients).zip(hessians.drain(..));
+    parts.map(|((loss, gradient), hessian)| Part { loss, gradient, hessian }).collect()
+}
+
+/// What is known of a row, for each of its views.
+fn spread<'a>(of_rows: &'a [u8], views: &Views<'_>) -> Cow<'a, [u8]> {
+    match views.each {
+        1 => Cow::Borrowed(of_rows),
+        each => of_rows.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect(),
+    }
+}
+
+/// Views by models.
+fn logits(views: &Views<'_>, active: &[Active<'_>]) -> Panels {
+    let mut weights = Panels::zero(views.z.columns, active.len());
     for (slot, Active { model, .. }) in active.iter().enumerate() {
         let values = model.weights.iter().enumerate();
         values.for_each(|(k, &weight)| *weights.get_mut(k, slot) = weight);
     }
-    let mut logits = product(&framed.z, &weights);
-    for &(row, column) in seen.rows.missing_entries() {
+    let mut logits = product(views.z, &weights);
+    for &(row, column) in views.missing {
         for (slot, Active { model, .. }) in active.iter().enumerate() {
             *logits.get_mut(row, slot) += model.weights[column] * model.fill[column];
         }
@@ -90,14 +149,22 @@ fn logits(seen: &Seen<'_>, framed: &Framed, active: &[Active<'_>]) -> Panels {
 
 /// Replaces logits by the loss's derivative by them; gives the loss of each model, added up block
 /// by block in the order of rows.
-fn to_residuals(seen: &Seen<'_>, active: &[Active<'_>], logits: &mut Panels) -> Vec<f64> {
+fn to_residuals(
+    seen: &Seen<'_>,
+    views: &Views<'_>,
+    active: &[Active<'_>],
+    logits: &mut Panels,
+) -> Vec<f64> {
+    let classes_of_views = spread(&seen.rows.class, views);
+    let folds_of_views: Vec<Cow<'_, [u8]>> =
+        (0..seen.query.folds.repeats).map(|repeat| spread(seen.folds(repeat), views)).collect();
     let of_block = |Block { first, rows, data }: Block<'_>| {
         let mut losses = vec![0.0; active.len()];
         for (panel, data) in data.chunks_exact_mut(rows).enumerate() {
             for (lane, loss) in losses[panel * LANES..].iter_mut().take(LANES).enumerate() {
                 let LinearTerm { rows: set, model } = active[panel * LANES + lane].term;
-                let folds = &seen.folds(set.repeat)[first..];
-                let classes = &seen.rows.class[first..];
+                let folds = &folds_of_views[usize::from(set.repeat)][first..];
+                let classes = &classes_of_views[first..];
                 // Rows of padding have no fold and keep the logit of a row of zeros: 0.
                 for (entry, (&fold, &class)) in data.iter_mut().zip(folds.iter().zip(classes)) {
                     let residual = &mut entry[lane];
@@ -129,13 +196,13 @@ fn to_residuals(seen: &Seen<'_>, active: &[Active<'_>], logits: &mut Panels) -> 
 /// Gradients by weights and constant, in the model's own units.
 fn gradients(
     seen: &Seen<'_>,
-    framed: &Framed,
+    views: &Views<'_>,
     active: &[Active<'_>],
     residuals: &Panels,
 ) -> Vec<Vec<f64>> {
     let d = seen.features();
-    let mut gradients = cross(&framed.z, residuals);
-    for &(row, column) in seen.rows.missing_entries() {
+    let mut gradients = cross(views.z, residuals);
+    for &(row, column) in views.missing {
         for (slot, Active { model, .. }) in active.iter().enumerate() {
             *gradients.get_mut(column, slot) += residuals.get(row, slot) * model.fill[column];
         }
@@ -156,15 +223,17 @@ fn gradients(
 /// Upper triangles of the Hessians, in each model's own units.
 fn hessians(
     seen: &Seen<'_>,
-    framed: &Framed,
+    views: &Views<'_>,
     active: &[Active<'_>],
     logits: &Panels,
 ) -> Vec<Vec<f64>> {
     let of_model = |(slot, Active { term, model, .. }): (usize, &Active<'_>)| {
-        let rows = seen.selected(&term.rows);
+        let rows = seen.selected(&term.rows).into_iter();
+        let rows: Vec<usize> =
+            rows.flat_map(|row| row * views.each..(row + 1) * views.each).collect();
         let weights: Vec<f64> =
             rows.iter().map(|&row| Logit::new(logits.get(row, slot)).variance).collect();
-        let x = design(seen, framed, &rows, model.scale.as_deref(), &model.fill);
+        let x = design(views, seen.features(), &rows, model.scale.as_deref(), &model.fill);
         triangle(&x, seen.features() + 1, &weights)
     };
     active.iter().enumerate().map(of_model).collect()

@@ -32,6 +32,10 @@ use crate::cohort::{Cohort, CohortError};
 /// It keeps its own order, which depends on nothing but the patients: sites by name, in a site
 /// patients by issuer and key, in a patient its rows as they were given.
 ///
+/// A row may have altered copies ([`RowsBuilder::with_copies`]). They count in what models are fitted to
+/// ([`wardround_core::query::Ask::Logistic`]) and nowhere else: the row and each of its copies have an
+/// equal share of the row's weight of 1. Counts, moments, scales and scores are those of the rows alone.
+///
 /// As a [`Cohort`] it answers for those of the query's sites that it has, and names them in the
 /// [`Sum`]; an algorithm needs one that has all of them.
 #[derive(Debug)]
@@ -71,7 +75,8 @@ impl Rows {
         rows: Vec<Row>,
         features: &[f64],
     ) -> Result<Self, RowsError> {
-        let sites = builder::arrange(&schema, &patients, &rows, features)?;
+        let none = builder::Copies::default();
+        let sites = builder::arrange(&schema, &patients, &rows, features, &none)?;
         Ok(Self { schema, sites })
     }
 

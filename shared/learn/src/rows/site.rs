@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{Ask, Column, FoldPlan, FoldSet, Frame, Query, RowSet};
 
+use super::builder::Copies;
 use super::kernel::Matrix;
 use super::{RowView, counts, cross, logistic, placements, scores};
 use crate::cohort::CohortError;
@@ -29,6 +30,7 @@ pub(super) struct SiteRows {
     /// Row and column of each missing feature, row by row.
     missing: Vec<(usize, usize)>,
     source: Vec<usize>,
+    copies: Copies,
     cache: Mutex<Cache>,
 }
 
@@ -53,7 +55,20 @@ pub(super) struct Framed {
     frame: Frame,
     /// `(z, 1)` of each row; missing entries are 0.
     pub(super) z: Matrix,
+    /// `(z, 1)` of each row's altered copies, once they are asked for.
+    copies: OnceLock<Matrix>,
     scales: Mutex<HashMap<(FoldPlan, u8, FoldSet), Arc<SiteScale>>>,
+}
+
+/// Rows that models are fitted to: the rows themselves, or their altered copies.
+#[derive(Debug)]
+pub(super) struct Views<'a> {
+    /// `(z, 1)` of each; missing entries are 0.
+    pub(super) z: &'a Matrix,
+    /// Row of `z` and column of each missing feature, row by row.
+    pub(super) missing: &'a [(usize, usize)],
+    /// How many of them belong to a row of the site, one after the other.
+    pub(super) each: usize,
 }
 
 /// The site's own mean and deviation of each column of the frame's `z`.
@@ -88,8 +103,28 @@ impl SiteRows {
         let d = features.len() / class.len();
         let nan = features.iter().enumerate().filter(|(_, value)| value.is_nan());
         let missing = nan.map(|(at, _)| (at / d, at % d)).collect();
-        let cache = Mutex::default();
-        Self { id, patients, class, levels, features, d, missing, source, cache }
+        let (copies, cache) = (Copies::default(), Mutex::default());
+        Self { id, patients, class, levels, features, d, missing, source, copies, cache }
+    }
+
+    /// The same rows with altered copies, in the order of the rows.
+    pub(super) fn with_copies(self, copies: Copies) -> Self {
+        Self { copies, ..self }
+    }
+
+    /// The rows themselves.
+    pub(super) fn plain<'a>(&'a self, framed: &'a Framed) -> Views<'a> {
+        Views { z: &framed.z, missing: &self.missing, each: 1 }
+    }
+
+    /// All that models are fitted to: the rows, and their altered copies where there are any.
+    pub(super) fn fitted<'a>(&'a self, framed: &'a Framed) -> Vec<Views<'a>> {
+        let mut all = vec![self.plain(framed)];
+        if self.copies.each > 0 {
+            let z = framed.copies.get_or_init(|| self.frame_copies(&framed.frame));
+            all.push(Views { z, missing: &[], each: self.copies.each });
+        }
+        all
     }
 
     /// Number of rows.
@@ -196,8 +231,22 @@ impl SiteRows {
         for &(row, column) in &self.missing {
             z.row_mut(row)[column] = 0.0;
         }
-        let framed = Framed { frame: frame.clone(), z, scales: Mutex::default() };
+        let (copies, scales) = (OnceLock::new(), Mutex::default());
+        let framed = Framed { frame: frame.clone(), z, copies, scales };
         cache.framed.insert(Arc::new(framed)).clone()
+    }
+
+    fn frame_copies(&self, frame: &Frame) -> Matrix {
+        let mut z = Matrix::zero(self.len() * self.copies.each, self.d + 1);
+        for (row, features) in self.copies.features.chunks_exact(self.d).enumerate() {
+            let out = z.row_mut(row);
+            out[self.d] = 1.0;
+            let columns = features.iter().zip(&frame.center).zip(&frame.scale);
+            for (out, ((x, center), scale)) in out.iter_mut().zip(columns) {
+                *out = (f64::from(*x) - center) / scale;
+            }
+        }
+        z
     }
 
     fn is_missing(&self, row: usize, column: usize) -> bool {

@@ -5,9 +5,12 @@ use std::collections::HashMap;
 
 use crate::support::{find, lines, rows, study};
 use safetensors::tensor::{Dtype, TensorView};
-use wardround_core::study::{Missing, Standardise, Study};
+use wardround_core::study::{
+    Alterations, AugmentationRule, Missing, Precision, Standardise, Study,
+};
 use wardround_learn::bundle::{
-    BundleError, BundleInput, ModelBundle, OwnScale, PredictError, predict, predict_at_site,
+    BundleError, BundleInput, BundleViews, ModelBundle, OwnScale, PredictError, predict,
+    predict_at_site,
 };
 use wardround_learn::rows::Rows;
 
@@ -49,10 +52,40 @@ fn preprocessing_is_written_in_one_order() {
             weights_source: "file:w".into(),
             weights_digest: study.digest,
             preprocessing: serde_json::from_str(preprocessing).unwrap(),
+            precision: Precision::F32,
+            views: BundleViews::Plain,
         };
         ModelBundle::new(&study, &findings, input, "wardround test").write().unwrap()
     };
     assert_eq!(bytes(r#"{"a":1,"b":[{"c":2,"d":3}]}"#), bytes(r#"{"b":[{"d":3,"c":2}],"a":1}"#));
+}
+
+#[test]
+fn precision_and_views_travel_with_the_models() {
+    let (study, rows, _) = made(Standardise::All, false);
+    let findings = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let alter = Alterations { rotation: 5.0, flip: true, ..Alterations::NOTHING };
+    let rule = |views| AugmentationRule::On { copies: 3, views, alter };
+    let input = |precision, views| BundleInput::Images {
+        backbone: "b".into(),
+        weights_source: "shipped".into(),
+        weights_digest: study.digest,
+        preprocessing: serde_json::json!({"crop": 3}),
+        precision,
+        views: BundleViews::of(&rule(views), study.seed),
+    };
+    for (precision, views, written) in [
+        (Precision::F32, 1, [false; 2]),
+        (Precision::Bf16, 1, [true, false]),
+        (Precision::F32, 4, [false, true]),
+    ] {
+        let input = input(precision, views);
+        let bundle = ModelBundle::new(&study, &findings, input.clone(), "wardround test");
+        let bytes = bundle.write().unwrap();
+        assert_eq!(ModelBundle::read(&bytes).unwrap().manifest.input, input);
+        let text = String::from_utf8_lossy(&bytes);
+        assert_eq!([text.contains("bf16"), text.contains("averaged")], written);
+    }
 }
 
 #[test]

