@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use wardround_core::digest::Digest;
@@ -21,7 +22,7 @@ use crate::data::{
 use crate::egress::{
     Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason, Step,
 };
-use crate::features::{Imaging, Ready, ReadyError, Seen, survey};
+use crate::features::{Altered, Caches, Extract, Imaging, Moved, Ready, ReadyError, Seen, survey};
 
 /// A site's own data.
 pub struct LocalDesk {
@@ -65,13 +66,15 @@ impl LocalDesk {
     }
 
     fn source(&self, study: &Study, watch: &Watch) -> Result<Source, Failure> {
-        let rule = match &study.input {
+        let (rule, altered) = match &study.input {
             Input::Table(_) => return Ok(Source::Table),
-            Input::Images { backbone, .. } => backbone,
+            Input::Images { backbone, augmentation, .. } => {
+                (backbone, Altered::for_fitting(augmentation, study.seed))
+            }
         };
         watch.moved(Step { stage: Stage::Weights, done: 0, total: 1 });
         let store = WeightsStore::new(self.config.weights.clone());
-        let ready = Ready::of_study(rule, &store).map_err(|error| not_ready(&error))?;
+        let ready = Ready::of_study(rule, altered, &store).map_err(|error| not_ready(&error))?;
         wanted(watch)?;
         Ok(Source::Backbone(ready))
     }
@@ -92,32 +95,35 @@ impl LocalDesk {
             return Features::of_table(cohort).map_err(|error| internal(&error));
         };
         let images = images(cohort);
-        let mut cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
+        // It stays open, so that nobody prunes it before the features are read.
+        let caches = Caches::open(ready, &self.cache()).map_err(|error| internal(&error))?;
         let missing: Vec<&(&Path, Digest)> =
-            images.iter().filter(|(_, digest)| cache.get(digest.as_bytes()).is_none()).collect();
+            images.iter().filter(|(_, digest)| !caches.has(digest)).collect();
         if !missing.is_empty() {
-            drop(cache);
             let (total, before) = (images.len() as u64, (images.len() - missing.len()) as u64);
-            let moved = |done| {
-                watch.moved(Step { stage: Stage::Extracting, done: before + done, total });
+            let moved = |at: Moved| {
+                watch.moved(Step { stage: Stage::Extracting, done: before + at.done, total });
             };
             let paths: Vec<PathBuf> = missing.iter().map(|(path, _)| path.to_path_buf()).collect();
+            let what = Extract { ready, cache: &self.cache(), measure: false };
             let extracted = self
                 .imaging
-                .extract(ready, &self.cache(), paths, watch, &moved)
+                .extract(what, paths, watch, &moved)
                 .map_err(|error| internal(&error))?;
-            for ((path, digest), extracted) in missing.into_iter().zip(extracted) {
+            for ((path, digest), extracted) in missing.into_iter().zip(extracted.images) {
                 let now = extracted.map_err(|error| internal(&error))?;
                 if now != *digest {
                     return Err(internal(&format!("{} changed meanwhile", path.display())));
                 }
             }
-            cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
+            caches.refresh().map_err(|error| internal(&error))?;
         }
         // One after the other: a row that is missing is empty, which no features may be.
-        let rows =
-            images.iter().map(|(_, digest)| cache.get(digest.as_bytes()).unwrap_or_default());
-        Features::new::<f32, _>(rows).map_err(|error| internal(&error))
+        let rows = images.iter().map(|(_, digest)| caches.plain(digest).unwrap_or_default());
+        let features = Features::new::<f32, _>(rows).map_err(|error| internal(&error))?;
+        let copies = images.iter().map(|(_, digest)| caches.copies(digest).unwrap_or_default());
+        let each = usize::from(ready.altered.count());
+        features.with_copies(each, copies).map_err(|error| internal(&error))
     }
 
     /// The frozen cohort with its features and what of it is frozen.
@@ -157,8 +163,9 @@ impl Desk for LocalDesk {
                 let Source::Backbone(ready) = source else {
                     return Err(internal(&"images without a backbone"));
                 };
-                let cache = ready.cache(&self.cache()).map_err(|error| internal(&error))?;
-                let missing = |digest: &Digest| cache.get(digest.as_bytes()).is_none();
+                let caches =
+                    Caches::open(&ready, &self.cache()).map_err(|error| internal(&error))?;
+                let missing = |digest: &Digest| !caches.has(digest);
                 let rows_to_extract =
                     images(&cohort).iter().filter(|(_, digest)| missing(digest)).count() as u64;
                 let features = ready.entry.features as u32;
@@ -181,6 +188,11 @@ impl Desk for LocalDesk {
             fs::rename(&beside, &file)
         });
         written.map_err(|error| internal(&error))?;
+        // It may have been over, and be resumed.
+        match fs::remove_file(self.home.closed(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(internal(&error)),
+            _ => {}
+        }
         let source = self.source(study, watch)?;
         let (cohort, features, held) = self.held(id, study, &source, watch)?;
         let with_missing =
@@ -215,8 +227,13 @@ impl Desk for LocalDesk {
         Ok(OpenCohort { rows, lock: held.digest })
     }
 
-    fn close(&mut self, _: &StudyId) {
+    fn close(&mut self, id: &StudyId) {
         self.seen = None;
+        let closed = self.home.closed(id);
+        // A study that only seems to run keeps its features from being pruned, no more.
+        if let Err(error) = fs::write(&closed, b"") {
+            tracing::warn!(study = %id, %error, "that the study is over isn't written down");
+        }
     }
 }
 
@@ -241,6 +258,7 @@ fn not_ready(error: &ReadyError) -> Failure {
         ReadyError::Weights(WeightsError::Digest { .. }) => FailureCode::WeightsDiffer,
         ReadyError::Weights(WeightsError::Source { .. })
         | ReadyError::Preprocess(_)
+        | ReadyError::Precision { .. }
         | ReadyError::Unreadable(_) => FailureCode::NotUnderstood,
         ReadyError::Weights(_) => FailureCode::WeightsMissing,
     };

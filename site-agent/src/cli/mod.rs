@@ -5,6 +5,7 @@
 //! 4 bad input, 5 internal.
 
 mod backbones;
+mod cache;
 mod check;
 mod egress;
 mod failure;
@@ -48,6 +49,7 @@ enum Command {
     Check(check::Check),
     Run(run::Run),
     Features(features::Features),
+    Cache(cache::Cache),
     Egress(egress::Egress),
     Predict(predict::Predict),
     Leave(leave::Leave),
@@ -66,6 +68,7 @@ impl Command {
             Command::Join(command) => command.output.format,
             Command::Check(command) => command.output.format,
             Command::Features(command) => command.output.format,
+            Command::Cache(command) => command.format(),
             Command::Egress(command) => command.format(),
             Command::Predict(command) => command.format(),
             Command::Leave(command) => command.output.format,
@@ -84,6 +87,7 @@ impl Command {
             Command::Check(command) => command.run(at),
             Command::Run(command) => command.run(at),
             Command::Features(command) => command.run(at),
+            Command::Cache(command) => command.run(at),
             Command::Egress(command) => command.run(at),
             Command::Predict(command) => command.run(at),
             Command::Leave(command) => command.run(at),

@@ -17,7 +17,7 @@ use super::site::HomeArgument;
 use crate::config::{Columns, Home, SiteConfig, Threads};
 use crate::data::Manifest;
 use crate::egress::Step;
-use crate::features::{Imaging, Ready};
+use crate::features::{Caches, Extract, Imaging, Moved, Ready};
 use crate::predict::{Judged, Subject, judge, modelled, needs_own_rows, own_scale, rows};
 
 /// Fewer own rows than this make a poor scale.
@@ -222,25 +222,23 @@ fn images(
     images: Vec<(String, PathBuf)>,
     place: &Place,
 ) -> Result<Vec<Subject>, Failure> {
-    let BundleInput::Images { backbone, weights_source, weights_digest, preprocessing } =
-        &bundle.manifest.input
-    else {
+    let store = WeightsStore::new(place.weights.clone());
+    let Some(ready) = Ready::of_bundle(&bundle.manifest.input, &store)? else {
         return Err(Failure::bad_input("the bundle's models are for the rows of a table"));
     };
-    let store = WeightsStore::new(place.weights.clone());
-    let ready = Ready::of_bundle(backbone, weights_source, *weights_digest, preprocessing, &store)?;
     let watch = progress::shown();
     let total = images.len() as u64;
-    let moved = |done| watch.moved(Step { stage: Stage::Extracting, done, total });
+    let moved = |at: Moved| watch.moved(Step { stage: Stage::Extracting, done: at.done, total });
     let paths: Vec<PathBuf> = images.iter().map(|(_, path)| path.clone()).collect();
     let imaging = Imaging::Here { threads: place.threads };
-    let extracted = imaging.extract(&ready, &place.features, paths, &watch, &moved)?;
-    let cache = ready.cache(&place.features).map_err(Failure::internal)?;
+    // Open before and after, so that nobody prunes it in between.
+    let caches = Caches::open(&ready, &place.features).map_err(Failure::internal)?;
+    let what = Extract { ready: &ready, cache: &place.features, measure: false };
+    let extracted = imaging.extract(what, paths, &watch, &moved)?.images;
+    caches.refresh().map_err(Failure::internal)?;
     let subject = |((id, _), extracted): ((String, PathBuf), Result<Digest, String>)| {
         let features = extracted.and_then(|digest| {
-            let features = cache.get(digest.as_bytes());
-            let features = features.ok_or("its features are gone from the cache")?;
-            Ok(features.into_iter().map(f64::from).collect())
+            caches.mean(&digest).ok_or_else(|| "its features are gone from the cache".to_owned())
         });
         Subject { id, features }
     };

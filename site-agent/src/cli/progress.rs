@@ -9,36 +9,65 @@ use wardround_proto::v1::Stage;
 
 use crate::answer::Watch;
 use crate::egress::Step;
+use crate::features::Moved;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// A watch that shows what it hears, with images a second and the time left.
 pub(super) fn shown() -> Watch {
-    let state: Mutex<Shown> = Mutex::new(Shown::Nothing);
-    Watch::new(move |step| state.lock().unwrap_or_else(PoisonError::into_inner).step(step))
+    let screen = Screen::default();
+    Watch::new(move |step| screen.step(step, ""))
 }
 
+/// Shows how far a command is.
+#[derive(Default)]
+pub(super) struct Screen(Mutex<Shown>);
+
+#[derive(Default)]
 enum Shown {
+    #[default]
     Nothing,
     Bar(Stage, ProgressBar),
-    Lines { stage: Stage, started: Instant, before: u64, last: Instant },
+    Lines {
+        stage: Stage,
+        started: Instant,
+        before: u64,
+        last: Instant,
+    },
+}
+
+impl Screen {
+    /// Shows a step, with something to say about it.
+    pub(super) fn step(&self, step: Step, note: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).step(step, note);
+    }
+
+    /// Shows that features are computed: of `total` images `before` had theirs when it began.
+    pub(super) fn extracting(&self, at: Moved, before: u64, total: u64) {
+        let step = Step { stage: Stage::Extracting, done: before + at.done, total };
+        self.step(step, &format!(", {} kept before, {} unusable", before + at.cached, at.failed));
+    }
 }
 
 impl Shown {
-    fn step(&mut self, Step { stage, done, total }: Step) {
+    fn step(&mut self, Step { stage, done, total }: Step, note: &str) {
         // Weights come in one step: nothing moves.
         if stage == Stage::Weights || total == 0 {
             return;
         }
         match self {
-            Shown::Bar(known, bar) if *known == stage => bar.set_position(done),
+            Shown::Bar(known, bar) if *known == stage => {
+                bar.set_position(done);
+                bar.set_message(note.to_owned());
+            }
             Shown::Lines { stage: known, started, before, last } if *known == stage => {
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
                     let rate = (done - *before) as f64 / started.elapsed().as_secs_f64();
                     let left = (total - done) as f64 / rate.max(1e-9);
-                    eprintln!("{}: {done} of {total}, {rate:.1}/s, {left:.0} s left", title(stage));
+                    let title = title(stage);
+                    eprintln!("{title}: {done} of {total}{note}, {rate:.1}/s, {left:.0} s left");
                 }
             }
             // Done before it began: everything was known.
@@ -57,9 +86,10 @@ impl Shown {
             let now = Instant::now();
             return Shown::Lines { stage, started: now, before: done, last: now };
         }
-        let style =
-            ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}  {per_sec:.1}  {eta} left");
-        let bar = ProgressBar::new(total).with_message(title(stage));
+        let style = ProgressStyle::with_template(
+            "{prefix} {wide_bar} {pos}/{len}{msg}  {per_sec:.1}  {eta} left",
+        );
+        let bar = ProgressBar::new(total).with_prefix(title(stage));
         if let Ok(style) = style {
             bar.set_style(style);
         }

@@ -114,11 +114,22 @@ pub(super) fn study(path: &Path) -> Result<Study, Failure> {
 
 /// The studies that this site takes part in, by id.
 pub(super) fn studies(home: &Home) -> Result<Vec<Study>, Failure> {
-    let Ok(folders) = fs::read_dir(home.studies()) else { return Ok(Vec::new()) };
-    let mut ids: Vec<StudyId> = folders
-        .filter_map(|folder| StudyId::parse(folder.ok()?.file_name().to_str()?).ok())
-        .collect();
+    let mut ids = study_ids(home);
     ids.sort();
     let file = |id: &StudyId| home.study(id).join("study.toml");
     ids.iter().map(file).filter(|file| file.is_file()).map(|file| study(&file)).collect()
+}
+
+/// Those of them that aren't over, each with its id.
+pub(super) fn running_studies(home: &Home) -> Result<Vec<(StudyId, Study)>, Failure> {
+    let mut ids = study_ids(home);
+    ids.retain(|id| !home.closed(id).exists() && home.study(id).join("study.toml").is_file());
+    ids.sort();
+    let read = |id: StudyId| Ok((id.clone(), study(&home.study(&id).join("study.toml"))?));
+    ids.into_iter().map(read).collect()
+}
+
+fn study_ids(home: &Home) -> Vec<StudyId> {
+    let Ok(folders) = fs::read_dir(home.studies()) else { return Vec::new() };
+    folders.filter_map(|folder| StudyId::parse(folder.ok()?.file_name().to_str()?).ok()).collect()
 }

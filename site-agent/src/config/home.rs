@@ -6,7 +6,7 @@
 //! identity/         the site's key and certificate
 //! cache/            features and weights; can be made again
 //! ledger/           every message that left, hash-chained; never deleted
-//! studies/<study>/  per study: its file, the frozen cohort (`lock`), finished answers
+//! studies/<study>/  per study: its file, the frozen cohort (`lock`), finished answers, `closed` when over
 //! ```
 
 use std::fs;
@@ -74,6 +74,11 @@ impl Home {
     /// A study's frozen cohort.
     pub fn lock(&self, study: &StudyId) -> PathBuf {
         self.study(study).join("lock")
+    }
+
+    /// Stands there when a study is over.
+    pub fn closed(&self, study: &StudyId) -> PathBuf {
+        self.study(study).join("closed")
     }
 }
 

@@ -12,6 +12,16 @@ use super::cohort::{Cohort, RowInput};
 pub struct Features {
     per_row: usize,
     values: Vec<f64>,
+    copies: Copies,
+}
+
+/// The features of altered copies of rows, for fitting only.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Copies {
+    /// How many of each row.
+    each: usize,
+    /// Row by row, in a row copy by copy.
+    values: Vec<f32>,
 }
 
 /// Features that don't fit their cohort.
@@ -69,7 +79,31 @@ impl Features {
             }
             values.extend(row.iter().map(|&value| value.into()));
         }
-        Ok(Self { per_row, values })
+        Ok(Self { per_row, values, copies: Copies::default() })
+    }
+
+    /// The same with `each` altered copies of every row; `rows` gives those of a row one after the other.
+    ///
+    /// # Errors
+    /// [`FeaturesError::Length`].
+    pub fn with_copies(
+        self,
+        each: usize,
+        rows: impl IntoIterator<Item = Vec<f32>>,
+    ) -> Result<Self, FeaturesError> {
+        let expected = each * self.per_row;
+        let mut values = Vec::with_capacity(expected * self.len());
+        for (row, of_row) in rows.into_iter().enumerate() {
+            if of_row.len() != expected {
+                return Err(FeaturesError::Length { row, expected, got: of_row.len() });
+            }
+            values.extend(of_row);
+        }
+        if values.len() != expected * self.len() {
+            let got = values.len().checked_div(expected).unwrap_or(0);
+            return Err(FeaturesError::Rows { expected: self.len(), got });
+        }
+        Ok(Self { copies: Copies { each, values }, ..self })
     }
 
     /// The features that a table's rows carry themselves.
@@ -108,14 +142,22 @@ impl Features {
         &self.values[at * self.per_row..][..self.per_row]
     }
 
-    /// The digest of a row's features: their 64-bit patterns, every NaN the same one.
+    /// The features of a row's altered copies, one after the other.
+    pub fn copies(&self, at: usize) -> &[f32] {
+        let of_row = self.copies.each * self.per_row;
+        &self.copies.values[at * of_row..][..of_row]
+    }
+
+    /// The digest of a row's features: their 64-bit patterns, every NaN the same one; then those of its
+    /// altered copies, 32 bits each.
     pub fn digest(&self, at: usize) -> Digest {
         let canonical = |value: &f64| if value.is_nan() { f64::NAN } else { *value };
-        let bytes: Vec<u8> = self
+        let mut bytes: Vec<u8> = self
             .row(at)
             .iter()
             .flat_map(|value| canonical(value).to_bits().to_le_bytes())
             .collect();
+        bytes.extend(self.copies(at).iter().flat_map(|value| value.to_bits().to_le_bytes()));
         Digest::of(&bytes)
     }
 }
@@ -135,12 +177,14 @@ pub fn rows(
     if features.len() != cohort.rows.len() {
         return Err(FeaturesError::Rows { expected: cohort.rows.len(), got: features.len() });
     }
-    let mut builder = RowsBuilder::new(study.schema(features.per_row() as u32));
+    let schema = study.schema(features.per_row() as u32);
+    let mut builder = RowsBuilder::with_copies(schema, features.copies.each);
     for &at in taken {
         let row = &cohort.rows[at];
         let patient =
             Patient { site: site.clone(), issuer: cohort.issuer.clone(), key: row.patient.clone() };
         builder.add(patient, row.class, &row.levels, features.row(at))?;
+        builder.add_copies(features.copies(at))?;
     }
     Ok(builder.build()?)
 }

@@ -24,7 +24,7 @@ pub fn look(path: &Path) -> Result<Digest, String> {
 
 /// The file that a manifest's cell names, if it lies in the folder. The path is judged by its text:
 /// a link that the owner put into the folder is the owner's business.
-pub(super) fn inside(folder: &Path, cell: &str) -> Option<PathBuf> {
+pub fn inside(folder: &Path, cell: &str) -> Option<PathBuf> {
     let path = Path::new(cell);
     let path = path.strip_prefix(folder).unwrap_or(path);
     let mut clean = PathBuf::new();

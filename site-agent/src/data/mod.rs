@@ -18,7 +18,7 @@ pub(crate) mod table;
 pub use check::{Count, LevelCount, ProblemGroup, Report, SubgroupCounts, Verdict};
 pub use cohort::{Cohort, CohortRow, Incomplete, RowInput, SetAside, Unusable};
 pub use features::{Features, FeaturesError, rows};
-pub use images::{Look, look};
+pub use images::{Look, inside as file_inside, look};
 pub use inspect::{Inspection, SiteData, inspect};
 pub use lock::{Broken, Held, Lock, LockEntry, LockError, RowId};
 pub use manifest::{Line, Manifest, ManifestError};

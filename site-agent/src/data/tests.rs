@@ -399,6 +399,21 @@ fn features_must_fit_their_cohort() {
     let patients: Vec<(String, String)> = rows.patients().map(|p| (p.issuer, p.key)).collect();
     assert_eq!(patients, [("a".into(), "007".into()), ("a".into(), "x".into())]);
     assert_ne!(features.digest(0), features.digest(1));
+    // Altered copies are frozen with their row, and count in fits alone.
+    let copies = |last: f32| vec![vec![1.0, 5.0], vec![2.0, 6.0], vec![3.0, 7.0], vec![4.0, last]];
+    let [one, other] =
+        [8.0, 9.0].map(|last| features.clone().with_copies(2, copies(last)).unwrap());
+    assert_ne!(one.digest(0), features.digest(0));
+    assert_eq!(one.digest(0), other.digest(0));
+    assert_ne!(one.digest(3), other.digest(3));
+    let with_copies = super::rows(&study(IMAGES), &site, &cohort, &[3, 2, 0], &one).unwrap();
+    assert_eq!(with_copies.len(), rows.len());
+    let short = vec![vec![1.0, 5.0], vec![2.0]];
+    let error = features.clone().with_copies(2, short).unwrap_err();
+    assert_eq!(error, FeaturesError::Length { row: 1, expected: 2, got: 1 });
+    let error = features.clone().with_copies(2, vec![vec![1.0, 5.0]]).unwrap_err();
+    assert_eq!(error, FeaturesError::Rows { expected: 4, got: 1 });
+    assert_eq!(features.clone().with_copies(0, vec![vec![]; 4]).unwrap(), features);
 }
 
 #[test]

@@ -112,15 +112,17 @@ pub fn serve() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::order::Moved;
     use super::*;
 
     #[test]
     fn notes_are_heard_until_the_first_failure() {
+        let moved = |done| Moved { done, cached: 0, failed: 0 };
         let notes = [
-            Note::Moved(3),
+            Note::Moved(moved(3)),
             Note::Found(1, Err("a\nb".to_owned())),
             Note::Failed(ImagingError::Failed("no disk".to_owned())),
-            Note::Moved(4),
+            Note::Moved(moved(4)),
         ];
         let lines: Vec<String> =
             notes.iter().map(|note| serde_json::to_string(note).unwrap() + "\n").collect();

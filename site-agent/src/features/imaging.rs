@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use wardround_core::digest::Digest;
 
-use super::order::{ImagingError, Note, Order, What};
+use super::order::{ImagingError, Moved, Note, Order, Timed, What};
 use super::{Ready, child};
 use crate::answer::Watch;
 
@@ -29,6 +29,28 @@ pub enum Imaging {
 /// Per image, in order: the digest of its bytes, or why it is unusable.
 pub type FoundImages = Vec<Result<Digest, String>>;
 
+/// What came of an extraction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extracted {
+    /// Per image.
+    pub images: FoundImages,
+    /// Where the time went.
+    pub timed: Timed,
+    /// How many were kept before or are unusable.
+    pub moved: Moved,
+}
+
+/// What is to be extracted.
+#[derive(Clone, Copy)]
+pub struct Extract<'a> {
+    /// The backbone.
+    pub ready: &'a Ready,
+    /// The folder of all caches.
+    pub cache: &'a Path,
+    /// Whether the network is measured alone as well.
+    pub measure: bool,
+}
+
 impl Imaging {
     /// Reads and decodes images. `moved` hears how many are done.
     ///
@@ -41,22 +63,22 @@ impl Imaging {
         moved: &(dyn Fn(u64) + Sync),
     ) -> Result<FoundImages, ImagingError> {
         let order = Order { paths, threads: self.threads(), what: What::Look };
-        self.carry_out(&order, watch, moved)
+        self.carry_out(&order, watch, &|at: Moved| moved(at.done)).map(|found| found.images)
     }
 
-    /// Puts the features of images into the cache below `cache`. `moved` hears how many are done.
+    /// Puts the features of images into their cache. `moved` hears how many are done.
     ///
     /// # Errors
     /// [`ImagingError`]; an unusable image is none. What was finished before an error is in the cache.
     pub fn extract(
         &self,
-        ready: &Ready,
-        cache: &Path,
+        what: Extract<'_>,
         paths: Vec<PathBuf>,
         watch: &Watch,
-        moved: &(dyn Fn(u64) + Sync),
-    ) -> Result<FoundImages, ImagingError> {
-        let order = Order::extract(ready, cache, paths, self.threads());
+        moved: &(dyn Fn(Moved) + Sync),
+    ) -> Result<Extracted, ImagingError> {
+        let Extract { ready, cache, measure } = what;
+        let order = Order::extract(ready, cache, paths, self.threads(), measure);
         self.carry_out(&order, watch, moved)
     }
 
@@ -70,11 +92,16 @@ impl Imaging {
         &self,
         order: &Order,
         watch: &Watch,
-        moved: &(dyn Fn(u64) + Sync),
-    ) -> Result<FoundImages, ImagingError> {
+        moved: &(dyn Fn(Moved) + Sync),
+    ) -> Result<Extracted, ImagingError> {
+        let (timed, last) = (Mutex::new(Timed::default()), Mutex::new(Moved::default()));
         let found = Mutex::new(vec![None; order.paths.len()]);
         let hear = |note| match note {
-            Note::Moved(done) => moved(done),
+            Note::Moved(at) => {
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = at;
+                moved(at);
+            }
+            Note::Timed(at) => *timed.lock().unwrap_or_else(PoisonError::into_inner) = at,
             Note::Found(at, what) => {
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(place) = found.get_mut(at) {
@@ -90,7 +117,10 @@ impl Imaging {
         }
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let missing = || ImagingError::Crashed("images are missing in its answer".to_owned());
-        found.into_iter().collect::<Option<_>>().ok_or_else(missing)
+        let images = found.into_iter().collect::<Option<_>>().ok_or_else(missing)?;
+        let timed = timed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let moved = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Extracted { images, timed, moved })
     }
 }
 

@@ -7,6 +7,8 @@
 //! which files were looked at. Features lie in a cache by image digest, so that a second study, and a
 //! run that was killed, take up what is there.
 
+mod altered;
+mod caches;
 mod child;
 mod device;
 mod imaging;
@@ -15,10 +17,12 @@ mod ready;
 mod seen;
 mod survey;
 
+pub use altered::Altered;
+pub use caches::Caches;
 pub use child::serve;
 pub use device::device;
-pub use imaging::Imaging;
-pub use order::ImagingError;
-pub use ready::{Ready, ReadyError};
+pub use imaging::{Extract, Extracted, Imaging};
+pub use order::{ImagingError, Moved, Timed};
+pub use ready::{Ready, ReadyError, precision};
 pub use seen::Seen;
 pub use survey::{SurveyError, survey};

@@ -3,16 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
-use wardround_vision::{BackboneEntry, ExtractError, Extractor, LocalWeights, Preprocess};
+use wardround_vision::{
+    BackboneEntry, ExtractError, Extractor, LocalWeights, Precision, Preprocess, Timing,
+};
 
-use super::Ready;
+use super::{Altered, Caches, Ready};
 use crate::data::look;
 
 /// Images that go through a network at a time.
 const BATCH: usize = 8;
+
+/// How long the network is measured alone.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// Progress while images are looked at is told once per so many.
 const LOOKED_AT_STEP: u64 = 16;
@@ -39,7 +45,11 @@ pub(super) enum What {
         weights: PathBuf,
         digest: Digest,
         preprocess: Preprocess,
+        precision: Precision,
+        altered: Altered,
         cache: PathBuf,
+        /// Measure the network alone as well, after the work.
+        measure: bool,
     },
 }
 
@@ -47,11 +57,34 @@ pub(super) enum What {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Note {
     /// So many images are done.
-    Moved(u64),
+    Moved(Moved),
+    /// Where the time went.
+    Timed(Timed),
     /// What came of an image: the digest of its bytes, or why it is unusable.
     Found(usize, Result<Digest, String>),
     /// The whole order ended before its end.
     Failed(ImagingError),
+}
+
+/// How many images are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Moved {
+    /// All of them.
+    pub done: u64,
+    /// Of those: their features were kept before.
+    pub cached: u64,
+    /// Of those: unusable.
+    pub failed: u64,
+}
+
+/// Where the time of an extraction went.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Timed {
+    /// Of the whole.
+    #[serde(flatten)]
+    pub timing: Timing,
+    /// Images a second of the network alone, when that was measured.
+    pub network_alone: Option<f64>,
 }
 
 /// Why images weren't looked at, or have no features.
@@ -74,13 +107,17 @@ impl Order {
         cache: &Path,
         paths: Vec<PathBuf>,
         threads: usize,
+        measure: bool,
     ) -> Self {
         let what = What::Extract {
             backbone: ready.entry.name.to_owned(),
             weights: ready.weights.path.clone(),
             digest: Digest::from_bytes(ready.weights.digest),
             preprocess: ready.preprocess.clone(),
+            precision: ready.precision,
+            altered: ready.altered.clone(),
             cache: cache.to_owned(),
+            measure,
         };
         Self { paths, threads, what }
     }
@@ -96,13 +133,23 @@ impl Order {
     ) -> Result<(), ImagingError> {
         match &self.what {
             What::Look => self.look(wanted, say),
-            What::Extract { backbone, weights, digest, preprocess, cache } => {
+            What::Extract {
+                backbone,
+                weights,
+                digest,
+                preprocess,
+                precision,
+                altered,
+                cache,
+                measure,
+            } => {
                 let entry = BackboneEntry::find(backbone)
                     .ok_or_else(|| ImagingError::Failed(format!("no backbone '{backbone}'")))?;
                 let (path, digest) = (weights.clone(), *digest.as_bytes());
                 let weights = LocalWeights { path, digest };
-                let ready = Ready { entry, weights, preprocess: preprocess.clone() };
-                self.put_features(&ready, cache, wanted, say)
+                let (preprocess, altered) = (preprocess.clone(), altered.clone());
+                let ready = Ready { entry, weights, preprocess, precision: *precision, altered };
+                self.put_features(&ready, cache, *measure, wanted, say)
             }
         }
     }
@@ -122,7 +169,7 @@ impl Order {
                         say(Note::Found(at, look(path)));
                         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                         if done.is_multiple_of(LOOKED_AT_STEP) {
-                            say(Note::Moved(done));
+                            say(Note::Moved(Moved { done, cached: 0, failed: 0 }));
                         }
                     }
                 });
@@ -135,30 +182,38 @@ impl Order {
         &self,
         ready: &Ready,
         cache: &Path,
+        measure: bool,
         wanted: &(dyn Fn() -> bool + Sync),
         say: &(dyn Fn(Note) + Sync),
     ) -> Result<(), ImagingError> {
-        let cache = ready.cache(cache).map_err(|error| failed(&error))?;
+        let caches = Caches::open(ready, cache).map_err(|error| failed(&error))?;
         let backbone = wardround_vision::load_backbone(ready.entry, &ready.weights)
             .map_err(|error| failed(&error))?;
         let extractor =
             Extractor::new(Arc::from(backbone), ready.preprocess.clone(), self.threads, BATCH);
         let cancel = AtomicBool::new(false);
         let moved = |progress: wardround_vision::Progress| {
-            say(Note::Moved(progress.done as u64));
+            say(Note::Moved(Moved {
+                done: progress.done as u64,
+                cached: progress.cached as u64,
+                failed: progress.failed as u64,
+            }));
             cancel.store(!wanted(), Ordering::Relaxed);
         };
-        let extracted =
-            extractor.run(&self.paths, &cache, &moved, &cancel).map_err(|error| match error {
+        let extraction = extractor
+            .run_views(&self.paths, &caches.wanted(), &moved, &cancel)
+            .map_err(|error| match error {
                 ExtractError::Cancelled { .. } => ImagingError::Stopped,
                 error => failed(&error),
             })?;
-        for (at, extracted) in extracted.into_iter().enumerate() {
-            let found = extracted
-                .map(|extracted| Digest::from_bytes(extracted.digest))
-                .map_err(|error| error.to_string());
-            say(Note::Found(at, found));
+        for (at, image) in extraction.images.into_iter().enumerate() {
+            say(Note::Found(at, image.map(Digest::from_bytes).map_err(|error| error.to_string())));
         }
+        let network_alone = match measure && extraction.timing.inferred > 0 {
+            true => Some(extractor.network_alone(ALONE).map_err(|error| failed(&error))?),
+            false => None,
+        };
+        say(Note::Timed(Timed { timing: extraction.timing, network_alone }));
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! A backbone made ready: found by name, its weights fetched and checked, its preprocessing decided.
 
-use std::path::Path;
-
 use wardround_core::digest::Digest;
 use wardround_core::study::{BackboneRule, PreprocessRule, WeightsRule};
+use wardround_learn::bundle::BundleInput;
 use wardround_vision::image::PreprocessError;
 use wardround_vision::{
-    BackboneEntry, CacheError, FeatureCache, FeatureKey, Interpolation, LocalWeights, Preprocess,
+    BackboneEntry, FeatureKey, Interpolation, LocalWeights, Precision, Preprocess, Views,
     WeightsError, WeightsSource, WeightsStore, backbones,
 };
+
+use super::Altered;
 
 /// A backbone made ready.
 #[derive(Clone)]
@@ -19,6 +20,10 @@ pub struct Ready {
     pub weights: LocalWeights,
     /// What is done to an image first.
     pub preprocess: Preprocess,
+    /// How exactly it computes.
+    pub precision: Precision,
+    /// Which copies of an image are wanted beside it.
+    pub altered: Altered,
 }
 
 /// Why a backbone can't be made ready.
@@ -38,6 +43,14 @@ pub enum ReadyError {
     /// The bundle's preprocessing isn't one.
     #[error("the bundle's preprocessing can't be read: {0}")]
     Unreadable(serde_json::Error),
+    /// The network can't compute in this precision yet; its features would be kept under a wrong key.
+    #[error("'{name}' can't compute in {precision} on this machine yet; f32 it can")]
+    Precision {
+        /// The backbone.
+        name: &'static str,
+        /// What was asked for.
+        precision: Precision,
+    },
     /// The weights can't be had, or are others.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -48,14 +61,35 @@ impl Ready {
     ///
     /// # Errors
     /// [`ReadyError`].
-    pub fn of_study(rule: &BackboneRule, store: &WeightsStore) -> Result<Self, ReadyError> {
+    pub fn of_study(
+        rule: &BackboneRule,
+        altered: Altered,
+        store: &WeightsStore,
+    ) -> Result<Self, ReadyError> {
         let (entry, preprocess) = Self::named(rule)?;
         let (source, digest) = match &rule.weights {
             WeightsRule::Shipped => (entry.source(), entry.digest()),
             WeightsRule::Pinned { source, sha256 } => (source.parse()?, pinned(*sha256)),
         };
         let weights = store.fetch(&source, digest)?;
-        Ok(Self { entry, weights, preprocess })
+        let precision = can_compute(entry, precision(rule.precision))?;
+        Ok(Self { entry, weights, preprocess, precision, altered })
+    }
+
+    /// A backbone as the software ships it.
+    ///
+    /// # Errors
+    /// [`ReadyError`].
+    pub fn shipped(
+        name: &str,
+        precision: Precision,
+        store: &WeightsStore,
+    ) -> Result<Self, ReadyError> {
+        let entry = find(name)?;
+        let weights = store.fetch(&entry.source(), entry.digest())?;
+        let preprocess = entry.preprocess().clone();
+        let precision = can_compute(entry, precision)?;
+        Ok(Self { entry, weights, preprocess, precision, altered: Altered::Off })
     }
 
     /// The entry and the preprocessing that a study asks for; no weights are fetched.
@@ -78,40 +112,63 @@ impl Ready {
         Ok((entry, preprocess))
     }
 
-    /// The backbone that a model bundle was fitted on. `source` is "shipped", or where the weights
-    /// come from; whatever it says, their file must have the digest.
+    /// The backbone that a model bundle was fitted on; none when it wasn't on images. Whatever the bundle
+    /// says of their source, the weights' file must have the digest.
     ///
     /// # Errors
     /// [`ReadyError`].
     pub fn of_bundle(
-        name: &str,
-        source: &str,
-        digest: Digest,
-        preprocessing: &serde_json::Value,
+        input: &BundleInput,
         store: &WeightsStore,
-    ) -> Result<Self, ReadyError> {
-        let entry = find(name)?;
+    ) -> Result<Option<Self>, ReadyError> {
+        let BundleInput::Images {
+            backbone,
+            weights_source,
+            weights_digest,
+            preprocessing,
+            precision: computed,
+            views,
+        } = input
+        else {
+            return Ok(None);
+        };
+        let entry = find(backbone)?;
         let preprocess =
             serde_json::from_value(preprocessing.clone()).map_err(ReadyError::Unreadable)?;
-        let source: WeightsSource = match source {
+        let source: WeightsSource = match weights_source.as_str() {
             "shipped" => entry.source(),
             source => source.parse()?,
         };
-        let weights = store.fetch(&source, pinned(digest))?;
-        Ok(Self { entry, weights, preprocess })
+        let weights = store.fetch(&source, pinned(*weights_digest))?;
+        let precision = can_compute(entry, precision(*computed))?;
+        let altered = Altered::for_use(views);
+        Ok(Some(Self { entry, weights, preprocess, precision, altered }))
     }
 
-    /// The cache of its features, below `folder`.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn cache(&self, folder: &Path) -> Result<FeatureCache, CacheError> {
-        let key = FeatureKey {
+    /// All that decides an image's features, besides the image.
+    pub fn key(&self) -> FeatureKey {
+        FeatureKey {
             architecture: self.entry.architecture().name().to_owned(),
             weights: self.weights.digest,
-            preprocess: self.preprocess.digest(),
-        };
-        FeatureCache::open(folder, &key)
+            preprocess: self.preprocess.clone(),
+            precision: self.precision,
+            views: Views::Plain,
+        }
+    }
+}
+
+/// A study's precision as the vision code has it.
+pub fn precision(of_study: wardround_core::study::Precision) -> Precision {
+    match of_study {
+        wardround_core::study::Precision::F32 => Precision::F32,
+        wardround_core::study::Precision::Bf16 => Precision::Bf16,
+    }
+}
+
+fn can_compute(entry: &BackboneEntry, precision: Precision) -> Result<Precision, ReadyError> {
+    match precision {
+        Precision::F32 => Ok(precision),
+        Precision::Bf16 => Err(ReadyError::Precision { name: entry.name, precision }),
     }
 }
 
@@ -131,7 +188,8 @@ mod tests {
     use super::*;
 
     fn rule(name: &str, preprocess: PreprocessRule) -> BackboneRule {
-        BackboneRule { name: name.to_owned(), weights: WeightsRule::Shipped, preprocess }
+        let precision = wardround_core::study::Precision::F32;
+        BackboneRule { name: name.to_owned(), weights: WeightsRule::Shipped, preprocess, precision }
     }
 
     #[test]
@@ -158,10 +216,27 @@ mod tests {
         let source = format!("file:{}", file.display());
         let entry = BackboneEntry::find("resnet18").unwrap();
         let preprocessing = serde_json::to_value(entry.preprocess()).unwrap();
+        let bundle = |weights_digest, preprocessing: &serde_json::Value, precision| {
+            let input = BundleInput::Images {
+                backbone: "resnet18".into(),
+                weights_source: source.clone(),
+                weights_digest,
+                preprocessing: preprocessing.clone(),
+                precision,
+                views: wardround_learn::bundle::BundleViews::Plain,
+            };
+            Ready::of_bundle(&input, &store).map(Option::unwrap)
+        };
         let of = |digest, preprocessing| {
-            Ready::of_bundle("resnet18", &source, digest, preprocessing, &store)
+            bundle(digest, preprocessing, wardround_core::study::Precision::F32)
         };
         let ready = of(Digest::of(b"weights"), &preprocessing).unwrap();
+        assert_eq!((ready.precision, &ready.altered), (Precision::F32, &Altered::Off));
+        let bf16 = wardround_core::study::Precision::Bf16;
+        assert!(matches!(
+            bundle(Digest::of(b"weights"), &preprocessing, bf16),
+            Err(ReadyError::Precision { name: "resnet18", precision: Precision::Bf16 })
+        ));
         assert_eq!((&ready.weights.path, &ready.preprocess), (&file, entry.preprocess()));
         assert!(matches!(
             of(Digest::of(b"others"), &preprocessing),

@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod backbones;
+#[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod coordinator;

@@ -5,9 +5,11 @@ use std::fs;
 use serde_json::{Value, json};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::study::Standardise;
+use wardround_core::seed::Seed;
+use wardround_core::study::{Alterations, Precision, Standardise};
 use wardround_learn::bundle::{
-    BundleInput, FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry, Summary,
+    BundleInput, BundleViews, FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry,
+    Summary,
 };
 use wardround_learn::findings::FinalScaler;
 use wardround_vision::BackboneEntry;
@@ -133,12 +135,16 @@ fn a_site_may_be_scaled_by_its_own_rows() {
 fn images_go_through_the_bundles_own_network() {
     let site = Site::with_images(5);
     let entry = BackboneEntry::find("resnet18").unwrap();
-    let input = |digest| BundleInput::Images {
+    let views = |views, seed, alter| BundleViews::Averaged { views, seed: Seed(seed), alter };
+    let of = |digest, views| BundleInput::Images {
         backbone: "resnet18".into(),
         weights_source: format!("file:{}", site.path("net.safetensors").display()),
         weights_digest: digest,
         preprocessing: serde_json::to_value(entry.preprocess()).unwrap(),
+        precision: Precision::F32,
+        views,
     };
+    let input = |digest| of(digest, BundleViews::Plain);
     write_bundle(&site, input(Digest::of(&weights("resnet18"))), 512, unit(512));
     let ended = site.done(&["predict", "--model", "model.bundle", "0.png", "3.png", "1.png"]);
     let lines: Vec<&str> = ended.out.lines().collect();
@@ -148,6 +154,20 @@ fn images_go_through_the_bundles_own_network() {
     let table = ["predict", "--model", "model.bundle", "--manifest", "manifest.csv"];
     let of_table = site.done(&table).out;
     assert_eq!(of_table.lines().nth(1), Some(lines[1]));
+
+    // Views that are all like the image change nothing; others do, and the seed decides how.
+    let probability = |input| {
+        write_bundle(&site, input, 512, unit(512));
+        let ended = site.done(&["predict", "--model", "model.bundle", "0.png"]);
+        ended.out.lines().nth(1).unwrap().to_owned()
+    };
+    let right = Digest::of(&weights("resnet18"));
+    let turned = Alterations { rotation: 40.0, contrast: 0.9, ..Alterations::NOTHING };
+    assert_eq!(probability(of(right, views(3, 1, Alterations::NOTHING))), lines[1]);
+    let one = probability(of(right, views(3, 1, turned)));
+    assert_ne!(one, lines[1]);
+    assert_ne!(one, probability(of(right, views(3, 2, turned))));
+    assert_eq!(one, probability(of(right, views(3, 1, turned))));
 
     write_bundle(&site, input(Digest::of(b"others")), 512, unit(512));
     let ended = site.run(&["predict", "--model", "model.bundle", "0.png"]);

@@ -180,7 +180,8 @@ fn a_changed_image_is_computed_again() {
     let cache = setup.cache();
     let run = || {
         let extractor = setup.extractor(1, 1);
-        let run = extractor.run(&[path.clone()], &cache, &|_| {}, &AtomicBool::new(false));
+        let run =
+            extractor.run(std::slice::from_ref(&path), &cache, &|_| {}, &AtomicBool::new(false));
         cache.get(run.unwrap().images[0].as_ref().unwrap()).unwrap()
     };
     fs::copy(&pictures()[0], &path).unwrap();

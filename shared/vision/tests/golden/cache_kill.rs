@@ -71,6 +71,7 @@ fn what_killed_writers_leave_is_whole() {
 
 fn writer(folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
+        .args(["cache_kill::what_killed_writers_leave_is_whole", "--exact"])
         .env(FOLDER, folder)
         .stdout(Stdio::null())
         .spawn()
