@@ -17,8 +17,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use kernels::{
-    Added, Aligned, Bands, Dense, Epilogue, Extent, Grid, Level, PackedConvolution,
-    PackedDepthwise, PackedWinograd, Residual, convolve, depthwise_row, padded, winograd,
+    Added, Aligned, Bands, Bf16, Dense, Epilogue, Extent, Grid, Level, PackedConvolution,
+    PackedDepthwise, PackedWinograd, PairLevel, Residual, convolve, convolve_bf16, depthwise_row,
+    padded, winograd,
 };
 
 fn main() {
@@ -65,6 +66,7 @@ fn main() {
             (27, 32, 112, 1, 1, false),
         ] {
             bench.dense((inputs, outputs), size, kernel, stride, skip);
+            bench.dense_bf16((inputs, outputs), size, kernel, stride, skip);
         }
         for (channels, size, kernel, stride) in [
             (144, 56, 3, 1),
@@ -76,6 +78,7 @@ fn main() {
             (384, 14, 7, 1),
         ] {
             bench.depthwise(channels, size, kernel, stride);
+            bench.depthwise_bf16(channels, size, kernel, stride);
         }
     }
 }
@@ -139,25 +142,72 @@ impl Bench<'_> {
             let input = noise(side * side * from_pitch);
             let added = noise(if skip { out * out * to_pitch } else { 0 });
             let mut output = Aligned::zeros(out * out * to_pitch);
-            let block = ((384 << 10) / 4 / from_pitch).max(64);
-            let blocks: Vec<(Vec<u32>, Vec<u32>)> = (0..out * out)
-                .step_by(block)
-                .map(|first| {
-                    let pixels = first..(first + block).min(out * out);
-                    let from = (0..taps).flat_map(|t| {
-                        pixels.clone().map(move |p| {
-                            let (y, x) =
-                                (p / out * stride + t / kernel, p % out * stride + t % kernel);
-                            ((y * side + x) * from_pitch) as u32
-                        })
-                    });
-                    (from.collect(), pixels.clone().map(|p| (p * to_pitch) as u32).collect())
-                })
-                .collect();
+            let blocks = blocks(out, side, kernel, stride, (from_pitch, to_pitch), 4);
             move || {
                 for (from, to) in &blocks {
                     let residual = if skip { Residual::Add(&added, to) } else { Residual::None };
                     convolve(&packed, &input, from, &mut output, to, residual, Epilogue::RELU);
+                }
+            }
+        });
+    }
+
+    fn dense_bf16(
+        &self,
+        (inputs, outputs): (usize, usize),
+        size: usize,
+        kernel: usize,
+        stride: usize,
+        skip: bool,
+    ) {
+        let level = PairLevel::detect(self.level);
+        let with = if skip { " + skip" } else { "" };
+        let name =
+            format!("bf16 {level:?} {kernel}x{kernel} s{stride} {inputs}->{outputs}{with} @{size}");
+        let out = size / stride;
+        self.measure(&name, out * out * inputs * outputs * kernel * kernel * 2, || {
+            let taps = kernel * kernel;
+            let (weights, bias) = (noise(inputs * outputs * taps), noise(outputs));
+            let dense = Dense { weights: &weights, bias: &bias[..outputs], inputs, taps };
+            let packed = PackedBf16::new(level, &dense);
+            let (from_pitch, to_pitch) = (padded(inputs), padded(outputs));
+            let side = size + kernel - 1;
+            let input = brief(side * side * from_pitch);
+            let added = brief(if skip { out * out * to_pitch } else { 0 });
+            let mut output = brief(out * out * to_pitch);
+            let blocks = blocks(out, side, kernel, stride, (from_pitch, to_pitch), 2);
+            move || {
+                for (from, to) in &blocks {
+                    let residual =
+                        if skip { Residual::Add(&added[..], to) } else { Residual::None };
+                    convolve_bf16(&packed, &input, from, &mut output, to, residual, Epilogue::RELU);
+                }
+            }
+        });
+    }
+
+    fn depthwise_bf16(&self, channels: usize, size: usize, kernel: usize, stride: usize) {
+        let name = format!("bf16 depthwise {kernel}x{kernel} s{stride} {channels} @{size}");
+        let out = size / stride;
+        self.measure(&name, out * out * channels * kernel * kernel * 2, || {
+            let (weights, bias) = (noise(channels * kernel * kernel), noise(channels));
+            let packed = PackedDepthwise::new(
+                self.level,
+                &weights[..channels * kernel * kernel],
+                &bias[..channels],
+                kernel,
+                stride,
+            );
+            let row = (size + kernel) * padded(channels);
+            let input = brief((size + kernel) * row);
+            let mut output = brief(out * out * padded(channels));
+            move || {
+                for (y, line) in output.chunks_exact_mut(out * padded(channels)).enumerate() {
+                    let mut rows = [0; 7];
+                    for (ky, start) in rows[..kernel].iter_mut().enumerate() {
+                        *start = (y * stride + ky) * row;
+                    }
+                    depthwise_row(&packed, &input, &rows[..kernel], line, Epilogue::RELU);
                 }
             }
         });
@@ -168,8 +218,13 @@ impl Bench<'_> {
         let out = size / stride;
         self.measure(&name, out * out * channels * kernel * kernel * 2, || {
             let (weights, bias) = (noise(channels * kernel * kernel), noise(channels));
-            let packed =
-                PackedDepthwise::new(self.level, &weights, &bias[..channels], kernel, stride);
+            let packed = PackedDepthwise::new(
+                self.level,
+                &weights[..channels * kernel * kernel],
+                &bias[..channels],
+                kernel,
+                stride,
+            );
             let row = (size + kernel) * padded(channels);
             let input = noise((size + kernel) * row);
             let mut output = Aligned::zeros(out * out * padded(channels));
@@ -239,6 +294,35 @@ fn best<F: FnMut()>(threads: usize, flops: usize, make: impl Fn() -> F + Sync) -
     let slowest = |run: usize| times.iter().map(|t| t[run]).fold(0.0, f64::max);
     let fastest = (0..times[0].len()).map(slowest).fold(f64::INFINITY, f64::min);
     (threads * flops) as f64 / fastest / 1e9
+}
+
+/// Offsets of blocks of pixels, as the engine makes them: each block reads 384 KiB of `bytes` long elements.
+fn blocks(
+    out: usize,
+    side: usize,
+    kernel: usize,
+    stride: usize,
+    (from_pitch, to_pitch): (usize, usize),
+    bytes: usize,
+) -> Vec<(Vec<u32>, Vec<u32>)> {
+    let block = ((384 << 10) / bytes / from_pitch).max(64);
+    let starts = (0..out * out).step_by(block);
+    starts
+        .map(|first| {
+            let pixels = first..(first + block).min(out * out);
+            let from = (0..kernel * kernel).flat_map(|t| {
+                pixels.clone().map(move |p| {
+                    let (y, x) = (p / out * stride + t / kernel, p % out * stride + t % kernel);
+                    ((y * side + x) * from_pitch) as u32
+                })
+            });
+            (from.collect(), pixels.clone().map(|p| (p * to_pitch) as u32).collect())
+        })
+        .collect()
+}
+
+fn brief(len: usize) -> Vec<Bf16> {
+    noise(len).iter().map(|&v| Bf16::round(v)).collect()
 }
 
 /// Numbers in [-1, 1) that look random.

@@ -4,7 +4,8 @@
 //! the buffer, so no kernel knows about padding. Up to 7 output pixels stay in registers (7 divides every row length of a
 //! 224 pixel network); each row of kernel weights is loaded once for them.
 
-use super::epilogue::{Clamp, Curve, Silu, activate};
+use super::bf16::Element;
+use super::epilogue::{Clamp, Curve, Gelu, Sigmoid, Silu};
 use super::lanes::{Lanes, Portable};
 use super::{Aligned, Epilogue, Level, padded};
 
@@ -62,15 +63,15 @@ impl PackedDepthwise {
 }
 
 /// Makes one row of `output.len() / width` pixels. Kernel row y reads `input[rows[y]..]`, which begins at the first tap of the
-/// first output pixel and holds `(pixels - 1) * stride + kernel` pixels.
+/// first output pixel and holds `(pixels - 1) * stride + kernel` pixels. Weights and sums are f32, whatever the maps consist of.
 ///
 /// # Panics
 /// If a row leaves the input.
-pub(crate) fn depthwise_row(
+pub(crate) fn depthwise_row<E: Element>(
     packed: &PackedDepthwise,
-    input: &[f32],
+    input: &[E],
     rows: &[usize],
-    output: &mut [f32],
+    output: &mut [E],
     epilogue: Epilogue,
 ) {
     let pixels = output.len() / packed.width;
@@ -108,22 +109,18 @@ pub(crate) fn depthwise_row(
             Level::Avx512 => avx512::run(&job),
         }
     }
-    if matches!(epilogue, Epilogue::Gelu | Epilogue::Sigmoid) {
-        activate(packed.level, epilogue, output);
-    }
 }
 
-struct Job<'a> {
+struct Job<'a, E> {
     kernel: usize,
     stride: usize,
     width: usize,
     weights: *const f32,
     bias: *const f32,
-    input: *const f32,
+    input: *const E,
     rows: &'a [usize],
-    output: *mut f32,
+    output: *mut E,
     pixels: usize,
-    /// Clamps and SiLU are applied in registers, others once the row is there.
     epilogue: Epilogue,
 }
 
@@ -132,8 +129,8 @@ struct Job<'a> {
 /// # Safety
 /// The job is checked, and `first + X <= pixels`.
 #[inline(always)]
-unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
-    job: &Job<'_>,
+unsafe fn pixels_body<V: Lanes, E: Element, const K: usize, const S: usize, const X: usize>(
+    job: &Job<'_, E>,
     first: usize,
     curve: &impl Curve<V>,
 ) {
@@ -147,7 +144,7 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
                 let pixel = job.input.add(row + first * S * job.width + channel);
                 // Each input pixel is loaded once, for every output pixel that it reaches.
                 unrolled!(i < (X - 1) * S + K, {
-                    let input = V::load(pixel.add(i * job.width));
+                    let input = E::load::<V>(pixel.add(i * job.width));
                     unrolled!(x < X, {
                         if i >= x * S && i - x * S < K {
                             sums[x] = input.multiply_add(weights[i - x * S], sums[x]);
@@ -156,7 +153,7 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
                 });
             }
             unrolled!(x < X, {
-                curve.apply(sums[x]).store(job.output.add((first + x) * job.width + channel));
+                E::store(curve.apply(sums[x]), job.output.add((first + x) * job.width + channel));
             });
         }
     }
@@ -167,7 +164,7 @@ unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
 /// # Safety
 /// The job is checked.
 #[inline(always)]
-unsafe fn any_body<V: Lanes>(job: &Job<'_>, curve: &impl Curve<V>) {
+unsafe fn any_body<V: Lanes, E: Element>(job: &Job<'_, E>, curve: &impl Curve<V>) {
     // SAFETY: as in `pixels_body`.
     unsafe {
         for x in 0..job.pixels {
@@ -177,13 +174,13 @@ unsafe fn any_body<V: Lanes>(job: &Job<'_>, curve: &impl Curve<V>) {
                     for kx in 0..job.kernel {
                         let weight =
                             V::load(job.weights.add((y * job.kernel + kx) * job.width + channel));
-                        let pixel = V::load(
+                        let pixel: V = E::load(
                             job.input.add(row + (x * job.stride + kx) * job.width + channel),
                         );
                         sum = pixel.multiply_add(weight, sum);
                     }
                 }
-                curve.apply(sum).store(job.output.add(x * job.width + channel));
+                E::store(curve.apply(sum), job.output.add(x * job.width + channel));
             }
         }
     }
@@ -195,45 +192,45 @@ macro_rules! level {
             use super::*;
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn pixels<const K: usize, const S: usize, const X: usize>(
-                job: &Job<'_>,
+            unsafe fn pixels<E: Element, const K: usize, const S: usize, const X: usize>(
+                job: &Job<'_, E>,
                 first: usize,
                 curve: &impl Curve<$register>,
             ) {
                 // SAFETY: forwarded to the caller.
-                unsafe { pixels_body::<$register, K, S, X>(job, first, curve) }
+                unsafe { pixels_body::<$register, E, K, S, X>(job, first, curve) }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn row<const K: usize, const S: usize>(job: &Job<'_>, curve: &impl Curve<$register>) {
+            unsafe fn row<E: Element, const K: usize, const S: usize>(job: &Job<'_, E>, curve: &impl Curve<$register>) {
                 let mut first = 0;
                 // SAFETY: every call leaves `first` at or below `pixels`.
                 unsafe {
                     while first + PIXELS <= job.pixels {
-                        pixels::<K, S, PIXELS>(job, first, curve);
+                        pixels::<E, K, S, PIXELS>(job, first, curve);
                         first += PIXELS;
                     }
                     while first + 2 <= job.pixels {
-                        pixels::<K, S, 2>(job, first, curve);
+                        pixels::<E, K, S, 2>(job, first, curve);
                         first += 2;
                     }
                     if first < job.pixels {
-                        pixels::<K, S, 1>(job, first, curve);
+                        pixels::<E, K, S, 1>(job, first, curve);
                     }
                 }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn kernel(job: &Job<'_>, curve: &impl Curve<$register>) {
+            unsafe fn kernel<E: Element>(job: &Job<'_, E>, curve: &impl Curve<$register>) {
                 // SAFETY: forwarded to the caller.
                 unsafe {
                     match (job.kernel, job.stride) {
-                        (3, 1) => row::<3, 1>(job, curve),
-                        (3, 2) => row::<3, 2>(job, curve),
-                        (5, 1) => row::<5, 1>(job, curve),
-                        (5, 2) => row::<5, 2>(job, curve),
-                        (7, 1) => row::<7, 1>(job, curve),
-                        _ => any_body::<$register>(job, curve),
+                        (3, 1) => row::<E, 3, 1>(job, curve),
+                        (3, 2) => row::<E, 3, 2>(job, curve),
+                        (5, 1) => row::<E, 5, 1>(job, curve),
+                        (5, 2) => row::<E, 5, 2>(job, curve),
+                        (7, 1) => row::<E, 7, 1>(job, curve),
+                        _ => any_body::<$register, E>(job, curve),
                     }
                 }
             }
@@ -241,17 +238,17 @@ macro_rules! level {
             /// # Safety
             /// The features of this level exist, the job is checked.
             $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn run(job: &Job<'_>) {
-                let (low, high) = match job.epilogue {
-                    Epilogue::Clamp { low, high } => (low, high),
-                    _ => (f32::NEG_INFINITY, f32::INFINITY),
-                };
+            pub(super) unsafe fn run<E: Element>(job: &Job<'_, E>) {
                 // SAFETY: forwarded to the caller.
                 unsafe {
-                    if job.epilogue == Epilogue::Silu {
-                        kernel(job, &Silu);
-                    } else {
-                        kernel(job, &Clamp { low: <$register>::splat(low), high: <$register>::splat(high) });
+                    match job.epilogue {
+                        Epilogue::Clamp { low, high } => {
+                            kernel(job, &Clamp { low: <$register>::splat(low), high: <$register>::splat(high) });
+                        }
+                        Epilogue::Silu => kernel(job, &Silu),
+                        // No network has these behind a depthwise convolution.
+                        Epilogue::Gelu => any_body::<$register, E>(job, &Gelu),
+                        Epilogue::Sigmoid => any_body::<$register, E>(job, &Sigmoid),
                     }
                 }
             }

@@ -3,6 +3,8 @@
 //! The methods are always inlined into functions that enable the matching target feature; called from elsewhere they
 //! would be slow, and on a machine without the feature undefined.
 
+use super::Bf16;
+
 /// Floats around 1.5 * 2^23 have no fraction and end in their value as an integer: adding this rounds, and subtracting it again
 /// gives the whole number.
 pub(super) const WHOLE: f32 = 12_582_912.0;
@@ -12,7 +14,7 @@ pub(super) const WHOLE: f32 = 12_582_912.0;
 /// # Safety
 /// Callers make sure that the instructions exist on this machine, and that `COUNT` floats may be read or written at the
 /// pointer. No alignment is needed.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// Floats in a register; divides [`super::LANE`].
     const COUNT: usize;
     unsafe fn load(from: *const f32) -> Self;
@@ -38,6 +40,15 @@ pub(super) trait Lanes: Copy {
     unsafe fn sum(self) -> f32;
     /// The largest of all floats, NaN aside.
     unsafe fn largest(self) -> f32;
+
+    /// `COUNT` bfloat16, widened.
+    unsafe fn load_bf16(from: *const Bf16) -> Self;
+    /// Rounds as [`Bf16::round`] does, and stores.
+    unsafe fn store_bf16(self, to: *mut Bf16);
+    /// Starts to bring the cache line of an address nearer. Never fails, whatever the address.
+    unsafe fn prefetch<T>(from: *const T);
+    /// Takes each lane's bits for a pair of bfloat16: the lower halves widened, and the upper ones.
+    unsafe fn split(self) -> (Self, Self);
 
     /// Between `low` and `high`; NaN stays NaN.
     #[inline(always)]
@@ -127,13 +138,35 @@ impl Lanes for Portable {
     unsafe fn largest(self) -> f32 {
         self.0.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> Self {
+        // SAFETY: the caller vouches for `COUNT` numbers at `from`; an array of them has their alignment.
+        Self(unsafe { from.cast::<[Bf16; 4]>().read() }.map(Bf16::widen))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut Bf16) {
+        // SAFETY: the caller vouches for `COUNT` numbers at `to`.
+        unsafe { to.cast::<[Bf16; 4]>().write(self.0.map(Bf16::round)) }
+    }
+
+    #[inline(always)]
+    unsafe fn split(self) -> (Self, Self) {
+        let lower = self.0.map(|pair| f32::from_bits(pair.to_bits() << 16));
+        let upper = self.0.map(|pair| f32::from_bits(pair.to_bits() & 0xffff_0000));
+        (Self(lower), Self(upper))
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch<T>(_: *const T) {}
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::Lanes;
+    use super::{Bf16, Lanes};
 
     impl Lanes for __m256 {
         const COUNT: usize = 8;
@@ -238,6 +271,51 @@ mod x86 {
                 _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
             }
         }
+
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const Bf16) -> Self {
+            // SAFETY: the caller vouches for AVX2 and the pointer.
+            unsafe {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_bf16(self, to: *mut Bf16) {
+            // SAFETY: the caller vouches for AVX2 and the pointer.
+            unsafe {
+                let bits = _mm256_castps_si256(self);
+                let upper = _mm256_srli_epi32::<16>(bits);
+                let even = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+                let half = _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff));
+                let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, half));
+                let quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+                let is_nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(self, self));
+                let words = _mm256_blendv_epi8(rounded, quiet, is_nan);
+                // Packing works within 128 bits: quarters 0 and 2 are the result.
+                let packed = _mm256_packus_epi32(words, words);
+                let packed = _mm256_permute4x64_epi64::<0b1000>(packed);
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn split(self) -> (Self, Self) {
+            // SAFETY: the caller vouches for AVX2.
+            unsafe {
+                let bits = _mm256_castps_si256(self);
+                let upper = _mm256_and_si256(bits, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+                let lower = _mm256_slli_epi32::<16>(bits);
+                (_mm256_castsi256_ps(lower), _mm256_castsi256_ps(upper))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch<T>(from: *const T) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        }
     }
 
     impl Lanes for __m512 {
@@ -332,6 +410,48 @@ mod x86 {
         unsafe fn largest(self) -> f32 {
             // SAFETY: the caller vouches for AVX-512.
             unsafe { _mm512_reduce_max_ps(self) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const Bf16) -> Self {
+            // SAFETY: the caller vouches for AVX-512 and the pointer.
+            unsafe {
+                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_bf16(self, to: *mut Bf16) {
+            // SAFETY: the caller vouches for AVX-512 and the pointer.
+            unsafe {
+                let bits = _mm512_castps_si512(self);
+                let upper = _mm512_srli_epi32::<16>(bits);
+                let even = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+                let half = _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff));
+                let rounded = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half));
+                let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self, self);
+                let quiet = _mm512_set1_epi32(0x40);
+                let words = _mm512_mask_or_epi32(rounded, is_nan, upper, quiet);
+                _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(words));
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn split(self) -> (Self, Self) {
+            // SAFETY: the caller vouches for AVX-512.
+            unsafe {
+                let bits = _mm512_castps_si512(self);
+                let upper = _mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+                let lower = _mm512_slli_epi32::<16>(bits);
+                (_mm512_castsi512_ps(lower), _mm512_castsi512_ps(upper))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch<T>(from: *const T) {
+            // SAFETY: a hint, which reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
         }
     }
 }

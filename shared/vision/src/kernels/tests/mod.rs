@@ -1,6 +1,7 @@
 //! Every kernel and level against the definition in f64, over odd shapes, with canaries around what may be written.
 
 mod attention;
+mod convolve;
 mod rows;
 mod winograd;
 
