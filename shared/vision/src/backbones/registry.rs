@@ -127,11 +127,12 @@ impl BackboneEntry {
 pub fn backbones() -> &'static [BackboneEntry] {
     static ENTRIES: LazyLock<Vec<BackboneEntry>> = LazyLock::new(|| {
         [
-            resnet::entries(),
-            vgg::entries(),
-            densenet::entries(),
+            // The usual choice is the first of the list.
             efficientnet::entries(),
             mobilenet_v2::entries(),
+            resnet::entries(),
+            densenet::entries(),
+            vgg::entries(),
         ]
         .concat()
     });

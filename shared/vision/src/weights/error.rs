@@ -83,17 +83,19 @@ pub enum WeightsError {
         source: FormatError,
     },
     /// A tensor that the architecture needs isn't there.
-    #[error("tensor `{tensor}` of shape {expected:?} is missing; the file has {unknown}")]
+    #[error("tensor `{tensor}` of shape {expected:?} is missing{}; the file has {unknown}", and_others(*others))]
     Missing {
         /// The tensor.
         tensor: String,
         /// Its shape in the architecture.
         expected: Vec<usize>,
+        /// Number of others that are missing.
+        others: usize,
         /// Names that the architecture doesn't know, which may be the missing one renamed.
         unknown: String,
     },
     /// A tensor has another shape than the architecture's.
-    #[error("tensor `{tensor}` has shape {got:?}, expected {expected:?}")]
+    #[error("tensor `{tensor}` has shape {got:?}, expected {expected:?}{}", like_others(*others))]
     Shape {
         /// The tensor.
         tensor: String,
@@ -101,6 +103,8 @@ pub enum WeightsError {
         expected: Vec<usize>,
         /// Its shape in the file.
         got: Vec<usize>,
+        /// Number of others whose shapes differ.
+        others: usize,
     },
     /// A NaN or an infinity.
     #[error("tensor `{tensor}` holds a value that is not finite at index {index}")]
@@ -110,6 +114,22 @@ pub enum WeightsError {
         /// Flat index of the first one.
         index: usize,
     },
+}
+
+fn and_others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", and so is one other".to_owned(),
+        _ => format!(", and so are {count} others"),
+    }
+}
+
+fn like_others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", and one other has another shape too".to_owned(),
+        _ => format!(", and {count} others have other shapes too"),
+    }
 }
 
 /// A weights file that can't be read.

