@@ -1,6 +1,6 @@
 //! GFLOP/s of the CPU kernels on the layers of well-known networks, at 1 and 2 threads (each thread has its own images).
 //!
-//! `cargo run --release -p wardround-vision --example kernels [-- FILTER [THREADS]]` prints the best of many short runs, and the share of what a
+//! `cargo run --release -p wardround-vision --features bench --example kernels [-- FILTER [THREADS]]` prints the best of many short runs, and the share of what a
 //! product within the first-level cache reaches in the same minute: other work on the machine lowers both. Winograd counts the
 //! operations of the definition.
 
