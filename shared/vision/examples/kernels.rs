@@ -17,9 +17,9 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use kernels::{
-    Added, Aligned, Bands, Bf16, Dense, Epilogue, Extent, Grid, Level, PackedConvolution,
-    PackedDepthwise, PackedWinograd, PairLevel, Residual, convolve, convolve_bf16, depthwise_row,
-    padded, winograd,
+    Added, Aligned, Bands, Bf16, Dense, Epilogue, Extent, Grid, Level, PackedBf16,
+    PackedConvolution, PackedDepthwise, PackedWinograd, PairLevel, Residual, convolve,
+    convolve_bf16, depthwise_row, padded, winograd,
 };
 
 fn main() {
