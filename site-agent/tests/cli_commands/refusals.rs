@@ -101,10 +101,9 @@ fn joining_needs_a_token_and_a_coordinator() {
 #[test]
 fn lists_for_people_and_shells() {
     let site = Site::new();
-    let data = site.done(&["backbones", "--format", "json"]).data("backbones");
+    let data = site.done(&["backbones", "lite0", "--format", "json"]).data("backbones");
     assert_eq!(data[0]["name"], "efficientnet_lite0");
     assert_eq!(data[0]["features"], 1280);
-    assert!(site.done(&["backbones"]).out.contains("1280 features"));
     for shell in ["bash", "fish", "zsh"] {
         assert!(site.done(&["completions", shell]).out.contains("egress"));
     }
