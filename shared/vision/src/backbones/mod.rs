@@ -3,19 +3,25 @@
 //! One file per family. Each describes its layers as a [`Network`]; [`Compiled`] runs any of them.
 
 mod compiled;
+mod convnext;
 mod densenet;
 mod efficientnet;
+mod hugging_face;
 mod inverted;
 mod licence;
 mod mobilenet_v2;
 mod on_candle;
 mod registry;
 mod resnet;
+mod swin;
+mod transformer;
 mod vgg;
+mod vit;
 
 use candle_core::{Result, Tensor};
 
 pub use compiled::{Compiled, StepTime};
+pub use convnext::ConvNext;
 pub use densenet::DenseNet;
 pub use efficientnet::EfficientNet;
 pub use licence::Licence;
@@ -23,7 +29,9 @@ pub use mobilenet_v2::MobileNetV2;
 pub use on_candle::OnCandle;
 pub use registry::{BackboneEntry, backbones};
 pub use resnet::ResNet;
+pub use swin::SwinTransformer;
 pub use vgg::Vgg;
+pub use vit::VisionTransformer;
 
 use crate::network::{Network, NodeId, Stage};
 use crate::weights::{LocalWeights, StateDict, WeightsError};

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::{Architecture, Licence, densenet, efficientnet, mobilenet_v2, resnet, vgg};
+use super::{
+    Architecture, Licence, convnext, densenet, efficientnet, mobilenet_v2, resnet, swin, vgg, vit,
+};
 use crate::image::{Colour, Interpolation, Preprocess};
 use crate::weights::{Digest, WeightsSource};
 
@@ -133,6 +135,9 @@ pub fn backbones() -> &'static [BackboneEntry] {
             resnet::entries(),
             densenet::entries(),
             vgg::entries(),
+            vit::entries(),
+            swin::entries(),
+            convnext::entries(),
         ]
         .concat()
     });

@@ -129,17 +129,19 @@ pub(crate) struct Windows {
     height: usize,
     width: usize,
     side: usize,
-    shift: usize,
+    /// Down and right.
+    shift: (usize, usize),
 }
 
 impl Windows {
-    /// Windows of a map whose height and width are multiples of `side`. A map of one window isn't shifted.
+    /// Windows of a map whose height and width are multiples of `side`. Along an axis of one window nothing is shifted.
     pub(crate) fn new((height, width): (usize, usize), side: usize, shift: usize) -> Self {
         assert!(
             side > 0 && height.is_multiple_of(side) && width.is_multiple_of(side) && shift < side,
             "{height} x {width} pixels in windows of {side}, shifted by {shift}"
         );
-        let shift = if height == side && width == side { 0 } else { shift };
+        let along = |length| if length == side { 0 } else { shift };
+        let shift = (along(height), along(width));
         Self { height, width, side, shift }
     }
 
@@ -148,8 +150,8 @@ impl Windows {
         let columns = self.width / self.side;
         let (top, left) = (window / columns * self.side, window % columns * self.side);
         (0..self.side * self.side).map(move |p| {
-            let y = (top + p / self.side + self.shift) % self.height;
-            let x = (left + p % self.side + self.shift) % self.width;
+            let y = (top + p / self.side + self.shift.0) % self.height;
+            let x = (left + p % self.side + self.shift.1) % self.width;
             y * self.width + x
         })
     }
@@ -159,7 +161,7 @@ impl Windows {
         let columns = self.width / self.side;
         let right = window % columns == columns - 1;
         let below = window / columns == self.height / self.side - 1;
-        match (self.shift > 0 && right, self.shift > 0 && below) {
+        match (self.shift.1 > 0 && right, self.shift.0 > 0 && below) {
             (false, false) => Wrapped::Nothing,
             (true, false) => Wrapped::Right,
             (false, true) => Wrapped::Below,
@@ -169,10 +171,10 @@ impl Windows {
 
     /// Pixels of a window see each other if these are the same.
     fn part(&self, wrapped: Wrapped, pixel: usize) -> (bool, bool) {
-        let last = self.side - self.shift;
+        let (last_row, last_column) = (self.side - self.shift.0, self.side - self.shift.1);
         let right = matches!(wrapped, Wrapped::Right | Wrapped::Both);
         let below = matches!(wrapped, Wrapped::Below | Wrapped::Both);
-        (below && pixel / self.side >= last, right && pixel % self.side >= last)
+        (below && pixel / self.side >= last_row, right && pixel % self.side >= last_column)
     }
 }
 

@@ -303,7 +303,7 @@ pub enum Scope {
     Global,
     /// Pixels of one square window, as in Swin: Liu et al., "Swin Transformer", ICCV 2021.
     Window {
-        /// Side of a window; it divides the sides of the map. A map of one window isn't shifted.
+        /// Side of a window; it divides the sides of the map. Along an axis of one window nothing is shifted.
         side: usize,
         /// Windows begin this many pixels further right and down, and wrap around; pixels that aren't neighbours in the image
         /// don't see each other.

@@ -42,7 +42,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 }
 
 /// max|a - b| / max|b|.
-fn difference(a: &Tensor, b: &Tensor) -> f32 {
+pub fn difference(a: &Tensor, b: &Tensor) -> f32 {
     assert_eq!(a.dims(), b.dims());
     let (a, b) = (values(a), values(b));
     let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));

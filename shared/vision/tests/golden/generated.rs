@@ -22,11 +22,13 @@ pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
 pub fn parameter(name: &str, shape: &[usize], gain: f64) -> Parameter {
     let count = shape.iter().product();
     let fan_in = shape.iter().skip(1).product::<usize>() as f64;
+    let factors = [".running_var", "gamma", ".lambda1", ".layer_scale_parameter"];
     let (start, scale) = match () {
         () if name.ends_with(".weight") && shape.len() > 1 => (0.0, (6.0 * gain / fan_in).sqrt()),
         () if name.ends_with(".weight") => (1.0, 0.1),
-        () if name.ends_with(".running_var") => (1.0, 0.5),
-        () => (0.0, 0.1),
+        () if factors.iter().any(|end| name.ends_with(end)) => (1.0, 0.5),
+        () if shape.len() < 2 => (0.0, 0.1),
+        () => (0.0, 1.0),
     };
     let values = uniform(name, count).map(|u| (start + u * scale) as f32).collect();
     Parameter { shape: shape.to_vec(), values }

@@ -13,6 +13,8 @@ mod extraction;
 #[cfg(test)]
 mod features;
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod generated;
 #[cfg(test)]
 mod images;

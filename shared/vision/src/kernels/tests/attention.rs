@@ -118,7 +118,7 @@ proptest! {
     ) {
         let (h, w, shift) = (rows * side, columns * side, shift % side);
         let windows = Windows::new((h, w), side, shift);
-        let is_shifted = rows > 1 || columns > 1;
+        let [down, right] = [rows, columns].map(|windows| if windows > 1 { shift } else { 0 });
         let (from_pitch, to_pitch) = case.pitches();
         let input = case.input(h * w);
         let range = 2 * side - 1;
@@ -140,8 +140,7 @@ proptest! {
                 if (y * 7 + x) % 5 != 0 {
                     continue;
                 }
-                let roll = if is_shifted { shift } else { 0 };
-                let place = |y: usize, x: usize| ((y + h - roll) % h, (x + w - roll) % w);
+                let place = |y: usize, x: usize| ((y + h - down) % h, (x + w - right) % w);
                 let (ry, rx) = place(y, x);
                 let keys: Vec<(usize, usize)> = (0..h).flat_map(|y| (0..w).map(move |x| (y, x)))
                     .filter(|&(ky, kx)| {
@@ -154,7 +153,7 @@ proptest! {
                     let bias = |k: usize| {
                         let (ky, kx) = place(keys[k].0, keys[k].1);
                         let row = (ry + side - 1 - ky) * range + rx + side - 1 - kx;
-                        let is_neighbour = ((y < roll) == (keys[k].0 < roll)) && ((x < roll) == (keys[k].1 < roll));
+                        let is_neighbour = ((y < down) == (keys[k].0 < down)) && ((x < right) == (keys[k].1 < right));
                         let mask = if is_neighbour { 0.0 } else { -100.0 };
                         f64::from(table[row * case.heads + head]) + mask
                     };

@@ -134,8 +134,11 @@ pub(super) fn attention(a: &Attention, tensors: &[Tensor], x: &Tensor) -> Result
         Scope::Window { side, shift, .. } => {
             let (n, channels, h, w) = x.dims4()?;
             let (rows, columns, side) = (h / side, w / side, *side);
-            let shift = if rows == 1 && columns == 1 { 0 } else { *shift };
-            let x = x.permute((0, 2, 3, 1))?.roll(-(shift as i32), 1)?.roll(-(shift as i32), 2)?;
+            // Along an axis of one window there is nothing to shift across.
+            let along = |windows: usize| if windows == 1 { 0 } else { *shift };
+            let shift = [along(rows), along(columns)];
+            let [down, right] = shift.map(|shift| shift as i32);
+            let x = x.permute((0, 2, 3, 1))?.roll(-down, 1)?.roll(-right, 2)?;
             let windows = x
                 .reshape(&[n, rows, side, columns, side, channels])?
                 .permute([0, 1, 3, 2, 4, 5])?
@@ -155,8 +158,8 @@ pub(super) fn attention(a: &Attention, tensors: &[Tensor], x: &Tensor) -> Result
                 .reshape(&[n, rows, columns, side, side, channels / 3])?
                 .permute([0, 1, 3, 2, 4, 5])?
                 .reshape((n, h, w, channels / 3))?
-                .roll(shift as i32, 1)?
-                .roll(shift as i32, 2)?
+                .roll(down, 1)?
+                .roll(right, 2)?
                 .permute((0, 3, 1, 2))?
                 .contiguous()
         }
@@ -212,14 +215,16 @@ fn relative_positions(side: usize) -> Vec<u32> {
 
 /// For each window and pair of its pixels, what is added to their score: 0 if they are neighbours in the image, -100 if the shift
 /// wrapped one of them around.
-fn window_masks(rows: usize, columns: usize, side: usize, shift: usize) -> Vec<f32> {
+fn window_masks(rows: usize, columns: usize, side: usize, shift: [usize; 2]) -> Vec<f32> {
     // Only in the last row and column of windows is anything wrapped around: the last `shift` of their pixels.
-    let part = |window: usize, windows: usize, pixel: usize| {
+    let part = |window: usize, windows: usize, pixel: usize, shift: usize| {
         usize::from(window + 1 == windows && pixel >= side - shift)
     };
     let mut masks = Vec::with_capacity(rows * columns * side.pow(4));
     for (row, column) in (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c))) {
-        let region = |p: usize| (part(row, rows, p / side), part(column, columns, p % side));
+        let region = |p: usize| {
+            (part(row, rows, p / side, shift[0]), part(column, columns, p % side, shift[1]))
+        };
         for a in 0..side * side {
             masks.extend(
                 (0..side * side).map(|b| if region(a) == region(b) { 0.0 } else { -100.0 }),
