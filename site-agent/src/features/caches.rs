@@ -15,6 +15,7 @@ pub struct Caches {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a whole run")]
 enum CopyCache {
     Off,
     Open { augmentation: Augmentation, count: u16, cache: FeatureCache },

@@ -36,6 +36,7 @@ pub(super) struct Order {
 
 /// What is to be done with each image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a whole run")]
 pub(super) enum What {
     /// Read and decode it, and take its digest.
     Look,
