@@ -79,7 +79,7 @@ impl StateDict {
     }
 
     /// Gives a tensor another shape, in which its values lie in the same order. One that is missing, or has another number of
-    /// values, is left for [`StateDict::named_as`] to complain of.
+    /// values, is left for the check of names and shapes to complain of.
     pub fn reshape(&mut self, name: &str, shape: &[usize]) {
         if let Some(parameter) = self.0.get_mut(name)
             && parameter.shape.iter().product::<usize>() == shape.iter().product::<usize>()
