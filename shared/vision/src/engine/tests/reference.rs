@@ -254,9 +254,9 @@ fn attention(a: &Attention, state: &StateDict, input: &Map, mut map: Map) -> Map
     let addend = |p: usize, q: usize, head: usize| match a.scope {
         Scope::Global => Some(0.0),
         Scope::Window { side, shift, .. } => {
-            let shift = if map.h == side && map.w == side { 0 } else { shift };
             // Where a pixel lies once the map is rolled: window, place in it, and whether it was carried over the edge.
             let along = |at: usize, len: usize| {
+                let shift = if len == side { 0 } else { shift };
                 let rolled = (at + len - shift) % len;
                 (rolled / side, rolled % side, at < shift)
             };

@@ -102,8 +102,9 @@ proptest! {
             let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
             (mean, 1.0 / (variance + eps).sqrt())
         }).collect();
-        // A mean of -200 in f32 has an error of 1e-5.
-        let tolerance = 2e-6 + 1e-6 * f64::from(case.offset.abs());
+        // A mean of -200 in f32 has an error of 1e-5, which counts the more, the less a row varies.
+        let steepest = statistics.iter().map(|&(_, factor)| factor).fold(1.0, f64::max);
+        let tolerance = 2e-6 + 1e-6 * f64::from(case.offset.abs()) * steepest;
         for level in Level::available() {
             let packed = PackedLayerNorm::new(level, &weight, &bias, eps);
             let mut output = vec![CANARY; case.pixels * to];
