@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -97,7 +98,10 @@ pub(super) fn write(folder: &Path, key: &FeatureKey) -> io::Result<()> {
     let engine = format!("wardround {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     let written = Written { engine, key: key.clone() };
     let text = serde_json::to_vec_pretty(&written).map_err(io::Error::from)?;
-    let beside = folder.join(format!("{FILE}.{}", std::process::id()));
+    // Nobody else writes a file of this name, neither in this process nor in another.
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let beside = folder.join(format!("{FILE}.{}.{number}", std::process::id()));
     fs::write(&beside, text)?;
     fs::rename(&beside, &file)
 }
