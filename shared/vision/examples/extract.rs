@@ -4,7 +4,8 @@
 //!
 //! Prints images per second of the whole way (read, decode, resize, network) and of the network alone. With LATENCY_MS every opening
 //! and every reading of up to 1 MB of a file takes so much longer. With `WARDROUND_FEATURES=FILE` the features are written there,
-//! little-endian f32, in the order of the file names. Weights are kept in `WARDROUND_WEIGHTS`, by default `target/weights`.
+//! little-endian f32, in the order of the file names. Weights are kept in `WARDROUND_WEIGHTS`, by default `target/weights`. With
+//! `WARDROUND_PRECISION=bf16` products are in bfloat16.
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -29,6 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let name = arguments.next().unwrap_or_else(|| "efficientnet_lite0".to_owned());
     let latency = arguments.next().map_or(Ok(0), |latency| latency.parse())?;
     let entry = BackboneEntry::find(&name).ok_or_else(|| format!("no backbone `{name}`"))?;
+    let precision = match std::env::var("WARDROUND_PRECISION") {
+        Ok(word) => {
+            serde_json::from_value(word.into()).map_err(|_| "WARDROUND_PRECISION is f32 or bf16")?
+        }
+        Err(_) => Precision::F32,
+    };
     let mut images: Vec<PathBuf> = std::fs::read_dir(folder)?
         .map(|file| file.map(|file| file.path()))
         .collect::<Result<_, _>>()?;
@@ -40,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let weights = WeightsStore::new(store.into()).fetch(&entry.source(), entry.digest())?;
     println!("weights after {:.2} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
-    let backbone: Arc<dyn Backbone> = load_backbone(entry, &weights)?.into();
+    let backbone: Arc<dyn Backbone> = load_backbone(entry, &weights, precision)?.into();
     println!("compiled in {:.2} s", start.elapsed().as_secs_f64());
 
     let preprocess = entry.preprocess().clone();
@@ -48,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         architecture: entry.name.to_owned(),
         weights: weights.digest,
         preprocess: preprocess.clone(),
-        precision: Precision::F32,
+        precision,
         views: Views::Plain,
     };
     let threads = std::thread::available_parallelism()?.get();

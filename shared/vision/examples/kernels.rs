@@ -78,7 +78,6 @@ fn main() {
             (384, 14, 7, 1),
         ] {
             bench.depthwise(channels, size, kernel, stride);
-            bench.depthwise_bf16(channels, size, kernel, stride);
         }
     }
 }
@@ -173,41 +172,13 @@ impl Bench<'_> {
             let (from_pitch, to_pitch) = (padded(inputs), padded(outputs));
             let side = size + kernel - 1;
             let input = brief(side * side * from_pitch);
-            let added = brief(if skip { out * out * to_pitch } else { 0 });
-            let mut output = brief(out * out * to_pitch);
+            let added = noise(if skip { out * out * to_pitch } else { 0 });
+            let mut output = Aligned::zeros(out * out * to_pitch);
             let blocks = blocks(out, side, kernel, stride, (from_pitch, to_pitch), 2);
             move || {
                 for (from, to) in &blocks {
-                    let residual =
-                        if skip { Residual::Add(&added[..], to) } else { Residual::None };
+                    let residual = if skip { Residual::Add(&added, to) } else { Residual::None };
                     convolve_bf16(&packed, &input, from, &mut output, to, residual, Epilogue::RELU);
-                }
-            }
-        });
-    }
-
-    fn depthwise_bf16(&self, channels: usize, size: usize, kernel: usize, stride: usize) {
-        let name = format!("bf16 depthwise {kernel}x{kernel} s{stride} {channels} @{size}");
-        let out = size / stride;
-        self.measure(&name, out * out * channels * kernel * kernel * 2, || {
-            let (weights, bias) = (noise(channels * kernel * kernel), noise(channels));
-            let packed = PackedDepthwise::new(
-                self.level,
-                &weights[..channels * kernel * kernel],
-                &bias[..channels],
-                kernel,
-                stride,
-            );
-            let row = (size + kernel) * padded(channels);
-            let input = brief((size + kernel) * row);
-            let mut output = brief(out * out * padded(channels));
-            move || {
-                for (y, line) in output.chunks_exact_mut(out * padded(channels)).enumerate() {
-                    let mut rows = [0; 7];
-                    for (ky, start) in rows[..kernel].iter_mut().enumerate() {
-                        *start = (y * stride + ky) * row;
-                    }
-                    depthwise_row(&packed, &input, &rows[..kernel], line, Epilogue::RELU);
                 }
             }
         });

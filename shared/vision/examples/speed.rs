@@ -1,22 +1,23 @@
 //! Images per second of a backbone with generated weights, as one line of JSON.
 //!
-//!     cargo run --release -p wardround-vision --example speed -- BACKBONE [--batch N] [--threads N] [--seconds S] [--layers]
+//!     cargo run --release -p wardround-vision --example speed -- BACKBONE [--batch N] [--threads N] [--precision f32|bf16] [--seconds S] [--layers]
 //!
-//! By default batches of 16, one thread per processor, 5 seconds. `--layers` prints the time of every step of the compiled plan instead,
+//! By default batches of 16, one thread per processor, f32, 5 seconds. `--layers` prints the time of every step of the compiled plan instead,
 //! for a batch that goes through together, the fastest of several runs.
 
 use std::error::Error;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use wardround_vision::BackboneEntry;
 use wardround_vision::backbones::{Architecture, Backbone, Compiled};
 use wardround_vision::weights::{Parameter, StateDict};
+use wardround_vision::{BackboneEntry, Precision};
 
 struct Options {
     backbone: String,
     batch: usize,
     threads: usize,
+    precision: Precision,
     seconds: f64,
     layers: bool,
 }
@@ -27,6 +28,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         backbone: String::new(),
         batch: 16,
         threads: std::thread::available_parallelism()?.get(),
+        precision: Precision::F32,
         seconds: 5.0,
         layers: false,
     };
@@ -36,6 +38,10 @@ fn options() -> Result<Options, Box<dyn Error>> {
             "--batch" => options.batch = value()?.parse()?,
             "--threads" => options.threads = value()?.parse()?,
             "--seconds" => options.seconds = value()?.parse()?,
+            "--precision" => {
+                options.precision = serde_json::from_value(value()?.into())
+                    .map_err(|_| "--precision is f32 or bf16")?;
+            }
             "--layers" => options.layers = true,
             name if !name.starts_with('-') => name.clone_into(&mut options.backbone),
             _ => return Err(format!("unknown option {argument}").into()),
@@ -43,7 +49,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
     }
     if options.backbone.is_empty() || options.batch == 0 {
         return Err(
-            "usage: speed BACKBONE [--batch N] [--threads N] [--seconds S] [--layers]".into()
+            "usage: speed BACKBONE [--batch N] [--threads N] [--precision f32|bf16] [--seconds S] [--layers]".into()
         );
     }
     Ok(options)
@@ -55,7 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ok_or_else(|| format!("no backbone `{}`", options.backbone))?;
     let architecture = entry.architecture();
     let state = generated(architecture);
-    let backbone = Compiled::with_threads(architecture, state, [0; 32], options.threads)?;
+    let backbone =
+        Compiled::with_threads(architecture, state, [0; 32], options.precision, options.threads)?;
     let shape = (
         options.batch,
         architecture.network().image_channels(),
@@ -87,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "backbone": options.backbone,
             "batch": options.batch,
             "threads": options.threads,
-            "precision": "f32",
+            "precision": options.precision,
             "images_per_second": batch * f64::from(batches) / seconds,
             "best_images_per_second": batch / fastest,
         })

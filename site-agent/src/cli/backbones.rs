@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use wardround_vision::{BackboneEntry, Digest, backbones};
+use wardround_vision::{BackboneEntry, Digest, Precision, backbones};
 
 use super::failure::{Exit, Failure};
 use super::output::{Output, columns};
@@ -45,6 +45,7 @@ fn described(entry: &BackboneEntry) -> serde_json::Value {
         "flops": entry.flops(),
         "input_size": entry.input_size,
         "licence": entry.licence,
+        "bf16": entry.admits(Precision::Bf16),
         "non_commercial": !entry.licence.is_commercial_use_allowed(),
         "weights": entry.source().to_string(),
         "sha256": match entry.digest() {
@@ -55,7 +56,8 @@ fn described(entry: &BackboneEntry) -> serde_json::Value {
 }
 
 fn table(chosen: &[&BackboneEntry]) -> String {
-    let header = ["name", "features", "parameters", "GFLOPs", "input", "licence", "weights"];
+    let header =
+        ["name", "features", "parameters", "GFLOPs", "input", "bf16", "licence", "weights"];
     let row = |entry: &&BackboneEntry| {
         let mark = match entry.licence.is_commercial_use_allowed() {
             true => "",
@@ -71,6 +73,7 @@ fn table(chosen: &[&BackboneEntry]) -> String {
             format!("{:.1} M", entry.parameters as f64 / 1e6),
             format!("{:.2}", entry.flops() as f64 / 1e9),
             format!("{0} x {0}", entry.input_size),
+            if entry.admits(Precision::Bf16) { "yes" } else { "no" }.to_owned(),
             format!("{}{mark}", entry.licence),
             format!("{}{pin}", entry.source()),
         ]

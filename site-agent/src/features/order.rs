@@ -188,8 +188,9 @@ impl Order {
         say: &(dyn Fn(Note) + Sync),
     ) -> Result<(), ImagingError> {
         let caches = Caches::open(ready, cache).map_err(|error| failed(&error))?;
-        let backbone = wardround_vision::load_backbone(ready.entry, &ready.weights)
-            .map_err(|error| failed(&error))?;
+        let backbone =
+            wardround_vision::load_backbone(ready.entry, &ready.weights, ready.precision)
+                .map_err(|error| failed(&error))?;
         let extractor =
             Extractor::new(Arc::from(backbone), ready.preprocess.clone(), self.threads, BATCH);
         let cancel = AtomicBool::new(false);

@@ -43,8 +43,10 @@ pub enum ReadyError {
     /// The bundle's preprocessing isn't one.
     #[error("the bundle's preprocessing can't be read: {0}")]
     Unreadable(serde_json::Error),
-    /// The network can't compute in this precision yet; its features would be kept under a wrong key.
-    #[error("'{name}' can't compute in {precision} on this machine yet; f32 it can")]
+    /// Nobody has measured that these weights' features survive this precision.
+    #[error(
+        "'{name}' isn't admitted to {precision}: nobody has measured what its weights lose; f32 it computes"
+    )]
     Precision {
         /// The backbone.
         name: &'static str,
@@ -72,7 +74,7 @@ impl Ready {
             WeightsRule::Pinned { source, sha256 } => (source.parse()?, pinned(*sha256)),
         };
         let weights = store.fetch(&source, digest)?;
-        let precision = can_compute(entry, precision(rule.precision))?;
+        let precision = admitted(entry, precision(rule.precision))?;
         Ok(Self { entry, weights, preprocess, precision, altered })
     }
 
@@ -88,7 +90,7 @@ impl Ready {
         let entry = find(name)?;
         let weights = store.fetch(&entry.source(), entry.digest())?;
         let preprocess = entry.preprocess().clone();
-        let precision = can_compute(entry, precision)?;
+        let precision = admitted(entry, precision)?;
         Ok(Self { entry, weights, preprocess, precision, altered: Altered::Off })
     }
 
@@ -140,7 +142,7 @@ impl Ready {
             source => source.parse()?,
         };
         let weights = store.fetch(&source, pinned(*weights_digest))?;
-        let precision = can_compute(entry, precision(*computed))?;
+        let precision = admitted(entry, precision(*computed))?;
         let altered = Altered::for_use(views);
         Ok(Some(Self { entry, weights, preprocess, precision, altered }))
     }
@@ -165,10 +167,10 @@ pub fn precision(of_study: wardround_core::study::Precision) -> Precision {
     }
 }
 
-fn can_compute(entry: &BackboneEntry, precision: Precision) -> Result<Precision, ReadyError> {
-    match precision {
-        Precision::F32 => Ok(precision),
-        Precision::Bf16 => Err(ReadyError::Precision { name: entry.name, precision }),
+fn admitted(entry: &BackboneEntry, precision: Precision) -> Result<Precision, ReadyError> {
+    match entry.admits(precision) {
+        true => Ok(precision),
+        false => Err(ReadyError::Precision { name: entry.name, precision }),
     }
 }
 

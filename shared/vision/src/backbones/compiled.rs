@@ -9,6 +9,7 @@ pub use crate::engine::StepTime;
 use crate::engine::{Engine, Plan};
 use crate::kernels::{Level, Team};
 use crate::network::{Network, NodeId, Stage};
+use crate::precision::Precision;
 use crate::weights::{StateDict, WeightsError};
 
 /// A network compiled for this machine's best instructions. Its memory goes with it.
@@ -27,8 +28,9 @@ impl Compiled {
         architecture: &dyn Architecture,
         state: StateDict,
         digest: [u8; 32],
+        precision: Precision,
     ) -> std::result::Result<Self, WeightsError> {
-        Self::for_team(architecture, state, digest, Team::shared())
+        Self::for_team(architecture, state, digest, precision, Team::shared())
     }
 
     /// Compiles for so many threads of its own, which wait when there is nothing to do; otherwise as [`Compiled::new`], whose
@@ -40,20 +42,22 @@ impl Compiled {
         architecture: &dyn Architecture,
         state: StateDict,
         digest: [u8; 32],
+        precision: Precision,
         threads: usize,
     ) -> std::result::Result<Self, WeightsError> {
-        Self::for_team(architecture, state, digest, Arc::new(Team::new(threads)))
+        Self::for_team(architecture, state, digest, precision, Arc::new(Team::new(threads)))
     }
 
     fn for_team(
         architecture: &dyn Architecture,
         state: StateDict,
         digest: [u8; 32],
+        precision: Precision,
         team: Arc<Team>,
     ) -> std::result::Result<Self, WeightsError> {
         let network = architecture.network();
         let state = state.named_as(architecture, &network)?;
-        let plan = Plan::compile(network, &state, Level::detect())?;
+        let plan = Plan::compile(network, &state, Level::detect(), precision)?;
         Ok(Self { name: architecture.name(), digest, engine: Engine::new(plan, team) })
     }
 

@@ -34,6 +34,7 @@ pub use vgg::Vgg;
 pub use vit::VisionTransformer;
 
 use crate::network::{Network, NodeId, Stage};
+use crate::precision::Precision;
 use crate::weights::{LocalWeights, StateDict, WeightsError};
 
 /// A network architecture: its name, its layers, and the form of its weights in other people's files.
@@ -77,8 +78,9 @@ pub trait Backbone: Send + Sync {
 pub fn load_backbone(
     entry: &BackboneEntry,
     weights: &LocalWeights,
+    precision: Precision,
 ) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
-    load_architecture(entry.architecture(), StateDict::read(weights)?, weights.digest)
+    load_architecture(entry.architecture(), StateDict::read(weights)?, weights.digest, precision)
 }
 
 /// The same from tensors that were read already, for an architecture that may have no entry.
@@ -89,8 +91,9 @@ pub fn load_architecture(
     architecture: &dyn Architecture,
     state: StateDict,
     digest: [u8; 32],
+    precision: Precision,
 ) -> std::result::Result<Box<dyn Backbone>, WeightsError> {
-    Ok(Box::new(Compiled::new(architecture, state, digest)?))
+    Ok(Box::new(Compiled::new(architecture, state, digest, precision)?))
 }
 
 /// The layers of the named stages.

@@ -8,8 +8,9 @@ use std::ops::Range;
 use super::crew::{Lists, Scratch, share};
 use super::layout::View;
 use super::plan::{Bottleneck, Narrow, Widen, Window};
+use super::product::Rounded;
 use super::run::{Context, Target, borders};
-use crate::kernels::{Epilogue, Level, Residual, activate, convolve, depthwise_row};
+use crate::kernels::{Epilogue, Level, Residual, activate, depthwise_row};
 use crate::network::Skip;
 
 /// Scratch of a band; about half of a second-level cache.
@@ -39,11 +40,11 @@ pub(super) fn run(step: &Bottleneck, context: &mut Context<'_>, target: Target<'
     let job = Job { step, from, input, middle, skip, to: view, level: context.level };
     let (oh, ow) = middle;
     let mut work = step.depthwise.kernel().pow(2) * step.depthwise.width();
-    if let Widen::Expand(packed, _) = &step.widen {
-        work += packed.multiply_adds() * step.depthwise.stride().pow(2);
+    if let Widen::Expand(product, _) = &step.widen {
+        work += product.multiply_adds() * step.depthwise.stride().pow(2);
     }
-    if let Narrow::Project(packed, ..) = &step.narrow {
-        work += packed.multiply_adds();
+    if let Narrow::Project(product, ..) = &step.narrow {
+        work += product.multiply_adds();
     }
     let mut ranges = Vec::new();
     for image in 0..context.count {
@@ -64,7 +65,7 @@ impl Job<'_> {
     /// Output rows `wanted` of an image; `part` begins with the first.
     fn rows(&self, image: usize, wanted: Range<usize>, scratch: &mut Scratch, part: &mut [f32]) {
         let Self { step, from, to, .. } = self;
-        let Scratch { floats, lists } = scratch;
+        let Scratch { floats, lists, rounded } = scratch;
         let (h, w) = (from.height, from.width);
         let ow = self.middle.1;
         let (kernel, stride, wide) =
@@ -92,7 +93,7 @@ impl Job<'_> {
             // Rows that a stride larger than the kernel leaves out aren't needed.
             expanded = expanded.max((y * stride).saturating_sub(top));
             if expanded < needed {
-                self.widen(lists, image, expanded..needed, rows, |r| {
+                self.widen((lists, rounded), image, expanded..needed, rows, |r| {
                     (r % ring) * row + left * wide
                 });
                 expanded = needed;
@@ -134,7 +135,7 @@ impl Job<'_> {
                         }
                     }
                 }
-                Narrow::Project(packed, _, epilogue) => {
+                Narrow::Project(product, _, epilogue) => {
                     let Lists { from, to: targets, add } = &mut *lists;
                     from.clear();
                     from.extend((0..pixels.len()).map(|p| (p * wide) as u32));
@@ -148,7 +149,7 @@ impl Job<'_> {
                             Residual::Add(values, add)
                         }
                     };
-                    convolve(packed, narrowed, from, part, targets, residual, *epilogue);
+                    product.run(narrowed, from, part, targets, residual, *epilogue, rounded);
                 }
             }
         }
@@ -157,7 +158,7 @@ impl Job<'_> {
     /// Brings input rows into the ring.
     fn widen(
         &self,
-        lists: &mut Lists,
+        (lists, rounded): (&mut Lists, &mut Rounded),
         image: usize,
         wanted: Range<usize>,
         rows: &mut [f32],
@@ -181,7 +182,7 @@ impl Job<'_> {
                     }
                 }
             }
-            Widen::Expand(packed, epilogue) => {
+            Widen::Expand(product, epilogue) => {
                 lists.from.clear();
                 let pixels = first + wanted.start * w..first + wanted.end * w;
                 lists.from.extend(pixels.map(|p| from.at(p) as u32));
@@ -191,7 +192,7 @@ impl Job<'_> {
                     lists.to.extend((0..w).map(|x| (start + x * wide) as u32));
                 }
                 let Lists { from, to, .. } = lists;
-                convolve(packed, input, from, rows, to, Residual::None, *epilogue);
+                product.run(input, from, rows, to, Residual::None, *epilogue, rounded);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
+use super::product::Rounded;
 use crate::kernels::{Aligned, Team};
 
 /// Parts of a step for each member of a team: a late member costs a part of the step, not half of it.
@@ -22,6 +23,7 @@ pub(crate) struct Arena {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) floats: Aligned,
+    pub(super) rounded: Rounded,
     pub(super) lists: Lists,
 }
 

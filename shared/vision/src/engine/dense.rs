@@ -30,15 +30,15 @@ pub(super) fn run(d: &Dense, context: &mut Context<'_>, target: Target<'_>) {
         Prepare::Scale(node) => Some(context.map(node)),
         _ => None,
     };
-    let pitch = padded(d.packed.inputs());
+    let pitch = padded(d.product.inputs());
     let most = (BLOCK_BYTES / size_of::<f32>() / pitch).max(64);
-    let work = d.packed.multiply_adds();
-    let least = if work * size_of::<f32>() > WEIGHTS_IN_CACHE { 28 } else { 14 };
+    let work = d.product.multiply_adds();
+    let least = if d.product.bytes() > WEIGHTS_IN_CACHE { 28 } else { 14 };
     let (pixels, level) = (context.count * view.pixels(), context.level);
     let ranges = context.crew.cut(pixels, [least, most], work);
     let parts = share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |scratch, (range, part)| {
-        let Scratch { floats, lists } = scratch;
+        let Scratch { floats, lists, rounded } = scratch;
         let Lists { from: sources, to, add } = lists;
         sources.clear();
         let input = match &d.prepare {
@@ -77,7 +77,7 @@ pub(super) fn run(d: &Dense, context: &mut Context<'_>, target: Target<'_>) {
                 Residual::Add(values, add)
             }
         };
-        convolve(&d.packed, input, sources, part, to, residual, d.epilogue);
+        d.product.run(input, sources, part, to, residual, d.epilogue, rounded);
     });
 }
 
@@ -212,7 +212,7 @@ pub(super) fn stem(
     }
     let parts = share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |scratch, (range, part)| {
-        let Scratch { floats, lists } = scratch;
+        let Scratch { floats, lists, .. } = scratch;
         let lines = range.start / view.width..range.end / view.width;
         let (image, first) = (lines.start / view.height, lines.start % view.height);
         let image = &images[image * channels * h * w..][..channels * h * w];

@@ -13,6 +13,7 @@ mod pixel;
 mod place;
 mod plan;
 mod pool;
+mod product;
 mod run;
 mod schedule;
 mod sequence;

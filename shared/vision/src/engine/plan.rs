@@ -2,6 +2,7 @@
 
 use super::pixel::{Norm, epilogue};
 use super::place::{Home, homes, operands};
+use super::product::Product;
 use crate::kernels::{
     Dense as Weights, Epilogue, Level, PackedConvolution, PackedDepthwise, PackedWinograd,
 };
@@ -9,6 +10,7 @@ use crate::network::{
     Attention, Convolution, Folded, Grouping, Head, Network, Node, NodeId, Padding, Pool, PoolKind,
     Scope, Skip, SqueezeExcite, Tokens, fold,
 };
+use crate::precision::Precision;
 use crate::weights::{StateDict, WeightsError};
 
 /// Input channels from which on Winograd's algorithm beats the definition.
@@ -86,7 +88,7 @@ pub(super) struct Window {
 pub(super) struct Dense {
     pub(super) input: NodeId,
     pub(super) prepare: Prepare,
-    pub(super) packed: PackedConvolution,
+    pub(super) product: Product,
     pub(super) window: Window,
     pub(super) skip: Skip,
     pub(super) epilogue: Epilogue,
@@ -132,13 +134,13 @@ pub(super) struct Bottleneck {
 #[derive(Debug)]
 pub(super) enum Widen {
     Copy,
-    Expand(PackedConvolution, Epilogue),
+    Expand(Product, Epilogue),
 }
 
 #[derive(Debug)]
 pub(super) enum Narrow {
     Keep(Skip),
-    Project(PackedConvolution, Skip, Epilogue),
+    Project(Product, Skip, Epilogue),
 }
 
 #[derive(Debug)]
@@ -159,24 +161,25 @@ pub(super) enum PackedHead {
 impl Step {
     /// Bytes of the weights of its convolutions.
     pub(super) fn weight_bytes(&self) -> usize {
-        let floats = match &self.kind {
-            Kind::Stem { packed, .. } | Kind::Dense(Dense { packed, .. }) => packed.multiply_adds(),
-            Kind::Winograd(w) => w.packed.multiply_adds(),
+        let float = size_of::<f32>();
+        match &self.kind {
+            Kind::Stem { packed, .. } => packed.multiply_adds() * float,
+            Kind::Dense(Dense { product, .. }) => product.bytes(),
+            Kind::Winograd(w) => w.packed.multiply_adds() * float,
             Kind::Bottleneck(b) => {
                 let widen = match &b.widen {
                     Widen::Copy => 0,
-                    Widen::Expand(packed, _) => packed.multiply_adds(),
+                    Widen::Expand(product, _) => product.bytes(),
                 };
                 let narrow = match &b.narrow {
                     Narrow::Keep(_) => 0,
-                    Narrow::Project(packed, ..) => packed.multiply_adds(),
+                    Narrow::Project(product, ..) => product.bytes(),
                 };
-                widen + b.depthwise.kernel().pow(2) * b.depthwise.width() + narrow
+                widen + b.depthwise.kernel().pow(2) * b.depthwise.width() * float + narrow
             }
-            Kind::SqueezeExcite(s) => s.reduce.multiply_adds() + s.expand.multiply_adds(),
+            Kind::SqueezeExcite(s) => (s.reduce.multiply_adds() + s.expand.multiply_adds()) * float,
             _ => 0,
-        };
-        floats * size_of::<f32>()
+        }
     }
 
     /// Layers that the step reads.
@@ -220,6 +223,7 @@ impl Plan {
         network: Network,
         state: &StateDict,
         level: Level,
+        precision: Precision,
     ) -> Result<Self, WeightsError> {
         let nodes = network.nodes().len();
         let mut compiler = Compiler {
@@ -227,6 +231,7 @@ impl Plan {
             network: &network,
             state,
             level,
+            precision,
             fused: vec![false; nodes],
             factors_only: vec![false; nodes],
             steps: Vec::with_capacity(nodes),
@@ -262,6 +267,7 @@ struct Compiler<'a> {
     network: &'a Network,
     state: &'a StateDict,
     level: Level,
+    precision: Precision,
     /// For each layer, the layers that read it.
     readers: Vec<Vec<NodeId>>,
     /// Layers inside another layer's step.
@@ -373,7 +379,7 @@ impl<'a> Compiler<'a> {
         let dense = Dense {
             input,
             prepare,
-            packed: self.pack(c)?,
+            product: self.pack(c)?,
             window: window(c),
             skip: c.skip,
             epilogue: epilogue(c.activation),
@@ -420,7 +426,7 @@ impl<'a> Compiler<'a> {
             Node::Convolution(c) => Kind::Dense(Dense {
                 input: c.input,
                 prepare: Prepare::Nothing,
-                packed: self.pack(c)?,
+                product: self.pack(c)?,
                 window: window(c),
                 skip: c.skip,
                 epilogue: epilogue(c.activation),
@@ -454,11 +460,14 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn pack(&self, c: &Convolution) -> Result<PackedConvolution, WeightsError> {
+    fn pack(&self, c: &Convolution) -> Result<Product, WeightsError> {
         let Folded { weights, bias } = fold(c, self.state)?;
         let taps = c.kernel * c.kernel;
         let dense = Weights { weights: &weights, bias: &bias, inputs: c.inputs, taps };
-        Ok(PackedConvolution::new(self.level, &dense))
+        // The image's few channels cost little, and everything later rests on them.
+        let first = c.input == self.network.image();
+        let precision = if first { Precision::F32 } else { self.precision };
+        Ok(Product::new(self.level, precision, &dense))
     }
 
     fn pack_depthwise(&self, c: &Convolution) -> Result<PackedDepthwise, WeightsError> {

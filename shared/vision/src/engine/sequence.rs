@@ -85,7 +85,7 @@ fn global(input: NodeId, packed: &PackedAttention, context: &mut Context<'_>, ta
     }
     let parts = share(ranges, view.pitch, buffer);
     context.crew.each(context.scratches, parts, |scratch, (range, part)| {
-        let Scratch { floats, lists } = scratch;
+        let Scratch { floats, lists, .. } = scratch;
         let Lists { from: keys, to, .. } = lists;
         let first = range.start / pixels * pixels;
         keys.clear();
@@ -133,7 +133,7 @@ fn windowed(
         }
     }
     context.crew.each(context.scratches, parts, |scratch, (image, row, mut lines)| {
-        let Scratch { floats, lists } = scratch;
+        let Scratch { floats, lists, .. } = scratch;
         let Lists { from: keys, to, .. } = lists;
         let needed = packed.scratch(side * side);
         let results = side * side * pitch;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::crew::{Arena, Crew};
 use super::plan::{Bottleneck, Dense, Kind, Narrow, Step, Widen};
+use super::product::Product;
 use super::schedule::Engine;
-use crate::kernels::PackedConvolution;
 use crate::network::{Misfit, Network, Node, Scope};
 
 /// A step of a compiled plan.
@@ -64,19 +64,20 @@ impl Engine {
 }
 
 fn multiply_adds(step: &Step, pixels: &dyn Fn(crate::network::NodeId) -> usize) -> usize {
-    let dense = |packed: &PackedConvolution, at| packed.multiply_adds() * pixels(at);
+    let dense = |product: &Product, at| product.multiply_adds() * pixels(at);
     match &step.kind {
-        Kind::Stem { packed, .. } | Kind::Dense(Dense { packed, .. }) => dense(packed, step.output),
+        Kind::Stem { packed, .. } => packed.multiply_adds() * pixels(step.output),
+        Kind::Dense(Dense { product, .. }) => dense(product, step.output),
         // As the definition counts, so that the figure compares with others.
         Kind::Winograd(w) => 9 * w.inputs * w.packed.width() * pixels(step.output),
         Kind::Bottleneck(Bottleneck { input, middle, widen, depthwise, narrow, .. }) => {
             let widened = match widen {
                 Widen::Copy => 0,
-                Widen::Expand(packed, _) => dense(packed, *input),
+                Widen::Expand(product, _) => dense(product, *input),
             };
             let narrowed = match narrow {
                 Narrow::Keep(_) => 0,
-                Narrow::Project(packed, ..) => dense(packed, *middle),
+                Narrow::Project(product, ..) => dense(product, *middle),
             };
             widened + depthwise.kernel().pow(2) * depthwise.width() * pixels(*middle) + narrowed
         }

@@ -28,18 +28,11 @@ impl Aligned {
 }
 
 /// The same memory as bfloat16, two to a float.
-#[allow(dead_code, reason = "the engine doesn't compute in bfloat16 yet")]
 impl Aligned {
-    /// To read.
-    pub(crate) fn as_bf16(&self) -> &[Bf16] {
-        // SAFETY: every 16 bits are a bfloat16 (`repr(transparent)` around u16), n lines are n * LANE * 2 of them in one allocation,
-        // and lines are aligned to more.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANE * 2) }
-    }
-
     /// To write.
     pub(crate) fn as_bf16_mut(&mut self) -> &mut [Bf16] {
-        // SAFETY: as in `as_bf16`; the borrow of `self` is exclusive, and whatever is written is two halves of some float.
+        // SAFETY: every 16 bits are a bfloat16 (`repr(transparent)` around u16), n lines are n * LANE * 2 of them in one allocation,
+        // and lines are aligned to more; the borrow of `self` is exclusive, and whatever is written is two halves of some float.
         unsafe {
             std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANE * 2)
         }

@@ -1,12 +1,11 @@
-//! bfloat16, the upper half of an f32: a number of half the traffic, with which newer processors multiply twice as fast.
+//! bfloat16, the upper half of an f32, with which newer processors multiply twice as fast.
 //!
-//! Only what is stored is rounded (to the nearest, ties to even); sums, biases and activations are f32. Every level rounds at the
-//! same places, so a machine without bfloat16 instructions computes the same study, only slower.
+//! Only what is multiplied is rounded (to the nearest, ties to even); sums, biases, activations and maps are f32. Every level rounds
+//! at the same places, so a machine without bfloat16 instructions computes the same study, only slower.
 
-#![allow(dead_code, reason = "the engine doesn't compute in bfloat16 yet")]
-
-use super::Level;
+use super::convolve::check;
 use super::lanes::{Lanes, Portable};
+use super::{LANE, PairLevel};
 
 /// A bfloat16.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +25,7 @@ impl Bf16 {
     }
 
     /// The same number.
+    #[cfg(test)]
     pub(crate) fn widen(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
@@ -36,111 +36,74 @@ impl Bf16 {
     }
 }
 
-/// What maps may consist of.
-pub(crate) trait Element: Copy {
-    /// # Safety
-    /// The instructions of `V` exist, and `V::COUNT` elements may be read.
-    unsafe fn load<V: Lanes>(from: *const Self) -> V;
-    /// # Safety
-    /// The instructions of `V` exist, and `V::COUNT` elements may be written.
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self);
-}
-
-impl Element for f32 {
-    #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const Self) -> V {
-        // SAFETY: forwarded to the caller.
-        unsafe { V::load(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
-        // SAFETY: forwarded to the caller.
-        unsafe { values.store(to) }
-    }
-}
-
-impl Element for Bf16 {
-    #[inline(always)]
-    unsafe fn load<V: Lanes>(from: *const Self) -> V {
-        // SAFETY: forwarded to the caller.
-        unsafe { V::load_bf16(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<V: Lanes>(values: V, to: *mut Self) {
-        // SAFETY: forwarded to the caller.
-        unsafe { values.store_bf16(to) }
-    }
-}
-
-/// Rounds each of `from` into `to`.
+/// Rounds the pixels that begin at these offsets, `channels` each, into pixels that follow one another in `to`. Numbers below
+/// 2^-126 may become zero.
 ///
 /// # Panics
-/// If the lengths differ.
-pub(crate) fn narrow(level: Level, from: &[f32], to: &mut [Bf16]) {
-    convert(level, from, to);
-}
-
-/// Widens each of `from` into `to`.
-///
-/// # Panics
-/// If the lengths differ.
-pub(crate) fn widen(level: Level, from: &[Bf16], to: &mut [f32]) {
-    convert(level, from, to);
-}
-
-fn convert<A: Element, B: Element>(level: Level, from: &[A], to: &mut [B]) {
-    assert_eq!(from.len(), to.len(), "as many numbers come as go");
-    // SAFETY: both hold as many; `level` was detected on this machine or is portable.
-    unsafe {
-        match level {
-            Level::Portable => portable::convert(from, to),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::convert(from, to),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::convert(from, to),
+/// If an offset leaves its slice, `to` has another length, or `channels` isn't a multiple of 16.
+pub(crate) fn gather(
+    level: PairLevel,
+    channels: usize,
+    input: &[f32],
+    from: &[u32],
+    to: &mut [Bf16],
+) {
+    assert!(channels.is_multiple_of(LANE), "channels are padded");
+    assert_eq!(to.len(), from.len() * channels, "as many numbers come as go");
+    check(from, channels, input.len());
+    for (pixel, &start) in to.chunks_exact_mut(channels.max(1)).zip(from) {
+        let row = &input[start as usize..][..channels];
+        // SAFETY: both hold `channels` numbers, a multiple of LANE; `level` was detected on this machine or is portable.
+        unsafe {
+            match level {
+                PairLevel::Portable => portable(row, pixel),
+                #[cfg(target_arch = "x86_64")]
+                PairLevel::Avx2 => x86::avx2(row, pixel),
+                #[cfg(target_arch = "x86_64")]
+                PairLevel::Native => x86::native(row, pixel),
+            }
         }
     }
 }
 
 /// # Safety
-/// The instructions of `V` exist, and `to` is as long as `from`.
+/// The instructions of `V` exist, and `to` is as long as `from`, a multiple of LANE.
 #[inline(always)]
-unsafe fn convert_body<V: Lanes, A: Element, B: Element>(from: &[A], to: &mut [B]) {
-    let whole = from.len() / V::COUNT * V::COUNT;
-    // SAFETY: registers end at `whole`; the rest goes one by one through the first lane of registers in memory of their own.
-    unsafe {
-        for at in (0..whole).step_by(V::COUNT) {
-            B::store(A::load::<V>(from.as_ptr().add(at)), to.as_mut_ptr().add(at));
-        }
-        for at in whole..from.len() {
-            // As long as the longest register.
-            let (one, mut other) = ([from[at]; super::LANE], [to[at]; super::LANE]);
-            B::store(A::load::<V>(one.as_ptr()), other.as_mut_ptr());
-            to[at] = other[0];
-        }
+unsafe fn round_row<V: Lanes>(from: &[f32], to: &mut [Bf16]) {
+    for at in (0..from.len()).step_by(V::COUNT) {
+        // SAFETY: `at` plus a register stays within both.
+        unsafe { V::load(from.as_ptr().add(at)).store_bf16(to.as_mut_ptr().add(at)) }
     }
 }
 
-macro_rules! level {
-    ($name:ident, $register:ty $(, $feature:literal)?) => {
-        mod $name {
-            use super::*;
-
-            /// # Safety
-            /// The features of this level exist, and `to` is as long as `from`.
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn convert<A: Element, B: Element>(from: &[A], to: &mut [B]) {
-                // SAFETY: forwarded to the caller.
-                unsafe { convert_body::<$register, A, B>(from, to) }
-            }
-        }
-    };
+unsafe fn portable(from: &[f32], to: &mut [Bf16]) {
+    // SAFETY: forwarded to the caller.
+    unsafe { round_row::<Portable>(from, to) }
 }
 
-level!(portable, Portable);
 #[cfg(target_arch = "x86_64")]
-level!(avx2, std::arch::x86_64::__m256, "avx2,fma");
-#[cfg(target_arch = "x86_64")]
-level!(avx512, std::arch::x86_64::__m512, "avx512f");
+mod x86 {
+    use std::arch::x86_64::{
+        __m256, __m256i, _mm256_storeu_si256, _mm512_cvtneps_pbh, _mm512_loadu_ps,
+    };
+
+    use super::{Bf16, LANE, round_row};
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn avx2(from: &[f32], to: &mut [Bf16]) {
+        // SAFETY: forwarded to the caller.
+        unsafe { round_row::<__m256>(from, to) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn native(from: &[f32], to: &mut [Bf16]) {
+        for at in (0..from.len()).step_by(LANE) {
+            // SAFETY: `at` plus a register stays within both; the intrinsic's type and the integers are the same 32 bytes.
+            unsafe {
+                let rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from.as_ptr().add(at)));
+                let rounded = std::mem::transmute::<_, __m256i>(rounded);
+                _mm256_storeu_si256(to.as_mut_ptr().add(at).cast(), rounded);
+            }
+        }
+    }
+}

@@ -84,11 +84,11 @@ impl PackedConvolution {
 
 /// What is added to a convolution's sum before its activation.
 #[derive(Clone, Copy)]
-pub(crate) enum Residual<'a, T = f32> {
+pub(crate) enum Residual<'a> {
     /// Nothing.
     None,
     /// The pixels at these offsets, `width` channels each.
-    Add(&'a [T], &'a [u32]),
+    Add(&'a [f32], &'a [u32]),
 }
 
 /// Convolves `to.len()` pixels: pixel p is written at `output[to[p]..]`, its tap t is read at `input[from[t * pixels + p]..]`.
@@ -203,8 +203,8 @@ pub(super) struct Job {
 /// # Safety
 /// `offsets` holds `M` numbers, each of which plus `channel` plus N registers stays in the allocation of `pixels`.
 #[inline(always)]
-pub(super) unsafe fn fetch<V: Lanes, T, const M: usize, const N: usize>(
-    pixels: *const T,
+pub(super) unsafe fn fetch<V: Lanes, const M: usize, const N: usize>(
+    pixels: *const f32,
     offsets: *const u32,
     channel: usize,
 ) {
@@ -212,7 +212,7 @@ pub(super) unsafe fn fetch<V: Lanes, T, const M: usize, const N: usize>(
         // SAFETY: forwarded to the caller.
         unsafe {
             let pixel = pixels.add(*offsets.add(m) as usize + channel);
-            for n in (0..N * V::COUNT).step_by(64 / size_of::<T>()) {
+            for n in (0..N * V::COUNT).step_by(super::LANE) {
                 V::prefetch(pixel.add(n));
             }
         }
@@ -233,9 +233,9 @@ unsafe fn tile_body<V: Lanes, const M: usize, const N: usize>(
 ) {
     // SAFETY: every pointer below is a checked offset of the job plus less than the channels that it was checked for.
     unsafe {
-        fetch::<V, f32, M, N>(job.output, job.to.add(first), channel);
+        fetch::<V, M, N>(job.output, job.to.add(first), channel);
         if !job.added.is_null() {
-            fetch::<V, f32, M, N>(job.added, job.add.add(first), channel);
+            fetch::<V, M, N>(job.added, job.add.add(first), channel);
         }
         let bias: [V; N] = std::array::from_fn(|n| V::load(job.bias.add(channel + n * V::COUNT)));
         let mut sums = [bias; M];

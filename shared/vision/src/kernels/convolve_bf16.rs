@@ -1,16 +1,14 @@
-//! Dense convolution of bfloat16 maps: [`super::convolve`] with pairs of input channels in place of single ones.
+//! Dense convolution of bfloat16 pixels: [`super::convolve`] with pairs of input channels in place of single ones. Sums, what is
+//! added and results are f32.
 //!
 //! AVX-512 BF16 multiplies 16 pairs and adds both products to an f32 in one instruction. Weights are packed as
 //! [panel][tap][pair of input channels][lane]; pairs don't straddle taps, and of an odd number of channels the last is paired with
 //! zero. Levels without that instruction widen both halves and take two multiply-adds.
 
-#![allow(dead_code, reason = "the engine doesn't compute in bfloat16 yet")]
-
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 use std::mem::MaybeUninit;
 
-use super::bf16::Element;
 use super::convolve::{check, fetch};
 use super::lanes::{Lanes, Portable};
 use super::{Aligned, Bf16, Dense, Epilogue, Level, Residual, epilogue, padded};
@@ -50,6 +48,7 @@ impl PairLevel {
     }
 
     /// All ways that this machine can go, the best last.
+    #[cfg(test)]
     pub(crate) fn available() -> Vec<Self> {
         let mut levels: Vec<_> = Level::available().into_iter().map(Self::detect).collect();
         levels.dedup();
@@ -114,40 +113,20 @@ impl PackedBf16 {
         Self { level, taps, inputs, width, weights, bias }
     }
 
-    /// Channels written for each pixel, padding included.
-    pub(crate) fn width(&self) -> usize {
-        self.width
-    }
-
     /// Input channels, without padding.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
-}
 
-/// What a convolution of bfloat16 maps may write and add.
-pub(crate) trait Written: Element {
-    #[doc(hidden)]
-    fn target(output: &mut [Self], added: *const Self) -> Target;
-}
-
-impl Written for f32 {
-    fn target(output: &mut [Self], added: *const Self) -> Target {
-        Target::F32 { output: output.as_mut_ptr(), added }
+    /// Multiply-adds for a pixel, padding included.
+    pub(crate) fn multiply_adds(&self) -> usize {
+        self.taps * self.inputs * self.width
     }
-}
 
-impl Written for Bf16 {
-    fn target(output: &mut [Self], added: *const Self) -> Target {
-        Target::Bf16 { output: output.as_mut_ptr(), added }
+    /// What it was packed for.
+    pub(crate) fn level(&self) -> PairLevel {
+        self.level
     }
-}
-
-/// Where results go, and where what is added comes from: null when there is nothing.
-#[derive(Clone, Copy)]
-pub(crate) enum Target {
-    F32 { output: *mut f32, added: *const f32 },
-    Bf16 { output: *mut Bf16, added: *const Bf16 },
 }
 
 /// Convolves `to.len()` pixels: pixel p is written at `output[to[p]..]`, its tap t is read at `input[from[t * pixels + p]..]`.
@@ -155,13 +134,13 @@ pub(crate) enum Target {
 ///
 /// # Panics
 /// If an offset leaves its slice, or the lists don't fit together.
-pub(crate) fn convolve_bf16<O: Written>(
+pub(crate) fn convolve_bf16(
     packed: &PackedBf16,
     input: &[Bf16],
     from: &[u32],
-    output: &mut [O],
+    output: &mut [f32],
     to: &[u32],
-    residual: Residual<'_, O>,
+    residual: Residual<'_>,
     epilogue: Epilogue,
 ) {
     let pixels = to.len();
@@ -188,8 +167,9 @@ pub(crate) fn convolve_bf16<O: Written>(
         bias: packed.bias.as_ptr(),
         input: input.as_ptr(),
         from: from.as_ptr(),
-        target: O::target(output, added),
+        output: output.as_mut_ptr(),
         to: to.as_ptr(),
+        added,
         add,
         epilogue,
     };
@@ -216,8 +196,9 @@ struct Job {
     bias: *const f32,
     input: *const Bf16,
     from: *const u32,
-    target: Target,
+    output: *mut f32,
     to: *const u32,
+    added: *const f32,
     add: *const u32,
     epilogue: Epilogue,
 }
@@ -315,19 +296,9 @@ unsafe fn tile_body<V: Lanes, P: Pairs<V>, const M: usize, const N: usize>(
     // SAFETY: every pointer below is a checked offset of the job plus less than the channels that it was checked for; the last of
     // an odd number of channels is read alone.
     unsafe {
-        match job.target {
-            Target::F32 { output, added } => {
-                fetch::<V, f32, M, N>(output, job.to.add(first), channel);
-                if !added.is_null() {
-                    fetch::<V, f32, M, N>(added, job.add.add(first), channel);
-                }
-            }
-            Target::Bf16 { output, added } => {
-                fetch::<V, Bf16, M, N>(output, job.to.add(first), channel);
-                if !added.is_null() {
-                    fetch::<V, Bf16, M, N>(added, job.add.add(first), channel);
-                }
-            }
+        fetch::<V, M, N>(job.output, job.to.add(first), channel);
+        if !job.added.is_null() {
+            fetch::<V, M, N>(job.added, job.add.add(first), channel);
         }
         let bias: [V; N] = std::array::from_fn(|n| V::load(job.bias.add(channel + n * V::COUNT)));
         let mut sums = [bias; M];
@@ -360,47 +331,38 @@ unsafe fn tile_body<V: Lanes, P: Pairs<V>, const M: usize, const N: usize>(
                 }
             }
         }
-        match job.target {
-            Target::F32 { output, added } => {
-                write(job, first, channel, sums, output, added, finish);
-            }
-            Target::Bf16 { output, added } => {
-                write(job, first, channel, sums, output, added, finish);
-            }
-        }
+        store(job, first, channel, sums, finish);
     }
 }
 
 /// Adds, activates and stores a tile's sums.
 ///
 /// # Safety
-/// As [`tile_body`]; output and added are the job's.
+/// As [`tile_body`].
 #[inline(always)]
-unsafe fn write<V: Lanes, O: Element, const M: usize, const N: usize>(
+unsafe fn store<V: Lanes, const M: usize, const N: usize>(
     job: &Job,
     first: usize,
     channel: usize,
     mut sums: [[V; N]; M],
-    output: *mut O,
-    added: *const O,
     finish: unsafe fn(Epilogue, *const f32, *mut f32, usize),
 ) {
     // SAFETY: as in `tile_body`; the tile in memory holds M * N registers.
     unsafe {
-        if !added.is_null() {
+        if !job.added.is_null() {
             unrolled!(m < M, {
-                let added = added.add(*job.add.add(first + m) as usize + channel);
+                let added = job.added.add(*job.add.add(first + m) as usize + channel);
                 for (n, sum) in sums[m].iter_mut().enumerate() {
-                    *sum = sum.add(O::load(added.add(n * V::COUNT)));
+                    *sum = sum.add(V::load(added.add(n * V::COUNT)));
                 }
             });
         }
         if let Epilogue::Clamp { low, high } = job.epilogue {
             let (low, high) = (V::splat(low), V::splat(high));
             unrolled!(m < M, {
-                let to = output.add(*job.to.add(first + m) as usize + channel);
+                let to = job.output.add(*job.to.add(first + m) as usize + channel);
                 for (n, sum) in sums[m].iter().enumerate() {
-                    O::store(sum.clamp(low, high), to.add(n * V::COUNT));
+                    sum.clamp(low, high).store(to.add(n * V::COUNT));
                 }
             });
         } else {
@@ -413,10 +375,9 @@ unsafe fn write<V: Lanes, O: Element, const M: usize, const N: usize>(
             });
             finish(job.epilogue, tile, tile, M * N);
             for m in 0..M {
-                let to = output.add(*job.to.add(first + m) as usize + channel);
+                let to = job.output.add(*job.to.add(first + m) as usize + channel);
                 for n in 0..N {
-                    let sum = V::load(tile.add((m * N + n) * V::COUNT));
-                    O::store(sum, to.add(n * V::COUNT));
+                    V::load(tile.add((m * N + n) * V::COUNT)).store(to.add(n * V::COUNT));
                 }
             }
         }

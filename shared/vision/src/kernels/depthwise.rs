@@ -4,7 +4,6 @@
 //! the buffer, so no kernel knows about padding. Up to 7 output pixels stay in registers (7 divides every row length of a
 //! 224 pixel network); each row of kernel weights is loaded once for them.
 
-use super::bf16::Element;
 use super::epilogue::{Clamp, Curve, Gelu, Sigmoid, Silu};
 use super::lanes::{Lanes, Portable};
 use super::{Aligned, Epilogue, Level, padded};
@@ -63,15 +62,15 @@ impl PackedDepthwise {
 }
 
 /// Makes one row of `output.len() / width` pixels. Kernel row y reads `input[rows[y]..]`, which begins at the first tap of the
-/// first output pixel and holds `(pixels - 1) * stride + kernel` pixels. Weights and sums are f32, whatever the maps consist of.
+/// first output pixel and holds `(pixels - 1) * stride + kernel` pixels.
 ///
 /// # Panics
 /// If a row leaves the input.
-pub(crate) fn depthwise_row<E: Element>(
+pub(crate) fn depthwise_row(
     packed: &PackedDepthwise,
-    input: &[E],
+    input: &[f32],
     rows: &[usize],
-    output: &mut [E],
+    output: &mut [f32],
     epilogue: Epilogue,
 ) {
     let pixels = output.len() / packed.width;
@@ -111,15 +110,15 @@ pub(crate) fn depthwise_row<E: Element>(
     }
 }
 
-struct Job<'a, E> {
+struct Job<'a> {
     kernel: usize,
     stride: usize,
     width: usize,
     weights: *const f32,
     bias: *const f32,
-    input: *const E,
+    input: *const f32,
     rows: &'a [usize],
-    output: *mut E,
+    output: *mut f32,
     pixels: usize,
     epilogue: Epilogue,
 }
@@ -129,8 +128,8 @@ struct Job<'a, E> {
 /// # Safety
 /// The job is checked, and `first + X <= pixels`.
 #[inline(always)]
-unsafe fn pixels_body<V: Lanes, E: Element, const K: usize, const S: usize, const X: usize>(
-    job: &Job<'_, E>,
+unsafe fn pixels_body<V: Lanes, const K: usize, const S: usize, const X: usize>(
+    job: &Job<'_>,
     first: usize,
     curve: &impl Curve<V>,
 ) {
@@ -144,7 +143,7 @@ unsafe fn pixels_body<V: Lanes, E: Element, const K: usize, const S: usize, cons
                 let pixel = job.input.add(row + first * S * job.width + channel);
                 // Each input pixel is loaded once, for every output pixel that it reaches.
                 unrolled!(i < (X - 1) * S + K, {
-                    let input = E::load::<V>(pixel.add(i * job.width));
+                    let input = V::load(pixel.add(i * job.width));
                     unrolled!(x < X, {
                         if i >= x * S && i - x * S < K {
                             sums[x] = input.multiply_add(weights[i - x * S], sums[x]);
@@ -153,7 +152,7 @@ unsafe fn pixels_body<V: Lanes, E: Element, const K: usize, const S: usize, cons
                 });
             }
             unrolled!(x < X, {
-                E::store(curve.apply(sums[x]), job.output.add((first + x) * job.width + channel));
+                curve.apply(sums[x]).store(job.output.add((first + x) * job.width + channel));
             });
         }
     }
@@ -164,7 +163,7 @@ unsafe fn pixels_body<V: Lanes, E: Element, const K: usize, const S: usize, cons
 /// # Safety
 /// The job is checked.
 #[inline(always)]
-unsafe fn any_body<V: Lanes, E: Element>(job: &Job<'_, E>, curve: &impl Curve<V>) {
+unsafe fn any_body<V: Lanes>(job: &Job<'_>, curve: &impl Curve<V>) {
     // SAFETY: as in `pixels_body`.
     unsafe {
         for x in 0..job.pixels {
@@ -174,13 +173,13 @@ unsafe fn any_body<V: Lanes, E: Element>(job: &Job<'_, E>, curve: &impl Curve<V>
                     for kx in 0..job.kernel {
                         let weight =
                             V::load(job.weights.add((y * job.kernel + kx) * job.width + channel));
-                        let pixel: V = E::load(
+                        let pixel = V::load(
                             job.input.add(row + (x * job.stride + kx) * job.width + channel),
                         );
                         sum = pixel.multiply_add(weight, sum);
                     }
                 }
-                E::store(curve.apply(sum), job.output.add(x * job.width + channel));
+                curve.apply(sum).store(job.output.add(x * job.width + channel));
             }
         }
     }
@@ -192,45 +191,45 @@ macro_rules! level {
             use super::*;
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn pixels<E: Element, const K: usize, const S: usize, const X: usize>(
-                job: &Job<'_, E>,
+            unsafe fn pixels<const K: usize, const S: usize, const X: usize>(
+                job: &Job<'_>,
                 first: usize,
                 curve: &impl Curve<$register>,
             ) {
                 // SAFETY: forwarded to the caller.
-                unsafe { pixels_body::<$register, E, K, S, X>(job, first, curve) }
+                unsafe { pixels_body::<$register, K, S, X>(job, first, curve) }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn row<E: Element, const K: usize, const S: usize>(job: &Job<'_, E>, curve: &impl Curve<$register>) {
+            unsafe fn row<const K: usize, const S: usize>(job: &Job<'_>, curve: &impl Curve<$register>) {
                 let mut first = 0;
                 // SAFETY: every call leaves `first` at or below `pixels`.
                 unsafe {
                     while first + PIXELS <= job.pixels {
-                        pixels::<E, K, S, PIXELS>(job, first, curve);
+                        pixels::<K, S, PIXELS>(job, first, curve);
                         first += PIXELS;
                     }
                     while first + 2 <= job.pixels {
-                        pixels::<E, K, S, 2>(job, first, curve);
+                        pixels::<K, S, 2>(job, first, curve);
                         first += 2;
                     }
                     if first < job.pixels {
-                        pixels::<E, K, S, 1>(job, first, curve);
+                        pixels::<K, S, 1>(job, first, curve);
                     }
                 }
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn kernel<E: Element>(job: &Job<'_, E>, curve: &impl Curve<$register>) {
+            unsafe fn kernel(job: &Job<'_>, curve: &impl Curve<$register>) {
                 // SAFETY: forwarded to the caller.
                 unsafe {
                     match (job.kernel, job.stride) {
-                        (3, 1) => row::<E, 3, 1>(job, curve),
-                        (3, 2) => row::<E, 3, 2>(job, curve),
-                        (5, 1) => row::<E, 5, 1>(job, curve),
-                        (5, 2) => row::<E, 5, 2>(job, curve),
-                        (7, 1) => row::<E, 7, 1>(job, curve),
-                        _ => any_body::<$register, E>(job, curve),
+                        (3, 1) => row::<3, 1>(job, curve),
+                        (3, 2) => row::<3, 2>(job, curve),
+                        (5, 1) => row::<5, 1>(job, curve),
+                        (5, 2) => row::<5, 2>(job, curve),
+                        (7, 1) => row::<7, 1>(job, curve),
+                        _ => any_body::<$register>(job, curve),
                     }
                 }
             }
@@ -238,7 +237,7 @@ macro_rules! level {
             /// # Safety
             /// The features of this level exist, the job is checked.
             $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn run<E: Element>(job: &Job<'_, E>) {
+            pub(super) unsafe fn run(job: &Job<'_>) {
                 // SAFETY: forwarded to the caller.
                 unsafe {
                     match job.epilogue {
@@ -247,8 +246,8 @@ macro_rules! level {
                         }
                         Epilogue::Silu => kernel(job, &Silu),
                         // No network has these behind a depthwise convolution.
-                        Epilogue::Gelu => any_body::<$register, E>(job, &Gelu),
-                        Epilogue::Sigmoid => any_body::<$register, E>(job, &Sigmoid),
+                        Epilogue::Gelu => any_body::<$register>(job, &Gelu),
+                        Epilogue::Sigmoid => any_body::<$register>(job, &Sigmoid),
                     }
                 }
             }

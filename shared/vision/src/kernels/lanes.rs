@@ -41,8 +41,6 @@ pub(crate) trait Lanes: Copy {
     /// The largest of all floats, NaN aside.
     unsafe fn largest(self) -> f32;
 
-    /// `COUNT` bfloat16, widened.
-    unsafe fn load_bf16(from: *const Bf16) -> Self;
     /// Rounds as [`Bf16::round`] does, and stores.
     unsafe fn store_bf16(self, to: *mut Bf16);
     /// Starts to bring the cache line of an address nearer. Never fails, whatever the address.
@@ -137,12 +135,6 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn largest(self) -> f32 {
         self.0.iter().copied().fold(f32::NEG_INFINITY, f32::max)
-    }
-
-    #[inline(always)]
-    unsafe fn load_bf16(from: *const Bf16) -> Self {
-        // SAFETY: the caller vouches for `COUNT` numbers at `from`; an array of them has their alignment.
-        Self(unsafe { from.cast::<[Bf16; 4]>().read() }.map(Bf16::widen))
     }
 
     #[inline(always)]
@@ -269,15 +261,6 @@ mod x86 {
                     _mm_max_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
                 let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
                 _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn load_bf16(from: *const Bf16) -> Self {
-            // SAFETY: the caller vouches for AVX2 and the pointer.
-            unsafe {
-                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
             }
         }
 
@@ -410,15 +393,6 @@ mod x86 {
         unsafe fn largest(self) -> f32 {
             // SAFETY: the caller vouches for AVX-512.
             unsafe { _mm512_reduce_max_ps(self) }
-        }
-
-        #[inline(always)]
-        unsafe fn load_bf16(from: *const Bf16) -> Self {
-            // SAFETY: the caller vouches for AVX-512 and the pointer.
-            unsafe {
-                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
-                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
-            }
         }
 
         #[inline(always)]

@@ -1,4 +1,4 @@
-//! The CPU kernels: one implicit-GEMM convolution, for f32 and for bfloat16 maps, Winograd's way for 3x3 kernels, one direct depthwise
+//! The CPU kernels: one implicit-GEMM convolution, for f32 and for bfloat16 pixels, Winograd's way for 3x3 kernels, one direct depthwise
 //! convolution, attention, norms.
 //!
 //! Layout is NHWC with the channels of a pixel padded with zeros to a multiple of [`LANE`] floats. A convolution reads
@@ -35,10 +35,8 @@ mod winograd;
 pub(crate) use affine::{PackedAffine, add_pixels, affine, scale_channels};
 pub(crate) use aligned::Aligned;
 pub(crate) use attention::{Group, PackedAttention, Windows, Wrapped, attention};
-#[allow(unused_imports, reason = "the engine doesn't compute in bfloat16 yet")]
-pub(crate) use bf16::{Bf16, narrow, widen};
+pub(crate) use bf16::{Bf16, gather};
 pub(crate) use convolve::{Dense, PackedConvolution, Residual, convolve};
-#[allow(unused_imports, reason = "the engine doesn't compute in bfloat16 yet")]
 pub(crate) use convolve_bf16::{PackedBf16, PairLevel, convolve_bf16};
 pub(crate) use depthwise::{PackedDepthwise, depthwise_row};
 pub(crate) use epilogue::{Epilogue, activate};

@@ -9,7 +9,7 @@ use wardround_vision::backbones::{
     Architecture, ConvNext, DenseNet, EfficientNet, MobileNetV2, OnCandle, ResNet, SwinTransformer,
     Vgg, VisionTransformer, load_architecture,
 };
-use wardround_vision::{Backbone, WeightsSource, backbones};
+use wardround_vision::{Backbone, Precision, WeightsSource, backbones};
 
 use super::{generated, golden};
 
@@ -49,7 +49,7 @@ fn assert_timms(name: &str, architecture: &dyn Architecture, engine: Engine) {
     let channels = architecture.network().image_channels();
     let state = generated::state(architecture, gain);
     let backbone: Box<dyn Backbone> = match engine {
-        Engine::Plan => load_architecture(architecture, state, [0; 32]).unwrap(),
+        Engine::Plan => load_architecture(architecture, state, [0; 32], Precision::F32).unwrap(),
         Engine::Candle => Box::new(OnCandle::on_cpu(architecture, state, [0; 32]).unwrap()),
     };
 

@@ -8,7 +8,7 @@ use wardround_vision::backbones::{Compiled, load_architecture};
 use wardround_vision::network::candle::CandleNetwork;
 use wardround_vision::weights::{Parameter, StateDict};
 use wardround_vision::{
-    Backbone, BackboneEntry, LocalWeights, WeightsError, load_backbone, read_picture,
+    Backbone, BackboneEntry, LocalWeights, Precision, WeightsError, load_backbone, read_picture,
 };
 
 use super::photographs::store;
@@ -20,7 +20,7 @@ const KINDS: [&str; 5] =
 
 fn with_generated_weights(entry: &BackboneEntry) -> Box<dyn Backbone> {
     let state = generated::state(entry.architecture(), 1.0);
-    load_architecture(entry.architecture(), state, [0; 32]).unwrap()
+    load_architecture(entry.architecture(), state, [0; 32], Precision::F32).unwrap()
 }
 
 fn batch(entry: &BackboneEntry) -> Tensor {
@@ -73,7 +73,7 @@ fn lite0() -> LocalWeights {
 #[test]
 fn lite0_with_imagenet_weights_has_torchs_features() {
     let entry = BackboneEntry::find("efficientnet_lite0").unwrap();
-    let backbone = load_backbone(entry, &lite0()).unwrap();
+    let backbone = load_backbone(entry, &lite0(), Precision::F32).unwrap();
     let features = backbone.forward(&batch(entry)).unwrap();
     assert_close(&features, &expected("efficientnet_lite0"));
 }
@@ -162,8 +162,9 @@ fn stages_have_the_shapes_they_announce() {
 fn wrong_weights_are_named() {
     let entry = BackboneEntry::find("resnet18").unwrap();
     let good = generated::state(entry.architecture(), 1.0);
-    let compile =
-        |state| Compiled::new(entry.architecture(), state, [0; 32]).map(|_| ()).unwrap_err();
+    let compile = |state| {
+        Compiled::new(entry.architecture(), state, [0; 32], Precision::F32).map(|_| ()).unwrap_err()
+    };
     type Change<'a> = &'a dyn Fn(&str, Parameter) -> Option<(String, Parameter)>;
     let changed = |change: Change<'_>| -> StateDict {
         let network = entry.architecture().network();
@@ -173,7 +174,7 @@ fn wrong_weights_are_named() {
             .filter_map(|(name, shape)| change(name, generated::parameter(name, shape, 1.0)))
             .collect()
     };
-    assert!(Compiled::new(entry.architecture(), good, [0; 32]).is_ok());
+    assert!(Compiled::new(entry.architecture(), good, [0; 32], Precision::F32).is_ok());
     let missing = compile(changed(&|name, p| {
         (name != "layer2.0.conv1.weight").then(|| (name.to_owned(), p))
     }));
@@ -210,10 +211,14 @@ fn wrong_weights_are_named() {
 fn a_file_of_another_network_is_refused() {
     let entry = BackboneEntry::find("efficientnet_lite0").unwrap();
     let other = LocalWeights { path: golden("tiny-legacy.pth"), digest: [0; 32] };
-    let error = load_backbone(entry, &other).map(|_| ()).unwrap_err();
+    let error = load_backbone(entry, &other, Precision::F32).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("conv_stem.weight"), "{error}");
     let none = LocalWeights { path: Path::new("nowhere.pth").to_owned(), digest: [0; 32] };
     assert!(
-        load_backbone(entry, &none).map(|_| ()).unwrap_err().to_string().contains("nowhere.pth")
+        load_backbone(entry, &none, Precision::F32)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+            .contains("nowhere.pth")
     );
 }

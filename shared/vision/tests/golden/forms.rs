@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Device, Tensor};
+use wardround_vision::Precision;
 use wardround_vision::backbones::{
     Architecture, ConvNext, SwinTransformer, VisionTransformer, load_architecture,
 };
@@ -33,7 +34,8 @@ fn assert_theirs(form: &str, architecture: &dyn Architecture) {
     let size = expected[&case].to_vec1::<f64>().unwrap();
     let image = |n| generated::image(n, 3, size[0] as usize, size[1] as usize);
     let images = Tensor::cat(&[image(0), image(1)], 0).unwrap();
-    let backbone = load_architecture(architecture, state(&tensors(&case)), [0; 32]).unwrap();
+    let backbone =
+        load_architecture(architecture, state(&tensors(&case)), [0; 32], Precision::F32).unwrap();
     let features = backbone.forward(&images).unwrap();
     let difference = difference(&features, &expected[&format!("{case}/features")]);
     assert!(difference <= 1e-4, "{case}: {difference}");
@@ -62,7 +64,8 @@ fn convnexts_in_hugging_faces_and_the_original_form_are_theirs() {
 fn a_part_of_an_attention_that_is_missing_is_named() {
     let mut tensors = tensors("vit_tiny_patch16_224/hugging_face");
     tensors.remove("vit.encoder.layer.7.attention.attention.key.bias").unwrap();
-    let error = load_architecture(&VisionTransformer::TINY, state(&tensors), [0; 32]);
+    let error =
+        load_architecture(&VisionTransformer::TINY, state(&tensors), [0; 32], Precision::F32);
     let error = error.map(|_| ()).unwrap_err();
     assert!(
         matches!(&error, WeightsError::Missing { tensor, expected, .. }

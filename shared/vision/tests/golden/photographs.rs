@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::{D, Device, Tensor};
 use wardround_vision::weights::StateDict;
-use wardround_vision::{BackboneEntry, WeightsStore, load_backbone, read_picture};
+use wardround_vision::{BackboneEntry, Precision, WeightsStore, load_backbone, read_picture};
 
 use super::{golden, pictures};
 
@@ -40,7 +40,7 @@ fn published_weights_see_what_their_reference_sees() {
         let weights = store()
             .fetch(&entry.source(), entry.digest())
             .unwrap_or_else(|error| panic!("{error}"));
-        let backbone = load_backbone(entry, &weights).unwrap();
+        let backbone = load_backbone(entry, &weights, Precision::F32).unwrap();
 
         let features = backbone.forward(&batch(entry, &pictures()[..4])).unwrap();
         for (got, want) in rows(&features).iter().zip(rows(&expected[&format!("{name}/features")]))

@@ -12,6 +12,7 @@ use crate::network::{
     Activation, Attention, Convolution, Form, Grouping, Head, Network, Node, NodeId, Norm,
     Normalise, Padding, PixelNorm, Pool, PoolKind, Scope, Skip, SqueezeExcite, Tokens,
 };
+use crate::precision::Precision;
 use crate::weights::{Parameter, StateDict};
 
 /// A network as numbers: a layer that can't follow the ones before it is left out.
@@ -362,11 +363,20 @@ fn state(network: &Network, seed: u64) -> StateDict {
     network.parameters().into_iter().enumerate().map(parameter).collect()
 }
 
-fn close(got: &[f32], want: &[f64]) -> Result<(), TestCaseError> {
+/// Largest difference to the reference, relative to the largest number. A sum that lies next to the middle between two bfloat16 may
+/// be rounded to the other one.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::Bf16 => 2e-2,
+    }
+}
+
+fn close(got: &[f32], want: &[f64], tolerance: f64) -> Result<(), TestCaseError> {
     let largest = want.iter().fold(1e-2, |m: f64, v| m.max(v.abs()));
     prop_assert_eq!(got.len(), want.len());
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-        let near = (f64::from(*got) - want).abs() <= 1e-4 * largest;
+        let near = (f64::from(*got) - want).abs() <= tolerance * largest;
         prop_assert!(near, "{got} for {want} at {i}, largest {largest}");
     }
     Ok(())
@@ -404,14 +414,17 @@ fn check(case: &Case, network: &Network, team: &Team) -> Result<(), TestCaseErro
     let images = noise(case.seed ^ 1, case.images * each);
     let mut wanted: Vec<NodeId> = network.stages().iter().map(|stage| stage.node).collect();
     wanted.push(network.last());
-    let references: Vec<_> = images
-        .chunks_exact(each)
-        .map(|image| reference::run(network, &state, image, &sizes))
-        .collect();
+    let reference = |precision| -> Vec<_> {
+        let images = images.chunks_exact(each);
+        images.map(|image| reference::run(network, &state, image, &sizes, precision)).collect()
+    };
+    let precisions = [Precision::F32, Precision::Bf16].map(|p| (p, reference(p)));
     let len = |id: &NodeId| network.channels(*id) * sizes[id.0].0 * sizes[id.0].1;
     let total = network.features() + wanted.iter().map(len).sum::<usize>();
-    for level in Level::available() {
-        let plan = Plan::compile(network.clone(), &state, level).unwrap();
+    let ways = Level::available();
+    let ways = ways.iter().flat_map(|level| precisions.iter().map(move |p| (*level, p)));
+    for (level, (precision, references)) in ways {
+        let plan = Plan::compile(network.clone(), &state, level, *precision).unwrap();
         let one = Layout::new(&plan, 1, h, w).unwrap();
         let all = Layout::new(&plan, case.images, h, w).unwrap();
         // Cut at every place where images that came one by one go on together.
@@ -425,11 +438,12 @@ fn check(case: &Case, network: &Network, team: &Team) -> Result<(), TestCaseErro
         prop_assert_eq!(&alone, &together, "whoever works on it, the result is the same");
         let in_group = run(&plan, &cut, Crew::Alone, &images, &wanted, total);
         prop_assert_eq!(&alone, &in_group, "an image's result doesn't depend on the others");
-        for (image, (features, maps)) in alone.chunks_exact(total).zip(&references) {
-            close(&image[..features.len()], features)?;
+        for (image, (features, maps)) in alone.chunks_exact(total).zip(references) {
+            let tolerance = tolerance(*precision);
+            close(&image[..features.len()], features, tolerance)?;
             let mut start = features.len();
             for id in &wanted {
-                close(&image[start..start + len(id)], &maps[id.0].planar())?;
+                close(&image[start..start + len(id)], &maps[id.0].planar(), tolerance)?;
                 start += len(id);
             }
         }
@@ -468,7 +482,7 @@ fn an_image_that_is_too_small_is_refused_by_layer() {
 fn batches_of_any_size_and_images_of_other_sizes_follow_each_other() {
     let network = small();
     let state = state(&network, 3);
-    let plan = Plan::compile(network, &state, Level::detect()).unwrap();
+    let plan = Plan::compile(network, &state, Level::detect(), Precision::F32).unwrap();
     let engine = Engine::new(plan, std::sync::Arc::new(Team::new(2)));
     for (h, w) in [(9, 8), (6, 11), (9, 8)] {
         let images = noise(7, 5 * 3 * h * w);

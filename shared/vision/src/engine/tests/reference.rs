@@ -1,9 +1,11 @@
 //! Every kind of layer by its definition, in f64 and one number at a time.
 
+use crate::kernels::Bf16;
 use crate::network::{
     Activation, Attention, Convolution, Grouping, Head, Network, Node, NodeId, Norm, Normalise,
     PixelNorm, Pool, PoolKind, Scope, Skip, SqueezeExcite, Tokens, affine, resample_positions,
 };
+use crate::precision::Precision;
 use crate::weights::StateDict;
 
 /// `[prefix + height * width][channels]`.
@@ -53,12 +55,14 @@ impl Map {
     }
 }
 
-/// Features, and the maps of all layers.
+/// Features, and the maps of all layers. In bfloat16 the products of dense convolutions are, except where the plan keeps f32: on the
+/// image, and where it takes Winograd's way.
 pub(super) fn run(
     network: &Network,
     state: &StateDict,
     image: &[f32],
     sizes: &[(usize, usize)],
+    precision: Precision,
 ) -> (Vec<f64>, Vec<Map>) {
     let mut maps: Vec<Map> = Vec::new();
     for (i, node) in network.nodes().iter().enumerate() {
@@ -66,7 +70,15 @@ pub(super) fn run(
         let empty = Map::new(network.prefix(NodeId(i)), sizes[i], channels);
         let map = match node {
             Node::Image => planar_image(image, empty),
-            Node::Convolution(c) => convolution(c, state, &maps, empty),
+            Node::Convolution(c) => {
+                let winograd = c.kernel == 3 && c.stride == 1 && c.inputs >= 32;
+                let rounded = precision == Precision::Bf16
+                    && c.grouping == Grouping::Dense
+                    && c.input != network.image()
+                    && !winograd;
+                let number = if rounded { bf16 } else { |x| x };
+                convolution(c, state, &maps, empty, number)
+            }
             Node::Normalise(n) => normalise(n, state, maps[n.input.0].clone()),
             Node::Pool(pool) => pooling(pool, &maps[pool.input.0], empty),
             Node::Concat(inputs) => {
@@ -123,7 +135,18 @@ fn planar_image(image: &[f32], mut map: Map) -> Map {
     map
 }
 
-fn convolution(c: &Convolution, state: &StateDict, maps: &[Map], mut map: Map) -> Map {
+/// The nearest bfloat16.
+fn bf16(x: f64) -> f64 {
+    f64::from(Bf16::round(x as f32).widen())
+}
+
+fn convolution(
+    c: &Convolution,
+    state: &StateDict,
+    maps: &[Map],
+    mut map: Map,
+    number: fn(f64) -> f64,
+) -> Map {
     let input = &maps[c.input.0];
     let weights = values(state, format!("{}.weight", c.weight));
     let bias = match c.norm {
@@ -152,17 +175,17 @@ fn convolution(c: &Convolution, state: &StateDict, maps: &[Map], mut map: Map) -
             }
         };
         for o in 0..c.outputs {
-            let mut sum = bias[o];
+            let mut sum = bias[o] * scale[o] + shift[o];
             for (k, weights) in weights[o * per_output..][..per_output]
                 .chunks_exact(c.kernel * c.kernel)
                 .enumerate()
             {
                 let channel = if c.grouping == Grouping::Depthwise { o } else { k };
                 for (tap, weight) in taps.iter().zip(weights) {
-                    sum += weight * tap.map_or(0.0, |pixel| pixel[channel]);
+                    let pixel = tap.map_or(0.0, |pixel| pixel[channel]);
+                    sum += number(weight * scale[o]) * number(pixel);
                 }
             }
-            let mut sum = sum * scale[o] + shift[o];
             if let Skip::Add(other) = c.skip {
                 sum += maps[other.0].pixel(p)[o];
             }
