@@ -206,7 +206,10 @@ fn pip(
     preprocess: Preprocess,
 ) -> BackboneEntry {
     let package = (package, "0.1.0");
+    // On all images of ham10000, bf16 against f32: worst cosine and move of the AUC are .99991 and -.0000 (Lite0), .99997 and +.0001
+    // (Lite1), .99996 and +.0000 (Lite2).
     BackboneEntry::pip(architecture, package, sha256, Licence::Apache2, about, preprocess)
+        .admit_bf16()
 }
 
 fn of_timm() -> Vec<BackboneEntry> {

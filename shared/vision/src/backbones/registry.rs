@@ -201,6 +201,17 @@ mod tests {
     }
 
     #[test]
+    fn only_weights_that_can_be_told_from_others_are_admitted_to_bfloat16() {
+        let admitted = |entry: &&BackboneEntry| entry.admits(Precision::Bf16);
+        assert!(backbones().iter().filter(admitted).count() > 0);
+        for entry in backbones() {
+            assert!(entry.admits(Precision::F32));
+            let pinned = matches!(entry.digest(), Digest::Pinned(_));
+            assert!(pinned || !entry.admits(Precision::Bf16), "{}", entry.name);
+        }
+    }
+
+    #[test]
     fn a_plain_name_stands_for_weights_that_anyone_may_use() {
         for entry in backbones().iter().filter(|entry| !entry.licence.is_commercial_use_allowed()) {
             assert!(entry.name.contains('.'), "{}", entry.name);

@@ -6,6 +6,7 @@ use super::crew::{Lists, Scratch, share};
 use super::layout::View;
 use super::pixel::Norm;
 use super::plan::{Dense, Prepare, Window};
+use super::product::Product;
 use super::run::{Context, Target, borders, covered};
 use crate::kernels::{
     Epilogue, Level, PackedConvolution, Residual, add_pixels, convolve, padded, scale_channels,
@@ -31,7 +32,16 @@ pub(super) fn run(d: &Dense, context: &mut Context<'_>, target: Target<'_>) {
         _ => None,
     };
     let pitch = padded(d.product.inputs());
-    let most = (BLOCK_BYTES / size_of::<f32>() / pitch).max(64);
+    // Rounded, a pixel lies in scratch memory once for every tap; prepared, also as it was before.
+    let prepared = match d.prepare {
+        Prepare::Nothing => 0,
+        _ => size_of::<f32>(),
+    };
+    let bytes = match d.product {
+        Product::F32(_) => size_of::<f32>(),
+        Product::Bf16(_) => d.product.number() * d.window.kernel.pow(2) + prepared,
+    };
+    let most = (BLOCK_BYTES / bytes / pitch).max(64);
     let work = d.product.multiply_adds();
     let least = if d.product.bytes() > WEIGHTS_IN_CACHE { 28 } else { 14 };
     let (pixels, level) = (context.count * view.pixels(), context.level);

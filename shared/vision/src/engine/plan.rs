@@ -16,6 +16,11 @@ use crate::weights::{StateDict, WeightsError};
 /// Input channels from which on Winograd's algorithm beats the definition.
 const WINOGRAD_INPUTS: usize = 32;
 
+/// Input channels from which on products may be rounded to bfloat16. Errors of few terms don't average out, and thin layers gain
+/// little. With these and the projections of inverted bottlenecks in f32, the worst of 8,019 photographs has a cosine of .99991 instead
+/// of .9986 (EfficientNet-Lite0's real weights), for a fifth of the speed.
+const ROUNDED_INPUTS: usize = 48;
+
 /// Steps in order of execution.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -464,10 +469,19 @@ impl<'a> Compiler<'a> {
         let Folded { weights, bias } = fold(c, self.state)?;
         let taps = c.kernel * c.kernel;
         let dense = Weights { weights: &weights, bias: &bias, inputs: c.inputs, taps };
-        // The image's few channels cost little, and everything later rests on them.
-        let first = c.input == self.network.image();
-        let precision = if first { Precision::F32 } else { self.precision };
+        let exact = c.inputs < ROUNDED_INPUTS || self.is_projection(c);
+        let precision = if exact { Precision::F32 } else { self.precision };
         Ok(Product::new(self.level, precision, &dense))
+    }
+
+    /// Whether a convolution ends an inverted bottleneck: what it makes is no longer activated and goes into the sum of all blocks,
+    /// together with its errors.
+    fn is_projection(&self, c: &Convolution) -> bool {
+        let before = match self.node(c.input) {
+            Node::SqueezeExcite(s) => self.node(s.input),
+            node => node,
+        };
+        pointwise(c) && matches!(before, Node::Convolution(c) if c.grouping == Grouping::Depthwise)
     }
 
     fn pack_depthwise(&self, c: &Convolution) -> Result<PackedDepthwise, WeightsError> {

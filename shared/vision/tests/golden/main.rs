@@ -5,6 +5,8 @@ mod architectures;
 #[cfg(test)]
 mod augmented;
 #[cfg(test)]
+mod bfloat16;
+#[cfg(test)]
 mod cache_kill;
 #[cfg(test)]
 mod checkpoints;

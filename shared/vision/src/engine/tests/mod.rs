@@ -471,6 +471,26 @@ fn small() -> Network {
 }
 
 #[test]
+fn bfloat16_changes_what_has_many_inputs_and_nothing_else() {
+    let features = |inputs: usize, precision| {
+        let mut network = Network::new(3);
+        let x = network.convolution(Convolution::new(network.image(), "few", 3, inputs));
+        network.convolution(Convolution::new(x, "many", inputs, 24));
+        let plan = Plan::compile(network.clone(), &state(&network, 5), Level::detect(), precision)
+            .unwrap();
+        let mut out = [0.0; 24];
+        let engine = Engine::new(plan, std::sync::Arc::new(Team::new(1)));
+        engine.run(&noise(9, 3 * 35), (5, 7), &[], &mut out).unwrap();
+        out
+    };
+    assert_eq!(features(47, Precision::F32), features(47, Precision::Bf16));
+    let (full, half) = (features(64, Precision::F32), features(64, Precision::Bf16));
+    assert_ne!(full, half);
+    let largest = full.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    assert!(full.iter().zip(half).all(|(a, b)| (a - b).abs() < 1e-2 * largest));
+}
+
+#[test]
 fn an_image_that_is_too_small_is_refused_by_layer() {
     assert_eq!(
         small().sizes(2, 9).unwrap_err().to_string(),

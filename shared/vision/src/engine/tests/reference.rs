@@ -55,8 +55,8 @@ impl Map {
     }
 }
 
-/// Features, and the maps of all layers. In bfloat16 the products of dense convolutions are, except where the plan keeps f32: on the
-/// image, and where it takes Winograd's way.
+/// Features, and the maps of all layers. In bfloat16 the products of dense convolutions are, except where the plan keeps f32: on few
+/// channels, where an inverted bottleneck ends, and where it takes Winograd's way.
 pub(super) fn run(
     network: &Network,
     state: &StateDict,
@@ -74,8 +74,9 @@ pub(super) fn run(
                 let winograd = c.kernel == 3 && c.stride == 1 && c.inputs >= 32;
                 let rounded = precision == Precision::Bf16
                     && c.grouping == Grouping::Dense
-                    && c.input != network.image()
-                    && !winograd;
+                    && c.inputs >= 48
+                    && !winograd
+                    && !is_projection(network, c);
                 let number = if rounded { bf16 } else { |x| x };
                 convolution(c, state, &maps, empty, number)
             }
@@ -133,6 +134,17 @@ fn planar_image(image: &[f32], mut map: Map) -> Map {
         }
     }
     map
+}
+
+/// A 1x1 convolution behind a depthwise one, or behind its squeeze-and-excitation.
+fn is_projection(network: &Network, c: &Convolution) -> bool {
+    let node = |id: NodeId| &network.nodes()[id.0];
+    let before = match node(c.input) {
+        Node::SqueezeExcite(s) => node(s.input),
+        before => before,
+    };
+    let depthwise = matches!(before, Node::Convolution(d) if d.grouping == Grouping::Depthwise);
+    (c.kernel, c.stride) == (1, 1) && depthwise
 }
 
 /// The nearest bfloat16.
