@@ -84,7 +84,7 @@ unsafe fn portable(from: &[f32], to: &mut [Bf16]) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m256i, _mm256_storeu_si256, _mm512_cvtneps_pbh, _mm512_loadu_ps,
+        __m256, __m256bh, __m256i, _mm256_storeu_si256, _mm512_cvtneps_pbh, _mm512_loadu_ps,
     };
 
     use super::{Bf16, LANE, round_row};
@@ -101,7 +101,7 @@ mod x86 {
             // SAFETY: `at` plus a register stays within both; the intrinsic's type and the integers are the same 32 bytes.
             unsafe {
                 let rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from.as_ptr().add(at)));
-                let rounded = std::mem::transmute::<_, __m256i>(rounded);
+                let rounded = std::mem::transmute::<__m256bh, __m256i>(rounded);
                 _mm256_storeu_si256(to.as_mut_ptr().add(at).cast(), rounded);
             }
         }
