@@ -203,6 +203,9 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
         },
         classifier: match &study.classifier {
             Classifier::Logistic { .. } => "logistic regression, L2-penalised".to_owned(),
+            Classifier::LinearSvm { .. } => "linear support vector machine, squared hinge; its \
+                                             probabilities aren't calibrated"
+                .to_owned(),
         },
         seed: study.seed,
         chosen_by: match study.validation.choose_by {

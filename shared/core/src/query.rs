@@ -352,6 +352,21 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
+    /// Squared hinge loss `sum max(0, 1 - y m)^2`, `y` = +-1, and its derivatives by weights and
+    /// intercept, rounded once per site; the Hessian is the one that holds where no row is exactly
+    /// at its margin.
+    ///
+    /// Blocks as [`Ask::Logistic`]'s.
+    SquaredHinge {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models, each with its rows.
+        terms: Vec<LinearTerm>,
+        /// What is wanted.
+        derivatives: Derivatives,
+        /// Binary places.
+        bits: u8,
+    },
 }
 
 /// Placement values by bin, from the summed histogram of one list and cell.
@@ -447,7 +462,8 @@ impl Query {
                 ]
             }
             Ask::Gram { bits, .. } => vec![BlockSpec::fraction("gram", &[triangle], *bits)],
-            Ask::Logistic { terms, derivatives, bits, .. } => {
+            Ask::Logistic { terms, derivatives, bits, .. }
+            | Ask::SquaredHinge { terms, derivatives, bits, .. } => {
                 let m = terms.len();
                 let mut blocks = vec![
                     BlockSpec::fraction("loss", &[m], *bits),
@@ -497,7 +513,7 @@ impl Query {
         match &self.ask {
             Ask::Profile { .. } | Ask::Placements { .. } => 0,
             Ask::Moments { .. } => d,
-            Ask::Gram { .. } | Ask::Logistic { .. } => d + 1,
+            Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             Ask::Scores { bins, .. } => 2 * u64::from(bins.count),
         }
     }
@@ -515,6 +531,8 @@ impl Query {
             Ask::Gram { .. } => "gram",
             Ask::Logistic { derivatives: Derivatives::Gradient, .. } => "logistic gradient",
             Ask::Logistic { derivatives: Derivatives::Hessian, .. } => "logistic hessian",
+            Ask::SquaredHinge { derivatives: Derivatives::Gradient, .. } => "hinge gradient",
+            Ask::SquaredHinge { derivatives: Derivatives::Hessian, .. } => "hinge hessian",
             Ask::Scores { .. } => "scores",
             Ask::Placements { .. } => "placements",
         }
@@ -549,7 +567,8 @@ impl Query {
                 self.check_scaler(scaler)?;
                 check_bits(*bits)
             }
-            Ask::Logistic { frame, terms, bits, .. } => {
+            Ask::Logistic { frame, terms, bits, .. }
+            | Ask::SquaredHinge { frame, terms, bits, .. } => {
                 self.check_frame(frame)?;
                 for term in terms {
                     self.check_rows(&term.rows)?;

@@ -4,7 +4,7 @@
 //! ```text
 //! cargo run -p wardround-learn --example study_on_features -- \
 //!     FEATURES.npy MANIFEST.csv --target diagnosis --positive mel --patient lesion_id --site site \
-//!     --c 0.001,0.003,0.01 --standardise all,site
+//!     --classifier logistic --c 0.001,0.003,0.01 --standardise all,site
 //! ```
 //!
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("--positive", "mel"),
         ("--patient", "lesion_id"),
         ("--site", "site"),
+        ("--classifier", "logistic"),
         ("--c", "0.001,0.003,0.01"),
         ("--standardise", "all"),
         ("--folds", "5"),
@@ -130,6 +131,7 @@ fn study(options: &BTreeMap<&str, &str>) -> Result<Study, Box<dyn Error>> {
         "site" => Ok(Standardise::Site),
         other => Err(format!("--standardise is all or site, not {other}")),
     });
+    let standardise = standardise.collect::<Result<Vec<_>, _>>()?;
     let sex = Levels::Values { values: vec!["female".into(), "male".into()] };
     let age = Levels::Bands { edges: vec![0.0, 40.0, 60.0] };
     let subgroup = |name: &str, levels| Subgroup { name: name.into(), column: name.into(), levels };
@@ -156,7 +158,13 @@ fn study(options: &BTreeMap<&str, &str>) -> Result<Study, Box<dyn Error>> {
             },
             augmentation: AugmentationRule::Off,
         },
-        classifier: Classifier::Logistic { c, standardise: standardise.collect::<Result<_, _>>()? },
+        classifier: match options["--classifier"] {
+            "logistic" => Classifier::Logistic { c, standardise },
+            "linear-svm" => Classifier::LinearSvm { c, standardise },
+            other => {
+                return Err(format!("--classifier is logistic or linear-svm, not {other}").into());
+            }
+        },
         validation: Validation {
             folds: options["--folds"].parse()?,
             repeats: 1,

@@ -301,7 +301,9 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
     match &query.ask {
         Ask::Profile { .. } | Ask::Moments { .. } => Vec::new(),
         Ask::Gram { rows, .. } => vec![*rows],
-        Ask::Logistic { terms, .. } => terms.iter().map(|term| term.rows).collect(),
+        Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
+            terms.iter().map(|term| term.rows).collect()
+        }
         Ask::Scores { lists, .. } | Ask::Placements { lists, .. } => {
             lists.iter().flat_map(|list| list.parts.iter().map(|(rows, _)| *rows)).collect()
         }
@@ -310,7 +312,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
 
 fn split(query: &Query) -> &[Column] {
     match &query.ask {
-        Ask::Gram { .. } | Ask::Logistic { .. } => &[],
+        Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => &[],
         Ask::Profile { split }
         | Ask::Moments { split, .. }
         | Ask::Scores { split, .. }

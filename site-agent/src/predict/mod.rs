@@ -123,6 +123,7 @@ mod tests {
         };
         let entry = |&class: &u8| ModelEntry {
             class,
+            loss: wardround_core::study::Loss::Logistic,
             c: 1.0,
             standardise: Standardise::All,
             missing: MissingFeatures::Refused,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
-use wardround_core::study::{Alterations, Precision, Standardise};
+use wardround_core::study::{Alterations, Loss, Precision, Standardise};
 use wardround_learn::bundle::{
     BundleInput, BundleViews, FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry,
     Summary,
@@ -29,7 +29,8 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         FinalScaler::All { .. } => Standardise::All,
     };
     let missing = MissingFeatures::Refused;
-    let entry = ModelEntry { class: 1, c: 1.0, standardise, missing, figures };
+    let entry =
+        ModelEntry { class: 1, loss: Loss::Logistic, c: 1.0, standardise, missing, figures };
     let manifest = Manifest {
         format: FORMAT,
         software: "test".into(),

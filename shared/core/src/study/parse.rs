@@ -474,7 +474,13 @@ fn categories(value: &Value<'_>) -> Option<Vec<String>> {
 }
 
 fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
-    let kind = table.required("kind").and_then(|v| v.choice(&[("logistic", ())]));
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Logistic,
+        LinearSvm,
+    }
+    let kinds = [("logistic", Kind::Logistic), ("linear-svm", Kind::LinearSvm)];
+    let kind = table.required("kind").and_then(|v| v.choice(&kinds));
     let c = table.required("c").and_then(|v| {
         let each = v.list(1..=MOST, Value::positive);
         each.and(v.ascending(1..=MOST))
@@ -483,8 +489,11 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     let standardise = table.or("standardise", vec![Standardise::All], |v| {
         v.distinct(1..=2, |entry| entry.choice(&words))
     });
-    kind?;
-    Some(Classifier::Logistic { c: c?, standardise: standardise? })
+    let (kind, c, standardise) = (kind?, c?, standardise?);
+    Some(match kind {
+        Kind::Logistic => Classifier::Logistic { c, standardise },
+        Kind::LinearSvm => Classifier::LinearSvm { c, standardise },
+    })
 }
 
 /// `points`: of the grid; `sites`: how many the study names, if it does.
@@ -559,9 +568,7 @@ fn roles<'s>(
 }
 
 fn grid_points(classifier: &Classifier) -> usize {
-    match classifier {
-        Classifier::Logistic { c, standardise } => c.len() * standardise.len(),
-    }
+    classifier.c().len() * classifier.standardise().len()
 }
 
 fn named_sites(cohort: &CohortRule) -> Option<usize> {

@@ -206,8 +206,9 @@ fn input(guess: &Guess) -> String {
 }
 
 fn classifier() -> String {
-    "# What is fitted: logistic regression with a penalty; smaller C, stronger penalty. Several\n\
-     # values make a grid, chosen from by cross-validation.\n\
+    "# What is fitted: logistic regression (\"logistic\") or a support vector machine (\"linear-svm\")\n\
+     # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
+     # cross-validation.\n\
      [classifier]\n\
      kind = \"logistic\"\n\
      c = [0.001, 0.003, 0.01, 0.03, 0.1]\n\

@@ -17,7 +17,9 @@ use serde_json::Value;
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
-use wardround_core::study::{Alterations, AugmentationRule, Input, Precision, Standardise, Study};
+use wardround_core::study::{
+    Alterations, AugmentationRule, Input, Loss, Precision, Standardise, Study,
+};
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
 pub use self::predict::{OwnScale, PredictError, predict, predict_at_site};
@@ -115,6 +117,10 @@ pub enum BundleViews {
 pub struct ModelEntry {
     /// The class that counts as positive.
     pub class: u8,
+    /// What the model minimised, beside its penalty; left out of the file when it is the logistic loss. Only the logistic loss makes
+    /// probabilities of what [`predict`] gives; others' are the same function of a score, and not calibrated.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loss: Loss,
     /// Inverse strength of the L2 penalty.
     pub c: f64,
     /// Over which rows features are standardised.
@@ -173,6 +179,7 @@ impl ModelBundle {
             let judged = &target.nested.judged;
             ModelEntry {
                 class: target.class,
+                loss: study.classifier.loss(),
                 c: point.c,
                 standardise: point.standardise,
                 missing: match target.model.fill.is_empty() {

@@ -72,7 +72,7 @@ impl OwnScale {
 }
 
 /// The probability of each modelled class against the rest, for a row of features; NaN stands for a
-/// missing one.
+/// missing one. Of a support vector machine it is `1 / (1 + exp(-score))`, which ranks rows as the score does and isn't calibrated.
 ///
 /// # Errors
 /// [`PredictError`]; [`PredictError::NeedsOwnRows`] asks for [`predict_at_site`].

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use wardround_core::query::{
     Ask, Derivatives, Fill, Frame, LinearModel, LinearTerm, RowSet, Scaler,
 };
+use wardround_core::study::Loss;
 
 use super::{Evaluation, Optimiser, State};
 use crate::cohort::Cohort;
@@ -70,6 +71,7 @@ impl Fit {
 pub(crate) async fn fit_all<C: Cohort>(
     asker: &mut Asker<'_, C>,
     frame: &Arc<Frame>,
+    loss: Loss,
     fits: &mut [Fit],
 ) -> Result<u64, Failure> {
     let most_rows = fits.iter().map(|fit| fit.count).max().unwrap_or(0);
@@ -81,9 +83,10 @@ pub(crate) async fn fit_all<C: Cohort>(
         if open.is_empty() {
             return Ok(rounds);
         }
-        let answers = evaluate(asker, frame, fits, &open, bits).await.map_err(Failure::Study)?;
+        let answers =
+            evaluate(asker, (frame, loss), fits, &open, bits).await.map_err(Failure::Study)?;
         if rounds == 0 {
-            check_classes(fits, &answers)?;
+            check_classes(loss, fits, &answers)?;
         }
         rounds += 1;
         take(fits, &open, answers);
@@ -103,7 +106,7 @@ pub(crate) async fn fit_all<C: Cohort>(
 
 async fn evaluate<C: Cohort>(
     asker: &mut Asker<'_, C>,
-    frame: &Arc<Frame>,
+    (frame, loss): (&Arc<Frame>, Loss),
     fits: &[Fit],
     open: &[usize],
     bits: u8,
@@ -124,11 +127,12 @@ async fn evaluate<C: Cohort>(
             .map(|&i| LinearTerm { rows: fits[i].rows, model: fits[i].model() })
             .collect();
         let answer = asker
-            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Logistic {
-                frame: frame.clone(),
-                terms: terms.clone(),
-                derivatives,
-                bits,
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| {
+                let (frame, terms) = (frame.clone(), terms.clone());
+                match loss {
+                    Loss::Logistic => Ask::Logistic { frame, terms, derivatives, bits },
+                    Loss::SquaredHinge => Ask::SquaredHinge { frame, terms, derivatives, bits },
+                }
             })
             .await?;
         let gradients = answer.values("gradient");
@@ -144,14 +148,18 @@ async fn evaluate<C: Cohort>(
     Ok(answers)
 }
 
-/// Without weights every row has the same probability, so the derivative by the constant counts the
+/// Without weights the model says the same of every row, so the derivative by the constant counts the
 /// positives.
-fn check_classes(fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
+fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
     for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
-        let constant = start.model().intercept;
-        let expected = start.count as f64 / (1.0 + libm::exp(-constant));
+        let (constant, count) = (start.model().intercept, start.count as f64);
         let by_constant = answer.gradient.last().expect("a gradient has the constant");
-        let positives = (expected - by_constant).round() as u64;
+        let positives = match loss {
+            Loss::Logistic => count / (1.0 + libm::exp(-constant)) - by_constant,
+            // From a constant within the margin: 2 (n - p)(1 + b) - 2 p (1 - b).
+            Loss::SquaredHinge => (count * (1.0 + constant) - by_constant / 2.0) / 2.0,
+        };
+        let positives = positives.round() as u64;
         if positives == 0 || positives >= start.count {
             return Err(Failure::OneClass { fit, positives });
         }
@@ -225,7 +233,7 @@ mod tests {
         fits
     }
 
-    fn run(rows: &Rows, fits: &mut [Fit]) -> u64 {
+    fn run(rows: &Rows, loss: Loss, fits: &mut [Fit]) -> u64 {
         let (study, sites) = (StudyId::parse("s").unwrap(), rows.sites());
         let mut asker = Asker {
             cohort: rows,
@@ -237,7 +245,7 @@ mod tests {
             queries: 0,
         };
         let frame = Arc::new(Frame::identity(rows.schema().features as usize));
-        futures::executor::block_on(fit_all(&mut asker, &frame, fits)).unwrap()
+        futures::executor::block_on(fit_all(&mut asker, &frame, loss, fits)).unwrap()
     }
 
     #[test]
@@ -250,13 +258,19 @@ mod tests {
             let factor = Arc::new(Cholesky::of_upper(n, &identity).unwrap());
             Optimiser::Lbfgs(Lbfgs::start(penalty, factor, vec![0.0; n], 1e-9))
         };
-        for (features, method) in [(5, newton), (70, lbfgs)] {
+        let hinge = Loss::SquaredHinge;
+        for (features, method, loss) in [
+            (5, newton, Loss::Logistic),
+            (5, newton, hinge),
+            (70, lbfgs, Loss::Logistic),
+            (70, lbfgs, hinge),
+        ] {
             let rows = rows(features);
             let mut together = fits(&rows, method);
-            let rounds = run(&rows, &mut together);
+            let rounds = run(&rows, loss, &mut together);
             let mut slowest = 0;
             for (mut alone, in_company) in fits(&rows, method).into_iter().zip(together) {
-                slowest = slowest.max(run(&rows, std::slice::from_mut(&mut alone)));
+                slowest = slowest.max(run(&rows, loss, std::slice::from_mut(&mut alone)));
                 assert_eq!(alone.optimiser.next_point(), in_company.optimiser.next_point());
                 assert!(alone.optimiser.next_point()[0] > 0.0);
             }

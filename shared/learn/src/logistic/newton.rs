@@ -94,6 +94,10 @@ impl Newton {
             evaluation.hessian[diagonal] += strength;
             diagonal += order - i;
         }
+        // With a hinge no row may be within its margin; then nothing holds the constant, and nothing moves it.
+        if let Some(constant @ 0.0) = evaluation.hessian.last_mut() {
+            *constant = 1.0;
+        }
         let Some(factor) = Cholesky::of_upper(order, &evaluation.hessian) else {
             self.state = State::Stuck;
             return;

@@ -10,7 +10,7 @@ mod counts;
 mod cross;
 mod kernel;
 mod linear;
-mod logistic;
+mod loss;
 mod placements;
 mod scores;
 mod site;

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{Ask, Column, FoldPlan, FoldSet, Frame, Query, RowSet};
+use wardround_core::study::Loss;
 
 use super::builder::Copies;
 use super::kernel::Matrix;
-use super::{RowView, counts, cross, logistic, placements, scores};
+use super::{RowView, counts, cross, loss, placements, scores};
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
 
@@ -185,7 +186,10 @@ impl SiteRows {
             Ask::Moments { frame, split, .. } => counts::moments(&seen, frame, split),
             Ask::Gram { frame, rows, scaler, .. } => cross::gram(&seen, frame, rows, *scaler),
             Ask::Logistic { frame, terms, derivatives, .. } => {
-                logistic::answer(&seen, frame, terms, *derivatives)
+                loss::answer(&seen, frame, terms, *derivatives, Loss::Logistic)
+            }
+            Ask::SquaredHinge { frame, terms, derivatives, .. } => {
+                loss::answer(&seen, frame, terms, *derivatives, Loss::SquaredHinge)
             }
             Ask::Scores { frame, models, lists, split, bins, .. } => {
                 scores::answer(&seen, frame, models, lists, split, bins)

@@ -139,6 +139,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Moments { .. } => "moments",
         Ask::Gram { .. } => "gram",
         Ask::Logistic { .. } => "logistic regression",
+        Ask::SquaredHinge { .. } => "support vector machine",
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",
     }

@@ -2,7 +2,7 @@
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
-use wardround_core::study::{Classifier, Quorum, Study};
+use wardround_core::study::{Loss, Quorum, Study};
 
 use super::error::StudyError;
 use crate::findings::GridPoint;
@@ -12,6 +12,8 @@ use crate::findings::GridPoint;
 pub(crate) struct Design {
     /// Class codes that a model is fitted for.
     pub classes: Vec<u8>,
+    /// What every model minimises, beside its penalty.
+    pub loss: Loss,
     /// The grid: all C of one scaler, then all C of the next.
     pub grid: Vec<GridPoint>,
     pub folds: u8,
@@ -72,11 +74,10 @@ impl Design {
     /// # Errors
     /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`].
     pub fn new(study: &Study, sites: &[SiteId]) -> Result<Self, StudyError> {
-        let Classifier::Logistic { c, standardise } = &study.classifier;
-        let grid: Vec<GridPoint> = standardise
-            .iter()
-            .flat_map(|&standardise| c.iter().map(move |&c| GridPoint { c, standardise }))
-            .collect();
+        let c = study.classifier.c();
+        let of_scaler = |&standardise| c.iter().map(move |&c| GridPoint { c, standardise });
+        let grid: Vec<GridPoint> =
+            study.classifier.standardise().iter().flat_map(of_scaler).collect();
         let validation = &study.validation;
         let leave_out = validation.leave_one_site_out;
         let got = sites.len();
@@ -102,6 +103,7 @@ impl Design {
         };
         Ok(Self {
             classes: study.target.classes.modelled(),
+            loss: study.classifier.loss(),
             grid,
             folds,
             repeats: validation.repeats,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{Ask, FoldSet, Frame, LinearModel, RowSet, Scaler, SiteSet};
-use wardround_core::study::Standardise;
+use wardround_core::study::{Loss, Standardise};
 
 use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
@@ -31,6 +31,9 @@ const ACCURACY_OF_SCORES: f64 = 1e-6;
 
 /// A site with one of this many rows, or more, is large: its absence calls for its own Gram matrix.
 pub(crate) const LARGE_SITE: u64 = 7;
+
+/// Share of rows within the margin that preconditioners expect.
+const WITHIN_MARGIN: f64 = 0.5;
 
 /// Preconditioners kept at once; each takes half of (features + 1)^2 numbers.
 pub(crate) const MOST_FACTORS: usize = 48;
@@ -112,7 +115,7 @@ pub(crate) async fn fit<C: Cohort>(
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
-    if let Err(failure) = fit_all(asker, ground.frame, &mut fits).await {
+    if let Err(failure) = fit_all(asker, ground.frame, design.loss, &mut fits).await {
         return Err(match failure {
             Failure::Study(error) => error,
             Failure::OneClass { fit, positives } => {
@@ -201,8 +204,12 @@ async fn preconditioners<C: Cohort>(
             });
             for (target, class) in design.classes.iter().enumerate() {
                 let share = ground.prevalence(*class, sites);
+                let curvature = match design.loss {
+                    Loss::Logistic => share * (1.0 - share),
+                    Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
+                };
                 // The usual training set lacks one fold.
-                let weight = share * (1.0 - share) * (1.0 - 1.0 / f64::from(design.folds));
+                let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
                 let of_point = |&point: &GridPoint| {
                     let (gram, strength) = (gram.clone(), strength.clone());
                     Unfactored { target, point, sites, weight, gram, strength }
@@ -257,7 +264,11 @@ fn set_up(
     };
     let penalty = Penalty { strength };
     let mut start = vec![0.0; standard.mean.len()];
-    start.push(libm::log(prevalence / (1.0 - prevalence)));
+    start.push(match ground.design.loss {
+        Loss::Logistic => libm::log(prevalence / (1.0 - prevalence)),
+        // Where the loss without weights is least, within the margin of every row.
+        Loss::SquaredHinge => 2.0 * prevalence - 1.0,
+    });
     let optimiser = match method {
         Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
         Method::Lbfgs(factors) => {

@@ -65,14 +65,15 @@ def case(n, d, sites, salt, C, standardise="all", missing=False, constant=False)
     return out | fit(Z, y, C)
 
 
-cases = {
-    "newton": case(300, 8, 4, 1, 0.5),
-    "newton_missing": case(300, 8, 4, 1, 0.5, missing=True),
-    "newton_constant": case(300, 8, 4, 1, 0.5, constant=True),
-    "newton_own_site": case(300, 8, 4, 2, 2.0, "site"),
-    "lbfgs": case(400, 90, 4, 3, 0.05),
-    "lbfgs_weak": case(400, 90, 4, 3, 10.0),
-    "lbfgs_own_site": case(400, 90, 4, 4, 0.1, "site"),
-}
-print(json.dumps({"scikit-learn": sklearn.__version__, "numpy": np.__version__,
-                  "python": platform.python_version(), "cases": cases}, indent=1))
+if __name__ == "__main__":
+    cases = {
+        "newton": case(300, 8, 4, 1, 0.5),
+        "newton_missing": case(300, 8, 4, 1, 0.5, missing=True),
+        "newton_constant": case(300, 8, 4, 1, 0.5, constant=True),
+        "newton_own_site": case(300, 8, 4, 2, 2.0, "site"),
+        "lbfgs": case(400, 90, 4, 3, 0.05),
+        "lbfgs_weak": case(400, 90, 4, 3, 10.0),
+        "lbfgs_own_site": case(400, 90, 4, 4, 0.1, "site"),
+    }
+    print(json.dumps({"scikit-learn": sklearn.__version__, "numpy": np.__version__,
+                      "python": platform.python_version(), "cases": cases}, indent=1))

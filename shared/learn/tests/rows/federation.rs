@@ -76,20 +76,21 @@ fn sited(count: usize) -> Vec<Ask> {
     let without = RowSet { repeat: 0, folds: train, sites: SiteSet::Without(0) };
     let only =
         RowSet { repeat: 1, folds: FoldSet::only(2), sites: SiteSet::Only(count as u16 - 1) };
-    let terms = |derivatives| Ask::Logistic {
-        frame: frame(),
-        terms: vec![
-            LinearTerm { rows: everywhere(train), model: model(1, Scaler::Folded) },
-            LinearTerm { rows: without, model: model(2, Scaler::Folded) },
-            LinearTerm { rows: only, model: model(3, Scaler::OwnSite(train)) },
-            LinearTerm {
-                rows: everywhere(FoldSet::all(4)),
-                model: model(4, Scaler::OwnSite(train)),
-            },
-        ],
-        derivatives,
-        bits: 36,
-    };
+    let terms = vec![
+        LinearTerm { rows: everywhere(train), model: model(1, Scaler::Folded) },
+        LinearTerm { rows: without, model: model(2, Scaler::Folded) },
+        LinearTerm { rows: only, model: model(3, Scaler::OwnSite(train)) },
+        LinearTerm { rows: everywhere(FoldSet::all(4)), model: model(4, Scaler::OwnSite(train)) },
+    ];
+    let (logistic, hinge) = (
+        |derivatives| Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits: 36 },
+        |derivatives| Ask::SquaredHinge {
+            frame: frame(),
+            terms: terms.clone(),
+            derivatives,
+            bits: 36,
+        },
+    );
     let lists =
         vec![ScoreList { class: 1, parts: vec![(everywhere(train), 0), (only, 1), (without, 1)] }];
     vec![
@@ -97,8 +98,10 @@ fn sited(count: usize) -> Vec<Ask> {
         Ask::Moments { frame: frame(), split: split.clone(), bits: 40 },
         Ask::Gram { frame: frame(), rows: without, scaler: Scaler::Folded, bits: 36 },
         Ask::Gram { frame: frame(), rows: only, scaler: Scaler::OwnSite(train), bits: 36 },
-        terms(Derivatives::Gradient),
-        terms(Derivatives::Hessian),
+        logistic(Derivatives::Gradient),
+        logistic(Derivatives::Hessian),
+        hinge(Derivatives::Gradient),
+        hinge(Derivatives::Hessian),
         Ask::Scores {
             frame: frame(),
             models: vec![model(1, Scaler::Folded), model(2, Scaler::OwnSite(train))],
@@ -170,10 +173,13 @@ proptest! {
         let all = everywhere(FoldSet::all(4));
         for derivatives in [Derivatives::Gradient, Derivatives::Hessian] {
             let terms = vec![LinearTerm { rows: all, model: model(seed, Scaler::Folded) }];
-            let logistic = Ask::Logistic { frame: frame(), terms, derivatives, bits: 40 };
+            let logistic =
+                Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits: 40 };
+            let hinge = Ask::SquaredHinge { frame: frame(), terms, derivatives, bits: 40 };
             for name in ["loss", "gradient", "hessian"] {
                 if derivatives == Derivatives::Hessian || name != "hessian" {
                     prop_assert!(ask_both(logistic.clone(), name) < 1e-9);
+                    prop_assert!(ask_both(hinge.clone(), name) < 1e-9);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A study over sites that add up equals the study on all rows in one place.
 
-use crate::support::{Line, find, lines, relative, rows, study, with_subgroup};
+use crate::support::{Line, MakeStudy, find, lines, relative, rows, study, svm, with_subgroup};
 use wardround_core::ids::StudyId;
 use wardround_core::study::{Classes, Standardise};
 use wardround_learn::recorded::{MemoryJournal, Recorded};
@@ -27,8 +27,9 @@ fn the_order_of_sites_never_matters() {
 
 #[test]
 fn the_split_into_sites_doesnt_move_the_model() {
-    for d in [6, 70] {
-        let mut study = study(&[0.3], &[Standardise::All]);
+    let penalised: [MakeStudy; 2] = [study, svm];
+    for (d, made) in [6, 70].into_iter().flat_map(|d| penalised.map(|made| (d, made))) {
+        let mut study = made(&[0.3], &[Standardise::All]);
         study.validation.leave_one_site_out = false;
         let mut made = lines(200, d, 4, 12);
         let model = |made: &[Line]| {
@@ -43,6 +44,19 @@ fn the_split_into_sites_doesnt_move_the_model() {
         let off = relative(&model(&made), &four_sites);
         assert!(off < if d == 6 { 1e-9 } else { 1e-6 }, "{d} features: {off:e}");
     }
+}
+
+#[test]
+fn a_support_vector_machine_is_studied_as_any_classifier() {
+    let study = svm(&[0.01, 0.3], &BOTH);
+    let rows = rows(&lines(200, 6, 4, 18), &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    assert_eq!((found.grid.len(), found.targets[0].left_out.len()), (4, 4));
+    let auc = crate::support::value(&found.targets[0].nested.judged.one_list.auc);
+    let logistic = crate::support::study(&[0.01, 0.3], &BOTH);
+    let other = find(&rows, &logistic, &rows.sites(), rows.schema()).unwrap();
+    let other = crate::support::value(&other.targets[0].nested.judged.one_list.auc);
+    assert!(auc > 0.7 && (auc - other).abs() < 0.03, "{auc} beside {other}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The final model of a study against scikit-learn's pipeline of StandardScaler and
-//! LogisticRegression on the same rows (`golden/make_logistic.py`): 1e-9 by Newton, 1e-6 by L-BFGS.
+//! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5) on
+//! the same rows.
 
-use crate::support::{find, lines, relative, rows, study};
+use crate::support::{MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use wardround_core::study::Standardise;
@@ -32,7 +33,15 @@ struct Case {
 }
 
 fn check(name: &str, tolerance: f64) {
-    let golden: Golden = serde_json::from_str(include_str!("../golden/logistic.json")).unwrap();
+    check_against(include_str!("../golden/logistic.json"), study, name, tolerance);
+}
+
+fn check_svm(name: &str, tolerance: f64) {
+    check_against(include_str!("../golden/svm.json"), svm, name, tolerance);
+}
+
+fn check_against(golden: &str, study: MakeStudy, name: &str, tolerance: f64) {
+    let golden: Golden = serde_json::from_str(golden).unwrap();
     let case = &golden.cases[name];
     let mut study = study(&[case.c], &[case.standardise]);
     study.validation.leave_one_site_out = false;
@@ -97,4 +106,18 @@ fn lbfgs_with_a_weak_penalty_equals_scikit_learn() {
 #[test]
 fn lbfgs_on_sites_standardised_by_themselves_equals_scikit_learn() {
     check("lbfgs_own_site", 1e-6);
+}
+
+#[test]
+fn support_vector_machines_by_newton_equal_scikit_learns() {
+    for name in ["newton", "newton_missing", "newton_own_site"] {
+        check_svm(name, 1e-5);
+    }
+}
+
+#[test]
+fn support_vector_machines_by_lbfgs_equal_scikit_learns() {
+    for name in ["lbfgs", "lbfgs_weak", "lbfgs_own_site"] {
+        check_svm(name, 1e-5);
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{find, relative, study, value};
+use crate::support::{MakeStudy, find, relative, study, svm, value};
 use wardround_core::ids::SiteId;
 use wardround_core::study::{Categorical, Input, Missing, Standardise, Study, Table};
 use wardround_learn::findings::FinalScaler;
@@ -23,8 +23,8 @@ fn table() -> Table {
     }
 }
 
-fn heart() -> Study {
-    let mut study = study(&[1.0], &[Standardise::All]);
+fn heart(classifier: MakeStudy) -> Study {
+    let mut study = classifier(&[1.0], &[Standardise::All]);
     study.input = Input::Table(table());
     study
 }
@@ -66,9 +66,17 @@ fn read(study: &Study, one_site: bool) -> Option<Rows> {
 
 #[test]
 fn four_hospitals_equal_one_place() {
-    let study = heart();
-    let (Some(pooled), Some(in_one)) = (read(&study, false), read(&study, true)) else { return };
-    let by_site: Vec<(String, usize)> = read(&study, false)
+    equals_one_place(&heart(study));
+}
+
+#[test]
+fn four_hospitals_equal_one_place_for_support_vectors() {
+    equals_one_place(&heart(svm));
+}
+
+fn equals_one_place(study: &Study) {
+    let (Some(pooled), Some(in_one)) = (read(study, false), read(study, true)) else { return };
+    let by_site: Vec<(String, usize)> = read(study, false)
         .unwrap()
         .by_site()
         .iter()
@@ -79,10 +87,10 @@ fn four_hospitals_equal_one_place() {
     assert_eq!(counts, [46, 130, 261, 303]);
 
     let (sites, schema) = (pooled.sites(), pooled.schema().clone());
-    let expected = find(&pooled, &study, &sites, &schema).unwrap();
+    let expected = find(&pooled, study, &sites, &schema).unwrap();
     let mut together = pooled.by_site();
     together.reverse();
-    let federated = find(&Together(together), &study, &sites, &schema).unwrap();
+    let federated = find(&Together(together), study, &sites, &schema).unwrap();
     assert_eq!(federated, expected);
 
     let mut alone = study.clone();

@@ -14,6 +14,9 @@ use wardround_learn::findings::{Figure, Findings};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
 use wardround_learn::study::{Silent, StudyError, run};
 
+/// What makes a study with this grid.
+pub type MakeStudy = fn(&[f64], &[Standardise]) -> Study;
+
 /// A binary study on a table without subgroups: five folds, every site left out.
 pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
     Study {
@@ -41,6 +44,12 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         },
         digest: Digest::of(b"test"),
     }
+}
+
+/// The same with a linear support vector machine.
+pub fn svm(c: &[f64], standardise: &[Standardise]) -> Study {
+    let classifier = Classifier::LinearSvm { c: c.to_vec(), standardise: standardise.to_vec() };
+    Study { classifier, ..study(c, standardise) }
 }
 
 /// Adds a subgroup column of two levels and unknown.

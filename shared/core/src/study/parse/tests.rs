@@ -195,12 +195,20 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(backbone.weights, WeightsRule::Shipped);
     assert_eq!(backbone.preprocess, PreprocessRule::Shipped);
     assert_eq!((backbone.precision, augmentation), (Precision::F32, &AugmentationRule::Off));
-    let Classifier::Logistic { standardise, .. } = &study.classifier;
-    assert_eq!(standardise, &[Standardise::All]);
+    assert_eq!(study.classifier.standardise(), &[Standardise::All]);
     assert_eq!((study.validation.folds, study.validation.repeats), (2, 1));
     assert!(!study.validation.leave_one_site_out);
     assert_eq!(study.validation.choose_by, ChooseBy::WithinSites);
     assert_eq!(study.federation, FederationRule::default());
+}
+
+#[test]
+fn a_classifier_is_one_of_those_known() {
+    let of = |kind: &str| Study::parse(&TABLE.replace("\"logistic\"", kind));
+    let svm = Classifier::LinearSvm { c: vec![1.0], standardise: vec![Standardise::All] };
+    assert_eq!(of("\"linear-svm\"").unwrap().classifier, svm);
+    let error = of("\"svm\"").unwrap_err().to_string();
+    assert!(error.contains("must be one of: logistic, linear-svm"), "{error}");
 }
 
 #[test]

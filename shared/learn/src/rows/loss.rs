@@ -1,4 +1,4 @@
-//! Logistic loss and derivatives of many models at once: one product of the rows with all weights,
+//! Losses and derivatives of many linear models at once: one product of the rows with all weights,
 //! one product back with all residuals. A model's residual is 0 outside its rows.
 //!
 //! Where rows have altered copies, the same is done with those; then the row and each of its copies
@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 use wardround_core::query::{Derivatives, Frame, LinearTerm};
+use wardround_core::study::Loss;
 
 use super::cross::{design, triangle};
 use super::kernel::{Block, LANES, Panels, cross, product};
@@ -22,6 +23,7 @@ struct Active<'a> {
     at: usize,
     term: &'a LinearTerm,
     model: Folded,
+    loss: Loss,
 }
 
 /// What a term adds up to, in the model's own units.
@@ -33,19 +35,20 @@ struct Part {
     hessian: Vec<f64>,
 }
 
-/// [`wardround_core::query::Ask::Logistic`].
+/// [`wardround_core::query::Ask::Logistic`] and [`wardround_core::query::Ask::SquaredHinge`].
 pub(super) fn answer(
     seen: &Seen<'_>,
     frame: &Frame,
     terms: &[LinearTerm],
     derivatives: Derivatives,
+    loss: Loss,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
     let framed = seen.rows.framed(frame);
     let mut active = Vec::new();
     for (at, term) in terms.iter().enumerate() {
         if !seen.selected(&term.rows).is_empty() {
             let model = Folded::new(seen, &framed, &term.model, term.rows.repeat)?;
-            active.push(Active { at, term, model });
+            active.push(Active { at, term, model, loss });
         }
     }
     let all = seen.rows.fitted(&framed);
@@ -162,7 +165,8 @@ fn to_residuals(
         let mut losses = vec![0.0; active.len()];
         for (panel, data) in data.chunks_exact_mut(rows).enumerate() {
             for (lane, loss) in losses[panel * LANES..].iter_mut().take(LANES).enumerate() {
-                let LinearTerm { rows: set, model } = active[panel * LANES + lane].term;
+                let Active { term, loss: of_row, .. } = &active[panel * LANES + lane];
+                let LinearTerm { rows: set, model } = term;
                 let folds = &folds_of_views[usize::from(set.repeat)][first..];
                 let classes = &classes_of_views[first..];
                 // Rows of padding have no fold and keep the logit of a row of zeros: 0.
@@ -172,14 +176,9 @@ fn to_residuals(
                         *residual = 0.0;
                         continue;
                     }
-                    let logit = Logit::new(*residual);
-                    if class == model.class {
-                        *loss += logit.loss_positive;
-                        *residual = logit.probability - 1.0;
-                    } else {
-                        *loss += logit.loss_negative;
-                        *residual = logit.probability;
-                    }
+                    let (value, slope) = of(*of_row, *residual, class == model.class);
+                    *loss += value;
+                    *residual = slope;
                 }
             }
         }
@@ -227,14 +226,48 @@ fn hessians(
     active: &[Active<'_>],
     logits: &Panels,
 ) -> Vec<Vec<f64>> {
-    let of_model = |(slot, Active { term, model, .. }): (usize, &Active<'_>)| {
+    let of_model = |(slot, Active { term, model, loss, .. }): (usize, &Active<'_>)| {
         let rows = seen.selected(&term.rows).into_iter();
         let rows: Vec<usize> =
             rows.flat_map(|row| row * views.each..(row + 1) * views.each).collect();
-        let weights: Vec<f64> =
-            rows.iter().map(|&row| Logit::new(logits.get(row, slot)).variance).collect();
+        let is_positive = |view: usize| seen.rows.class[view / views.each] == term.model.class;
+        let curvature = |&row: &usize| curvature(*loss, logits.get(row, slot), is_positive(row));
+        let weights: Vec<f64> = rows.iter().map(curvature).collect();
         let x = design(views, seen.features(), &rows, model.scale.as_deref(), &model.fill);
         triangle(&x, seen.features() + 1, &weights)
     };
     active.iter().enumerate().map(of_model).collect()
+}
+
+/// A row's loss and its derivative by what the model says.
+fn of(loss: Loss, says: f64, is_positive: bool) -> (f64, f64) {
+    match (loss, is_positive) {
+        (Loss::Logistic, true) => {
+            let logit = Logit::new(says);
+            (logit.loss_positive, logit.probability - 1.0)
+        }
+        (Loss::Logistic, false) => {
+            let logit = Logit::new(says);
+            (logit.loss_negative, logit.probability)
+        }
+        (Loss::SquaredHinge, true) => {
+            let short = (1.0 - says).max(0.0);
+            (short * short, -2.0 * short)
+        }
+        (Loss::SquaredHinge, false) => {
+            let short = (1.0 + says).max(0.0);
+            (short * short, 2.0 * short)
+        }
+    }
+}
+
+/// The second derivative; of the squared hinge's two at the margin, 0.
+fn curvature(loss: Loss, says: f64, is_positive: bool) -> f64 {
+    match loss {
+        Loss::Logistic => Logit::new(says).variance,
+        Loss::SquaredHinge => {
+            let margin = if is_positive { says } else { -says };
+            if margin < 1.0 { 2.0 } else { 0.0 }
+        }
+    }
 }
