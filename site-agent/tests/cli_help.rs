@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "predict",
     "leave",
     "backbones",
+    "device",
     "completions",
 ];
 

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod backbones;
+pub mod device;
 mod engine;
 pub mod features;
 pub mod image;

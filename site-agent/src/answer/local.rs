@@ -22,14 +22,18 @@ use crate::data::{
 use crate::egress::{
     Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason, Step,
 };
-use crate::features::{Altered, Caches, Extract, Imaging, Moved, Ready, ReadyError, Seen, survey};
+use crate::features::{
+    Altered, Caches, Extract, Imaging, Kept, Moved, Ready, ReadyError, Seen, Settled, survey,
+};
 
 /// A site's own data.
 pub struct LocalDesk {
     home: Home,
     config: SiteConfig,
     me: SiteId,
-    device: String,
+    device: Settled,
+    /// Of the last extraction.
+    kept: Kept,
     origin: Origin,
     imaging: Imaging,
     /// Read when it is needed, and dropped when a study closes.
@@ -44,9 +48,15 @@ enum Source {
 
 impl LocalDesk {
     /// The desk of the site `me`, which computes on `device`.
-    pub fn new(home: Home, config: SiteConfig, me: SiteId, device: String, origin: Origin) -> Self {
+    pub fn new(
+        home: Home,
+        config: SiteConfig,
+        me: SiteId,
+        device: Settled,
+        origin: Origin,
+    ) -> Self {
         let imaging = Imaging::Here { threads: config.data.image_threads.count() };
-        Self { home, config, me, device, origin, imaging, seen: None }
+        Self { home, config, me, device, kept: Kept::Kept, origin, imaging, seen: None }
     }
 
     /// The same desk, which reads images elsewhere.
@@ -86,7 +96,7 @@ impl LocalDesk {
     /// The features of a cohort: a table's own, or a backbone's from the cache and, where they
     /// aren't there yet, from the images.
     fn features(
-        &self,
+        &mut self,
         source: &Source,
         cohort: &Cohort,
         watch: &Watch,
@@ -105,11 +115,13 @@ impl LocalDesk {
                 watch.moved(Step { stage: Stage::Extracting, done: before + at.done, total });
             };
             let paths: Vec<PathBuf> = missing.iter().map(|(path, _)| path.to_path_buf()).collect();
-            let what = Extract { ready, cache: &self.cache(), measure: false };
+            let what =
+                Extract { ready, cache: &self.cache(), device: self.device.choice, measure: false };
             let extracted = self
                 .imaging
                 .extract(what, paths, watch, &moved)
                 .map_err(|error| internal(&error))?;
+            self.kept = extracted.kept;
             for ((path, digest), extracted) in missing.into_iter().zip(extracted.images) {
                 let now = extracted.map_err(|error| internal(&error))?;
                 if now != *digest {
@@ -204,7 +216,10 @@ impl Desk for LocalDesk {
             features: features.per_row() as u32,
             rows_with_missing: with_missing as u64,
             source: source.described(),
-            device: self.device.clone(),
+            device: match self.kept {
+                Kept::Kept => self.device.engine.clone(),
+                Kept::Fell => self.device.fallen(),
+            },
             reasons: reasons(&cohort),
             origin: self.origin,
         })

@@ -51,9 +51,19 @@ pub(super) struct Features {
 
 /// [`Precision`] on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PrecisionWord {
+pub(super) enum PrecisionWord {
     F32,
     Bf16,
+}
+
+impl PrecisionWord {
+    /// What it means.
+    pub(super) fn meaning(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
 }
 
 /// What was done for a study or a backbone.
@@ -116,10 +126,7 @@ impl Features {
 
     /// All images of the manifest.
     fn of_backbone(&self, name: &str, config: &SiteConfig) -> Result<Done, Failure> {
-        let precision = match self.precision {
-            PrecisionWord::F32 => Precision::F32,
-            PrecisionWord::Bf16 => Precision::Bf16,
-        };
+        let precision = self.precision.meaning();
         let manifest = Manifest::read(&config.data.manifest)?;
         let header = config.columns.header(&self.image_column);
         let column = manifest.column(header).ok_or_else(|| {
@@ -204,7 +211,7 @@ fn compute(
     let screen = Screen::default();
     let moved = |at: Moved| screen.extracting(at, before as u64, images as u64);
     let folder = config.cache.join("features");
-    let what = Extract { ready, cache: &folder, measure: true };
+    let what = Extract { ready, cache: &folder, device: config.device, measure: true };
     let imaging = Imaging::Here { threads: config.data.image_threads.count() };
     let extracted = imaging.extract(what, paths, &progress::shown(), &moved)?;
     done.failed = extracted.images.into_iter().filter_map(Result::err).collect();

@@ -7,6 +7,7 @@
 mod backbones;
 mod cache;
 mod check;
+mod device;
 mod egress;
 mod failure;
 mod features;
@@ -54,6 +55,7 @@ enum Command {
     Predict(predict::Predict),
     Leave(leave::Leave),
     Backbones(backbones::Backbones),
+    Device(device::DeviceCheck),
     /// Print completions for a shell
     Completions {
         /// Shell
@@ -73,6 +75,7 @@ impl Command {
             Command::Predict(command) => command.format(),
             Command::Leave(command) => command.output.format,
             Command::Backbones(command) => command.output.format,
+            Command::Device(command) => command.output.format,
             Command::Run(_) | Command::Completions { .. } => Format::Text,
         }
     }
@@ -92,6 +95,7 @@ impl Command {
             Command::Predict(command) => command.run(at),
             Command::Leave(command) => command.run(at),
             Command::Backbones(command) => command.run(),
+            Command::Device(command) => command.run(at),
             Command::Completions { shell } => completions(shell),
         }
     }

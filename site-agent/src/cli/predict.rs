@@ -9,6 +9,7 @@ use wardround_core::digest::Digest;
 use wardround_learn::bundle::{BundleInput, LARGEST_BUNDLE, ModelBundle};
 use wardround_proto::v1::Stage;
 use wardround_vision::WeightsStore;
+use wardround_vision::device::DeviceChoice;
 
 use super::failure::{Exit, Failure};
 use super::output::{Format, envelope, say};
@@ -180,6 +181,7 @@ impl Predict {
 /// What this site's home contributes, where there is one: caches and the names of columns.
 struct Place {
     columns: Columns,
+    device: DeviceChoice,
     threads: usize,
     features: PathBuf,
     weights: PathBuf,
@@ -191,11 +193,13 @@ impl Place {
             let cache = home.cache();
             let threads = Threads::PerCore.count();
             let (features, weights) = (cache.join("features"), cache.join("weights"));
-            return Ok(Self { columns: Columns::default(), threads, features, weights });
+            let (columns, device) = (Columns::default(), DeviceChoice::Auto);
+            return Ok(Self { columns, device, threads, features, weights });
         }
         let config = SiteConfig::load(&home)?;
         Ok(Self {
             columns: config.columns,
+            device: config.device,
             threads: config.data.image_threads.count(),
             features: config.cache.join("features"),
             weights: config.weights,
@@ -233,7 +237,8 @@ fn images(
     let imaging = Imaging::Here { threads: place.threads };
     // Open before and after, so that nobody prunes it in between.
     let caches = Caches::open(&ready, &place.features).map_err(Failure::internal)?;
-    let what = Extract { ready: &ready, cache: &place.features, measure: false };
+    let what =
+        Extract { ready: &ready, cache: &place.features, device: place.device, measure: false };
     let extracted = imaging.extract(what, paths, &watch, &moved)?.images;
     caches.refresh().map_err(Failure::internal)?;
     let subject = |((id, _), extracted): ((String, PathBuf), Result<Digest, String>)| {

@@ -16,7 +16,7 @@ use super::site::{HomeArgument, door, identity};
 use crate::agent::{Agent, Ended};
 use crate::answer::{AnswerStore, LocalDesk, Worker};
 use crate::config::SiteConfig;
-use crate::features::{Imaging, device};
+use crate::features::{Imaging, settle};
 
 /// Threads for the network. There is one connection.
 const NETWORK_THREADS: usize = 2;
@@ -45,7 +45,8 @@ impl Run {
         let program = std::env::current_exe()
             .map_err(|error| Failure::internal(format!("this program's own file: {error}")))?;
         let threads = config.data.image_threads.count();
-        let (device, policy, origin) = (device(), config.policy.clone(), config.data.origin);
+        let device = settle(config.device);
+        let (policy, origin) = (config.policy.clone(), config.data.origin);
         let address = config.coordinator.address.clone();
 
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -63,8 +64,8 @@ impl Run {
                 .with_imaging(Imaging::Child { program, threads });
             let (worker, reports) = Worker::start(me.clone(), policy, AnswerStore::new(home), desk)
                 .map_err(Failure::internal)?;
-            tracing::info!(site = %me, coordinator = %address, device, "the agent runs");
-            let clock = Arc::new(SystemClock);
+            tracing::info!(site = %me, coordinator = %address, device = device.engine, "the agent runs");
+            let (clock, device) = (Arc::new(SystemClock), device.engine);
             let agent =
                 Agent { egress, worker, reports, questions, wallet, enrolled, clock, device };
             Ok(crate::agent::run(agent, async {

@@ -11,6 +11,7 @@ use wardround_core::ids::SiteId;
 use wardround_core::read::{self, Key, Mistakes, Table, Value};
 use wardround_net::client::Address;
 use wardround_privacy::policy::{Consent, FeatureRows, MinimumPatients, Policy, Share, WideSums};
+use wardround_vision::device::DeviceChoice;
 
 use super::Home;
 use crate::egress::Origin;
@@ -22,6 +23,8 @@ pub struct SiteConfig {
     pub coordinator: CoordinatorConfig,
     /// Where the data lies.
     pub data: DataConfig,
+    /// Where networks compute.
+    pub device: DeviceChoice,
     /// What the manifest calls a study's columns.
     pub columns: Columns,
     /// What the owner allows.
@@ -113,6 +116,7 @@ impl Columns {
 const ROOT: &[Key] = &[
     Key::section("coordinator"),
     Key::section("data"),
+    Key::section("compute"),
     Key::section("columns"),
     Key::section("policy"),
     Key::section("cache"),
@@ -127,6 +131,7 @@ const DATA: &[Key] = &[
     Key::value("image_threads", "4"),
     Key::value("synthetic", "true"),
 ];
+const COMPUTE: &[Key] = &[Key::value("device", "\"auto\"")];
 const POLICY: &[Key] = &[
     Key::value("minimum_cohort", "10"),
     Key::value("minimum_cell", "5"),
@@ -152,6 +157,9 @@ impl SiteConfig {
                 Some(CoordinatorConfig { address })
             });
             let data = root.section("data", DATA).and_then(|t| data(&t, home));
+            let device = root.or("compute", DeviceChoice::Auto, |v| {
+                v.table(COMPUTE)?.or("device", DeviceChoice::Auto, |v| v.parsed(str::parse))
+            });
             let columns = root.or("columns", Columns::default(), columns);
             let policy = root.or("policy", Policy::default(), |v| policy(&v.table(POLICY)?));
             let cache = root.or("cache", home.cache(), |v| {
@@ -167,6 +175,7 @@ impl SiteConfig {
             Some(Self {
                 coordinator: coordinator?,
                 data: data?,
+                device: device?,
                 columns: columns?,
                 policy: policy?,
                 cache: cache?,
@@ -265,6 +274,9 @@ problem_share = 0.1
 image_threads = 3
 synthetic = true
 
+[compute]
+device = "cuda:1"
+
 [columns]
 diagnosis = "Diagnose"
 "patient_id" = "Fall-Nr."
@@ -303,6 +315,7 @@ cache = "weights"
             origin: Origin::Generator,
         };
         assert_eq!(config.data, data);
+        assert_eq!(config.device, DeviceChoice::Cuda(1));
         assert_eq!(config.columns.header("diagnosis"), "Diagnose");
         assert_eq!(config.columns.header("patient_id"), "Fall-Nr.");
         assert_eq!(config.columns.header("sex"), "sex");
@@ -337,6 +350,7 @@ cache = "weights"
         assert_eq!(config.data.issuer.name(&SiteId::parse("a").unwrap()), "a");
         assert!(config.data.image_threads.count() >= 1);
         assert_eq!(config.policy, Policy::default());
+        assert_eq!(config.device, DeviceChoice::Auto);
         assert_eq!(config.columns, Columns::default());
         assert_eq!(config.cache, home().cache());
         assert_eq!(config.weights, home().cache().join("weights"));
@@ -357,6 +371,8 @@ wide_sums = "alowed"
 wide_share = 0
 feature_rows = "allowed"
 [cash]
+[compute]
+device = "cuda0"
 "#;
         let expected = r#"2:1: unknown key 'adress' in [coordinator]; did you mean 'address'? known here: address
 4:12: data.manifest is empty; it must have 1 to 4096 characters
@@ -366,7 +382,8 @@ feature_rows = "allowed"
 10:13: policy.wide_sums is "alowed"; did you mean "allowed"? it must be one of: refused, secure-aggregation-only, allowed
 11:14: expected a share above 0 and at most 1, got 0; write a number above 0 and up to 1
 12:16: policy.feature_rows is "allowed"; it must be one of: refused, rows of single patients leave this hospital
-13:2: unknown key 'cash'; did you mean 'cache'? known here: [coordinator], [data], [columns], [policy], [cache], [weights]"#;
+13:2: unknown key 'cash'; did you mean 'cache'? known here: [coordinator], [data], [compute], [columns], [policy], [cache], [weights]
+15:10: 'cuda0' is no device; write auto, cpu, cuda, cuda:1 (the second GPU, and so on) or metal"#;
         assert_eq!(SiteConfig::parse(text, &home()).unwrap_err().to_string(), expected);
     }
 

@@ -36,6 +36,8 @@ pub(super) fn perform(
     line.push(b'\n');
     let mut command = Command::new(program);
     command.args(ARGUMENTS).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // cuDNN rounds f32 to 19 bits where it may; features must be the CPU's.
+    command.env("NVIDIA_TF32_OVERRIDE", "0");
     // Ctrl-C at a terminal is for the agent, which ends the child in its own way.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use wardround_core::digest::Digest;
+use wardround_vision::device::DeviceChoice;
 
 use super::order::{ImagingError, Moved, Note, Order, Timed, What};
 use super::{Ready, child};
@@ -38,6 +39,17 @@ pub struct Extracted {
     pub timed: Timed,
     /// How many were kept before or are unusable.
     pub moved: Moved,
+    /// Whether the device that was asked for computed all of them.
+    pub kept: Kept,
+}
+
+/// Whether a device was used to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It was.
+    Kept,
+    /// The CPU stood in for it, from the beginning or later.
+    Fell,
 }
 
 /// What is to be extracted.
@@ -47,6 +59,8 @@ pub struct Extract<'a> {
     pub ready: &'a Ready,
     /// The folder of all caches.
     pub cache: &'a Path,
+    /// Where the backbone computes.
+    pub device: DeviceChoice,
     /// Whether the network is measured alone as well.
     pub measure: bool,
 }
@@ -77,8 +91,8 @@ impl Imaging {
         watch: &Watch,
         moved: &(dyn Fn(Moved) + Sync),
     ) -> Result<Extracted, ImagingError> {
-        let Extract { ready, cache, measure } = what;
-        let order = Order::extract(ready, cache, paths, self.threads(), measure);
+        let Extract { ready, cache, device, measure } = what;
+        let order = Order::extract(ready, cache, device, paths, self.threads(), measure);
         self.carry_out(&order, watch, moved)
     }
 
@@ -95,6 +109,7 @@ impl Imaging {
         moved: &(dyn Fn(Moved) + Sync),
     ) -> Result<Extracted, ImagingError> {
         let (timed, last) = (Mutex::new(Timed::default()), Mutex::new(Moved::default()));
+        let kept = Mutex::new(Kept::Kept);
         let found = Mutex::new(vec![None; order.paths.len()]);
         let hear = |note| match note {
             Note::Moved(at) => {
@@ -108,6 +123,10 @@ impl Imaging {
                     *place = Some(what);
                 }
             }
+            Note::Fell(why) => {
+                tracing::warn!("{why}");
+                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::Fell;
+            }
             // A child's own; it ends as an error.
             Note::Failed(_) => {}
         };
@@ -120,7 +139,8 @@ impl Imaging {
         let images = found.into_iter().collect::<Option<_>>().ok_or_else(missing)?;
         let timed = timed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let moved = last.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Extracted { images, timed, moved })
+        let kept = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Extracted { images, timed, moved, kept })
     }
 }
 

@@ -1,21 +1,20 @@
 //! What is to be done with a list of image files, as data: performed here, or written to a child.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
+use wardround_vision::device::{self, DeviceChoice};
 use wardround_vision::{
     BackboneEntry, ExtractError, Extractor, LocalWeights, Precision, Preprocess, Timing,
 };
 
 use super::{Altered, Caches, Ready};
 use crate::data::look;
-
-/// Images that go through a network at a time.
-const BATCH: usize = 8;
 
 /// How long the network is measured alone.
 const ALONE: Duration = Duration::from_secs(1);
@@ -48,6 +47,7 @@ pub(super) enum What {
         preprocess: Preprocess,
         precision: Precision,
         altered: Altered,
+        device: DeviceChoice,
         cache: PathBuf,
         /// Measure the network alone as well, after the work.
         measure: bool,
@@ -63,6 +63,8 @@ pub(super) enum Note {
     Timed(Timed),
     /// What came of an image: the digest of its bytes, or why it is unusable.
     Found(usize, Result<Digest, String>),
+    /// The device can't be used, or no longer, and the CPU computes instead: a sentence.
+    Fell(String),
     /// The whole order ended before its end.
     Failed(ImagingError),
 }
@@ -106,6 +108,7 @@ impl Order {
     pub(super) fn extract(
         ready: &Ready,
         cache: &Path,
+        device: DeviceChoice,
         paths: Vec<PathBuf>,
         threads: usize,
         measure: bool,
@@ -117,6 +120,7 @@ impl Order {
             preprocess: ready.preprocess.clone(),
             precision: ready.precision,
             altered: ready.altered.clone(),
+            device,
             cache: cache.to_owned(),
             measure,
         };
@@ -141,6 +145,7 @@ impl Order {
                 preprocess,
                 precision,
                 altered,
+                device,
                 cache,
                 measure,
             } => {
@@ -150,7 +155,8 @@ impl Order {
                 let weights = LocalWeights { path, digest };
                 let (preprocess, altered) = (preprocess.clone(), altered.clone());
                 let ready = Ready { entry, weights, preprocess, precision: *precision, altered };
-                self.put_features(&ready, cache, *measure, wanted, say)
+                let how = How { cache, device: *device, measure: *measure };
+                self.put_features(&ready, how, wanted, say)
             }
         }
     }
@@ -182,17 +188,27 @@ impl Order {
     fn put_features(
         &self,
         ready: &Ready,
-        cache: &Path,
-        measure: bool,
+        how: How<'_>,
         wanted: &(dyn Fn() -> bool + Sync),
         say: &(dyn Fn(Note) + Sync),
     ) -> Result<(), ImagingError> {
-        let caches = Caches::open(ready, cache).map_err(|error| failed(&error))?;
-        let backbone =
-            wardround_vision::load_backbone(ready.entry, &ready.weights, ready.precision)
-                .map_err(|error| failed(&error))?;
-        let extractor =
-            Extractor::new(Arc::from(backbone), ready.preprocess.clone(), self.threads, BATCH);
+        let caches = Caches::open(ready, how.cache).map_err(|error| failed(&error))?;
+        let (place, why) = device::look(how.device);
+        why.into_iter().for_each(|why| say(Note::Fell(why)));
+        let (fell, fallen) = channel();
+        let fallen = Mutex::new(fallen);
+        let tell = || {
+            let fallen = fallen.lock().unwrap_or_else(PoisonError::into_inner);
+            fallen.try_iter().for_each(|why| say(Note::Fell(why)));
+        };
+        // Nobody hears it any more only when all is over.
+        let fell = Box::new(move |why: &str| drop(fell.send(why.to_owned())));
+        let side = ready.preprocess.crop();
+        let loaded = device::load(&place, ready.entry, &ready.weights, ready.precision, side, fell)
+            .map_err(|error| failed(&error))?;
+        tell();
+        let preprocess = ready.preprocess.clone();
+        let extractor = Extractor::new(loaded.backbone, preprocess, self.threads, loaded.batch);
         let cancel = AtomicBool::new(false);
         let moved = |progress: wardround_vision::Progress| {
             say(Note::Moved(Moved {
@@ -200,6 +216,7 @@ impl Order {
                 cached: progress.cached as u64,
                 failed: progress.failed as u64,
             }));
+            tell();
             cancel.store(!wanted(), Ordering::Relaxed);
         };
         let extraction = extractor
@@ -211,13 +228,22 @@ impl Order {
         for (at, image) in extraction.images.into_iter().enumerate() {
             say(Note::Found(at, image.map(Digest::from_bytes).map_err(|error| error.to_string())));
         }
-        let network_alone = match measure && extraction.timing.inferred > 0 {
+        let network_alone = match how.measure && extraction.timing.inferred > 0 {
             true => Some(extractor.network_alone(ALONE).map_err(|error| failed(&error))?),
             false => None,
         };
+        tell();
         say(Note::Timed(Timed { timing: extraction.timing, network_alone }));
         Ok(())
     }
+}
+
+/// How features are put into a cache.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    cache: &'a Path,
+    device: DeviceChoice,
+    measure: bool,
 }
 
 fn failed(error: &dyn std::fmt::Display) -> ImagingError {

@@ -24,6 +24,8 @@ use wardround_site::agent::{Agent, Ended, run};
 use wardround_site::answer::{AnswerStore, Considered, Desk, LocalDesk, OpenCohort, Watch, Worker};
 use wardround_site::config::{Home, SiteConfig};
 use wardround_site::egress::{Egress, Enlisted, Failure, Origin, Step};
+use wardround_site::features::Settled;
+use wardround_vision::device::DeviceChoice;
 
 use crate::coordinator::{Coordinator, Seen};
 
@@ -91,7 +93,8 @@ impl Running {
 
 fn start(home: &Home, coordinator: &Coordinator) -> Running {
     let config = SiteConfig::load(home).unwrap();
-    let desk = LocalDesk::new(home.clone(), config, me(), "test".into(), Origin::Patients);
+    let device = Settled { choice: DeviceChoice::Cpu, engine: "test".to_owned() };
+    let desk = LocalDesk::new(home.clone(), config, me(), device, Origin::Patients);
     start_with(home, coordinator, desk)
 }
 

@@ -12,6 +12,8 @@ mod check;
 #[cfg(test)]
 mod coordinator;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod features;

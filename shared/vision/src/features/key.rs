@@ -14,8 +14,9 @@ use crate::precision::Precision;
 /// The file in a cache's folder that says what it holds, for people and for [`super::shelves`].
 const FILE: &str = "key.json";
 
-/// All that decides an image's features, besides the image. The processor isn't in it: engines agree to a tolerance, and features that
-/// are kept must not change when a site gets another machine.
+/// All that decides an image's features, besides the image. The processor isn't in it, nor a GPU: engines agree to a
+/// tolerance, to which a GPU is held before its first features are kept ([`crate::device::Guarded::proven`]), and features that are kept
+/// must not change when a site gets another machine, nor when a GPU fails halfway through a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureKey {

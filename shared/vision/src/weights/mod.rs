@@ -4,6 +4,7 @@
 //! ever executed.
 
 mod error;
+pub mod generated;
 mod pickle;
 mod pip;
 mod source;

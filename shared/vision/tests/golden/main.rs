@@ -17,13 +17,14 @@ mod features;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
-mod generated;
-#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod photographs;
 
 use std::path::PathBuf;
+
+#[cfg(test)]
+use wardround_vision::weights::generated;
 
 /// A file beside this one.
 fn golden(name: &str) -> PathBuf {

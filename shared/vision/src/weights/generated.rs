@@ -1,8 +1,9 @@
-//! Weights and images that are computed, not stored: see `make_architectures.py`, which has the same in Python.
+//! Weights and images that are computed, not stored, so that a check or a test needs no file. `tests/golden/make_architectures.py` has
+//! the same in Python.
 
+use super::{Parameter, StateDict};
+use crate::backbones::Architecture;
 use candle_core::{Device, Tensor};
-use wardround_vision::backbones::Architecture;
-use wardround_vision::weights::{Parameter, StateDict};
 
 /// u in [-1, 1) for each element of what is called `name`.
 pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
@@ -18,7 +19,7 @@ pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
     })
 }
 
-/// One tensor of a weights file.
+/// One tensor of a weights file. The gain, usually 1, widens the weights.
 pub fn parameter(name: &str, shape: &[usize], gain: f64) -> Parameter {
     let count = shape.iter().product();
     let fan_in = shape.iter().skip(1).product::<usize>() as f64;
@@ -51,5 +52,6 @@ pub fn image(n: usize, channels: usize, height: usize, width: usize) -> Tensor {
             (3.0 * patches[3 * y + x] + u) as f32
         }));
     }
-    Tensor::from_vec(values, (1, channels, height, width), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (1, channels, height, width), &Device::Cpu)
+        .expect("there are as many values as the shape says")
 }
