@@ -30,6 +30,16 @@ fn difference(got: &[f32], want: &[f32], largest: f32) -> f32 {
     got.iter().zip(want).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / largest
 }
 
+fn expected(what: &str) -> &'static Tensor {
+    EXPECTED.get(what).unwrap_or_else(|| panic!("make_architectures.py doesn't know {what}"))
+}
+
+/// Height, width and the weights' gain of a golden.
+pub fn input(name: &str) -> (usize, usize, f64) {
+    let input = expected(name).to_vec1::<f64>().unwrap();
+    (input[0] as usize, input[1] as usize, input[2])
+}
+
 /// What runs an architecture.
 #[derive(Debug, Clone, Copy)]
 enum Engine {
@@ -41,11 +51,7 @@ enum Engine {
 
 /// Features of two images, together and alone, and maps of the first. `name` is the architecture's, or `NAME@HEIGHTxWIDTH`.
 fn assert_timms(name: &str, architecture: &dyn Architecture, engine: Engine) {
-    let golden = |what: &str| {
-        EXPECTED.get(what).unwrap_or_else(|| panic!("make_architectures.py doesn't know {what}"))
-    };
-    let input = golden(name).to_vec1::<f64>().unwrap();
-    let (height, width, gain) = (input[0] as usize, input[1] as usize, input[2]);
+    let (height, width, gain) = input(name);
     let channels = architecture.network().image_channels();
     let state = generated::state(architecture, gain);
     let backbone: Box<dyn Backbone> = match engine {
@@ -54,7 +60,7 @@ fn assert_timms(name: &str, architecture: &dyn Architecture, engine: Engine) {
     };
 
     let [first, second] = [0, 1].map(|n| generated::image(n, channels, height, width));
-    let want = golden(&format!("{name}/features"));
+    let want = expected(&format!("{name}/features"));
     let together = backbone.forward(&Tensor::cat(&[&first, &second], 0).unwrap()).unwrap();
     assert_eq!(together.dims(), want.dims(), "{name}");
     for i in 0..2 {
@@ -66,7 +72,7 @@ fn assert_timms(name: &str, architecture: &dyn Architecture, engine: Engine) {
 
     let stages: Vec<&str> = backbone.stages().iter().map(|stage| stage.name.as_str()).collect();
     for (stage, map) in stages.iter().zip(backbone.forward_stages(&first, &stages).unwrap()) {
-        let want = values(golden(&format!("{name}/{stage}")));
+        let want = values(expected(&format!("{name}/{stage}")));
         let (largest, want) = want.split_first().unwrap();
         let got = values(&map);
         let every = got.len().div_ceil(256);

@@ -19,7 +19,8 @@ pub fn tensors(case: &str) -> BTreeMap<String, Vec<usize>> {
     cases.remove(case).unwrap_or_else(|| panic!("make_forms.py doesn't know {case}"))
 }
 
-fn state(tensors: &BTreeMap<String, Vec<usize>>) -> StateDict {
+/// Generated weights for them.
+pub fn state(tensors: &BTreeMap<String, Vec<usize>>) -> StateDict {
     let parameter = |(name, shape): (&String, &Vec<usize>)| {
         (name.clone(), generated::parameter(name, shape, 1.0))
     };

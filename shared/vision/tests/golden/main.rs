@@ -9,6 +9,8 @@ mod bfloat16;
 #[cfg(test)]
 mod cache_kill;
 #[cfg(test)]
+mod candle_transformers;
+#[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
 mod extraction;
