@@ -12,7 +12,8 @@ use crate::weights::{Digest, WeightsSource};
 /// A backbone with its weights.
 #[derive(Clone)]
 pub struct BackboneEntry {
-    /// Name in a study file: the architecture's where these are its usual weights, otherwise timm's `architecture.weights`.
+    /// Name in a study file: the architecture's where these are its usual weights, otherwise timm's `architecture.weights`, or for weights
+    /// in a Python package the network's common name.
     pub name: &'static str,
     /// Features per image.
     pub features: usize,

@@ -35,7 +35,12 @@ fn largest(values: &[f32]) -> usize {
 fn published_weights_see_what_their_reference_sees() {
     let expected =
         candle_core::safetensors::load(golden("photographs.safetensors"), &Device::Cpu).unwrap();
-    for name in ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"] {
+    for (name, classifier) in [
+        ("efficientnet_lite0", "_fc"),
+        ("efficientnet_lite1", "_fc"),
+        ("efficientnet_lite2", "_fc"),
+        ("mobilenet_v2", "classifier.1"),
+    ] {
         let entry = BackboneEntry::find(name).unwrap();
         let weights = store()
             .fetch(&entry.source(), entry.digest())
@@ -53,8 +58,8 @@ fn published_weights_see_what_their_reference_sees() {
 
         // The classifier isn't the backbone's, but lies in the same file.
         let state = StateDict::read(&weights).unwrap();
-        let [weight, bias] = ["_fc.weight", "_fc.bias"].map(|key| {
-            let parameter = state.get(key).unwrap();
+        let [weight, bias] = ["weight", "bias"].map(|part| {
+            let parameter = state.get(&format!("{classifier}.{part}")).unwrap();
             Tensor::from_slice(&parameter.values, parameter.shape.as_slice(), &Device::Cpu).unwrap()
         });
         let photographs = PHOTOGRAPHS.map(|name| golden(&format!("photograph-{name}.jpg")));
