@@ -5,11 +5,11 @@
 //!
 //! ```no_run
 //! use std::path::{Path, PathBuf};
-//! use wardround_vision::{BackboneEntry, WeightsStore, load_backbone};
+//! use wardround_vision::{BackboneEntry, Precision, WeightsStore, load_backbone};
 //!
 //! let entry = BackboneEntry::find("efficientnet_lite0").expect("it ships");
 //! let weights = WeightsStore::new(PathBuf::from("weights")).fetch(&entry.source(), entry.digest())?;
-//! let backbone = load_backbone(entry, &weights)?;
+//! let backbone = load_backbone(entry, &weights, Precision::F32)?;
 //! let picture = wardround_vision::read_picture(Path::new("chest.png"))?;
 //! let image = entry.preprocess().tensor(&[entry.preprocess().apply(&picture)])?;
 //! println!("{}", backbone.forward(&image)?);
