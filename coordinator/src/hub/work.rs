@@ -120,6 +120,9 @@ impl Failure {
                     "{site} can't get the study's weights; its own log says which file to put where"
                 )
             }
+            F::WeightsUnpinned => format!(
+                "{site} wants the weights pinned: the software knows no digest of this backbone's; give `weights` and `sha256` under [images]"
+            ),
             F::LockBroken => format!(
                 "{site}'s frozen cohort changed: {first} rows vanished, {second} have other features; its own log names them"
             ),

@@ -635,6 +635,8 @@ pub enum FailureCode {
     UnknownBackbone = 12,
     /// The site's owner refuses the study's sites, target or lead by the site's own file.
     NotWanted = 13,
+    /// The study gives no digest of weights that the software doesn't pin.
+    WeightsUnpinned = 14,
 }
 impl FailureCode {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -657,6 +659,7 @@ impl FailureCode {
             Self::EmptyCohort => "FAILURE_CODE_EMPTY_COHORT",
             Self::UnknownBackbone => "FAILURE_CODE_UNKNOWN_BACKBONE",
             Self::NotWanted => "FAILURE_CODE_NOT_WANTED",
+            Self::WeightsUnpinned => "FAILURE_CODE_WEIGHTS_UNPINNED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -676,6 +679,7 @@ impl FailureCode {
             "FAILURE_CODE_EMPTY_COHORT" => Some(Self::EmptyCohort),
             "FAILURE_CODE_UNKNOWN_BACKBONE" => Some(Self::UnknownBackbone),
             "FAILURE_CODE_NOT_WANTED" => Some(Self::NotWanted),
+            "FAILURE_CODE_WEIGHTS_UNPINNED" => Some(Self::WeightsUnpinned),
             _ => None,
         }
     }

@@ -271,6 +271,7 @@ fn not_ready(error: &ReadyError) -> Failure {
     let code = match error {
         ReadyError::UnknownBackbone { .. } => FailureCode::UnknownBackbone,
         ReadyError::Weights(WeightsError::Digest { .. }) => FailureCode::WeightsDiffer,
+        ReadyError::Unpinned { .. } => FailureCode::WeightsUnpinned,
         ReadyError::Weights(WeightsError::Source { .. })
         | ReadyError::Preprocess(_)
         | ReadyError::Precision { .. }

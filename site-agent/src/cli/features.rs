@@ -77,6 +77,9 @@ struct Done {
     found: usize,
     computed: usize,
     failed: Vec<String>,
+    /// SHA-256 of the weights, for a study to pin; none without a network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights_sha256: Option<Digest>,
     #[serde(flatten)]
     speed: Option<Speed>,
 }
@@ -162,6 +165,7 @@ fn of_study(study: &Study, home: &Home, config: &SiteConfig) -> Result<Done, Fai
             found: 0,
             computed: 0,
             failed: vec![],
+            weights_sha256: None,
             speed: None,
         });
     };
@@ -203,6 +207,7 @@ fn compute(
         found: before,
         computed: 0,
         failed: vec![],
+        weights_sha256: Some(Digest::from_bytes(ready.weights.digest)),
         speed: None,
     };
     if paths.is_empty() {
@@ -237,7 +242,7 @@ impl Speed {
 
 impl Done {
     fn text(&self) -> String {
-        let Self { name, images, copies, found, computed, failed, speed } = self;
+        let Self { name, images, copies, found, computed, failed, weights_sha256, speed } = self;
         if *images == 0 && failed.is_empty() {
             return format!("{name}: its features are the table's own, nothing to compute\n");
         }
@@ -261,6 +266,9 @@ impl Done {
                  reading {:.1} s\n",
                 speed.network_s, speed.network_idle_s, speed.decoding_s, speed.reading_s
             );
+        }
+        if let Some(digest) = weights_sha256 {
+            text += &format!("  weights: SHA-256 {digest}\n");
         }
         for failed in failed {
             text += &format!("  no features: {failed}\n");

@@ -5,8 +5,8 @@ use wardround_core::study::{BackboneRule, PreprocessRule, WeightsRule};
 use wardround_learn::bundle::BundleInput;
 use wardround_vision::image::PreprocessError;
 use wardround_vision::{
-    BackboneEntry, FeatureKey, Interpolation, LocalWeights, Precision, Preprocess, Views,
-    WeightsError, WeightsSource, WeightsStore, backbones,
+    BackboneEntry, Digest as Pin, FeatureKey, Interpolation, LocalWeights, Precision, Preprocess,
+    Views, WeightsError, WeightsSource, WeightsStore, backbones,
 };
 
 use super::Altered;
@@ -36,6 +36,18 @@ pub enum ReadyError {
         name: String,
         /// Those there are.
         known: String,
+    },
+    /// A study must pin weights that the software doesn't.
+    #[error(
+        "the study names '{name}' without a digest, and the software knows none: what lies at {weights} may change, and \
+         sites would compute different features; add weights = \"{weights}\" and sha256 = \"...\" of that file to the \
+         study's [images]"
+    )]
+    Unpinned {
+        /// The backbone.
+        name: &'static str,
+        /// Where its weights come from.
+        weights: WeightsSource,
     },
     /// The preprocessing makes no sense.
     #[error("the preprocessing can't be used: {0}")]
@@ -70,7 +82,13 @@ impl Ready {
     ) -> Result<Self, ReadyError> {
         let (entry, preprocess) = Self::named(rule)?;
         let (source, digest) = match &rule.weights {
-            WeightsRule::Shipped => (entry.source(), entry.digest()),
+            WeightsRule::Shipped => match entry.digest() {
+                pinned @ Pin::Pinned(_) => (entry.source(), pinned),
+                Pin::Unpinned => {
+                    let weights = entry.source();
+                    return Err(ReadyError::Unpinned { name: entry.name, weights });
+                }
+            },
             WeightsRule::Pinned { source, sha256 } => (source.parse()?, pinned(*sha256)),
         };
         let weights = store.fetch(&source, digest)?;
@@ -78,7 +96,7 @@ impl Ready {
         Ok(Self { entry, weights, preprocess, precision, altered })
     }
 
-    /// A backbone as the software ships it.
+    /// A backbone as the software ships it, for use at this site alone: where no digest is pinned, any file of its source will do.
     ///
     /// # Errors
     /// [`ReadyError`].
@@ -105,7 +123,7 @@ impl Ready {
             PreprocessRule::Own { shorter_side, crop, mean, std } => Preprocess::new(
                 *shorter_side as usize,
                 *crop as usize,
-                // A study names no filter: PIL's antialiased bicubic, as in every shipped entry.
+                // A study names no filter: PIL's antialiased bicubic, as in most shipped entries.
                 Interpolation::Bicubic,
                 mean.map(|v| v as f32),
                 std.map(|v| v as f32),
@@ -174,8 +192,8 @@ fn admitted(entry: &BackboneEntry, precision: Precision) -> Result<Precision, Re
     }
 }
 
-fn pinned(digest: Digest) -> wardround_vision::Digest {
-    wardround_vision::Digest::Pinned(*digest.as_bytes())
+fn pinned(digest: Digest) -> Pin {
+    Pin::Pinned(*digest.as_bytes())
 }
 
 fn find(name: &str) -> Result<&'static BackboneEntry, ReadyError> {
@@ -207,6 +225,32 @@ mod tests {
             panic!("there is no such backbone")
         };
         assert!(unknown.to_string().contains("'resnet19'; this software knows"), "{unknown}");
+    }
+
+    #[test]
+    fn a_study_pins_what_the_software_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = WeightsStore::new(folder.path().to_owned());
+        // Even where the file lies in its place: another site's may be another.
+        let file = folder.path().join("hf/timm--resnet18.a1_in1k/main/model.safetensors");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, b"weights").unwrap();
+        let ready = |weights| {
+            let rule = BackboneRule { weights, ..rule("resnet18", PreprocessRule::Shipped) };
+            Ready::of_study(&rule, Altered::Off, &store).map(|ready| ready.weights.path)
+        };
+        let error = ready(WeightsRule::Shipped).unwrap_err();
+        assert!(matches!(&error, ReadyError::Unpinned { name: "resnet18", .. }), "{error}");
+        let source = "hf:timm/resnet18.a1_in1k@main/model.safetensors";
+        let advice = format!("add weights = \"{source}\" and sha256 = ");
+        assert!(error.to_string().contains(&advice), "{error}");
+        let pinned =
+            |bytes| WeightsRule::Pinned { source: source.into(), sha256: Digest::of(bytes) };
+        assert_eq!(ready(pinned(b"weights")).unwrap(), file);
+        assert!(matches!(
+            ready(pinned(b"others")),
+            Err(ReadyError::Weights(WeightsError::Digest { .. }))
+        ));
     }
 
     #[test]

@@ -62,7 +62,8 @@ fn the_summary_says_how_fast_it_went() {
     let text = site.done(&["features", "--study", "study.toml"]).out;
     let expected = "Images: 5 images, 0 had features already, 5 computed, 0 unusable";
     assert!(text.starts_with(expected), "{text}");
-    for part in ["images/s; the network alone", "waiting for images", "decoding"] {
+    let weights = format!("weights: SHA-256 {}", Digest::of(&weights("resnet18")));
+    for part in ["images/s; the network alone", "waiting for images", "decoding", &weights] {
         assert!(text.contains(part), "{text}");
     }
 }

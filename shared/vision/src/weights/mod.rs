@@ -5,6 +5,7 @@
 
 mod error;
 pub mod generated;
+mod hub;
 mod pickle;
 mod pip;
 mod source;

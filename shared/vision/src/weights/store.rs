@@ -8,10 +8,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest as _, Sha256};
 
+use super::hub::Hub;
 use super::{WeightsError, WeightsSource, pip};
 
 /// Whether a weights file is pinned.
@@ -81,48 +80,23 @@ impl WeightsStore {
         }
     }
 
-    /// hf-hub's own cache is read first, so a machine that is prepared for offline use stays offline.
+    /// Copied out of the hub's cache, whose files are links that a later clean-up breaks.
     fn fetch_hf(&self, repo: &str, revision: &str, file: &str) -> Result<PathBuf, WeightsError> {
         let path = self.cache.join("hf").join(repo.replace('/', "--")).join(revision).join(file);
         if path.is_file() {
             return Ok(path);
         }
-        let named = Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned());
-        // hf-hub panics where it finds no home folder, as under a hardened service; then its cache lies in ours.
-        let has_home = std::env::var_os("HF_HOME").is_some() || std::env::home_dir().is_some();
-        let hub_cache =
-            if has_home { Cache::from_env() } else { Cache::new(self.cache.join("hub")) };
-        let hub = |reason: String| WeightsError::Hub {
+        let hub = Hub::from_env(&self.cache.join("hub"));
+        let fetched = hub.fetch(repo, revision, file).map_err(|reason| WeightsError::Hub {
             what: format!("hf:{repo}@{revision}/{file}"),
             reason,
             path: path.clone(),
-        };
-        let fetched = match hub_cache.repo(named.clone()).get(file) {
-            Some(fetched) => fetched,
-            None if is_offline() => return Err(hub("HF_HUB_OFFLINE is set".to_owned())),
-            None => {
-                let builder = if has_home {
-                    ApiBuilder::from_env()
-                } else {
-                    ApiBuilder::from_cache(hub_cache)
-                };
-                builder
-                    .with_progress(false)
-                    .build()
-                    .and_then(|api| api.repo(named).get(file))
-                    .map_err(|error| hub(error.to_string()))?
-            }
-        };
+        })?;
         let reading = |source| WeightsError::Io { path: fetched.clone(), source };
         let mut from = fs::File::open(&fetched).map_err(reading)?;
         write_whole(&path, &mut from)?;
         Ok(path)
     }
-}
-
-fn is_offline() -> bool {
-    std::env::var("HF_HUB_OFFLINE")
-        .is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "FALSE"))
 }
 
 /// Copies beside `path` and renames: the name never stands for half a file.
