@@ -12,6 +12,7 @@ mod source;
 mod state;
 mod store;
 mod torch;
+mod torn;
 
 pub use error::{FormatError, WeightsError};
 pub use source::WeightsSource;

@@ -5,8 +5,8 @@ use std::fs;
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::torch;
 use super::{FormatError, LocalWeights, WeightsError};
+use super::{torch, torn};
 use crate::backbones::Architecture;
 use crate::network::Network;
 
@@ -187,8 +187,10 @@ fn describe(state: &StateDict, unknown: &[&str]) -> String {
 }
 
 fn read_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, FormatError> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| FormatError::Malformed(format!("safetensors: {error}")))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        let broken = || FormatError::Malformed(format!("safetensors: {error}"));
+        torn::safetensors(bytes).unwrap_or_else(broken)
+    })?;
     let mut parameters = BTreeMap::new();
     for (name, view) in file.tensors() {
         let element = match view.dtype() {
@@ -325,6 +327,36 @@ mod tests {
         assert_eq!(state.shapes().collect::<Vec<_>>(), [("w", [3usize, 1].as_slice())]);
         assert_eq!(state.values("w").unwrap(), [1.0, -2.0, 3.5]);
         assert!(StateDict::parse(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    /// `conv.weight` of shape [4, 2, 3, 3], and `conv.bias`, whose last value is infinite; in every container.
+    #[test]
+    fn wrong_tensors_are_named_whatever_the_container() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/");
+        for file in ["wrong.safetensors", "wrong-zip.pth", "wrong-legacy.pth"] {
+            let state = StateDict::parse(&fs::read(format!("{folder}{file}")).unwrap()).unwrap();
+            let error = |name: &str, weight: &[usize]| {
+                let bias = (format!("{name}.bias"), vec![4]);
+                let parameters = [(format!("{name}.weight"), weight.to_vec()), bias];
+                state.check(&parameters).unwrap_err().to_string()
+            };
+            assert_eq!(
+                error("conv", &[4, 2, 3, 3]),
+                "tensor `conv.bias` holds a value that is not finite at index 3",
+                "{file}"
+            );
+            assert_eq!(
+                error("conv", &[4, 2, 1, 1]),
+                "tensor `conv.weight` has shape [4, 2, 3, 3], expected [4, 2, 1, 1]",
+                "{file}"
+            );
+            assert_eq!(
+                error("stem", &[4, 2, 3, 3]),
+                "tensor `stem.weight` of shape [4, 2, 3, 3] is missing, and so is one other; the file has tensors that this \
+                 architecture does not know: `conv.bias` [4], `conv.weight` [4, 2, 3, 3]",
+                "{file}"
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 
 use super::pickle::{Kind, Pickle, Storage, Tensor, Value};
 use super::state::Element;
-use super::{FormatError, Parameter};
+use super::{FormatError, Parameter, torn};
 
 /// `MAGIC_NUMBER = 0x1950a86a20f9469cfc6c` as LONG1.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -55,7 +55,7 @@ pub(super) fn read_legacy(mut bytes: &[u8]) -> Result<BTreeMap<String, Parameter
             FormatError::Malformed(format!("storage `{key}` belongs to no tensor"))
         })?;
         let what = || named(&tensors, key);
-        let [len, data] = [8, storage.elements.saturating_mul(size(storage.kind))].map(|len| {
+        let [len, data] = [8, bytes_of(storage)].map(|len| {
             let truncated = FormatError::Truncated { what: what(), expected: len, got: rest.len() };
             let taken = rest.split_at_checked(len).ok_or(truncated);
             taken.map(|(taken, behind)| {
@@ -76,7 +76,8 @@ pub(super) fn read_legacy(mut bytes: &[u8]) -> Result<BTreeMap<String, Parameter
 
 pub(super) fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, FormatError> {
     let broken = |error: &dyn std::fmt::Display| FormatError::Malformed(format!("zip: {error}"));
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error))?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes))
+        .map_err(|error| torn::zip(bytes).unwrap_or_else(|| broken(&error)))?;
     let pickle =
         archive.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
     let Some(pickle) = pickle.map(str::to_owned) else {
@@ -100,11 +101,11 @@ pub(super) fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, Form
     let tensors = tensors(&Pickle::read(&mut data.as_slice())?)?;
     let mut storages: HashMap<String, Vec<u8>> = HashMap::new();
     for (_, tensor) in &tensors {
-        let Storage { key, kind, elements } = &tensor.storage;
+        let key = &tensor.storage.key;
         if storages.contains_key(key) {
             continue;
         }
-        let expected = elements.saturating_mul(size(*kind));
+        let expected = bytes_of(&tensor.storage);
         let data = member(&format!("{prefix}data/{key}"), expected as u64)?;
         if data.len() < expected {
             let what = named(&tensors, key);
@@ -115,15 +116,22 @@ pub(super) fn read_zip(bytes: &[u8]) -> Result<BTreeMap<String, Parameter>, Form
     parameters(&tensors, |storage| storages.get(&storage.key).map(Vec::as_slice))
 }
 
-/// "tensor `conv.weight`", for an error about its storage.
-fn named(tensors: &[(String, Tensor)], key: &str) -> String {
-    let name =
-        tensors.iter().find(|(_, tensor)| tensor.storage.key == key).map_or(key, |(name, _)| name);
-    format!("tensor `{name}`")
+/// "tensor `conv.weight` of shape [64, 3, 7, 7]", for an error about its storage.
+pub(super) fn named(tensors: &[(String, Tensor)], key: &str) -> String {
+    let found = tensors.iter().find(|(_, tensor)| tensor.storage.key == key);
+    match found {
+        Some((name, tensor)) => format!("tensor `{name}` of shape {:?}", tensor.shape),
+        None => format!("storage `{key}`"),
+    }
+}
+
+/// Bytes of a storage.
+pub(super) fn bytes_of(storage: &Storage) -> usize {
+    storage.elements.saturating_mul(size(storage.kind))
 }
 
 /// The tensors of a state dict, which may be wrapped once.
-fn tensors(pickle: &Pickle) -> Result<Vec<(String, Tensor)>, FormatError> {
+pub(super) fn tensors(pickle: &Pickle) -> Result<Vec<(String, Tensor)>, FormatError> {
     let direct = |value: &Value| -> Vec<(String, Tensor)> {
         pickle
             .pairs(value)

@@ -39,11 +39,35 @@ fn a_checkpoint_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn a_cut_in_a_storage_names_the_tensor_and_both_sizes() {
-    let bytes = fs::read(golden("tiny-legacy.pth")).unwrap();
-    let error = StateDict::parse(&bytes[..bytes.len() - 1]).unwrap_err();
-    let FormatError::Truncated { what, expected, got } = &error else { panic!("{error}") };
-    assert!(what.starts_with("tensor `") && expected == &(got + 1), "{error}");
+fn a_cut_in_a_tensor_names_it_its_shape_and_both_sizes() {
+    // A tensor's last byte: the last but one of the file, or for the zip the one where its member ends.
+    for (name, shape, bytes) in [
+        ("wrong.safetensors", "`conv.weight` of shape [4, 2, 3, 3]", 288),
+        ("wrong-legacy.pth", "`conv.bias` of shape [4]", 16),
+        ("wrong-zip.pth", "`conv.weight` of shape [4, 2, 3, 3]", 288),
+    ] {
+        let whole = fs::read(golden(name)).unwrap();
+        let value = read(name).unwrap();
+        let last = value.get("conv.weight").unwrap().values[71].to_le_bytes();
+        let end = match name {
+            "wrong-zip.pth" => whole.windows(4).position(|four| four == last).unwrap() + 4,
+            _ => whole.len(),
+        };
+        let error = StateDict::parse(&whole[..end - 1]).unwrap_err();
+        let FormatError::Truncated { what, expected, got } = &error else { panic!("{error}") };
+        assert_eq!(*what, format!("tensor {shape}"), "{name}");
+        assert_eq!((*expected, *got), (bytes, bytes - 1), "{name}");
+    }
+}
+
+#[test]
+fn a_cut_zip_names_the_first_tensor_that_is_lost() {
+    let whole = fs::read(golden("wrong-zip.pth")).unwrap();
+    let first = whole.windows(6).position(|six| six == b"data/0").unwrap();
+    let error = StateDict::parse(&whole[..first]).unwrap_err().to_string();
+    let expected =
+        "truncated: tensor `conv.weight` of shape [4, 2, 3, 3] needs 288 bytes, 0 are left";
+    assert_eq!(error, expected);
 }
 
 #[test]

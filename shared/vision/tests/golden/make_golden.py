@@ -123,6 +123,12 @@ def checkpoints():
     torch.save(torch.nn.Linear(1, 1), path("tiny-module.pth"))
     save_file({k: v.detach().float().contiguous().numpy() for k, v in state.items() if v.is_floating_point()},
               path("tiny.safetensors"))
+    # Weights with a value that isn't finite.
+    wrong = {"conv.weight": uniform("conv.weight", 72).reshape(4, 2, 3, 3).astype("f4"), "conv.bias": np.array([1, 2, 3, np.inf], "f4")}
+    save_file(wrong, path("wrong.safetensors"))
+    wrong = {k: torch.from_numpy(v) for k, v in wrong.items()}
+    torch.save(wrong, path("wrong-zip.pth"))
+    torch.save(wrong, path("wrong-legacy.pth"), _use_new_zipfile_serialization=False)
 
 
 def lite0(pictures):
