@@ -21,6 +21,8 @@ mod forms;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod photographs;
 
 use std::path::PathBuf;
