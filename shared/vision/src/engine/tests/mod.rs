@@ -452,7 +452,7 @@ fn check(case: &Case, network: &Network, team: &Team) -> Result<(), TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
     fn every_level_computes_what_the_definition_says(case in cases()) {
