@@ -383,7 +383,7 @@ device = "cuda0"
 11:14: expected a share above 0 and at most 1, got 0; write a number above 0 and up to 1
 12:16: policy.feature_rows is "allowed"; it must be one of: refused, rows of single patients leave this hospital
 13:2: unknown key 'cash'; did you mean 'cache'? known here: [coordinator], [data], [compute], [columns], [policy], [cache], [weights]
-15:10: 'cuda0' is no device; write auto, cpu, cuda, cuda:1 (the second GPU, and so on) or metal"#;
+15:10: compute.device is "cuda0"; 'cuda0' is no device; write auto, cpu, cuda, cuda:1 (the second GPU, and so on) or metal"#;
         assert_eq!(SiteConfig::parse(text, &home()).unwrap_err().to_string(), expected);
     }
 

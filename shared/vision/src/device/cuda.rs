@@ -1,10 +1,11 @@
 //! What CUDA says of itself and a GPU.
 
+use std::process::Command;
+
 use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::cuda_backend::kernels;
 use candle_core::{Device, Result};
 
-use super::quiet::quietly;
 use super::{Facts, Version};
 
 /// What is known of a GPU.
@@ -15,23 +16,24 @@ pub(super) struct About {
     pub(super) free: u64,
 }
 
-/// The driver's version and this build's.
-///
-/// # Errors
-/// The driver isn't there.
-pub(super) fn facts() -> std::result::Result<Facts, String> {
-    let driver = quietly(|| {
-        let mut version = 0;
-        #[expect(
-            unsafe_code,
-            reason = "cudarc has no safe call for it; the driver writes one number, and needs no context for that"
-        )]
-        let status = unsafe { sys::cuDriverGetVersion(&mut version) };
-        status.result().map(|()| version)
-    })?;
+/// What the driver knows of CUDA, as far as NVIDIA's own tool says, and this build's version.
+pub(super) fn facts() -> Facts {
     let built_for = built_for(kernels::CONV.ptx());
     let build = version(i64::from(sys::CUDA_VERSION));
-    Ok(Facts { driver: version(i64::from(driver)), build, capability: None, built_for })
+    Facts { driver: driver(), build, capability: None, built_for }
+}
+
+/// The tool comes with every driver; cudarc has no safe call for the same number.
+fn driver() -> Option<Version> {
+    let output = Command::new("nvidia-smi").output().ok()?;
+    newest_cuda(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// From the table's head, "| NVIDIA-SMI 535.104.05   Driver Version: 535.104.05   CUDA Version: 12.2 |".
+fn newest_cuda(table: &str) -> Option<Version> {
+    let (_, rest) = table.split_once("CUDA Version:")?;
+    let (major, minor) = rest.split_whitespace().next()?.split_once('.')?;
+    Some(Version(major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// A GPU's name, capability and free memory.
@@ -74,6 +76,10 @@ mod tests {
         assert_eq!(version(12080), Some(Version(12, 8)));
         assert_eq!(version(13000), Some(Version(13, 0)));
         assert_eq!(version(0), None);
+        let head =
+            "| NVIDIA-SMI 535.104.05   Driver Version: 535.104.05   CUDA Version: 12.2     |";
+        assert_eq!(newest_cuda(head), Some(Version(12, 2)));
+        assert_eq!(newest_cuda("NVIDIA-SMI has failed"), None);
         assert_eq!(built_for(".version 9.0\n.target sm_75\n"), Some(Version(7, 5)));
         assert_eq!(built_for(".target sm_100a\n"), Some(Version(10, 0)));
         assert_eq!(built_for("nothing"), None);

@@ -165,7 +165,7 @@ fn cuda(_: usize) -> Result<Gpu, Fault> {
 fn cuda(number: usize) -> Result<Gpu, Fault> {
     use super::cuda;
 
-    let mut facts = cuda::facts().map_err(|text| Fault::of(&text, &Facts::default()))?;
+    let mut facts = cuda::facts();
     let fault = |text: String, facts: &Facts| Fault::of(&text, facts);
     let device = quietly(|| Device::new_cuda(number)).map_err(|text| fault(text, &facts))?;
     let about = quietly(|| cuda::about(&device)).map_err(|text| fault(text, &facts))?;
