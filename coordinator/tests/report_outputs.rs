@@ -169,9 +169,9 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         }
     }
     let mut other = value;
-    other["format"] = json!(2);
+    other["format"] = json!(3);
     assert!(!validator.is_valid(&other));
-    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(2))));
+    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(3))));
 }
 
 #[test]

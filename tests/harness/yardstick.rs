@@ -2,8 +2,8 @@
 
 use wardround_core::ids::StudyId;
 use wardround_core::study::Study;
-use wardround_learn::bundle::Model;
-use wardround_learn::findings::{FinalModel, FinalScaler, Findings};
+use wardround_learn::bundle::{Model, Scorer};
+use wardround_learn::findings::{FinalFit, FinalModel, FinalScaler, Findings};
 use wardround_learn::rows::{Patient, RowsBuilder};
 use wardround_learn::study::{Silent, run};
 
@@ -44,6 +44,10 @@ pub fn together(toml: &str, hospitals: &[&Hospital]) -> Findings {
 /// Largest difference between a bundle's model and a fit in one place, relative to the largest number
 /// of each kind.
 pub fn difference(model: &Model, expected: &FinalModel) -> f64 {
+    let (Scorer::Linear(model), FinalFit::Linear(expected)) = (&model.scorer, &expected.fitted)
+    else {
+        return f64::INFINITY;
+    };
     let flat = |weights: &[f64], intercept: f64| {
         let mut all = weights.to_vec();
         all.push(intercept);

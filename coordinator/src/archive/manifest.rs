@@ -12,7 +12,7 @@ use crate::outcome::FeatureSource;
 pub const FORMAT: u32 = 1;
 
 /// The journal's format: how queries and totals are encoded, digested and chained.
-pub const JOURNAL_FORMAT: u32 = 1;
+pub const JOURNAL_FORMAT: u32 = 2;
 
 /// Which questions a study asks, in which order. Counted up when the same study asks others, since
 /// an older journal can't be replayed then.

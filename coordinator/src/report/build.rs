@@ -2,9 +2,9 @@
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::study::{AugmentationRule, ChooseBy, Classifier, Input, Precision};
+use wardround_core::study::{AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Precision};
 use wardround_learn::findings::{
-    Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
+    FinalFit, Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
@@ -13,9 +13,10 @@ use super::context::{Context, SiteContext};
 use super::disclose::{Minimums, cohort_mask};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
-    FinalModel, FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection,
-    ModelSites, NestedFold, NumbersOfSite, Point, PooledSection, Protection, Report, RoundsSection,
-    SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
+    FinalModel, Fitting, FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening,
+    ModelSection, ModelSites, NestedFold, NumbersOfSite, PooledSection, Protection, Report,
+    RoundsSection, SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn,
+    SubgroupsSection,
 };
 use super::slices::{TargetMask, calibration, figure_row};
 use super::values::{Count, Estimate, rounded};
@@ -142,8 +143,10 @@ fn check(findings: &Findings) -> Result<(), BuildError> {
         size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
         size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
         probability("a threshold", target.model.threshold)?;
-        if !target.model.gradient.is_finite() {
-            return Err(BuildError::Gradient(target.model.gradient.to_string()));
+        if let FinalFit::Linear(model) = &target.model.fitted
+            && !model.gradient.is_finite()
+        {
+            return Err(BuildError::Gradient(model.gradient.to_string()));
         }
         for choice in &target.nested.choices {
             probability("a threshold of a fold", choice.threshold)?;
@@ -206,6 +209,15 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
             Classifier::LinearSvm { .. } => "linear support vector machine, squared hinge; its \
                                              probabilities aren't calibrated"
                 .to_owned(),
+            Classifier::Forest(_) => {
+                "random forest, its trees grown from sums over all sites; its \
+                                      probabilities are mean shares of leaves"
+                    .to_owned()
+            }
+            Classifier::Boosting(_) => {
+                "gradient-boosted trees of the logistic loss, grown from sums over all sites"
+                    .to_owned()
+            }
         },
         seed: study.seed,
         chosen_by: match study.validation.choose_by {
@@ -348,9 +360,8 @@ fn models(
             point: chosen,
             features: findings.features,
             threshold: rounded(model.threshold),
-            steps: model.steps,
-            gradient: few_digits(model.gradient),
-            digest: weights_digest(&model.weights, model.intercept),
+            fitted: fitting(&model.fitted),
+            digest: digest(&model.fitted),
         },
     })
 }
@@ -361,9 +372,29 @@ fn few_digits(value: f64) -> f64 {
     if f64::abs(written) < 1e-20 { 0.0 } else { written }
 }
 
-fn weights_digest(weights: &[f64], intercept: f64) -> Digest {
-    let numbers = weights.iter().chain([&intercept]);
-    Digest::of(&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+fn fitting(model: &FinalFit) -> Fitting {
+    match model {
+        FinalFit::Linear(model) => {
+            Fitting::Linear { steps: model.steps, gradient: few_digits(model.gradient) }
+        }
+        FinalFit::Trees(model) => {
+            // A binary tree of n nodes has (n + 1) / 2 leaves.
+            let leaves: usize = model.trees.iter().map(|tree| tree.0.len().div_ceil(2)).sum();
+            Fitting::Trees { trees: model.trees.len() as u32, leaves: leaves as u32 }
+        }
+    }
+}
+
+fn digest(model: &FinalFit) -> Digest {
+    match model {
+        FinalFit::Linear(model) => {
+            let numbers = model.weights.iter().chain([&model.intercept]);
+            Digest::of(&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+        }
+        FinalFit::Trees(model) => Digest::of(
+            &serde_json::to_vec(model).expect("trees have text keys and finite numbers only"),
+        ),
+    }
 }
 
 fn nested_fold(
@@ -378,10 +409,9 @@ fn nested_fold(
     })
 }
 
-fn point(findings: &Findings, at: usize) -> Result<Point, BuildError> {
+fn point(findings: &Findings, at: usize) -> Result<GridPoint, BuildError> {
     below("a grid point", at, findings.grid.len())?;
-    let point = findings.grid[at];
-    Ok(Point { c: point.c, standardise: point.standardise })
+    Ok(findings.grid[at])
 }
 
 fn fold(result: &FoldResult, shown: &TargetMask, folds: usize) -> FoldRow {

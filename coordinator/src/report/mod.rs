@@ -15,10 +15,11 @@ pub use build::BuildError;
 pub use context::{Context, SetAsideCount, SiteContext};
 pub use model::{
     Attempt, ClassCounts, CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup,
-    Confusion, DataKind, Digests, FORMAT, FigureRow, FinalModel, FoldRow, GridRow, LeftOutRow,
-    LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites, NamedDigest, NestedFold,
-    NumbersOfSite, Point, PooledSection, Protection, Report, RoundCost, RoundsSection, SetAside,
-    SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection, WeightsDigest,
+    Confusion, DataKind, Digests, FORMAT, FigureRow, FinalModel, Fitting, FoldRow, GridRow,
+    LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites, NamedDigest,
+    NestedFold, NumbersOfSite, PooledSection, Protection, Report, RoundCost, RoundsSection,
+    SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
+    WeightsDigest,
 };
 pub use schema::SCHEMA;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
+use wardround_core::study::GridPoint;
 use wardround_privacy::judge::Aggregation;
 
 use super::values::{Calibration, Count, Curve, Estimate};
 
 /// The format that this software writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A finished study's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -248,22 +249,12 @@ pub struct ModelSection {
     pub chosen: FinalModel,
 }
 
-/// A grid point.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Point {
-    /// Inverse strength of the L2 penalty.
-    pub c: f64,
-    /// Over which rows features are standardised.
-    pub standardise: wardround_core::study::Standardise,
-}
-
 /// A grid point's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridRow {
     /// The grid point.
-    pub point: Point,
+    pub point: GridPoint,
     /// Whether the final model uses it.
     pub chosen: bool,
     /// AUC over pairs of one site.
@@ -293,7 +284,7 @@ pub struct FoldRow {
 #[serde(deny_unknown_fields)]
 pub struct NestedFold {
     /// The choice.
-    pub point: Point,
+    pub point: GridPoint,
     /// Probability from which a row is called positive, six decimals; the bundle has it in full.
     pub threshold: f64,
     /// The fold's figures.
@@ -305,17 +296,36 @@ pub struct NestedFold {
 #[serde(deny_unknown_fields)]
 pub struct FinalModel {
     /// The grid point.
-    pub point: Point,
+    pub point: GridPoint,
     /// Features it takes.
     pub features: u32,
     /// Probability from which a row is called positive, six decimals; the bundle has it in full.
     pub threshold: f64,
-    /// Steps of the optimiser.
-    pub steps: u32,
-    /// The gradient's largest entry at the end, per row; three digits.
-    pub gradient: f64,
-    /// SHA-256 of its weights and its constant, as little-endian 64-bit floats.
+    /// How it was fitted.
+    pub fitted: Fitting,
+    /// SHA-256 of its numbers: of a linear model its weights and its constant as little-endian 64-bit
+    /// floats, of trees their JSON as the findings have it.
     pub digest: Digest,
+}
+
+/// How a model was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Fitting {
+    /// A linear model, by Newton's method or L-BFGS.
+    Linear {
+        /// Steps of the optimiser.
+        steps: u32,
+        /// The gradient's largest entry at the end, per row; three digits.
+        gradient: f64,
+    },
+    /// Trees.
+    Trees {
+        /// How many.
+        trees: u32,
+        /// Leaves of all of them.
+        leaves: u32,
+    },
 }
 
 /// The chosen model on all sites. The order of its fields is the order in which they are read.
@@ -405,7 +415,7 @@ pub struct LeftOutRow {
     /// The site.
     pub site: SiteId,
     /// The grid point chosen without it.
-    pub point: Point,
+    pub point: GridPoint,
     /// The threshold chosen without it.
     pub threshold: f64,
     /// The chosen model's figures at the site.

@@ -44,16 +44,14 @@ pub(super) fn table(report: &Report) -> String {
 fn target(report: &Report, at: usize, out: &mut Lines) {
     let (model, pooled) = (&report.models[at], &report.pooled[at]);
     out.wrapped("", "");
-    let point = model.chosen.point;
-    let scope = match point.standardise {
-        wardround_core::study::Standardise::All => "all sites",
-        wardround_core::study::Standardise::Site => "each site",
-    };
     out.wrapped(
         "",
         &format!(
-            "{}: {} against the rest. Chosen: C = {}, standardised over {scope}, threshold {:.3}",
-            report.study.target, model.class, point.c, model.chosen.threshold
+            "{}: {} against the rest. Chosen: {}, threshold {:.3}",
+            report.study.target,
+            model.class,
+            model.chosen.point.line(),
+            model.chosen.threshold
         ),
     );
     let three = [

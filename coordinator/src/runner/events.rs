@@ -107,6 +107,8 @@ impl Observer for Events {
                 "fit",
                 &json!({ "step": round, "unfinished": unfinished, "gradient": gradient }),
             ),
+            StudyEvent::Trees { round, unfinished, trees } => self
+                .keep("trees", &json!({ "step": round, "unfinished": unfinished, "trees": trees })),
             StudyEvent::Coarser { name, bits } => {
                 self.keep("log", &json!({ "what": "coarser", "asks": name, "bits": bits }));
             }

@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use wardround::archive::ArchiveError;
 use wardround::replay::{ReplayError, Replayed, ReportMatch, replay, verify};
-use wardround_learn::bundle::ModelBundle;
+use wardround_learn::bundle::{ModelBundle, Scorer};
 
 use crate::made::{Fate, done, site};
 use crate::zipped::{Files, total_name};
@@ -135,7 +135,8 @@ fn another_model_report_study_or_receipt_contradicts_the_rest() {
     };
     let mut files = ARCHIVE.clone();
     let mut bundle = ModelBundle::read(&files.0["model.safetensors"]).unwrap();
-    bundle.models[0].weights[0] += 1e-12;
+    let Scorer::Linear(model) = &mut bundle.models[0].scorer else { panic!("a linear model") };
+    model.weights[0] += 1e-12;
     files.set("model.safetensors", bundle.write().unwrap());
     contradicts(&mut files, "report.json", "model.safetensors");
     bundle.manifest.sites.pop();

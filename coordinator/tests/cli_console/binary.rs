@@ -388,7 +388,7 @@ async fn waiting_survives_a_restart_of_the_coordinator() {
 #[test]
 fn an_archive_is_verified_and_replayed_without_a_coordinator() {
     let folder = tempfile::tempdir().unwrap();
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal-1-algorithm-1.zip");
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal-2-algorithm-1.zip");
     let verified = wardround(folder.path(), &["study", "verify", fixture, "--format", "json"]);
     assert_eq!(verified.exit, 0, "{}", verified.stdout);
     assert!(verified.envelope()["data"]["lines"].as_u64().unwrap() > 0);

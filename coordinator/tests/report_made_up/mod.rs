@@ -9,13 +9,13 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule,
-    Input, Levels, Negative, OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum,
-    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
+    Input, Levels, LinearPoint, Negative, OnSiteLost, PatientRule, Precision, PreprocessRule,
+    Quorum, Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
-    Cost, Figure, Figures, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
-    Interval, Judged, LeftOut, Nested, NestedChoice, Profile, ProfileCell, ReliabilityBin,
-    SubgroupNames, TargetFindings,
+    Cost, Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult,
+    GridPoint, GridResult, Interval, Judged, LeftOut, Nested, NestedChoice, Profile, ProfileCell,
+    ReliabilityBin, SubgroupNames, TargetFindings,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
@@ -120,7 +120,8 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
     let grid: Vec<GridPoint> = [0.001, 0.003, 0.01]
         .iter()
         .flat_map(|&c| {
-            [Standardise::All, Standardise::Site].map(|standardise| GridPoint { c, standardise })
+            [Standardise::All, Standardise::Site]
+                .map(|standardise| GridPoint::Linear(LinearPoint { c, standardise }))
         })
         .collect();
     let fold = |n: usize| FoldResult {
@@ -171,13 +172,15 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         site_only_auc: known(0.562, 0.012),
         model: FinalModel {
             point: 0,
-            scaler: FinalScaler::OwnSite,
-            weights: vec![0.25; 1280],
-            intercept: -1.5,
             threshold: 0.223,
-            fill: Vec::new(),
-            steps: 21,
-            gradient: 3e-9,
+            fitted: FinalFit::Linear(FinalLinear {
+                scaler: FinalScaler::OwnSite,
+                weights: vec![0.25; 1280],
+                intercept: -1.5,
+                fill: Vec::new(),
+                steps: 21,
+                gradient: 3e-9,
+            }),
         },
     };
     Findings {

@@ -10,6 +10,9 @@
 //! rows, all in one fold. Features are seen through a [`Frame`]: a public shift and scale of each
 //! column, shared by all sites, that brings every column near mean 0 and deviation 1.
 
+mod check;
+mod trees;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +22,17 @@ use crate::ids::{SiteId, StudyId};
 use crate::seed::Seed;
 use crate::sum::BlockSpec;
 
-/// The first byte of every encoded query and sum.
-pub const FORMAT: u8 = 1;
+pub use self::trees::{
+    ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
+    Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm,
+};
+
+/// The first byte of every encoded query and sum. 2: scores are asked of trees too, rows have class
+/// weights.
+pub const FORMAT: u8 = 2;
+
+/// The largest weight of a class.
+pub const MOST_WEIGHT: f64 = 1e6;
 
 /// Probability bins of the reliability curve and the expected calibration error.
 pub const CALIBRATION_BINS: usize = 15;
@@ -193,11 +205,41 @@ pub enum Fill {
     Values(Vec<f64>),
 }
 
+/// A model that gives every row a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Model {
+    /// A weighted sum of features.
+    Linear(LinearModel),
+    /// A sum or a mean over trees; they act on the frame's grid.
+    Trees(TreeModel),
+}
+
+/// How much a training row of either class counts; 0 to [`MOST_WEIGHT`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassWeights {
+    /// A row of another class than the model's.
+    pub negative: f64,
+    /// A row of the model's class.
+    pub positive: f64,
+}
+
+impl ClassWeights {
+    /// Every row counts once.
+    pub const EQUAL: Self = Self { negative: 1.0, positive: 1.0 };
+
+    /// The weight of a row.
+    pub fn of(&self, positive: bool) -> f64 {
+        if positive { self.positive } else { self.negative }
+    }
+}
+
 /// A model with the rows it is fitted to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinearTerm {
     /// The training rows.
     pub rows: RowSet,
+    /// How much rows count.
+    pub weights: ClassWeights,
     /// The model at the point where its loss is wanted.
     pub model: LinearModel,
 }
@@ -318,7 +360,7 @@ pub enum Ask {
         /// The frame.
         frame: Arc<Frame>,
         /// The models.
-        models: Vec<LinearModel>,
+        models: Vec<Model>,
         /// The lists to judge.
         lists: Vec<ScoreList>,
         /// The columns it is split by.
@@ -340,7 +382,7 @@ pub enum Ask {
         /// The frame.
         frame: Arc<Frame>,
         /// The models.
-        models: Vec<LinearModel>,
+        models: Vec<Model>,
         /// The lists.
         lists: Vec<ScoreList>,
         /// The columns it is split by.
@@ -367,6 +409,48 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
+    /// How many rows fall on each step of the frame's grid ([`Frame::step`]), for some columns.
+    ///
+    /// Blocks: `rows_by_class [cells, classes]`, `steps [cells, columns, 1024]` (rows where the
+    /// feature isn't missing).
+    Grid {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// First feature, and the one after the last.
+        columns: [u32; 2],
+    },
+    /// Sums of gradients, Hessians and patients by bin, at leaves of growing trees. Each row's gradient, Hessian and share of its
+    /// patient are rounded by themselves, so the answer doesn't depend on how patients are split into sites, and the bins of a node
+    /// add up exactly to those of its children.
+    ///
+    /// Per term, leaf of [`TreeTerm::nodes`], column of [`TreeTerm::columns`] and bin (the column's cuts and one more, then one for
+    /// missing values if its cuts say so), in that order and without padding: blocks `gradients`, `hessians` (`bits` binary places),
+    /// `patients` ([`PATIENT_BITS`] places).
+    Trees {
+        /// The frame, whose grid the trees act on.
+        frame: Arc<Frame>,
+        /// Bins of columns; terms refer to them by index.
+        cuts: Vec<Cuts>,
+        /// The growing trees.
+        terms: Vec<TreeTerm>,
+        /// Binary places.
+        bits: u8,
+    },
+}
+
+impl LinearTerm {
+    /// A term whose rows all count once.
+    pub fn new(rows: RowSet, model: LinearModel) -> Self {
+        Self { rows, weights: ClassWeights::EQUAL, model }
+    }
+}
+
+impl From<LinearModel> for Model {
+    fn from(model: LinearModel) -> Self {
+        Self::Linear(model)
+    }
 }
 
 /// Placement values by bin, from the summed histogram of one list and cell.
@@ -474,6 +558,21 @@ impl Query {
                 }
                 blocks
             }
+            Ask::Grid { split, columns: [first, end], .. } => {
+                let (cells, columns) = (self.cells(split), end.saturating_sub(*first) as usize);
+                vec![
+                    BlockSpec::count("rows_by_class", &[cells, classes]),
+                    BlockSpec::count("steps", &[cells, columns, GRID_STEPS]),
+                ]
+            }
+            Ask::Trees { cuts, terms, bits, .. } => {
+                let numbers = terms.iter().map(|term| term.numbers(cuts)).sum();
+                vec![
+                    BlockSpec::fraction("gradients", &[numbers], *bits),
+                    BlockSpec::fraction("hessians", &[numbers], *bits),
+                    BlockSpec::fraction("patients", &[numbers], PATIENT_BITS),
+                ]
+            }
             Ask::Scores { lists, split, bins, bits, .. } => {
                 let (m, cells, bins) = (lists.len(), self.cells(split), bins.count as usize);
                 vec![
@@ -515,6 +614,12 @@ impl Query {
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             Ask::Scores { bins, .. } => 2 * u64::from(bins.count),
+            Ask::Grid { columns: [first, end], .. } => {
+                u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
+            }
+            Ask::Trees { cuts, terms, .. } => {
+                terms.iter().map(|term| term.numbers_per_node(cuts) as u64).max().unwrap_or(0)
+            }
         }
     }
 
@@ -535,212 +640,10 @@ impl Query {
             Ask::SquaredHinge { derivatives: Derivatives::Hessian, .. } => "hinge hessian",
             Ask::Scores { .. } => "scores",
             Ask::Placements { .. } => "placements",
+            Ask::Grid { .. } => "grid",
+            Ask::Trees { .. } => "tree histograms",
         }
     }
-
-    /// Checks that all dimensions fit together; whoever answers may index without fear afterwards.
-    ///
-    /// # Errors
-    /// [`DecodeError::Inconsistent`] names the first thing that doesn't fit.
-    pub fn check(&self) -> Result<(), DecodeError> {
-        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
-        if self.sites.is_empty() || !self.sites.is_sorted_by(|a, b| a < b) {
-            return wrong("sites must be sorted, distinct and at least one".into());
-        }
-        let FoldPlan { folds, repeats, .. } = self.folds;
-        if !(2..=64).contains(&folds) || repeats == 0 {
-            return wrong(format!("{folds} folds and {repeats} repeats (2 to 64, at least 1)"));
-        }
-        if self.schema.features == 0 || self.schema.classes < 2 || self.schema.levels.contains(&0) {
-            return wrong("a schema has features, two classes and levels".into());
-        }
-        match &self.ask {
-            Ask::Profile { split } => self.check_split(split),
-            Ask::Moments { frame, split, bits } => {
-                self.check_split(split)?;
-                self.check_frame(frame)?;
-                check_bits(*bits)
-            }
-            Ask::Gram { frame, rows, scaler, bits } => {
-                self.check_frame(frame)?;
-                self.check_rows(rows)?;
-                self.check_scaler(scaler)?;
-                check_bits(*bits)
-            }
-            Ask::Logistic { frame, terms, bits, .. }
-            | Ask::SquaredHinge { frame, terms, bits, .. } => {
-                self.check_frame(frame)?;
-                for term in terms {
-                    self.check_rows(&term.rows)?;
-                    self.check_model(&term.model)?;
-                }
-                check_bits(*bits)
-            }
-            Ask::Scores { frame, models, lists, split, bins, bits } => {
-                self.check_frame(frame)?;
-                self.check_lists(models, lists, split, bins)?;
-                check_bits(*bits)
-            }
-            Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
-                self.check_frame(frame)?;
-                self.check_lists(models, lists, split, bins)?;
-                let expected = lists.len() * self.cells(split);
-                let count = bins.count as usize;
-                if tables.len() != expected {
-                    return wrong(format!(
-                        "{} placement tables, expected {expected}",
-                        tables.len()
-                    ));
-                }
-                for table in tables {
-                    let values = table.above.iter().chain(&table.below).chain([&table.auc]);
-                    if table.above.len() != count || table.below.len() != count {
-                        return wrong("a placement table needs one value per bin".into());
-                    }
-                    check_finite("a placement table", values)?;
-                }
-                check_bits(*bits)
-            }
-        }
-    }
-
-    fn check_lists(
-        &self,
-        models: &[LinearModel],
-        lists: &[ScoreList],
-        split: &[Column],
-        bins: &Bins,
-    ) -> Result<(), DecodeError> {
-        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
-        self.check_split(split)?;
-        if bins.count == 0
-            || bins.count > 1 << 16
-            || !bins.half_width.is_finite()
-            || bins.half_width <= 0.0
-        {
-            return wrong(format!("{} bins of half width {}", bins.count, bins.half_width));
-        }
-        for model in models {
-            self.check_model(model)?;
-        }
-        for list in lists {
-            self.check_class(list.class)?;
-            for (rows, model) in &list.parts {
-                self.check_rows(rows)?;
-                if *model as usize >= models.len() {
-                    return wrong(format!("model {model} of {}", models.len()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_model(&self, model: &LinearModel) -> Result<(), DecodeError> {
-        self.check_class(model.class)?;
-        self.check_scaler(&model.scaler)?;
-        let d = self.schema.features as usize;
-        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
-        if model.weights.len() != d {
-            return wrong(format!("{} weights for {d} features", model.weights.len()));
-        }
-        check_finite("a model", model.weights.iter().chain([&model.intercept]))?;
-        if let Fill::Values(values) = &model.fill {
-            if values.len() != d {
-                return wrong(format!("{} fill values for {d} features", values.len()));
-            }
-            check_finite("a fill", values.iter())?;
-        }
-        Ok(())
-    }
-
-    fn check_frame(&self, frame: &Frame) -> Result<(), DecodeError> {
-        let d = self.schema.features as usize;
-        if frame.center.len() != d || frame.scale.len() != d {
-            let (c, s) = (frame.center.len(), frame.scale.len());
-            return Err(DecodeError::Inconsistent(format!(
-                "a frame of {c} and {s} for {d} features"
-            )));
-        }
-        check_finite("a frame", frame.center.iter().chain(&frame.scale))?;
-        if frame.scale.iter().any(|&s| s <= 0.0) {
-            return Err(DecodeError::Inconsistent("a frame's scale must be positive".into()));
-        }
-        Ok(())
-    }
-
-    fn check_class(&self, class: u8) -> Result<(), DecodeError> {
-        if class < self.schema.classes {
-            return Ok(());
-        }
-        let classes = self.schema.classes;
-        Err(DecodeError::Inconsistent(format!("class {class} of {classes}")))
-    }
-
-    fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
-        match scaler {
-            Scaler::Folded => Ok(()),
-            Scaler::OwnSite(folds) => self.check_folds(*folds),
-        }
-    }
-
-    fn check_rows(&self, rows: &RowSet) -> Result<(), DecodeError> {
-        self.check_folds(rows.folds)?;
-        if rows.repeat >= self.folds.repeats {
-            let repeats = self.folds.repeats;
-            return Err(DecodeError::Inconsistent(format!("repeat {} of {repeats}", rows.repeat)));
-        }
-        match rows.sites {
-            SiteSet::Only(site) | SiteSet::Without(site)
-                if usize::from(site) >= self.sites.len() =>
-            {
-                Err(DecodeError::Inconsistent(format!("site {site} of {}", self.sites.len())))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_folds(&self, folds: FoldSet) -> Result<(), DecodeError> {
-        if folds.0 & !FoldSet::all(self.folds.folds).0 == 0 {
-            return Ok(());
-        }
-        Err(DecodeError::Inconsistent(format!("a fold beyond the {} dealt", self.folds.folds)))
-    }
-
-    fn check_split(&self, split: &[Column]) -> Result<(), DecodeError> {
-        for column in split {
-            match column {
-                Column::Subgroup(at) if usize::from(*at) >= self.schema.levels.len() => {
-                    return Err(DecodeError::Inconsistent(format!("subgroup column {at}")));
-                }
-                Column::Fold { repeat } if *repeat >= self.folds.repeats => {
-                    return Err(DecodeError::Inconsistent(format!("repeat {repeat} in a split")));
-                }
-                _ => {}
-            }
-        }
-        if split.len() > 4 || self.cells(split) > 1 << 20 {
-            return Err(DecodeError::Inconsistent("a split into too many cells".into()));
-        }
-        Ok(())
-    }
-}
-
-fn check_bits(bits: u8) -> Result<(), DecodeError> {
-    if bits <= 62 {
-        Ok(())
-    } else {
-        Err(DecodeError::Inconsistent(format!("{bits} binary places")))
-    }
-}
-
-fn check_finite<'a>(
-    what: &str,
-    values: impl IntoIterator<Item = &'a f64>,
-) -> Result<(), DecodeError> {
-    if values.into_iter().all(|v| v.is_finite()) {
-        return Ok(());
-    }
-    Err(DecodeError::Inconsistent(format!("{what} holds a number that isn't finite")))
 }
 
 /// A format byte, then postcard: deterministic, since no map and no padding occur.

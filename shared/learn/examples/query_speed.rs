@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("gradient, 240 models", 240, Scaler::Folded),
         ("gradient, 120 models, own-site scalers", 120, Scaler::OwnSite(FoldSet::all(FOLDS))),
     ] {
-        let term = |at: usize| LinearTerm { rows: training(at), model: model(at, scaler) };
+        let term = |at: usize| LinearTerm::new(training(at), model(at, scaler));
         let terms = (0..count).map(term).collect();
         let derivatives = Derivatives::Gradient;
         let ask = Ask::Logistic { frame: frame.clone(), terms, derivatives, bits };
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let scores = Ask::Scores {
         frame,
-        models: (0..120).map(|at| model(at, Scaler::Folded)).collect(),
+        models: (0..120).map(|at| model(at, Scaler::Folded).into()).collect(),
         lists: lists.collect(),
         split,
         bins: Bins { half_width: 12.0, count: 1024 },

@@ -4,8 +4,10 @@
 //! ```text
 //! cargo run -p wardround-learn --example study_on_features -- \
 //!     FEATURES.npy MANIFEST.csv --target diagnosis --positive mel --patient lesion_id --site site \
-//!     --classifier logistic --c 0.001,0.003,0.01 --standardise all,site
+//!     --classifier 'kind = "logistic"; c = [0.001, 0.003, 0.01]; standardise = ["all", "site"]'
 //! ```
+//!
+//! The classifier is what a study file has under `[classifier]`, its lines separated by `;`.
 //!
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
 //! where the manifest has them. `--weights FILE` writes the final model's standardised weights and
@@ -15,14 +17,8 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Instant;
 
-use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::seed::Seed;
-use wardround_core::study::{
-    AugmentationRule, BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule,
-    Input, Levels, Negative, OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum,
-    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
-};
+use wardround_core::study::Study;
 use wardround_learn::findings::{Figure, Findings, Interval};
 use wardround_learn::rows::{Patient, RowsBuilder};
 use wardround_learn::study::{Observer, StudyEvent, run};
@@ -39,9 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("--positive", "mel"),
         ("--patient", "lesion_id"),
         ("--site", "site"),
-        ("--classifier", "logistic"),
-        ("--c", "0.001,0.003,0.01"),
-        ("--standardise", "all"),
+        ("--classifier", "kind = \"logistic\"; c = [0.001, 0.003, 0.01]"),
         ("--folds", "5"),
         ("--seed", "1"),
         ("--leave-one-site-out", "yes"),
@@ -91,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let findings = futures::executor::block_on(run(&rows, &study, &id, &sites, &schema, &watch))?;
     show(&findings);
     if !options["--weights"].is_empty() {
-        let model = &findings.targets[0].model;
+        let model = findings.targets[0].model.fitted.linear().ok_or("trees have no weights")?;
         let numbers = model.weights.iter().chain([&model.intercept]);
         let lines: Vec<String> = numbers.map(|w| format!("{w:e}\n")).collect();
         std::fs::write(options["--weights"], lines.concat())?;
@@ -125,59 +119,38 @@ fn read_npy(bytes: &[u8]) -> Result<(usize, Vec<f64>), Box<dyn Error>> {
 }
 
 fn study(options: &BTreeMap<&str, &str>) -> Result<Study, Box<dyn Error>> {
-    let c = options["--c"].split(',').map(str::parse).collect::<Result<Vec<f64>, _>>()?;
-    let standardise = options["--standardise"].split(',').map(|s| match s {
-        "all" => Ok(Standardise::All),
-        "site" => Ok(Standardise::Site),
-        other => Err(format!("--standardise is all or site, not {other}")),
-    });
-    let standardise = standardise.collect::<Result<Vec<_>, _>>()?;
-    let sex = Levels::Values { values: vec!["female".into(), "male".into()] };
-    let age = Levels::Bands { edges: vec![0.0, 40.0, 60.0] };
-    let subgroup = |name: &str, levels| Subgroup { name: name.into(), column: name.into(), levels };
-    Ok(Study {
-        name: "features".into(),
-        seed: Seed(options["--seed"].parse()?),
-        target: Target {
-            column: options["--target"].into(),
-            classes: Classes::Binary {
-                positive: vec![options["--positive"].into()],
-                negative: Negative::Rest,
-            },
+    let classifier = options["--classifier"].replace(';', "\n");
+    let leave_one_site_out = options["--leave-one-site-out"] == "yes";
+    Ok(Study::parse(&format!(
+        r#"
+format = 1
+name = "features"
+seed = {seed}
+[target]
+column = "{target}"
+{classes}
+[patient]
+key = "{patient}"
+[subgroups]
+sex = {{ values = ["female", "male"] }}
+age = {{ bands = [0, 40, 60] }}
+[images]
+backbone = "extracted elsewhere"
+[classifier]
+{classifier}
+[validation]
+folds = {folds}
+leave_one_site_out = {leave_one_site_out}
+"#,
+        seed = options["--seed"],
+        target = options["--target"],
+        classes = match options["--positive"].split(',').collect::<Vec<_>>()[..] {
+            [positive] => format!("positive = [\"{positive}\"]"),
+            ref several => format!("one_vs_rest = {several:?}"),
         },
-        cohort: CohortRule { sites: StudySites::Enrolled, filters: vec![] },
-        patient: PatientRule { key: options["--patient"].into(), unit: "patient".into() },
-        subgroups: vec![subgroup("sex", sex), subgroup("age", age)],
-        input: Input::Images {
-            column: "path".into(),
-            backbone: BackboneRule {
-                name: "extracted elsewhere".into(),
-                weights: WeightsRule::Shipped,
-                preprocess: PreprocessRule::Shipped,
-                precision: Precision::F32,
-            },
-            augmentation: AugmentationRule::Off,
-        },
-        classifier: match options["--classifier"] {
-            "logistic" => Classifier::Logistic { c, standardise },
-            "linear-svm" => Classifier::LinearSvm { c, standardise },
-            other => {
-                return Err(format!("--classifier is logistic or linear-svm, not {other}").into());
-            }
-        },
-        validation: Validation {
-            folds: options["--folds"].parse()?,
-            repeats: 1,
-            leave_one_site_out: options["--leave-one-site-out"] == "yes",
-            choose_by: ChooseBy::WithinSites,
-        },
-        federation: FederationRule {
-            quorum: Quorum::All,
-            on_site_lost: OnSiteLost::Wait,
-            patience_s: 60,
-        },
-        digest: Digest::of(b"features"),
-    })
+        patient = options["--patient"],
+        folds = options["--folds"],
+    ))?)
 }
 
 fn show(findings: &Findings) {
@@ -186,9 +159,8 @@ fn show(findings: &Findings) {
         println!("  the site alone: {}", text(&target.site_only_auc));
         for (point, result) in findings.grid.iter().zip(&target.used_for_choosing) {
             println!(
-                "  C {} {:?} (used for choosing): within sites {}, one list {}",
-                point.c,
-                point.standardise,
+                "  {} (used for choosing): within sites {}, one list {}",
+                point.line(),
                 text(&result.auc_within_sites),
                 text(&result.auc_one_list)
             );
@@ -231,10 +203,10 @@ fn show(findings: &Findings) {
             );
         }
         let model = &target.model;
-        println!(
-            "  final: point {}, {} steps, gradient {:e} per row, threshold {:.4}",
-            model.point, model.steps, model.gradient, model.threshold
-        );
+        println!("  final: point {}, threshold {:.4}", model.point, model.threshold);
+        if let Some(linear) = model.fitted.linear() {
+            println!("  {} steps, gradient {:e} per row", linear.steps, linear.gradient);
+        }
     }
     println!("\n{:?}", findings.cost);
 }

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
-use wardround_core::study::Standardise;
+use wardround_core::query::{Frame, Node, Side, TreeModel, TreeOutput};
+pub use wardround_core::study::GridPoint;
 
 /// Everything a finished study found, before anything is suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,15 +58,6 @@ pub struct ProfileCell {
     pub patients_by_class: Vec<u64>,
     /// Rows (images) of each class.
     pub rows_by_class: Vec<u64>,
-}
-
-/// One combination of hyperparameters.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct GridPoint {
-    /// Inverse strength of the L2 penalty, as in scikit-learn.
-    pub c: f64,
-    /// Over which rows features are standardised.
-    pub standardise: Standardise,
 }
 
 /// What was found for one modelled class against the rest.
@@ -236,20 +228,126 @@ pub enum Interval {
 pub struct FinalModel {
     /// Index into the grid.
     pub point: usize,
+    /// Probability from which a row is called positive, chosen on all out-of-fold scores.
+    pub threshold: f64,
+    /// The model itself.
+    pub fitted: FinalFit,
+}
+
+/// What was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum FinalFit {
+    /// A weighted sum of features.
+    Linear(FinalLinear),
+    /// A sum or mean of trees.
+    Trees(FinalTrees),
+}
+
+impl FinalFit {
+    /// The linear model, if it is one.
+    pub fn linear(&self) -> Option<&FinalLinear> {
+        match self {
+            Self::Linear(model) => Some(model),
+            Self::Trees(_) => None,
+        }
+    }
+}
+
+/// A linear model in the features' own units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalLinear {
     /// How a row is standardised.
     pub scaler: FinalScaler,
     /// One weight per standardised feature.
     pub weights: Vec<f64>,
     /// The constant.
     pub intercept: f64,
-    /// Probability from which a row is called positive, chosen on all out-of-fold scores.
-    pub threshold: f64,
     /// What stands in for a missing feature, in the features' own units; empty when none may miss.
     pub fill: Vec<f64>,
     /// Newton or L-BFGS steps it took.
     pub steps: u32,
     /// The gradient's largest entry at the end, per row.
     pub gradient: f64,
+}
+
+/// Trees in the features' own units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinalTrees {
+    /// How the trees make a score.
+    pub output: TreeOutput,
+    /// What is added to their sum.
+    pub start: f64,
+    /// The trees.
+    pub trees: Vec<OwnTree>,
+}
+
+/// A tree in the features' own units, its root first; children come after their parents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnTree(pub Vec<OwnNode>);
+
+/// A node of a tree in the features' own units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", untagged)]
+pub enum OwnNode {
+    /// Rows go left or right.
+    Split {
+        /// The feature.
+        feature: u32,
+        /// Rows with a smaller value go left, all others right.
+        below: f64,
+        /// Where rows go that miss the feature.
+        missing: Side,
+        /// Index of the left child; the right one follows it.
+        left: u32,
+    },
+    /// Rows end here.
+    Leaf {
+        /// What it says of them.
+        value: f64,
+    },
+}
+
+impl FinalTrees {
+    /// A model's trees with the edges of their frame's grid.
+    pub fn new(model: &TreeModel, frame: &Frame) -> Self {
+        let own = |node: &Node| match *node {
+            Node::Leaf { value } => OwnNode::Leaf { value },
+            Node::Split { column, below, missing, left } => OwnNode::Split {
+                feature: column,
+                // What lies beyond the grid is on its outer steps.
+                below: if below == 0 { f64::MIN } else { frame.edge(column as usize, below) },
+                missing,
+                left,
+            },
+        };
+        let trees = model.trees.iter().map(|tree| OwnTree(tree.0.iter().map(own).collect()));
+        Self { output: model.output, start: model.start, trees: trees.collect() }
+    }
+
+    /// The logit of a row of features; NaN stands for a missing one.
+    pub fn logit(&self, features: &[f64]) -> f64 {
+        let sum = self.trees.iter().fold(self.start, |sum, tree| sum + tree.value(features));
+        self.output.logit(sum, self.trees.len())
+    }
+}
+
+impl OwnTree {
+    /// What the tree says of a row.
+    pub fn value(&self, features: &[f64]) -> f64 {
+        let mut at = 0;
+        loop {
+            match self.0[at] {
+                OwnNode::Leaf { value } => return value,
+                OwnNode::Split { feature, below, missing, left } => {
+                    let x = features[feature as usize];
+                    let right = if x.is_nan() { missing == Side::Right } else { x >= below };
+                    at = left as usize + usize::from(right);
+                }
+            }
+        }
+    }
 }
 
 /// How the final model standardises a row.
@@ -276,6 +374,6 @@ pub struct Cost {
     pub fitting_queries: u64,
     /// Models fitted.
     pub models: u64,
-    /// Questions a fit at the largest C alone would have asked.
+    /// Questions a fit at the slowest grid point alone would have asked: of linear models the one with the largest C.
     pub queries_of_slowest_fit: u64,
 }

@@ -13,3 +13,4 @@ pub mod metrics;
 pub mod recorded;
 pub mod rows;
 pub mod study;
+pub(crate) mod trees;

@@ -45,8 +45,8 @@ pub enum Aggregation {
 /// What a whole study will ask of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StudyDemand {
-    /// Feature columns.
-    pub features: u32,
+    /// The most numbers that a question about its models asks for per model.
+    pub numbers_per_model: u64,
     /// Bins of its score histograms, per class.
     pub bins: u32,
     /// Folds of a deal.
@@ -200,8 +200,7 @@ pub fn judge(
 pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -> Vec<Refusal> {
     let mut verdicts = vec![
         minimum_cohort(policy, facts),
-        // Gram, gradients and Hessians determine one coefficient per feature and a constant.
-        wide_sums(policy, facts, u64::from(demand.features) + 1),
+        wide_sums(policy, facts, demand.numbers_per_model),
         wide_sums(policy, facts, 2 * u64::from(demand.bins)),
         minimum_fold(policy, facts, demand.folds),
     ];
@@ -299,7 +298,8 @@ fn numbers_per_model(query: &Query) -> u64 {
 /// Every set of rows that the query names.
 fn row_sets(query: &Query) -> Vec<RowSet> {
     match &query.ask {
-        Ask::Profile { .. } | Ask::Moments { .. } => Vec::new(),
+        Ask::Profile { .. } | Ask::Moments { .. } | Ask::Grid { .. } => Vec::new(),
+        Ask::Trees { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Gram { rows, .. } => vec![*rows],
         Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
             terms.iter().map(|term| term.rows).collect()
@@ -312,8 +312,11 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
 
 fn split(query: &Query) -> &[Column] {
     match &query.ask {
-        Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => &[],
+        Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } | Ask::Trees { .. } => {
+            &[]
+        }
         Ask::Profile { split }
+        | Ask::Grid { split, .. }
         | Ask::Moments { split, .. }
         | Ask::Scores { split, .. }
         | Ask::Placements { split, .. } => split,
@@ -387,7 +390,7 @@ mod tests {
     fn logistic(rows: RowSet) -> Ask {
         Ask::Logistic {
             frame: frame(),
-            terms: vec![LinearTerm { rows, model: model() }],
+            terms: vec![LinearTerm::new(rows, model())],
             derivatives: Derivatives::Gradient,
             bits: 30,
         }
@@ -396,7 +399,7 @@ mod tests {
     fn scores(sites: SiteSet, count: u32, split: Vec<Column>) -> Ask {
         Ask::Scores {
             frame: frame(),
-            models: vec![model()],
+            models: vec![model().into()],
             lists: vec![ScoreList { class: 1, parts: vec![(rows(sites), 0)] }],
             split,
             bins: Bins { half_width: 12.0, count },
@@ -532,7 +535,7 @@ mod tests {
     #[test]
     fn a_study_is_judged_as_its_queries_are() {
         let demand = StudyDemand {
-            features: 1280,
+            numbers_per_model: 1281,
             bins: 512,
             folds: 5,
             sites: 3,

@@ -37,7 +37,8 @@ pub struct Judged {
 
 /// Whether a bundle's models scale each site by its own rows.
 pub fn needs_own_rows(bundle: &ModelBundle) -> bool {
-    bundle.models.iter().any(|model| matches!(model.scaler, FinalScaler::OwnSite))
+    let linear = bundle.models.iter().filter_map(|model| model.scorer.linear());
+    linear.into_iter().any(|model| matches!(model.scaler, FinalScaler::OwnSite))
 }
 
 /// The site's own scale from those subjects that have features.
@@ -108,7 +109,8 @@ mod tests {
     use wardround_core::ids::SiteId;
     use wardround_core::study::Standardise;
     use wardround_learn::bundle::{
-        BundleInput, FORMAT, Manifest, MissingFeatures, Model, ModelEntry, Summary,
+        BundleInput, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelEntry,
+        Scorer, Summary,
     };
 
     use super::*;
@@ -123,18 +125,22 @@ mod tests {
         };
         let entry = |&class: &u8| ModelEntry {
             class,
-            loss: wardround_core::study::Loss::Logistic,
-            c: 1.0,
-            standardise: Standardise::All,
-            missing: MissingFeatures::Refused,
+            learner: Learner::Linear {
+                loss: wardround_core::study::Loss::Logistic,
+                c: 1.0,
+                standardise: Standardise::All,
+                missing: MissingFeatures::Refused,
+            },
             figures: figures.clone(),
         };
         let model = |&class: &u8| Model {
-            scaler: scaler.clone(),
-            weights: vec![1.0, 1.0],
-            intercept: -f64::from(class),
             threshold: 0.5,
-            fill: vec![],
+            scorer: Scorer::Linear(LinearScorer {
+                scaler: scaler.clone(),
+                weights: vec![1.0, 1.0],
+                intercept: -f64::from(class),
+                fill: vec![],
+            }),
         };
         ModelBundle {
             manifest: Manifest {

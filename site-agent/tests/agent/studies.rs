@@ -142,16 +142,14 @@ fn profile() -> Query {
 fn logistic(models: u64, sites: SiteSet) -> Query {
     let term = |at: u64| {
         let weight = |column: u8| Seed(9).uniform("weights", &[&at.to_le_bytes(), &[column]]);
-        LinearTerm {
-            rows: RowSet { repeat: 0, folds: FoldSet::all(5), sites },
-            model: LinearModel {
-                class: 1,
-                scaler: Scaler::Folded,
-                weights: vec![weight(0), weight(1), weight(2)],
-                intercept: weight(3),
-                fill: Fill::Complete,
-            },
-        }
+        let model = LinearModel {
+            class: 1,
+            scaler: Scaler::Folded,
+            weights: vec![weight(0), weight(1), weight(2)],
+            intercept: weight(3),
+            fill: Fill::Complete,
+        };
+        LinearTerm::new(RowSet { repeat: 0, folds: FoldSet::all(5), sites }, model)
     };
     query(Ask::Logistic {
         frame: Arc::new(Frame::identity(3)),

@@ -8,8 +8,8 @@ use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
 use wardround_core::study::{Alterations, Loss, Precision, Standardise};
 use wardround_learn::bundle::{
-    BundleInput, BundleViews, FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry,
-    Summary,
+    BundleInput, BundleViews, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model,
+    ModelBundle, ModelEntry, Scorer, Summary,
 };
 use wardround_learn::findings::FinalScaler;
 use wardround_vision::BackboneEntry;
@@ -29,8 +29,8 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         FinalScaler::All { .. } => Standardise::All,
     };
     let missing = MissingFeatures::Refused;
-    let entry =
-        ModelEntry { class: 1, loss: Loss::Logistic, c: 1.0, standardise, missing, figures };
+    let learner = Learner::Linear { loss: Loss::Logistic, c: 1.0, standardise, missing };
+    let entry = ModelEntry { class: 1, learner, figures };
     let manifest = Manifest {
         format: FORMAT,
         software: "test".into(),
@@ -44,11 +44,13 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         models: vec![entry],
     };
     let model = Model {
-        scaler,
-        weights: vec![1.0; features],
-        intercept: -0.25,
         threshold: 0.6,
-        fill: vec![],
+        scorer: Scorer::Linear(LinearScorer {
+            scaler,
+            weights: vec![1.0; features],
+            intercept: -0.25,
+            fill: vec![],
+        }),
     };
     let bundle = ModelBundle { manifest, models: vec![model] };
     fs::write(site.path("model.bundle"), bundle.write().unwrap()).unwrap();

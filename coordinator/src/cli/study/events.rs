@@ -14,6 +14,7 @@ pub fn line(event: &v1::Event) -> String {
         "phase" => phase(&json),
         "round" => round(&json),
         "fit" => fit(&json),
+        "trees" => trees(&json),
         _ => None,
     };
     known.unwrap_or_else(|| format!("{}: {}", event.kind, event.json))
@@ -101,6 +102,13 @@ fn fit(json: &Value) -> Option<String> {
     Some(format!("step {step}: {unfinished} models unfinished{gradient}"))
 }
 
+fn trees(json: &Value) -> Option<String> {
+    let [step, unfinished, trees] =
+        ["step", "unfinished", "trees"].map(|field| json[field].as_u64());
+    let (step, unfinished, trees) = (step?, unfinished?, trees?);
+    Some(format!("step {step}: {} of {trees} trees grown", trees.saturating_sub(unfinished)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +140,7 @@ mod tests {
                 r#"{"step":2,"unfinished":5,"gradient":0.01}"#,
                 "step 2: 5 models unfinished, largest gradient 1.0e-2",
             ),
+            ("trees", r#"{"step":8,"unfinished":3,"trees":20}"#, "step 8: 17 of 20 trees grown"),
             ("log", r#"{"what":"coarser"}"#, r#"log: {"what":"coarser"}"#),
             ("state", "damaged", "state: damaged"),
         ] {

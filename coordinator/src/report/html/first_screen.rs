@@ -58,14 +58,12 @@ fn trained(report: &Report) -> Element {
         study.input
     )));
     for model in &report.models {
-        let point = model.chosen.point;
         answer = answer.add(el("p").text(format!(
-            "{}: {} against the rest, {} features, C = {}, standardised over {}, threshold {:.3}.",
+            "{}: {} against the rest, {} features, {}, threshold {:.3}.",
             study.target,
             model.class,
             grouped(u64::from(model.chosen.features)),
-            point.c,
-            super::sections::scope(point.standardise),
+            model.chosen.point.line(),
             model.chosen.threshold,
         )));
     }

@@ -1,8 +1,8 @@
 //! The sections below the first screen.
 
-use wardround_core::study::Standardise;
+use wardround_core::study::GridPoint;
 
-use super::super::model::{Confusion, Point, Report, SiteRow, WeightsDigest};
+use super::super::model::{Confusion, Report, SiteRow, WeightsDigest};
 use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
@@ -155,7 +155,11 @@ fn left_out(report: &Report, at: usize) -> Markup {
         .add(table(
             "Every grid point fitted without the site and judged at it, and which was chosen \
              without it",
-            &["site left out", "C", "standardised over", "", "threshold", "AUC at the site"],
+            &headings(
+                &["site left out"],
+                report.models[at].chosen.point,
+                &["", "threshold", "AUC at the site"],
+            ),
             chosen.collect(),
         ))
         .into()
@@ -164,9 +168,10 @@ fn left_out(report: &Report, at: usize) -> Markup {
 fn choosing(report: &Report, at: usize) -> Markup {
     let model = &report.models[at];
     let grid = model.used_for_choosing.iter().map(|row| {
-        let [c, scope] = [row.point.c.to_string(), scope(row.point.standardise).to_owned()];
-        let first = if row.chosen { Cell::chosen(c) } else { Cell::plain(c) };
-        let mut cells = vec![first, Cell::plain(scope)];
+        let mut cells = point_cells(row.point);
+        if row.chosen {
+            cells[0] = Cell::chosen(row.point.words()[0].1.clone());
+        }
         cells.push(Cell::plain(if row.chosen { "chosen" } else { "" }));
         cells.push(Cell::estimate(&row.auc_within_sites));
         cells.push(Cell::estimate(&row.auc_one_list));
@@ -196,19 +201,20 @@ fn choosing(report: &Report, at: usize) -> Markup {
         )))
         .add(table(
             "The grid: plain out-of-fold figures, used for choosing",
-            &[
-                "C",
-                "standardised over",
-                "",
-                "AUC within sites",
-                "AUC, one list",
-                "within sites, fold by fold",
-            ],
+            &headings(
+                &[],
+                model.chosen.point,
+                &["", "AUC within sites", "AUC, one list", "within sites, fold by fold"],
+            ),
             grid.collect(),
         ))
         .add(table(
             "Nested folds: what was chosen without the fold, and how that did on it",
-            &["fold", "C", "standardised over", "threshold", "AUC within sites", "AUC, one list"],
+            &headings(
+                &["fold"],
+                model.chosen.point,
+                &["threshold", "AUC within sites", "AUC, one list"],
+            ),
             nested.collect(),
         ))
         .into()
@@ -377,14 +383,16 @@ fn row_of(name: impl ToString, cells: Vec<Cell>) -> Vec<Cell> {
     row
 }
 
-fn point_cells(point: Point) -> Vec<Cell> {
-    vec![Cell::plain(point.c), Cell::plain(scope(point.standardise))]
+fn point_cells(point: GridPoint) -> Vec<Cell> {
+    point.words().into_iter().map(|(_, value)| Cell::plain(value)).collect()
 }
 
-/// Over which rows features are standardised, in words.
-pub fn scope(standardise: Standardise) -> &'static str {
-    match standardise {
-        Standardise::All => "all sites",
-        Standardise::Site => "each site",
-    }
+/// Headings with the names of a grid point's parameters in between.
+fn headings(
+    before: &[&'static str],
+    point: GridPoint,
+    after: &[&'static str],
+) -> Vec<&'static str> {
+    let names = point.words().into_iter().map(|(name, _)| name);
+    before.iter().copied().chain(names).chain(after.iter().copied()).collect()
 }

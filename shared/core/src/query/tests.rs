@@ -40,7 +40,7 @@ fn dimensions_that_dont_fit_are_refused() {
     let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
     let ask = |rows, model| Ask::Logistic {
         frame: frame.clone(),
-        terms: vec![LinearTerm { rows, model }],
+        terms: vec![LinearTerm::new(rows, model)],
         derivatives: Derivatives::Gradient,
         bits: 30,
     };

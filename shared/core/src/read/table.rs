@@ -7,7 +7,7 @@ use super::{Source, Value, nearest};
 /// A key that a table may have.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    name: &'static str,
+    pub(crate) name: &'static str,
     kind: Kind,
 }
 

@@ -6,11 +6,16 @@
 //! Column names in a study are *logical*: a site's own file may map them to the headers of its
 //! manifest.
 
+mod classifier;
 mod parse;
 mod template;
 
 use serde::Serialize;
 
+pub use classifier::{
+    BoostingGrid, BoostingPoint, Classifier, ColumnSample, Family, ForestGrid, ForestPoint,
+    GridPoint, LeafLimit, LinearPoint, Loss, Standardise, TreeRules,
+};
 pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
@@ -430,76 +435,6 @@ impl Table {
         }
         names
     }
-}
-
-/// What is fitted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Classifier {
-    /// L2-penalised logistic regression: minimises `|w|^2 / (2 C) + sum of losses`, the constant
-    /// unpenalised, as scikit-learn's `LogisticRegression(C)`.
-    Logistic {
-        /// The grid over C, positive, ascending, distinct.
-        c: Vec<f64>,
-        /// The grid over the scaler.
-        standardise: Vec<Standardise>,
-    },
-    /// Linear support vector machine with the squared hinge loss: minimises `|w|^2 / (2 C) + sum of
-    /// max(0, 1 - y m)^2`, `y` = +-1, the constant unpenalised. That is scikit-learn's
-    /// `LinearSVC(C)` with `intercept_scaling` large enough to free the constant.
-    LinearSvm {
-        /// The grid over C, positive, ascending, distinct.
-        c: Vec<f64>,
-        /// The grid over the scaler.
-        standardise: Vec<Standardise>,
-    },
-}
-
-impl Classifier {
-    /// The grid over C.
-    pub fn c(&self) -> &[f64] {
-        match self {
-            Self::Logistic { c, .. } | Self::LinearSvm { c, .. } => c,
-        }
-    }
-
-    /// The grid over the scaler.
-    pub fn standardise(&self) -> &[Standardise] {
-        match self {
-            Self::Logistic { standardise, .. } | Self::LinearSvm { standardise, .. } => standardise,
-        }
-    }
-
-    /// What its models minimise beside the penalty.
-    pub fn loss(&self) -> Loss {
-        match self {
-            Self::Logistic { .. } => Loss::Logistic,
-            Self::LinearSvm { .. } => Loss::SquaredHinge,
-        }
-    }
-}
-
-/// The loss of a row whose model says `m` and whose class says `y` = +-1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// `ln(1 + exp(-y m))`; `m` is a logit.
-    #[default]
-    Logistic,
-    /// `max(0, 1 - y m)^2`; `m` is a distance from the boundary in margins, no logit.
-    SquaredHinge,
-}
-
-/// Over which rows features are standardised; always training folds only.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Standardise {
-    /// Over the training rows of all sites.
-    All,
-    /// Over each site's own training rows; a left-out site by its own unlabelled rows.
-    Site,
 }
 
 /// How a study is validated.

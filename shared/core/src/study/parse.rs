@@ -1,10 +1,12 @@
 //! Reading a study file: every mistake with its line and column, and what would be right.
 
+mod classifier;
+
 use super::{
-    Alterations, AugmentationRule, BackboneRule, Categorical, ChooseBy, Classes, Classifier,
-    CohortRule, CropRule, FederationRule, Filter, Input, Levels, Missing, Negative, OnSiteLost,
-    PatientRule, Precision, PreprocessRule, Quorum, Standardise, Study, StudySites, Subgroup,
-    Table, Target, Validation, WeightsRule,
+    Alterations, AugmentationRule, BackboneRule, Categorical, ChooseBy, Classes, CohortRule,
+    CropRule, FederationRule, Filter, Input, Levels, Missing, Negative, OnSiteLost, PatientRule,
+    Precision, PreprocessRule, Quorum, Study, StudySites, Subgroup, Table, Target, Validation,
+    WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -86,11 +88,6 @@ const TABLE: &[Key] = &[
     Key::value("categorical", "{ sex = [\"female\", \"male\"] }"),
     Key::value("missing", "\"drop\""),
 ];
-const CLASSIFIER: &[Key] = &[
-    Key::value("kind", "\"logistic\""),
-    Key::value("c", "[0.001, 0.01, 0.1]"),
-    Key::value("standardise", "[\"all\"]"),
-];
 const VALIDATION: &[Key] = &[
     Key::value("folds", "5"),
     Key::value("repeats", "1"),
@@ -114,8 +111,9 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let patient = root.section("patient", PATIENT).and_then(|t| patient(&t));
         let subgroups = root.or("subgroups", Vec::new(), subgroups);
         let input = input(root, &roles(target.as_ref(), patient.as_ref()));
-        let classifier = root.section("classifier", CLASSIFIER).and_then(|t| classifier(&t));
-        let points = classifier.as_ref().map_or(1, grid_points);
+        let classifier =
+            root.section("classifier", classifier::KEYS).and_then(|t| classifier::classifier(&t));
+        let points = classifier.as_ref().map_or(1, |classifier| classifier.grid().len());
         let sites = cohort.as_ref().and_then(named_sites);
         let validation =
             root.section("validation", VALIDATION).and_then(|t| validation(&t, points, sites));
@@ -473,29 +471,6 @@ fn categories(value: &Value<'_>) -> Option<Vec<String>> {
     })
 }
 
-fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
-    #[derive(Clone, Copy)]
-    enum Kind {
-        Logistic,
-        LinearSvm,
-    }
-    let kinds = [("logistic", Kind::Logistic), ("linear-svm", Kind::LinearSvm)];
-    let kind = table.required("kind").and_then(|v| v.choice(&kinds));
-    let c = table.required("c").and_then(|v| {
-        let each = v.list(1..=MOST, Value::positive);
-        each.and(v.ascending(1..=MOST))
-    });
-    let words = [("all", Standardise::All), ("site", Standardise::Site)];
-    let standardise = table.or("standardise", vec![Standardise::All], |v| {
-        v.distinct(1..=2, |entry| entry.choice(&words))
-    });
-    let (kind, c, standardise) = (kind?, c?, standardise?);
-    Some(match kind {
-        Kind::Logistic => Classifier::Logistic { c, standardise },
-        Kind::LinearSvm => Classifier::LinearSvm { c, standardise },
-    })
-}
-
 /// `points`: of the grid; `sites`: how many the study names, if it does.
 fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> Option<Validation> {
     let folds = table.required("folds").and_then(|v| {
@@ -565,10 +540,6 @@ fn roles<'s>(
     let target = target.map(|t| (t.column.as_str(), "the target"));
     let patient = patient.map(|p| (p.key.as_str(), "the patient key"));
     target.into_iter().chain(patient).collect()
-}
-
-fn grid_points(classifier: &Classifier) -> usize {
-    classifier.c().len() * classifier.standardise().len()
 }
 
 fn named_sites(cohort: &CohortRule) -> Option<usize> {

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use wardround_core::study::Standardise;
+use wardround_core::query::TreeOutput;
+use wardround_core::study::{GridPoint, Standardise};
 
-use super::{FORMAT, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry};
+use super::{
+    FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry,
+    Scorer, first_format, trees,
+};
 use crate::findings::FinalScaler;
 
 /// Bytes above which a file is refused unread: 64 classes of 100,000 features fit.
@@ -30,7 +34,7 @@ pub enum BundleError {
     #[error("the bundle's manifest can't be read: {0}")]
     Manifest(#[from] serde_json::Error),
     /// Written by another version.
-    #[error("expected a bundle of format {FORMAT}, got format {0}")]
+    #[error("expected a bundle of format 1 to {FORMAT}, got format {0}")]
     Format(u64),
     /// The manifest contradicts itself or the tensors.
     #[error("the bundle is inconsistent: {0}")]
@@ -49,15 +53,22 @@ impl ModelBundle {
             let mut put = |name: &str, values: &[f64]| {
                 tensors.insert(tensor_name(entry.class, name), values.to_vec());
             };
-            put("weights", &model.weights);
-            put("intercept", &[model.intercept]);
             put("threshold", &[model.threshold]);
-            if let FinalScaler::All { mean, deviation } = &model.scaler {
-                put("mean", mean);
-                put("deviation", deviation);
-            }
-            if entry.missing == MissingFeatures::Filled {
-                put("fill", &model.fill);
+            match &model.scorer {
+                Scorer::Linear(model) => {
+                    put("weights", &model.weights);
+                    put("intercept", &[model.intercept]);
+                    if let FinalScaler::All { mean, deviation } = &model.scaler {
+                        put("mean", mean);
+                        put("deviation", deviation);
+                    }
+                    if !model.fill.is_empty() {
+                        put("fill", &model.fill);
+                    }
+                }
+                Scorer::Trees(trees) => {
+                    trees::columns(trees).iter().for_each(|(name, values)| put(name, values));
+                }
             }
         }
         let bytes: Vec<(String, usize, Vec<u8>)> = tensors
@@ -90,9 +101,11 @@ impl ModelBundle {
         // The format comes first: a later one may have other fields.
         let loose: serde_json::Value = serde_json::from_str(text)?;
         let format = loose.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if format != u64::from(FORMAT) {
-            return Err(BundleError::Format(format));
-        }
+        let loose = match format {
+            1 => first_format::upgrade(loose),
+            _ if format == u64::from(FORMAT) => loose,
+            _ => return Err(BundleError::Format(format)),
+        };
         let manifest: Manifest = serde_json::from_value(loose)?;
         let tensors = SafeTensors::deserialize(bytes)?;
         let mut taken = 0;
@@ -142,6 +155,34 @@ fn check_model(
     if usize::from(class) >= classes {
         return Err(inconsistent(format!("a model of class {class} of {classes}")));
     }
+    if !(0.0..=1.0).contains(&model.threshold) {
+        return Err(inconsistent(format!("class {class}: threshold {}", model.threshold)));
+    }
+    match (&entry.learner, &model.scorer) {
+        (Learner::Linear { c, standardise, missing, .. }, Scorer::Linear(model)) => {
+            if !(c.is_finite() && *c > 0.0) {
+                return Err(inconsistent(format!("class {class}: C is {c}")));
+            }
+            check_linear(class, *standardise, *missing, model, features)
+        }
+        (Learner::Trees { point }, Scorer::Trees(model)) => {
+            if point.linear().is_some() {
+                return Err(inconsistent(format!("class {class}: trees of a linear model")));
+            }
+            trees::check(model, features)
+                .map_err(|what| inconsistent(format!("class {class}: {what}")))
+        }
+        _ => Err(inconsistent(format!("class {class} isn't of the kind that it says"))),
+    }
+}
+
+fn check_linear(
+    class: u8,
+    standardise: Standardise,
+    missing: MissingFeatures,
+    model: &LinearScorer,
+    features: usize,
+) -> Result<(), BundleError> {
     let (scaler, mut parts) = match &model.scaler {
         FinalScaler::OwnSite => (Standardise::Site, vec![]),
         FinalScaler::All { mean, deviation } => {
@@ -151,11 +192,11 @@ fn check_model(
             (Standardise::All, vec![("mean", mean), ("deviation", deviation)])
         }
     };
-    if scaler != entry.standardise {
-        return Err(inconsistent(format!("class {class} is scaled as {:?}", entry.standardise)));
+    if scaler != standardise {
+        return Err(inconsistent(format!("class {class} is scaled as {standardise:?}")));
     }
     parts.push(("weights", &model.weights));
-    match entry.missing {
+    match missing {
         MissingFeatures::Filled => parts.push(("fill", &model.fill)),
         MissingFeatures::Refused if model.fill.is_empty() => {}
         MissingFeatures::Refused => {
@@ -172,13 +213,8 @@ fn check_model(
             return Err(inconsistent(format!("class {class}: {name} isn't finite")));
         }
     }
-    let finite = model.intercept.is_finite() && entry.c.is_finite() && entry.c > 0.0;
-    if !finite || !(0.0..=1.0).contains(&model.threshold) {
-        let Model { intercept, threshold, .. } = model;
-        return Err(inconsistent(format!(
-            "class {class}: intercept {intercept}, threshold {threshold}, C {}",
-            entry.c
-        )));
+    if !model.intercept.is_finite() {
+        return Err(inconsistent(format!("class {class}: intercept {}", model.intercept)));
     }
     Ok(())
 }
@@ -189,11 +225,18 @@ fn model(
     tensors: &SafeTensors<'_>,
     taken: &mut usize,
 ) -> Result<Model, BundleError> {
-    let mut take = |name: &str, expected: usize| -> Result<Vec<f64>, BundleError> {
+    // Of trees it isn't known beforehand how long the tensors are.
+    let mut take = |name: &str, expected: Option<usize>| -> Result<Vec<f64>, BundleError> {
         let name = tensor_name(entry.class, name);
         let tensor = tensors.tensor(&name)?;
-        if tensor.dtype() != Dtype::F64 || tensor.shape() != [expected] {
+        let fits = match (tensor.shape(), expected) {
+            ([got], Some(expected)) => *got == expected,
+            ([_], None) => true,
+            _ => false,
+        };
+        if tensor.dtype() != Dtype::F64 || !fits {
             let (dtype, shape) = (tensor.dtype(), tensor.shape());
+            let expected = expected.map_or("a list".to_owned(), |n| n.to_string());
             let what = format!("{name}: expected F64 [{expected}], got {dtype:?} {shape:?}");
             return Err(inconsistent(what));
         }
@@ -201,24 +244,44 @@ fn model(
         let number = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("chunks of 8 bytes"));
         Ok(tensor.data().chunks_exact(8).map(number).collect())
     };
-    let scaler = match entry.standardise {
-        Standardise::Site => FinalScaler::OwnSite,
-        Standardise::All => FinalScaler::All {
-            mean: take("mean", features)?,
-            deviation: take("deviation", features)?,
-        },
+    let threshold = take("threshold", Some(1))?[0];
+    let scorer = match &entry.learner {
+        Learner::Linear { standardise, missing, .. } => {
+            let features = Some(features);
+            let scaler = match standardise {
+                Standardise::Site => FinalScaler::OwnSite,
+                Standardise::All => FinalScaler::All {
+                    mean: take("mean", features)?,
+                    deviation: take("deviation", features)?,
+                },
+            };
+            let fill = match missing {
+                MissingFeatures::Filled => take("fill", features)?,
+                MissingFeatures::Refused => Vec::new(),
+            };
+            Scorer::Linear(LinearScorer {
+                scaler,
+                weights: take("weights", features)?,
+                intercept: take("intercept", Some(1))?[0],
+                fill,
+            })
+        }
+        Learner::Trees { point } => {
+            let mut columns = trees::Columns::new();
+            for name in trees::COLUMNS {
+                columns.insert(name, take(name, None)?);
+            }
+            let output = match point {
+                GridPoint::Boosting(_) => TreeOutput::Sum,
+                GridPoint::Forest(_) | GridPoint::Linear(_) => TreeOutput::Mean,
+            };
+            let trees = trees::from_columns(output, &columns);
+            Scorer::Trees(
+                trees.map_err(|what| inconsistent(format!("class {}: {what}", entry.class)))?,
+            )
+        }
     };
-    let fill = match entry.missing {
-        MissingFeatures::Filled => take("fill", features)?,
-        MissingFeatures::Refused => Vec::new(),
-    };
-    Ok(Model {
-        scaler,
-        weights: take("weights", features)?,
-        intercept: take("intercept", 1)?[0],
-        threshold: take("threshold", 1)?[0],
-        fill,
-    })
+    Ok(Model { threshold, scorer })
 }
 
 fn tensor_name(class: u8, name: &str) -> String {

@@ -10,7 +10,9 @@
 //! `class.k.deviation [features]`, and if features may be missing `class.k.fill [features]`.
 
 mod file;
+mod first_format;
 mod predict;
+mod trees;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,15 +20,15 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    Alterations, AugmentationRule, Input, Loss, Precision, Standardise, Study,
+    Alterations, AugmentationRule, Family, GridPoint, Input, Loss, Precision, Standardise, Study,
 };
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
 pub use self::predict::{OwnScale, PredictError, predict, predict_at_site};
-use crate::findings::{Figure, FinalScaler, Findings, TargetFindings};
+use crate::findings::{Figure, FinalFit, FinalScaler, FinalTrees, Findings, TargetFindings};
 
-/// The format this software writes, and the only one it reads.
-pub const FORMAT: u32 = 1;
+/// The format this software writes. It reads format 1 as well, which knows linear models only.
+pub const FORMAT: u32 = 2;
 
 /// A study's models, ready for use.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,18 +119,33 @@ pub enum BundleViews {
 pub struct ModelEntry {
     /// The class that counts as positive.
     pub class: u8,
-    /// What the model minimised, beside its penalty; left out of the file when it is the logistic loss. Only the logistic loss makes
-    /// probabilities of what [`predict`] gives; others' are the same function of a score, and not calibrated.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub loss: Loss,
-    /// Inverse strength of the L2 penalty.
-    pub c: f64,
-    /// Over which rows features are standardised.
-    pub standardise: Standardise,
-    /// Whether features may be missing.
-    pub missing: MissingFeatures,
+    /// What kind of model it is.
+    pub learner: Learner,
     /// How the choice was judged, by nested cross-validation.
     pub figures: Summary,
+}
+
+/// What kind of model an entry is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Learner {
+    /// A weighted sum of features.
+    Linear {
+        /// What the model minimised, beside its penalty. Only the logistic loss makes probabilities of what [`predict`] gives;
+        /// others' are the same function of a score, and not calibrated.
+        loss: Loss,
+        /// Inverse strength of the L2 penalty.
+        c: f64,
+        /// Over which rows features are standardised.
+        standardise: Standardise,
+        /// Whether features may be missing.
+        missing: MissingFeatures,
+    },
+    /// Trees; features may be missing.
+    Trees {
+        /// How they were grown: [`GridPoint::Forest`] or [`GridPoint::Boosting`].
+        point: GridPoint,
+    },
 }
 
 /// Whether a model takes rows with missing features.
@@ -159,16 +176,42 @@ pub struct Summary {
 /// The numbers of one modelled class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
+    /// Probability from which a row is called positive, 0 to 1.
+    pub threshold: f64,
+    /// What makes a score of a row.
+    pub scorer: Scorer,
+}
+
+/// What makes a score of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scorer {
+    /// A weighted sum of features.
+    Linear(LinearScorer),
+    /// Trees.
+    Trees(FinalTrees),
+}
+
+/// A weighted sum of features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearScorer {
     /// How a row is standardised.
     pub scaler: FinalScaler,
     /// One weight per standardised feature.
     pub weights: Vec<f64>,
     /// The constant.
     pub intercept: f64,
-    /// Probability from which a row is called positive, 0 to 1.
-    pub threshold: f64,
     /// What stands in for missing features, in their own units; empty when none may miss.
     pub fill: Vec<f64>,
+}
+
+impl Scorer {
+    /// The linear model, if it is one.
+    pub fn linear(&self) -> Option<&LinearScorer> {
+        match self {
+            Self::Linear(model) => Some(model),
+            Self::Trees(_) => None,
+        }
+    }
 }
 
 impl ModelBundle {
@@ -179,12 +222,19 @@ impl ModelBundle {
             let judged = &target.nested.judged;
             ModelEntry {
                 class: target.class,
-                loss: study.classifier.loss(),
-                c: point.c,
-                standardise: point.standardise,
-                missing: match target.model.fill.is_empty() {
-                    true => MissingFeatures::Refused,
-                    false => MissingFeatures::Filled,
+                learner: match (study.classifier.family(), point, &target.model.fitted) {
+                    (Family::Linear(loss), GridPoint::Linear(point), FinalFit::Linear(model)) => {
+                        Learner::Linear {
+                            loss,
+                            c: point.c,
+                            standardise: point.standardise,
+                            missing: match model.fill.is_empty() {
+                                true => MissingFeatures::Refused,
+                                false => MissingFeatures::Filled,
+                            },
+                        }
+                    }
+                    _ => Learner::Trees { point },
                 },
                 figures: Summary {
                     auc_within_sites: six_decimals(&judged.auc_within_sites),
@@ -195,11 +245,16 @@ impl ModelBundle {
             }
         };
         let model = |target: &TargetFindings| Model {
-            scaler: target.model.scaler.clone(),
-            weights: target.model.weights.clone(),
-            intercept: target.model.intercept,
             threshold: target.model.threshold,
-            fill: target.model.fill.clone(),
+            scorer: match &target.model.fitted {
+                FinalFit::Linear(model) => Scorer::Linear(LinearScorer {
+                    scaler: model.scaler.clone(),
+                    weights: model.weights.clone(),
+                    intercept: model.intercept,
+                    fill: model.fill.clone(),
+                }),
+                FinalFit::Trees(trees) => Scorer::Trees(trees.clone()),
+            },
         };
         Self {
             manifest: Manifest {

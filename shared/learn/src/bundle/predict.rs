@@ -1,6 +1,6 @@
 //! Probabilities for new rows, with the arithmetic that the models were fitted with.
 
-use super::{Model, ModelBundle};
+use super::{LinearScorer, Model, ModelBundle, Scorer};
 use crate::findings::FinalScaler;
 
 /// Mean and deviation of a site's own rows, for models that scale each site by itself. Made from the
@@ -111,6 +111,24 @@ fn probability(
     own: Option<&OwnScale>,
     features: &[f64],
 ) -> Result<f64, PredictError> {
+    let logit = match &model.scorer {
+        Scorer::Linear(model) => linear_logit(model, own, features)?,
+        Scorer::Trees(trees) => {
+            if let Some(j) = features.iter().position(|x| x.is_infinite()) {
+                return Err(PredictError::Missing(j, features[j].to_string()));
+            }
+            trees.logit(features)
+        }
+    };
+    let small = libm::exp(-logit.abs());
+    Ok(if logit >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) })
+}
+
+fn linear_logit(
+    model: &LinearScorer,
+    own: Option<&OwnScale>,
+    features: &[f64],
+) -> Result<f64, PredictError> {
     let mut logit = model.intercept;
     for (j, (x, weight)) in features.iter().zip(&model.weights).enumerate() {
         let fill = model.fill.get(j).copied();
@@ -131,6 +149,5 @@ fn probability(
                 }
             };
     }
-    let small = libm::exp(-logit.abs());
-    Ok(if logit >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) })
+    Ok(logit)
 }

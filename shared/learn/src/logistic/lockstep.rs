@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, Derivatives, Fill, Frame, LinearModel, LinearTerm, RowSet, Scaler,
+    Ask, ClassWeights, Derivatives, Fill, Frame, LinearModel, LinearTerm, RowSet, Scaler,
 };
 use wardround_core::study::Loss;
 
@@ -33,6 +33,8 @@ pub(crate) struct Fit {
     pub count: u64,
     /// The class that counts as positive.
     pub class: u8,
+    /// How much rows count.
+    pub weights: ClassWeights,
     /// How rows are standardised.
     pub scaler: Scaler,
     /// What stands in for missing features.
@@ -124,7 +126,11 @@ async fn evaluate<C: Cohort>(
     for slice in slices(open.len(), (1 + columns + triangle) as u64) {
         let terms: Vec<LinearTerm> = open[slice]
             .iter()
-            .map(|&i| LinearTerm { rows: fits[i].rows, model: fits[i].model() })
+            .map(|&i| LinearTerm {
+                rows: fits[i].rows,
+                weights: fits[i].weights,
+                model: fits[i].model(),
+            })
             .collect();
         let answer = asker
             .ask_at(bits, COARSEST_BITS.min(bits), |bits| {
@@ -224,6 +230,7 @@ mod tests {
                     },
                     count: column.iter().filter(|&&f| f != fold).count() as u64,
                     class: 1,
+                    weights: ClassWeights::EQUAL,
                     scaler: Scaler::Folded,
                     fill: Fill::Complete,
                     optimiser: method(Penalty { strength: vec![strength; d] }, d + 1),

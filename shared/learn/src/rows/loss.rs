@@ -166,7 +166,7 @@ fn to_residuals(
         for (panel, data) in data.chunks_exact_mut(rows).enumerate() {
             for (lane, loss) in losses[panel * LANES..].iter_mut().take(LANES).enumerate() {
                 let Active { term, loss: of_row, .. } = &active[panel * LANES + lane];
-                let LinearTerm { rows: set, model } = term;
+                let LinearTerm { rows: set, weights, model } = term;
                 let folds = &folds_of_views[usize::from(set.repeat)][first..];
                 let classes = &classes_of_views[first..];
                 // Rows of padding have no fold and keep the logit of a row of zeros: 0.
@@ -176,9 +176,11 @@ fn to_residuals(
                         *residual = 0.0;
                         continue;
                     }
-                    let (value, slope) = of(*of_row, *residual, class == model.class);
-                    *loss += value;
-                    *residual = slope;
+                    let positive = class == model.class;
+                    let (value, slope) = of(*of_row, *residual, positive);
+                    let weight = weights.of(positive);
+                    *loss += weight * value;
+                    *residual = weight * slope;
                 }
             }
         }
@@ -231,7 +233,10 @@ fn hessians(
         let rows: Vec<usize> =
             rows.flat_map(|row| row * views.each..(row + 1) * views.each).collect();
         let is_positive = |view: usize| seen.rows.class[view / views.each] == term.model.class;
-        let curvature = |&row: &usize| curvature(*loss, logits.get(row, slot), is_positive(row));
+        let curvature = |&row: &usize| {
+            let positive = is_positive(row);
+            term.weights.of(positive) * curvature(*loss, logits.get(row, slot), positive)
+        };
         let weights: Vec<f64> = rows.iter().map(curvature).collect();
         let x = design(views, seen.features(), &rows, model.scale.as_deref(), &model.fill);
         triangle(&x, seen.features() + 1, &weights)

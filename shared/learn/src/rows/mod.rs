@@ -16,6 +16,7 @@ mod scores;
 mod site;
 mod tally;
 mod together;
+mod trees;
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldPlan, Query, Schema};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, Frame, LinearModel, Query, Scaler, ScoreList,
+    Ask, Bins, CALIBRATION_BINS, Column, Frame, Model, Query, Scaler, ScoreList, TreeModel,
 };
 
 use super::Rows;
@@ -53,13 +53,12 @@ impl Scored {
     pub(super) fn new(
         seen: &Seen<'_>,
         frame: &Frame,
-        models: &[LinearModel],
+        models: &[Model],
         lists: &[ScoreList],
     ) -> Result<Self, CohortError> {
-        let framed = seen.rows.framed(frame);
         // A model with the site's own scaler is another one in every repeat.
         let mut index = BTreeMap::new();
-        let mut folded: Vec<Folded> = Vec::new();
+        let mut scorers: Vec<Scorer<'_>> = Vec::new();
         let mut needed: Vec<Vec<bool>> = Vec::new();
         let mut parts = vec![Vec::new(); lists.len()];
         for (parts, ScoreList { parts: of_list, .. }) in parts.iter_mut().zip(lists) {
@@ -68,22 +67,28 @@ impl Scored {
                 if rows.is_empty() {
                     continue;
                 }
-                let of_repeat = match models[*model as usize].scaler {
-                    Scaler::Folded => None,
-                    Scaler::OwnSite(_) => Some(set.repeat),
+                let own_site = |model: &Model| match model {
+                    Model::Linear(model) => matches!(model.scaler, Scaler::OwnSite(_)),
+                    Model::Trees(_) => false,
                 };
-                let next = folded.len();
+                let of_repeat = own_site(&models[*model as usize]).then_some(set.repeat);
+                let next = scorers.len();
                 let column = *index.entry((*model, of_repeat)).or_insert(next);
                 if column == next {
-                    let model = &models[*model as usize];
-                    folded.push(Folded::new(seen, &framed, model, set.repeat)?);
+                    scorers.push(match &models[*model as usize] {
+                        Model::Trees(model) => Scorer::Trees(model),
+                        Model::Linear(model) => {
+                            let framed = seen.rows.framed(frame);
+                            Scorer::Linear(Folded::new(seen, &framed, model, set.repeat)?)
+                        }
+                    });
                     needed.push(vec![false; seen.rows.len()]);
                 }
                 rows.iter().for_each(|&row| needed[column][row] = true);
                 parts.push((column, rows));
             }
         }
-        let logits = logits(seen, &framed.z, &folded, &needed)?;
+        let logits = logits(seen, frame, &scorers, &needed)?;
         let of_patient =
             |(at, patient): (usize, &SitePatient)| patient.rows.clone().map(move |_| at);
         let patient = seen.rows.patients.iter().enumerate().flat_map(of_patient).collect();
@@ -106,7 +111,7 @@ impl Scored {
 pub(super) fn answer(
     seen: &Seen<'_>,
     frame: &Frame,
-    models: &[LinearModel],
+    models: &[Model],
     lists: &[ScoreList],
     split: &[Column],
     bins: &Bins,
@@ -174,13 +179,48 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
     Ok(out)
 }
 
+/// A model, ready to score.
+enum Scorer<'a> {
+    Linear(Folded),
+    Trees(&'a TreeModel),
+}
+
 /// Per model, the logit of each row that needs one (0 elsewhere).
 fn logits(
     seen: &Seen<'_>,
-    z: &Matrix,
-    models: &[Folded],
+    frame: &Frame,
+    scorers: &[Scorer<'_>],
     needed: &[Vec<bool>],
 ) -> Result<Vec<Vec<f64>>, CohortError> {
+    let mut logits = vec![Vec::new(); scorers.len()];
+    let (mut places, mut linear, mut of_linear) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
+        match scorer {
+            Scorer::Trees(model) => logits[at] = seen.rows.gridded(frame).scores(model, needed),
+            Scorer::Linear(folded) => {
+                places.push(at);
+                linear.push(folded);
+                of_linear.push(needed);
+            }
+        }
+    }
+    if !linear.is_empty() {
+        let framed = seen.rows.framed(frame);
+        let of_models = linear_logits(seen, &framed.z, &linear, &of_linear);
+        places.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
+    }
+    if let Some(bad) = logits.iter().flatten().find(|logit| !logit.is_finite()) {
+        return Err(CohortError::Unfit(format!("a score at site {} is {bad}", seen.rows.id)));
+    }
+    Ok(logits)
+}
+
+fn linear_logits(
+    seen: &Seen<'_>,
+    z: &Matrix,
+    models: &[&Folded],
+    needed: &[&Vec<bool>],
+) -> Vec<Vec<f64>> {
     let width = seen.features() + 1;
     let n = seen.rows.len();
     let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
@@ -208,8 +248,5 @@ fn logits(
             logits[row] += model.weights[column] * model.fill[column];
         }
     }
-    if let Some(bad) = logits.iter().flatten().find(|logit| !logit.is_finite()) {
-        return Err(CohortError::Unfit(format!("a score at site {} is {bad}", seen.rows.id)));
-    }
-    Ok(logits)
+    logits
 }

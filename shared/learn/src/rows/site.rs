@@ -11,7 +11,8 @@ use wardround_core::study::Loss;
 
 use super::builder::Copies;
 use super::kernel::Matrix;
-use super::{RowView, counts, cross, loss, placements, scores};
+use super::trees::Gridded;
+use super::{RowView, counts, cross, loss, placements, scores, trees};
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
 
@@ -48,6 +49,7 @@ pub(super) struct SitePatient {
 struct Cache {
     folds: Option<(FoldPlan, Arc<Vec<Vec<u8>>>)>,
     framed: Option<Arc<Framed>>,
+    gridded: Option<Arc<Gridded>>,
 }
 
 /// The features seen through a frame.
@@ -191,6 +193,10 @@ impl SiteRows {
             Ask::SquaredHinge { frame, terms, derivatives, .. } => {
                 loss::answer(&seen, frame, terms, *derivatives, Loss::SquaredHinge)
             }
+            Ask::Grid { frame, split, columns } => Ok(trees::grid(&seen, frame, split, *columns)),
+            Ask::Trees { frame, cuts, terms, bits } => {
+                trees::answer(&seen, frame, cuts, terms, *bits)
+            }
             Ask::Scores { frame, models, lists, split, bins, .. } => {
                 scores::answer(&seen, frame, models, lists, split, bins)
             }
@@ -238,6 +244,16 @@ impl SiteRows {
         let (copies, scales) = (OnceLock::new(), Mutex::default());
         let framed = Framed { frame: frame.clone(), z, copies, scales };
         cache.framed.insert(Arc::new(framed)).clone()
+    }
+
+    /// The features on a frame's grid; the last one is kept.
+    pub(super) fn gridded(&self, frame: &Frame) -> Arc<Gridded> {
+        let mut cache = lock(&self.cache);
+        if let Some(gridded) = cache.gridded.as_ref().filter(|gridded| gridded.frame == *frame) {
+            return gridded.clone();
+        }
+        cache.gridded = None;
+        cache.gridded.insert(Arc::new(Gridded::new(frame, &self.features, self.d))).clone()
     }
 
     fn frame_copies(&self, frame: &Frame) -> Matrix {
@@ -336,6 +352,6 @@ impl Seen<'_> {
 }
 
 /// Entries are put in whole, so a panic elsewhere leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -142,6 +142,8 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::SquaredHinge { .. } => "support vector machine",
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",
+        Ask::Grid { .. } => "grid",
+        Ask::Trees { .. } => "trees",
     }
 }
 

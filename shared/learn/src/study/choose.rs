@@ -176,7 +176,7 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
 
 /// Chooses the grid point with the largest AUC, mean over repeats, and the threshold on its scores.
 /// `scores` gives a grid point's out-of-fold scores, per repeat and site. Of equal points the one
-/// with the stronger penalty, then the first.
+/// that is simpler, then the first.
 fn choose(
     design: &Design,
     by: ChooseBy,
@@ -193,7 +193,7 @@ fn choose(
             }
         }
         let better = best.is_none_or(|(most, at)| {
-            sum > most || sum == most && design.grid[point].c < design.grid[at].c
+            sum > most || sum == most && design.grid[point].is_simpler_than(&design.grid[at])
         });
         if better {
             best = Some((sum, point));

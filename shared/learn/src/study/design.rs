@@ -2,19 +2,16 @@
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
-use wardround_core::study::{Loss, Quorum, Study};
+use wardround_core::study::{GridPoint, LinearPoint, Quorum, Study};
 
 use super::error::StudyError;
-use crate::findings::GridPoint;
 
 /// The shape of a study's fits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Design {
     /// Class codes that a model is fitted for.
     pub classes: Vec<u8>,
-    /// What every model minimises, beside its penalty.
-    pub loss: Loss,
-    /// The grid: all C of one scaler, then all C of the next.
+    /// The grid, in the order of [`wardround_core::study::Classifier::grid`].
     pub grid: Vec<GridPoint>,
     pub folds: u8,
     pub repeats: u8,
@@ -74,10 +71,7 @@ impl Design {
     /// # Errors
     /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`].
     pub fn new(study: &Study, sites: &[SiteId]) -> Result<Self, StudyError> {
-        let c = study.classifier.c();
-        let of_scaler = |&standardise| c.iter().map(move |&c| GridPoint { c, standardise });
-        let grid: Vec<GridPoint> =
-            study.classifier.standardise().iter().flat_map(of_scaler).collect();
+        let grid = study.classifier.grid();
         let validation = &study.validation;
         let leave_out = validation.leave_one_site_out;
         let got = sites.len();
@@ -103,7 +97,6 @@ impl Design {
         };
         Ok(Self {
             classes: study.target.classes.modelled(),
-            loss: study.classifier.loss(),
             grid,
             folds,
             repeats: validation.repeats,
@@ -185,15 +178,21 @@ impl Design {
         (0..repeats).flat_map(move |repeat| (0..folds).map(move |fold| (repeat, fold)))
     }
 
-    /// Index of the grid point with the largest C; of several, the first.
-    pub fn weakest_penalty(&self) -> usize {
-        let mut best = 0;
+    /// A grid point of linear models.
+    pub fn linear(&self, point: usize) -> LinearPoint {
+        *self.grid[point].linear().expect("only linear models' fits ask for it")
+    }
+
+    /// Index of the grid point that takes the most rounds: of linear models the one with the weakest
+    /// penalty, of trees the one with the most.
+    pub fn slowest_point(&self) -> usize {
+        let mut slowest = 0;
         for (at, point) in self.grid.iter().enumerate() {
-            if point.c > self.grid[best].c {
-                best = at;
+            if self.grid[slowest].is_simpler_than(point) {
+                slowest = at;
             }
         }
-        best
+        slowest
     }
 }
 

@@ -26,6 +26,15 @@ pub enum StudyEvent {
         /// Largest entry of any model's gradient, divided by its number of rows.
         gradient: f64,
     },
+    /// A round of growing trees is over.
+    Trees {
+        /// Its number, from 1.
+        round: u64,
+        /// Trees that go on or haven't begun.
+        unfinished: usize,
+        /// All trees of all models.
+        trees: usize,
+    },
     /// A question was out of range and is asked again at a coarser scale.
     Coarser {
         /// What was asked.

@@ -1,18 +1,20 @@
-//! Sets up all fits of a study, runs them in lockstep and keeps the fitted models.
+//! Sets up all linear fits of a study, runs them in lockstep and keeps the fitted models.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use wardround_core::query::{Ask, FoldSet, Frame, LinearModel, RowSet, Scaler, SiteSet};
-use wardround_core::study::{Loss, Standardise};
+use wardround_core::query::{
+    Ask, ClassWeights, FoldSet, Frame, LinearModel, Model, RowSet, Scaler, SiteSet, TreeModel,
+};
+use wardround_core::study::{GridPoint, LinearPoint, Loss, Standardise};
 
 use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
 use crate::cohort::Cohort;
-use crate::findings::{GridPoint, ProfileCell};
+use crate::findings::ProfileCell;
 use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::Lbfgs;
 use crate::logistic::lockstep::{Failure, Fit, fit_all};
@@ -41,6 +43,8 @@ pub(crate) const MOST_FACTORS: usize = 48;
 /// What fits need to know besides their design.
 pub(crate) struct Ground<'a> {
     pub design: &'a Design,
+    /// What every model minimises, beside its penalty.
+    pub loss: Loss,
     pub frame: &'a Arc<Frame>,
     pub cells: &'a Cells,
     /// Counts of each site.
@@ -58,9 +62,16 @@ pub(crate) struct Models {
     pub gram_queries: u64,
 }
 
-/// A model at its optimum, in the units of the question.
+/// A fitted model.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Fitted {
+pub(crate) enum Fitted {
+    Linear(FittedLinear),
+    Trees(FittedTrees),
+}
+
+/// A linear model at its optimum, in the units of the question.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FittedLinear {
     pub model: LinearModel,
     pub standard: Arc<Standard>,
     pub steps: u32,
@@ -69,7 +80,38 @@ pub(crate) struct Fitted {
     pub gradient: f64,
 }
 
+/// Grown trees, on the grid of the question's frame.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FittedTrees {
+    pub model: TreeModel,
+    /// Rounds it took part in.
+    pub rounds: u32,
+}
+
+impl Fitted {
+    /// The model as a question carries it.
+    pub fn model(&self) -> Model {
+        match self {
+            Self::Linear(fitted) => Model::Linear(fitted.model.clone()),
+            Self::Trees(fitted) => Model::Trees(fitted.model.clone()),
+        }
+    }
+
+    /// Questions about it.
+    fn evaluations(&self) -> u32 {
+        match self {
+            Self::Linear(fitted) => fitted.evaluations,
+            Self::Trees(fitted) => fitted.rounds,
+        }
+    }
+}
+
 impl Models {
+    /// Models by what they are fitted to.
+    pub fn new(fitted: impl IntoIterator<Item = (FitKey, Fitted)>, queries: u64) -> Self {
+        Self { by_key: fitted.into_iter().collect(), queries, gram_queries: 0 }
+    }
+
     /// A fitted model.
     pub fn get(&self, key: &FitKey) -> &Fitted {
         self.by_key.get(key).expect("every key that is asked for is one of the design's fits")
@@ -86,7 +128,7 @@ impl Models {
         let of_point =
             |key: &FitKey| key.point == point && key.folds == folds && key.sites == SiteSet::All;
         let fits = self.by_key.iter().filter(|(key, _)| of_point(key));
-        fits.map(|(_, fitted)| u64::from(fitted.evaluations)).max().unwrap_or(0)
+        fits.map(|(_, fitted)| u64::from(fitted.evaluations())).max().unwrap_or(0)
     }
 }
 
@@ -115,7 +157,7 @@ pub(crate) async fn fit<C: Cohort>(
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
-    if let Err(failure) = fit_all(asker, ground.frame, design.loss, &mut fits).await {
+    if let Err(failure) = fit_all(asker, ground.frame, ground.loss, &mut fits).await {
         return Err(match failure {
             Failure::Study(error) => error,
             Failure::OneClass { fit, positives } => {
@@ -130,7 +172,7 @@ pub(crate) async fn fit<C: Cohort>(
             }
         });
     }
-    let fitted = |(at, fit): (usize, &Fit)| finish(fit, standard(at).clone());
+    let fitted = |(at, fit): (usize, &Fit)| Fitted::Linear(finish(fit, standard(at).clone()));
     let by_key = keys.iter().copied().zip(fits.iter().enumerate().map(fitted)).collect();
     Ok(Models { by_key, queries: asker.queries - before, gram_queries })
 }
@@ -144,7 +186,7 @@ enum Method {
 
 struct Preconditioner {
     target: usize,
-    point: GridPoint,
+    point: LinearPoint,
     sites: SiteSet,
     factor: Arc<Cholesky>,
 }
@@ -152,7 +194,7 @@ struct Preconditioner {
 /// A preconditioner to be: `weight * gram` and the point's penalty.
 struct Unfactored {
     target: usize,
-    point: GridPoint,
+    point: LinearPoint,
     sites: SiteSet,
     weight: f64,
     gram: Arc<Vec<f64>>,
@@ -177,8 +219,8 @@ async fn preconditioners<C: Cohort>(
     let folds = design.all_folds();
     let mut asked: Vec<Unfactored> = Vec::new();
     for standardise in [Standardise::All, Standardise::Site] {
-        let points: Vec<GridPoint> =
-            design.grid.iter().copied().filter(|p| p.standardise == standardise).collect();
+        let linear = design.grid.iter().filter_map(GridPoint::linear).copied();
+        let points: Vec<LinearPoint> = linear.filter(|p| p.standardise == standardise).collect();
         if points.is_empty() {
             continue;
         }
@@ -204,13 +246,13 @@ async fn preconditioners<C: Cohort>(
             });
             for (target, class) in design.classes.iter().enumerate() {
                 let share = ground.prevalence(*class, sites);
-                let curvature = match design.loss {
+                let curvature = match ground.loss {
                     Loss::Logistic => share * (1.0 - share),
                     Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
                 };
                 // The usual training set lacks one fold.
                 let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
-                let of_point = |&point: &GridPoint| {
+                let of_point = |&point: &LinearPoint| {
                     let (gram, strength) = (gram.clone(), strength.clone());
                     Unfactored { target, point, sites, weight, gram, strength }
                 };
@@ -251,7 +293,7 @@ fn set_up(
     standard: &Standard,
     method: &Method,
 ) -> Result<Fit, NoOptimum> {
-    let point = ground.design.grid[key.point];
+    let point = ground.design.linear(key.point);
     let class = ground.design.classes[key.target];
     let prevalence = ground.prevalence(class, key.sites);
     if !(prevalence > 0.0 && prevalence < 1.0) {
@@ -264,7 +306,7 @@ fn set_up(
     };
     let penalty = Penalty { strength };
     let mut start = vec![0.0; standard.mean.len()];
-    start.push(match ground.design.loss {
+    start.push(match ground.loss {
         Loss::Logistic => libm::log(prevalence / (1.0 - prevalence)),
         // Where the loss without weights is least, within the margin of every row.
         Loss::SquaredHinge => 2.0 * prevalence - 1.0,
@@ -292,6 +334,7 @@ fn set_up(
         rows: key.rows(),
         count: standard.rows,
         class,
+        weights: ClassWeights::EQUAL,
         scaler: scaler(point.standardise, key.folds),
         fill: standard.fill(ground.cells.any_missing()),
         optimiser,
@@ -308,7 +351,7 @@ pub(crate) fn scaler(standardise: Standardise, folds: FoldSet) -> Scaler {
 
 /// Takes the optimum; the weight of a column that is constant in the training rows goes into the
 /// constant, exactly.
-fn finish(fit: &Fit, standard: Arc<Standard>) -> Fitted {
+fn finish(fit: &Fit, standard: Arc<Standard>) -> FittedLinear {
     let mut model = fit.model();
     if fit.scaler == Scaler::Folded {
         for (j, weight) in
@@ -318,7 +361,7 @@ fn finish(fit: &Fit, standard: Arc<Standard>) -> Fitted {
             *weight = 0.0;
         }
     }
-    Fitted {
+    FittedLinear {
         model,
         standard,
         steps: fit.optimiser.steps(),
@@ -343,7 +386,7 @@ fn explain<C>(
         }
         NoOptimum::Stuck { steps, gradient } => StudyError::NotConverged {
             rows,
-            c: design.grid[key.point].c.to_string(),
+            c: design.linear(key.point).c.to_string(),
             steps,
             gradient: format!("{gradient:e}"),
         },

@@ -1,19 +1,19 @@
 //! Judges the chosen models: scores by subgroup, placement sums, and all figures of the findings.
 
-use wardround_core::query::{Column, FoldSet, RowSet, SiteSet};
-use wardround_core::study::{ChooseBy, Standardise};
+use wardround_core::query::{Column, Fill, FoldSet, Frame, RowSet, Scaler, SiteSet};
+use wardround_core::study::ChooseBy;
 
 use super::asker::Asker;
 use super::choose::{Choice, Choosing, Scores, full_list, merged, nothing_to_compare};
 use super::design::{Design, FitKey};
 use super::error::StudyError;
-use super::frame::Cells;
+use super::fits::{Fitted, FittedLinear};
 use super::repeats;
 use super::scores::{Lists, Scored, Scoring};
 use crate::cohort::Cohort;
 use crate::findings::{
-    FinalModel, FinalScaler, FoldResult, GridResult, Judged, LeftOut, Nested, NestedChoice,
-    ProfileCell, TargetFindings,
+    FinalFit, FinalLinear, FinalModel, FinalScaler, FinalTrees, FoldResult, GridResult, Judged,
+    LeftOut, Nested, NestedChoice, ProfileCell, TargetFindings,
 };
 use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
@@ -28,7 +28,6 @@ pub(crate) struct Judging<'a> {
     /// The choosing lists' scores by site.
     pub scores: &'a Scores,
     pub choose_by: ChooseBy,
-    pub cells: &'a Cells,
     pub by_site: &'a [ProfileCell],
     /// A name per class code.
     pub classes: &'a [String],
@@ -387,32 +386,43 @@ impl Judging<'_> {
         let Scoring { design, frame, models, .. } = &self.scoring;
         let (folds, sites) = (design.all_folds(), SiteSet::All);
         let key = FitKey { target, point: choice.point, repeat: 0, folds, sites };
-        let fitted = models.get(&key);
-        let standard = &fitted.standard;
-        let own_mean = standard.own_mean(frame);
-        let (mut weights, mut intercept) = (fitted.model.weights.clone(), fitted.model.intercept);
-        let scaler = match design.grid[choice.point].standardise {
-            Standardise::All => {
-                // From the frame's units to standardised ones: z = mean + deviation * x.
-                for (j, weight) in weights.iter_mut().enumerate() {
-                    intercept += *weight * standard.mean[j];
-                    *weight *= standard.deviation[j];
-                }
-                let deviation = standard.own_deviation(frame);
-                FinalScaler::All { mean: own_mean.clone(), deviation }
-            }
-            Standardise::Site => FinalScaler::OwnSite,
-        };
         FinalModel {
             point: choice.point,
-            scaler,
-            weights,
-            intercept,
             threshold: choice.threshold.probability(),
-            fill: if self.cells.any_missing() { own_mean } else { Vec::new() },
-            steps: fitted.steps,
-            gradient: fitted.gradient,
+            fitted: match models.get(&key) {
+                Fitted::Linear(fitted) => FinalFit::Linear(final_linear(fitted, frame)),
+                Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, frame)),
+            },
         }
+    }
+}
+
+fn final_linear(fitted: &FittedLinear, frame: &Frame) -> FinalLinear {
+    let FittedLinear { model, standard, .. } = fitted;
+    let own_mean = standard.own_mean(frame);
+    let (mut weights, mut intercept) = (model.weights.clone(), model.intercept);
+    let scaler = match model.scaler {
+        Scaler::Folded => {
+            // From the frame's units to standardised ones: z = mean + deviation * x.
+            for (j, weight) in weights.iter_mut().enumerate() {
+                intercept += *weight * standard.mean[j];
+                *weight *= standard.deviation[j];
+            }
+            let deviation = standard.own_deviation(frame);
+            FinalScaler::All { mean: own_mean.clone(), deviation }
+        }
+        Scaler::OwnSite(_) => FinalScaler::OwnSite,
+    };
+    FinalLinear {
+        scaler,
+        weights,
+        intercept,
+        fill: match model.fill {
+            Fill::Complete => Vec::new(),
+            Fill::Values(_) => own_mean,
+        },
+        steps: fitted.steps,
+        gradient: fitted.gradient,
     }
 }
 

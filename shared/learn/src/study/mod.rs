@@ -19,10 +19,13 @@ mod plan;
 mod profile;
 mod repeats;
 mod scores;
+mod tree_fits;
+
+use std::sync::Arc;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
-use wardround_core::study::Study;
+use wardround_core::study::{Family, Study};
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
@@ -37,6 +40,7 @@ use self::judging::Judging;
 use self::scores::Scoring;
 use crate::cohort::Cohort;
 use crate::findings::{Cost, Findings, SubgroupNames};
+use crate::trees::cuts::grid_frame;
 
 /// Runs a study over some sites of a cohort.
 ///
@@ -70,15 +74,30 @@ pub async fn run<C: Cohort>(
     phase("moments", 0);
     let before_moments = asker.queries;
     let frame = frame::frame(&mut asker, rows).await?;
-    let cells = frame::cells(&mut asker, &frame, rows).await?;
-    let moment_queries = asker.queries - before_moments;
-
     let classes = study.target.classes.names();
-    let models = {
-        let (design, frame, cells, by_site) = (&design, &frame, &cells, &profile.by_site);
-        let ground = Ground { design, frame, cells, by_site, classes: &classes };
-        phase("fit", design.fits().len());
-        fits::fit(&mut asker, &ground).await?
+    let (frame, models, moment_queries) = match study.classifier.family() {
+        Family::Linear(loss) => {
+            let cells = frame::cells(&mut asker, &frame, rows).await?;
+            let moment_queries = asker.queries - before_moments;
+            let ground = Ground {
+                design: &design,
+                loss,
+                frame: &frame,
+                cells: &cells,
+                by_site: &profile.by_site,
+                classes: &classes,
+            };
+            phase("fit", design.fits().len());
+            let models = fits::fit(&mut asker, &ground).await?;
+            (frame, models, moment_queries)
+        }
+        Family::Forest | Family::Boosting => {
+            let frame = Arc::new(grid_frame(&frame));
+            let moment_queries = asker.queries - before_moments;
+            phase("trees", design.fits().len());
+            let models = tree_fits::fit(&mut asker, study, &design, &frame, &classes).await?;
+            (frame, models, moment_queries)
+        }
     };
 
     phase("scores to choose by", models.len());
@@ -93,7 +112,6 @@ pub async fn run<C: Cohort>(
         choosing: &choosing,
         scores: &scores,
         choose_by: study.validation.choose_by,
-        cells: &cells,
         by_site: &profile.by_site,
         classes: &classes,
     };
@@ -121,9 +139,9 @@ pub async fn run<C: Cohort>(
     })
 }
 
-/// What the final model at the largest C alone would have asked: the profile, moments, a Gram matrix
+/// What the final model at the slowest grid point alone would have asked: the profile, moments, a Gram matrix
 /// where one is needed, and its own rounds.
 fn alone(design: &Design, models: &Models, moment_queries: u64) -> u64 {
-    let rounds = models.most_evaluations(design.weakest_penalty(), design.all_folds());
+    let rounds = models.most_evaluations(design.slowest_point(), design.all_folds());
     1 + moment_queries + models.gram_queries.min(1) + rounds
 }

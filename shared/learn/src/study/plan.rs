@@ -3,15 +3,19 @@
 
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
-use wardround_core::query::{CALIBRATION_BINS, Schema};
-use wardround_core::study::{Loss, Standardise, Study};
+use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
+use wardround_core::study::{
+    Classifier, ColumnSample, Family, GridPoint, LeafLimit, Loss, Standardise, Study,
+};
 
+use super::asker::SLICE_BYTES;
 use super::design::{Design, LeavingOut};
 use super::error::StudyError;
 use super::fits::{LARGE_SITE, MOST_FACTORS};
 use super::frame::LOOKS;
 use super::scores::BINS;
 use crate::logistic::NEWTON_FEATURES;
+use crate::trees::lockstep::GROWING_BYTES;
 
 /// Bytes of a fraction in an answer: fixed point with 40 to 50 binary places as a variable-length
 /// integer.
@@ -62,39 +66,11 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
     for _ in 0..LOOKS - 1 {
         tally.ask(2.0 * d, Numbers { counts: d + 1.0, fractions: 2.0 * d });
     }
-    for _ in 0..design.repeats {
-        let cells = f64::from(design.folds);
-        let others = (n_sites - 1.0) * cells * 2.0 * d;
-        let counts = n_sites * cells * (d + 1.0) + others;
-        tally.ask(2.0 * d, Numbers { counts, fractions: cells * 2.0 * d });
+    let ground = Ground { design: &design, d, n_sites };
+    match study.classifier.family() {
+        Family::Linear(loss) => ground.linear(&mut tally, loss, schema.features, sites.len()),
+        Family::Forest | Family::Boosting => ground.trees(&mut tally, &study.classifier, classes),
     }
-    let triangle = (d + 1.0) * (d + 2.0) / 2.0;
-    let newton = schema.features as usize <= NEWTON_FEATURES;
-    if !newton {
-        let large_sites = match design.left_out {
-            LeavingOut::EverySite if sites.len() <= LARGE_SITE as usize => sites.len(),
-            _ => 0,
-        };
-        let factors = (1 + large_sites) * design.classes.len() * design.grid.len();
-        let grams = if factors > MOST_FACTORS { 1 } else { 1 + large_sites };
-        for standardise in [Standardise::All, Standardise::Site] {
-            if design.grid.iter().any(|point| point.standardise == standardise) {
-                (0..grams).for_each(|_| tally.ask(2.0 * d, Numbers::fractions(triangle)));
-            }
-        }
-    }
-    let per_point = (design.training_sets().len() * design.classes.len()) as f64;
-    let rounds: Vec<f64> = design
-        .grid
-        .iter()
-        .map(|point| if newton { NEWTON_ROUNDS } else { lbfgs_rounds(design.loss, point.c, d) })
-        .collect();
-    let slowest = rounds.iter().copied().fold(0.0, f64::max);
-    let evaluations: f64 = rounds.iter().map(|rounds| rounds * per_point).sum();
-    let answer = d + 2.0 + if newton { triangle } else { 0.0 };
-    tally.queries += slowest.ceil();
-    tally.down += QUESTION_BYTES * (slowest * 2.0 * d + evaluations * (d + 1.0));
-    tally.numbers.fractions += evaluations * answer;
 
     let models = design.fits().len() as f64;
     let targets = design.classes.len() as f64;
@@ -122,8 +98,124 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
         bytes_down_per_site: tally.down as u64,
         bytes_up_per_site: (counts * COUNT_BYTES + fractions * FRACTION_BYTES) as u64,
         numbers_per_site: (counts + fractions) as u64,
-        widest_numbers_per_model: u64::from(schema.features + 1).max(2 * u64::from(BINS.count)),
+        widest_numbers_per_model: study
+            .classifier
+            .widest_numbers_per_model(schema.features)
+            .max(2 * u64::from(BINS.count)),
     })
+}
+
+/// What fitting costs.
+struct Ground<'a> {
+    design: &'a Design,
+    /// Features.
+    d: f64,
+    n_sites: f64,
+}
+
+impl Ground<'_> {
+    /// Moments of every training set, Gram matrices, and rounds of gradients.
+    fn linear(&self, tally: &mut Tally, loss: Loss, features: u32, sites: usize) {
+        let Self { design, d, n_sites } = *self;
+        let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
+        for _ in 0..design.repeats {
+            let cells = f64::from(design.folds);
+            let others = (n_sites - 1.0) * cells * 2.0 * d;
+            let counts = n_sites * cells * (d + 1.0) + others;
+            tally.ask(2.0 * d, Numbers { counts, fractions: cells * 2.0 * d });
+        }
+        let triangle = (d + 1.0) * (d + 2.0) / 2.0;
+        let newton = features as usize <= NEWTON_FEATURES;
+        if !newton {
+            let large_sites = match design.left_out {
+                LeavingOut::EverySite if sites <= LARGE_SITE as usize => sites,
+                _ => 0,
+            };
+            let factors = (1 + large_sites) * design.classes.len() * design.grid.len();
+            let grams = if factors > MOST_FACTORS { 1 } else { 1 + large_sites };
+            for standardise in [Standardise::All, Standardise::Site] {
+                if points.iter().any(|point| point.standardise == standardise) {
+                    (0..grams).for_each(|_| tally.ask(2.0 * d, Numbers::fractions(triangle)));
+                }
+            }
+        }
+        let per_point = (design.training_sets().len() * design.classes.len()) as f64;
+        let rounds: Vec<f64> = points
+            .iter()
+            .map(|point| if newton { NEWTON_ROUNDS } else { lbfgs_rounds(loss, point.c, d) })
+            .collect();
+        let slowest = rounds.iter().copied().fold(0.0, f64::max);
+        let evaluations: f64 = rounds.iter().map(|rounds| rounds * per_point).sum();
+        let answer = d + 2.0 + if newton { triangle } else { 0.0 };
+        tally.queries += slowest.ceil();
+        tally.down += QUESTION_BYTES * (slowest * 2.0 * d + evaluations * (d + 1.0));
+        tally.numbers.fractions += evaluations * answer;
+    }
+
+    /// Counts on the grid, and histograms of growing trees.
+    fn trees(&self, tally: &mut Tally, classifier: &Classifier, classes: f64) {
+        let Self { design, d, n_sites } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
+        let sites = match design.left_out {
+            LeavingOut::EverySite => n_sites,
+            LeavingOut::None => 1.0,
+        };
+        let cells = sites * f64::from(design.folds);
+        for _ in 0..design.repeats {
+            let numbers = cells * (classes + d * GRID_STEPS as f64);
+            let slices = (numbers * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+            tally.queries += slices - 1.0;
+            tally.ask(2.0 * d, Numbers::counts(numbers));
+        }
+        let columns = match rules.columns {
+            ColumnSample::All => d,
+            ColumnSample::AtMost(most) => d.min(f64::from(most)),
+        };
+        let bins = columns * f64::from(rules.bins);
+        let fits = (design.training_sets().len() * design.classes.len()) as f64;
+        let mut slowest = 0.0f64;
+        // Fewer trees with the same other parameters are the beginning of more.
+        let rest = |point: &GridPoint| point.with_trees(0);
+        for (at, point) in design.grid.iter().enumerate() {
+            let same = |other: &&GridPoint| rest(other) == rest(point);
+            let begun = design.grid[..at].iter().filter(same).map(GridPoint::trees).max();
+            let trees = f64::from(point.trees());
+            let more = (trees - f64::from(begun.unwrap_or(0))).max(0.0);
+            let depth = f64::from(point.depth());
+            let nodes = asked_nodes(depth, rules.leaves);
+            let numbers = fits * more * nodes * bins;
+            let rounds = match point {
+                GridPoint::Boosting(_) => trees * depth,
+                _ => {
+                    let growing = bins * 24.0 * libm::exp2(depth - 1.0);
+                    let at_once = (GROWING_BYTES as f64 / growing).floor().max(1.0);
+                    (fits * trees / at_once).ceil() * depth
+                }
+            };
+            slowest = slowest.max(rounds);
+            tally.down += rounds * bins * 2.0 + fits * more * depth * columns * 2.0;
+            match point {
+                // Gradients of a forest are small whole numbers.
+                GridPoint::Forest(_) => tally.numbers.counts += 3.0 * numbers,
+                _ => {
+                    tally.numbers.counts += numbers;
+                    tally.numbers.fractions += 2.0 * numbers;
+                }
+            }
+        }
+        tally.queries += slowest;
+    }
+}
+
+/// Leaves of a tree that are asked for: the root, and of every two siblings the smaller. Below five
+/// levels about half of the leaves no longer split.
+fn asked_nodes(depth: f64, leaves: LeafLimit) -> f64 {
+    let full = libm::exp2(depth.min(5.0) - 1.0);
+    let nodes = full + (depth - 5.0).max(0.0) * full / 2.0;
+    match leaves {
+        LeafLimit::Unlimited => nodes,
+        LeafLimit::AtMost(most) => nodes.min(f64::from(most)),
+    }
 }
 
 #[derive(Default)]

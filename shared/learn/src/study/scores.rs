@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, FoldSet, Frame, LinearModel, RowSet, ScoreList, SiteSet,
+    Ask, Bins, CALIBRATION_BINS, Column, FoldSet, Frame, Model, RowSet, Scaler, ScoreList, SiteSet,
 };
-use wardround_core::study::Standardise;
 
 use super::asker::{Asker, finest_bits, slices};
 use super::design::{Design, FitKey};
 use super::error::StudyError;
-use super::fits::{Models, scaler};
+use super::fits::Models;
 use crate::cohort::Cohort;
 use crate::metrics::cells::{placement_cells, score_cells};
 use crate::metrics::interval::placement_table;
@@ -124,7 +123,7 @@ impl Lists {
         &self,
         slice: std::ops::Range<usize>,
         ground: &Scoring<'_>,
-    ) -> (Vec<LinearModel>, Vec<ScoreList>) {
+    ) -> (Vec<Model>, Vec<ScoreList>) {
         let mut models = Vec::new();
         let mut index = BTreeMap::new();
         let lists = self.0[slice]
@@ -172,11 +171,13 @@ pub(crate) struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
-    fn model(&self, part: &Scored) -> LinearModel {
-        let mut model = self.models.get(&part.fit).model.clone();
-        let standardise: Standardise = self.design.grid[part.fit.point].standardise;
-        if scale_of(part) == ScaleOf::AllRows {
-            model.scaler = scaler(standardise, self.design.all_folds());
+    fn model(&self, part: &Scored) -> Model {
+        let mut model = self.models.get(&part.fit).model();
+        if let Model::Linear(model) = &mut model
+            && scale_of(part) == ScaleOf::AllRows
+            && let Scaler::OwnSite(_) = model.scaler
+        {
+            model.scaler = Scaler::OwnSite(self.design.all_folds());
         }
         model
     }

@@ -87,7 +87,7 @@ fn an_own_site_scaler_belongs_to_the_repeat_of_its_rows() {
     let list = |parts: Vec<(RowSet, u32)>| ScoreList { class: 1, parts };
     let ask = Ask::Scores {
         frame: frame(),
-        models: vec![model(Scaler::OwnSite(train))],
+        models: vec![model(Scaler::OwnSite(train)).into()],
         lists: vec![
             list(vec![(set(0), 0), (set(1), 0)]),
             list(vec![(set(0), 0)]),
@@ -133,7 +133,7 @@ fn an_own_site_scaler_belongs_to_the_repeat_of_its_rows() {
 fn a_site_without_rows_to_scale_by_counts_features_as_zero() {
     let rows = complete(12);
     let all = RowSet { repeat: 0, folds: FoldSet::all(4), sites: SiteSet::All };
-    let term = LinearTerm { rows: all, model: model(Scaler::OwnSite(FoldSet(0))) };
+    let term = LinearTerm::new(all, model(Scaler::OwnSite(FoldSet(0))));
     let derivatives = Derivatives::Hessian;
     let ask = Ask::Logistic { frame: frame(), terms: vec![term], derivatives, bits: 40 };
     let asked = query(rows.sites(), ask);
@@ -169,7 +169,7 @@ fn a_row_in_no_training_fold_leaves_the_gradient_alone() {
         fill: Fill::Complete,
     };
     let frame = std::sync::Arc::new(wardround_core::query::Frame::identity(n as usize));
-    let terms = vec![LinearTerm { rows: train, model }];
+    let terms = vec![LinearTerm::new(train, model)];
     let derivatives = Derivatives::Gradient;
     let mut asked = query(rows.sites(), Ask::Logistic { frame, terms, derivatives, bits: 30 });
     asked.schema = rows.schema().clone();

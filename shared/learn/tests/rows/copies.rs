@@ -52,9 +52,8 @@ fn model(scaler: Scaler) -> LinearModel {
 }
 
 fn fit(rows: &Rows, scaler: Scaler) -> Query {
-    let term = |repeat, folds| LinearTerm {
-        rows: RowSet { repeat, folds, sites: SiteSet::All },
-        model: model(scaler),
+    let term = |repeat, folds| {
+        LinearTerm::new(RowSet { repeat, folds, sites: SiteSet::All }, model(scaler))
     };
     let all = FoldSet::all(4);
     let terms = vec![term(0, all), term(0, all.without(2)), term(1, all.without(0))];
@@ -102,7 +101,7 @@ fn nothing_else_sees_a_copy() {
         Ask::Gram { frame: frame(), rows: set, scaler: Scaler::OwnSite(train), bits: 30 },
         Ask::Scores {
             frame: frame(),
-            models: vec![model(Scaler::OwnSite(train))],
+            models: vec![model(Scaler::OwnSite(train)).into()],
             lists: vec![ScoreList { class: 1, parts: vec![(set, 0)] }],
             split,
             bins: Bins { half_width: 8.0, count: 512 },

@@ -5,8 +5,8 @@ use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
-    Ask, Bins, Column, Derivatives, Fill, FoldSet, LinearModel, LinearTerm, PlacementTable, Query,
-    RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, Column, Derivatives, Fill, FoldSet, LinearModel, LinearTerm, Model, PlacementTable,
+    Query, RowSet, Scaler, ScoreList, SiteSet,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -35,7 +35,7 @@ fn model(seed: u64, scaler: Scaler) -> LinearModel {
 fn splitless() -> Vec<Ask> {
     let split = vec![Column::Subgroup(0), Column::Subgroup(1)];
     let all = everywhere(FoldSet::all(4));
-    let models = vec![model(1, Scaler::Folded), model(2, Scaler::Folded)];
+    let models: Vec<Model> = vec![model(1, Scaler::Folded).into(), model(2, Scaler::Folded).into()];
     let lists = vec![
         ScoreList { class: 1, parts: vec![(all, 0)] },
         ScoreList { class: 2, parts: vec![(all, 1), (all, 0)] },
@@ -77,10 +77,10 @@ fn sited(count: usize) -> Vec<Ask> {
     let only =
         RowSet { repeat: 1, folds: FoldSet::only(2), sites: SiteSet::Only(count as u16 - 1) };
     let terms = vec![
-        LinearTerm { rows: everywhere(train), model: model(1, Scaler::Folded) },
-        LinearTerm { rows: without, model: model(2, Scaler::Folded) },
-        LinearTerm { rows: only, model: model(3, Scaler::OwnSite(train)) },
-        LinearTerm { rows: everywhere(FoldSet::all(4)), model: model(4, Scaler::OwnSite(train)) },
+        LinearTerm::new(everywhere(train), model(1, Scaler::Folded)),
+        LinearTerm::new(without, model(2, Scaler::Folded)),
+        LinearTerm::new(only, model(3, Scaler::OwnSite(train))),
+        LinearTerm::new(everywhere(FoldSet::all(4)), model(4, Scaler::OwnSite(train))),
     ];
     let (logistic, hinge) = (
         |derivatives| Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits: 36 },
@@ -104,7 +104,7 @@ fn sited(count: usize) -> Vec<Ask> {
         hinge(Derivatives::Hessian),
         Ask::Scores {
             frame: frame(),
-            models: vec![model(1, Scaler::Folded), model(2, Scaler::OwnSite(train))],
+            models: vec![model(1, Scaler::Folded).into(), model(2, Scaler::OwnSite(train)).into()],
             lists,
             split,
             bins: Bins { half_width: 6.0, count: 32 },
@@ -172,7 +172,7 @@ proptest! {
         };
         let all = everywhere(FoldSet::all(4));
         for derivatives in [Derivatives::Gradient, Derivatives::Hessian] {
-            let terms = vec![LinearTerm { rows: all, model: model(seed, Scaler::Folded) }];
+            let terms = vec![LinearTerm::new(all, model(seed, Scaler::Folded))];
             let logistic =
                 Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits: 40 };
             let hinge = Ask::SquaredHinge { frame: frame(), terms, derivatives, bits: 40 };
@@ -193,7 +193,7 @@ fn left_out_sites_answer_zeros() {
     let rows = Population::draw(3, 60).rows(3, 3);
     let names = rows.sites();
     let set = RowSet { repeat: 0, folds: FoldSet::all(4), sites: SiteSet::Without(1) };
-    let terms = vec![LinearTerm { rows: set, model: model(1, Scaler::Folded) }];
+    let terms = vec![LinearTerm::new(set, model(1, Scaler::Folded))];
     let logistic =
         Ask::Logistic { frame: frame(), terms, derivatives: Derivatives::Hessian, bits: 30 };
     let gram = Ask::Gram { frame: frame(), rows: set, scaler: Scaler::Folded, bits: 30 };
@@ -255,7 +255,7 @@ fn out_of_range_names_the_block() {
     let all = everywhere(FoldSet::all(4));
     let mut huge = model(1, Scaler::Folded);
     huge.weights[0] = 1e300;
-    let terms = vec![LinearTerm { rows: all, model: huge.clone() }];
+    let terms = vec![LinearTerm::new(all, huge.clone())];
     let derivatives = Derivatives::Gradient;
     refused(Ask::Logistic { frame: frame(), terms, derivatives, bits: 30 }, "loss", 30);
     refused(Ask::Gram { frame: frame(), rows: all, scaler: Scaler::Folded, bits: 61 }, "gram", 61);
@@ -264,7 +264,7 @@ fn out_of_range_names_the_block() {
     huge.weights[1] = 1e308;
     let scores = Ask::Scores {
         frame: frame(),
-        models: vec![huge],
+        models: vec![huge.into()],
         lists: vec![ScoreList { class: 1, parts: vec![(all, 0)] }],
         split: vec![],
         bins: Bins { half_width: 6.0, count: 8 },
@@ -281,7 +281,7 @@ fn missing_values_are_refused_where_a_model_calls_rows_complete() {
     assert!(rows.missing_share() > 0.0);
     let mut complete = model(1, Scaler::Folded);
     complete.fill = Fill::Complete;
-    let term = LinearTerm { rows: everywhere(FoldSet::all(4)), model: complete };
+    let term = LinearTerm::new(everywhere(FoldSet::all(4)), complete);
     let derivatives = Derivatives::Gradient;
     let one = Ask::Logistic { frame: frame(), terms: vec![term], derivatives, bits: 30 };
     let error = rows.answer(&query(rows.sites(), one)).unwrap_err();

@@ -170,7 +170,7 @@ fn gram_matrices_are_numpys() {
 fn losses_and_derivatives_are_numpys() {
     let golden = golden();
     let scalers = [Scaler::Folded, Scaler::OwnSite(golden.train_folds())];
-    let term = |scaler| LinearTerm { rows: golden.train(), model: golden.model(scaler) };
+    let term = |scaler| LinearTerm::new(golden.train(), golden.model(scaler));
     let ask = Ask::Logistic {
         frame: golden.frame(),
         terms: scalers.map(term).to_vec(),
@@ -193,8 +193,8 @@ fn missing_values_are_filled_as_scikit_learn_fills_them() {
     let ask = Ask::Scores {
         frame: golden.frame(),
         models: vec![
-            golden.model(Scaler::Folded),
-            golden.model(Scaler::OwnSite(golden.train_folds())),
+            golden.model(Scaler::Folded).into(),
+            golden.model(Scaler::OwnSite(golden.train_folds())).into(),
         ],
         lists: (0..2).map(|model| ScoreList { class: 1, parts: vec![(all, model)] }).collect(),
         split: vec![],
@@ -238,7 +238,7 @@ fn scores_and_placements_are_scikit_learns() {
     let bins = Bins { half_width: scored.half_width, count: scored.bins };
     let ask = Ask::Scores {
         frame: frame.clone(),
-        models: vec![model.clone()],
+        models: vec![model.clone().into()],
         lists: lists.clone(),
         split: vec![],
         bins,
@@ -258,7 +258,7 @@ fn scores_and_placements_are_scikit_learns() {
     close(&[auc], &[scored.binned_auc], 1e-12);
 
     let tables = vec![table];
-    let models = vec![model];
+    let models = vec![model.into()];
     let ask = Ask::Placements { frame, models, lists, split: vec![], bins, tables, bits: 40 };
     let asked = query(&rows, plan, ask);
     let sum = rows.answer(&asked).unwrap();

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use crate::support::{find, lines, rows, study};
 use safetensors::tensor::{Dtype, TensorView};
 use wardround_core::study::{
-    Alterations, AugmentationRule, Missing, Precision, Standardise, Study,
+    Alterations, AugmentationRule, Loss, Missing, Precision, Standardise, Study,
 };
 use wardround_learn::bundle::{
-    BundleError, BundleInput, BundleViews, ModelBundle, OwnScale, PredictError, predict,
-    predict_at_site,
+    BundleError, BundleInput, BundleViews, Learner, LinearScorer, MissingFeatures, ModelBundle,
+    OwnScale, PredictError, Scorer, predict, predict_at_site,
 };
 use wardround_learn::rows::Rows;
 
@@ -95,7 +95,8 @@ fn predictions_are_the_fits() {
     for standardise in [Standardise::All, Standardise::Site] {
         let (_, rows, bundle) = made(standardise, standardise == Standardise::All);
         let model = &bundle.models[0];
-        let mut gradient: Vec<f64> = model.weights.iter().map(|w| w / 0.5).collect();
+        let weights = &model.scorer.linear().unwrap().weights;
+        let mut gradient: Vec<f64> = weights.iter().map(|w| w / 0.5).collect();
         let mut by_constant = 0.0;
         for site in rows.sites() {
             let of_site = || rows.rows().filter(|row| *row.site == site);
@@ -115,6 +116,13 @@ fn predictions_are_the_fits() {
     }
 }
 
+fn linear(bundle: &mut ModelBundle) -> &mut LinearScorer {
+    match &mut bundle.models[0].scorer {
+        Scorer::Linear(linear) => linear,
+        Scorer::Trees(_) => panic!("a linear model"),
+    }
+}
+
 /// A feature as the model sees it: the change of the logit, divided by the weight.
 fn unit(bundle: &ModelBundle, own: &OwnScale, features: &[f64], j: usize) -> f64 {
     let logit = |bundle: &ModelBundle| {
@@ -122,8 +130,9 @@ fn unit(bundle: &ModelBundle, own: &OwnScale, features: &[f64], j: usize) -> f64
         (p / (1.0 - p)).ln()
     };
     let mut only = bundle.clone();
-    only.models[0].intercept = 0.0;
-    only.models[0].weights = (0..4).map(|k| f64::from(u8::from(k == j))).collect();
+    let linear = linear(&mut only);
+    linear.intercept = 0.0;
+    linear.weights = (0..4).map(|k| f64::from(u8::from(k == j))).collect();
     logit(&only)
 }
 
@@ -159,9 +168,9 @@ fn hostile_files_are_refused() {
     let tensor = || vec![("a", TensorView::new(Dtype::F64, vec![1], &one).unwrap())];
     let other = safetensors::serialize(tensor(), None).unwrap();
     assert!(matches!(ModelBundle::read(&other), Err(BundleError::NoManifest)));
-    let later = HashMap::from([("wardround".to_owned(), r#"{"format": 2}"#.to_owned())]);
+    let later = HashMap::from([("wardround".to_owned(), r#"{"format": 3}"#.to_owned())]);
     let later = safetensors::serialize(tensor(), Some(later)).unwrap();
-    assert!(matches!(ModelBundle::read(&later), Err(BundleError::Format(2))));
+    assert!(matches!(ModelBundle::read(&later), Err(BundleError::Format(3))));
     let manifest = serde_json::to_string(&bundle.manifest).unwrap();
     let without = HashMap::from([("wardround".to_owned(), manifest)]);
     let without = safetensors::serialize(tensor(), Some(without)).unwrap();
@@ -172,7 +181,7 @@ fn hostile_files_are_refused() {
         change(&mut bundle);
         bundle.write().unwrap_err().to_string()
     };
-    assert!(broken(|b| b.models[0].weights[2] = f64::NAN).contains("weights isn't finite"));
+    assert!(broken(|b| linear(b).weights[2] = f64::NAN).contains("weights isn't finite"));
     assert!(broken(|b| b.manifest.features = 5).contains("expected 5 numbers in mean, got 4"));
     assert!(broken(|b| b.models[0].threshold = 1.5).contains("threshold 1.5"));
     assert!(broken(|b| b.manifest.models[0].class = 9).contains("class 9 of 2"));
@@ -183,4 +192,22 @@ fn hostile_files_are_refused() {
     let at = nan.len() - 8;
     nan[at..].copy_from_slice(&f64::NAN.to_le_bytes());
     assert!(ModelBundle::read(&nan).is_err());
+}
+
+#[test]
+fn a_bundle_of_the_first_format_is_read() {
+    let bytes = include_bytes!("../fixtures/bundle-1.safetensors");
+    let bundle = ModelBundle::read(bytes).unwrap();
+    let Learner::Linear { loss, c, standardise, missing } =
+        bundle.manifest.models[0].learner.clone()
+    else {
+        panic!("format 1 knew linear models only")
+    };
+    assert_eq!((loss, standardise), (Loss::Logistic, Standardise::All));
+    assert_eq!(missing, MissingFeatures::Refused);
+    assert!(c > 0.0);
+    let features = bundle.manifest.features as usize;
+    assert!(predict(&bundle, &vec![0.5; features]).unwrap()[0] > 0.0);
+    // Written again it is a bundle of today.
+    assert_eq!(ModelBundle::read(&bundle.write().unwrap()).unwrap(), bundle);
 }

@@ -35,8 +35,9 @@ fn the_split_into_sites_doesnt_move_the_model() {
         let model = |made: &[Line]| {
             let rows = rows(made, &study);
             let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
-            let mut weights = found.targets[0].model.weights.clone();
-            weights.push(found.targets[0].model.intercept);
+            let model = found.targets[0].model.fitted.linear().unwrap();
+            let mut weights = model.weights.clone();
+            weights.push(model.intercept);
             weights
         };
         let four_sites = model(&made);
@@ -207,7 +208,7 @@ fn columns_of_any_size_are_standardised() {
     let model = |made: &[Line]| {
         let rows = rows(made, &study);
         let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
-        found.targets[0].model.clone()
+        found.targets[0].model.fitted.linear().unwrap().clone()
     };
     let mut other_units = made.clone();
     for line in &mut other_units {

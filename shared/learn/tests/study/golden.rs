@@ -57,7 +57,7 @@ fn check_against(golden: &str, study: MakeStudy, name: &str, tolerance: f64) {
     let rows = rows(&lines, &study);
     let schema = study.schema(case.d as u32);
     let findings = find(&rows, &study, &rows.sites(), &schema).unwrap();
-    let model = &findings.targets[0].model;
+    let model = findings.targets[0].model.fitted.linear().unwrap();
     match &model.scaler {
         FinalScaler::All { mean, deviation } => {
             assert!(relative(mean, &case.mean) < 1e-12);

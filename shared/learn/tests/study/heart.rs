@@ -97,7 +97,7 @@ fn equals_one_place(study: &Study) {
     alone.validation.leave_one_site_out = false;
     let one_place = find(&in_one, &alone, &in_one.sites(), &schema).unwrap();
     let parts = |found: &wardround_learn::findings::Findings| {
-        let model = &found.targets[0].model;
+        let model = found.targets[0].model.fitted.linear().unwrap();
         let FinalScaler::All { mean, deviation } = &model.scaler else { panic!("scaled by site") };
         let mut weights = model.weights.clone();
         weights.push(model.intercept);

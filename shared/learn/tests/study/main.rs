@@ -15,3 +15,5 @@ mod leaks;
 mod plan;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trees;

@@ -1,0 +1,292 @@
+//! Whether a query's dimensions fit together; whoever answers may index without fear afterwards.
+
+use super::trees::{
+    ColumnCuts, Cuts, GRID_STEPS, Gradients, MOST_CUTS, Node, Sampling, Tree, TreeTerm,
+};
+use super::{
+    Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, LinearModel, MOST_WEIGHT,
+    Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+};
+
+impl Query {
+    /// Checks that all dimensions fit together.
+    ///
+    /// # Errors
+    /// [`DecodeError::Inconsistent`] names the first thing that doesn't fit.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        if self.sites.is_empty() || !self.sites.is_sorted_by(|a, b| a < b) {
+            return wrong("sites must be sorted, distinct and at least one".into());
+        }
+        let FoldPlan { folds, repeats, .. } = self.folds;
+        if !(2..=64).contains(&folds) || repeats == 0 {
+            return wrong(format!("{folds} folds and {repeats} repeats (2 to 64, at least 1)"));
+        }
+        if self.schema.features == 0 || self.schema.classes < 2 || self.schema.levels.contains(&0) {
+            return wrong("a schema has features, two classes and levels".into());
+        }
+        match &self.ask {
+            Ask::Profile { split } => self.check_split(split),
+            Ask::Moments { frame, split, bits } => {
+                self.check_split(split)?;
+                self.check_frame(frame)?;
+                check_bits(*bits)
+            }
+            Ask::Gram { frame, rows, scaler, bits } => {
+                self.check_frame(frame)?;
+                self.check_rows(rows)?;
+                self.check_scaler(scaler)?;
+                check_bits(*bits)
+            }
+            Ask::Logistic { frame, terms, bits, .. }
+            | Ask::SquaredHinge { frame, terms, bits, .. } => {
+                self.check_frame(frame)?;
+                for term in terms {
+                    self.check_rows(&term.rows)?;
+                    self.check_model(&term.model)?;
+                }
+                check_bits(*bits)
+            }
+            Ask::Grid { frame, split, columns } => {
+                self.check_split(split)?;
+                self.check_frame(frame)?;
+                let [first, end] = *columns;
+                if first < end && end <= self.schema.features {
+                    return Ok(());
+                }
+                wrong(format!("columns {first} to {end} of {} features", self.schema.features))
+            }
+            Ask::Trees { frame, cuts, terms, bits } => {
+                self.check_frame(frame)?;
+                cuts.iter().try_for_each(|cuts| self.check_cuts(cuts))?;
+                terms.iter().try_for_each(|term| self.check_term(term, cuts))?;
+                check_bits(*bits)
+            }
+            Ask::Scores { frame, models, lists, split, bins, bits } => {
+                self.check_frame(frame)?;
+                self.check_lists(models, lists, split, bins)?;
+                check_bits(*bits)
+            }
+            Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
+                self.check_frame(frame)?;
+                self.check_lists(models, lists, split, bins)?;
+                let expected = lists.len() * self.cells(split);
+                let count = bins.count as usize;
+                if tables.len() != expected {
+                    return wrong(format!(
+                        "{} placement tables, expected {expected}",
+                        tables.len()
+                    ));
+                }
+                for table in tables {
+                    let values = table.above.iter().chain(&table.below).chain([&table.auc]);
+                    if table.above.len() != count || table.below.len() != count {
+                        return wrong("a placement table needs one value per bin".into());
+                    }
+                    check_finite("a placement table", values)?;
+                }
+                check_bits(*bits)
+            }
+        }
+    }
+
+    fn check_lists(
+        &self,
+        models: &[Model],
+        lists: &[ScoreList],
+        split: &[Column],
+        bins: &Bins,
+    ) -> Result<(), DecodeError> {
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        self.check_split(split)?;
+        if bins.count == 0
+            || bins.count > 1 << 16
+            || !bins.half_width.is_finite()
+            || bins.half_width <= 0.0
+        {
+            return wrong(format!("{} bins of half width {}", bins.count, bins.half_width));
+        }
+        for model in models {
+            match model {
+                Model::Linear(model) => self.check_model(model)?,
+                Model::Trees(model) => {
+                    self.check_class(model.class)?;
+                    check_finite("a model of trees", [&model.start])?;
+                    model.trees.iter().try_for_each(|tree| self.check_tree(tree))?;
+                }
+            }
+        }
+        for list in lists {
+            self.check_class(list.class)?;
+            for (rows, model) in &list.parts {
+                self.check_rows(rows)?;
+                if *model as usize >= models.len() {
+                    return wrong(format!("model {model} of {}", models.len()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_cuts(&self, Cuts(cuts): &Cuts) -> Result<(), DecodeError> {
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        if !cuts.is_sorted_by(|a, b| a.column < b.column) {
+            return wrong("cuts must be of ascending, distinct columns".into());
+        }
+        for ColumnCuts { column, steps, .. } in cuts {
+            let in_range = steps.iter().all(|step| (1..GRID_STEPS as u16).contains(step));
+            if *column >= self.schema.features
+                || steps.len() > MOST_CUTS
+                || !in_range
+                || !steps.is_sorted_by(|a, b| a < b)
+            {
+                return wrong(format!("cuts of column {column}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_term(&self, term: &TreeTerm, cuts: &[Cuts]) -> Result<(), DecodeError> {
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        self.check_rows(&term.rows)?;
+        self.check_class(term.class)?;
+        self.check_tree(&term.tree)?;
+        let Some(Cuts(cuts)) = cuts.get(term.cuts as usize) else {
+            return wrong(format!("cuts {} of {}", term.cuts, cuts.len()));
+        };
+        let known = |column| cuts.binary_search_by_key(column, |cuts| cuts.column).is_ok();
+        if !term.columns.is_sorted_by(|a, b| a < b) || !term.columns.iter().all(known) {
+            return wrong("a tree's columns must be ascending and have cuts".into());
+        }
+        let is_leaf = |at: &u32| matches!(term.tree.0.get(*at as usize), Some(Node::Leaf { .. }));
+        if !term.nodes.is_sorted_by(|a, b| a < b) || !term.nodes.iter().all(is_leaf) {
+            return wrong("histograms are asked for leaves, ascending".into());
+        }
+        if let Gradients::Logistic { start, trees } = &term.gradients {
+            check_finite("a model of trees", [start])?;
+            trees.iter().try_for_each(|tree| self.check_tree(tree))?;
+        }
+        if let Sampling::Share { share, .. } = term.sampling
+            && !(share > 0.0 && share <= 1.0)
+        {
+            return wrong(format!("a share of {share} of the patients"));
+        }
+        let weights = [term.weights.negative, term.weights.positive];
+        if weights.iter().all(|weight| (0.0..=MOST_WEIGHT).contains(weight)) {
+            return Ok(());
+        }
+        wrong(format!("class weights {weights:?}"))
+    }
+
+    /// A tree that ends: children come after their parents, each has one.
+    fn check_tree(&self, tree: &Tree) -> Result<(), DecodeError> {
+        tree.check(self.schema.features).map_err(DecodeError::Inconsistent)
+    }
+
+    fn check_model(&self, model: &LinearModel) -> Result<(), DecodeError> {
+        self.check_class(model.class)?;
+        self.check_scaler(&model.scaler)?;
+        let d = self.schema.features as usize;
+        let wrong = |what: String| Err(DecodeError::Inconsistent(what));
+        if model.weights.len() != d {
+            return wrong(format!("{} weights for {d} features", model.weights.len()));
+        }
+        check_finite("a model", model.weights.iter().chain([&model.intercept]))?;
+        if let Fill::Values(values) = &model.fill {
+            if values.len() != d {
+                return wrong(format!("{} fill values for {d} features", values.len()));
+            }
+            check_finite("a fill", values.iter())?;
+        }
+        Ok(())
+    }
+
+    fn check_frame(&self, frame: &Frame) -> Result<(), DecodeError> {
+        let d = self.schema.features as usize;
+        if frame.center.len() != d || frame.scale.len() != d {
+            let (c, s) = (frame.center.len(), frame.scale.len());
+            return Err(DecodeError::Inconsistent(format!(
+                "a frame of {c} and {s} for {d} features"
+            )));
+        }
+        check_finite("a frame", frame.center.iter().chain(&frame.scale))?;
+        if frame.scale.iter().any(|&s| s <= 0.0) {
+            return Err(DecodeError::Inconsistent("a frame's scale must be positive".into()));
+        }
+        Ok(())
+    }
+
+    fn check_class(&self, class: u8) -> Result<(), DecodeError> {
+        if class < self.schema.classes {
+            return Ok(());
+        }
+        let classes = self.schema.classes;
+        Err(DecodeError::Inconsistent(format!("class {class} of {classes}")))
+    }
+
+    fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
+        match scaler {
+            Scaler::Folded => Ok(()),
+            Scaler::OwnSite(folds) => self.check_folds(*folds),
+        }
+    }
+
+    fn check_rows(&self, rows: &RowSet) -> Result<(), DecodeError> {
+        self.check_folds(rows.folds)?;
+        if rows.repeat >= self.folds.repeats {
+            let repeats = self.folds.repeats;
+            return Err(DecodeError::Inconsistent(format!("repeat {} of {repeats}", rows.repeat)));
+        }
+        match rows.sites {
+            SiteSet::Only(site) | SiteSet::Without(site)
+                if usize::from(site) >= self.sites.len() =>
+            {
+                Err(DecodeError::Inconsistent(format!("site {site} of {}", self.sites.len())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_folds(&self, folds: FoldSet) -> Result<(), DecodeError> {
+        if folds.0 & !FoldSet::all(self.folds.folds).0 == 0 {
+            return Ok(());
+        }
+        Err(DecodeError::Inconsistent(format!("a fold beyond the {} dealt", self.folds.folds)))
+    }
+
+    fn check_split(&self, split: &[Column]) -> Result<(), DecodeError> {
+        for column in split {
+            match column {
+                Column::Subgroup(at) if usize::from(*at) >= self.schema.levels.len() => {
+                    return Err(DecodeError::Inconsistent(format!("subgroup column {at}")));
+                }
+                Column::Fold { repeat } if *repeat >= self.folds.repeats => {
+                    return Err(DecodeError::Inconsistent(format!("repeat {repeat} in a split")));
+                }
+                _ => {}
+            }
+        }
+        if split.len() > 4 || self.cells(split) > 1 << 20 {
+            return Err(DecodeError::Inconsistent("a split into too many cells".into()));
+        }
+        Ok(())
+    }
+}
+
+fn check_bits(bits: u8) -> Result<(), DecodeError> {
+    if bits <= 62 {
+        Ok(())
+    } else {
+        Err(DecodeError::Inconsistent(format!("{bits} binary places")))
+    }
+}
+
+fn check_finite<'a>(
+    what: &str,
+    values: impl IntoIterator<Item = &'a f64>,
+) -> Result<(), DecodeError> {
+    if values.into_iter().all(|v| v.is_finite()) {
+        return Ok(());
+    }
+    Err(DecodeError::Inconsistent(format!("{what} holds a number that isn't finite")))
+}

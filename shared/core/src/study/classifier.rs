@@ -1,0 +1,350 @@
+//! What a study fits: the classifiers, and the grid of their parameters that cross-validation chooses
+//! from.
+
+use serde::{Deserialize, Serialize};
+
+/// What is fitted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Classifier {
+    /// L2-penalised logistic regression: minimises `|w|^2 / (2 C) + sum of losses`, the constant
+    /// unpenalised, as scikit-learn's `LogisticRegression(C)`.
+    Logistic {
+        /// The grid over C, positive, ascending, distinct.
+        c: Vec<f64>,
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+    },
+    /// Linear support vector machine with the squared hinge loss: minimises `|w|^2 / (2 C) + sum of
+    /// max(0, 1 - y m)^2`, `y` = +-1, the constant unpenalised. That is scikit-learn's
+    /// `LinearSVC(C)` with `intercept_scaling` large enough to free the constant.
+    LinearSvm {
+        /// The grid over C, positive, ascending, distinct.
+        c: Vec<f64>,
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+    },
+    /// Random forest (Breiman 2001): trees on bootstrap samples of the patients that split by the
+    /// largest decrease of the Gini impurity; the probability is the mean of the leaves' shares.
+    Forest(ForestGrid),
+    /// Gradient-boosted trees of the logistic loss (Friedman 2001; second order as Chen and Guestrin
+    /// 2016).
+    Boosting(BoostingGrid),
+}
+
+/// Random forests to choose from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForestGrid {
+    /// Trees, ascending, 1 to 2,000.
+    pub trees: Vec<u32>,
+    /// Splits between root and leaf at most, ascending, 1 to 16.
+    pub depth: Vec<u8>,
+    /// Patients per leaf at least, over all sites, ascending, at least 1.
+    pub min_patients: Vec<u32>,
+    /// What all of them share.
+    #[serde(flatten)]
+    pub rules: TreeRules,
+}
+
+/// Boosted trees to choose from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoostingGrid {
+    /// Trees, ascending, 1 to 2,000.
+    pub trees: Vec<u32>,
+    /// Splits between root and leaf at most, ascending, 1 to 16.
+    pub depth: Vec<u8>,
+    /// Patients per leaf at least, over all sites, ascending, at least 1.
+    pub min_patients: Vec<u32>,
+    /// What each tree's leaves are multiplied by, ascending, above 0 and up to 1.
+    pub learning_rate: Vec<f64>,
+    /// The L2 penalty on a leaf, ascending, at least 0.
+    pub l2: Vec<f64>,
+    /// The share of the patients that each tree sees, above 0 and up to 1.
+    pub rows: f64,
+    /// Sum of Hessians per leaf at least.
+    pub min_weight: f64,
+    /// What all of them share.
+    #[serde(flatten)]
+    pub rules: TreeRules,
+}
+
+/// What all trees of a study share.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TreeRules {
+    /// Columns that each tree may split by, drawn by the study's seed.
+    pub columns: ColumnSample,
+    /// Leaves of a tree at most.
+    pub leaves: LeafLimit,
+    /// Bins of a column at most, 2 to 64.
+    pub bins: u8,
+}
+
+/// Columns that a tree may split by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColumnSample {
+    /// Every one.
+    All,
+    /// So many, or all where there are fewer.
+    AtMost(u32),
+}
+
+/// How many leaves a tree may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeafLimit {
+    /// As many as its depth allows.
+    Unlimited,
+    /// At most so many, 2 or more; level by level the splits with the largest gain come first.
+    AtMost(u32),
+}
+
+/// What kind of model a classifier's points are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Linear, with this loss.
+    Linear(Loss),
+    /// Random forests.
+    Forest,
+    /// Boosted trees.
+    Boosting,
+}
+
+/// One combination of hyperparameters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum GridPoint {
+    /// Of a linear model.
+    Linear(LinearPoint),
+    /// Of boosted trees.
+    Boosting(BoostingPoint),
+    /// Of a random forest.
+    Forest(ForestPoint),
+}
+
+/// Hyperparameters of a linear model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearPoint {
+    /// Inverse strength of the L2 penalty, as in scikit-learn.
+    pub c: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+}
+
+/// Hyperparameters of a random forest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForestPoint {
+    /// Trees.
+    pub trees: u32,
+    /// Splits between root and leaf at most.
+    pub depth: u8,
+    /// Patients per leaf at least.
+    pub min_patients: u32,
+}
+
+/// Hyperparameters of boosted trees.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoostingPoint {
+    /// Trees.
+    pub trees: u32,
+    /// Splits between root and leaf at most.
+    pub depth: u8,
+    /// Patients per leaf at least.
+    pub min_patients: u32,
+    /// What each tree's leaves are multiplied by.
+    pub learning_rate: f64,
+    /// The L2 penalty on a leaf.
+    pub l2: f64,
+}
+
+impl Classifier {
+    /// What kind of model it is.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Logistic { .. } => Family::Linear(Loss::Logistic),
+            Self::LinearSvm { .. } => Family::Linear(Loss::SquaredHinge),
+            Self::Forest(_) => Family::Forest,
+            Self::Boosting(_) => Family::Boosting,
+        }
+    }
+
+    /// The grid in its fixed order: the first parameter varies fastest.
+    pub fn grid(&self) -> Vec<GridPoint> {
+        let mut grid = Vec::new();
+        match self {
+            Self::Logistic { c, standardise } | Self::LinearSvm { c, standardise } => {
+                for &standardise in standardise {
+                    let point = |&c| GridPoint::Linear(LinearPoint { c, standardise });
+                    grid.extend(c.iter().map(point));
+                }
+            }
+            Self::Forest(ForestGrid { trees, depth, min_patients, .. }) => {
+                for &min_patients in min_patients {
+                    for &depth in depth {
+                        let point =
+                            |&trees| GridPoint::Forest(ForestPoint { trees, depth, min_patients });
+                        grid.extend(trees.iter().map(point));
+                    }
+                }
+            }
+            Self::Boosting(boosting) => {
+                for &l2 in &boosting.l2 {
+                    for &learning_rate in &boosting.learning_rate {
+                        for &min_patients in &boosting.min_patients {
+                            for &depth in &boosting.depth {
+                                let point = |&trees| {
+                                    GridPoint::Boosting(BoostingPoint {
+                                        trees,
+                                        depth,
+                                        min_patients,
+                                        learning_rate,
+                                        l2,
+                                    })
+                                };
+                                grid.extend(boosting.trees.iter().map(point));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        grid
+    }
+
+    /// What its trees share; `None` for linear models.
+    pub fn tree_rules(&self) -> Option<&TreeRules> {
+        match self {
+            Self::Logistic { .. } | Self::LinearSvm { .. } => None,
+            Self::Forest(ForestGrid { rules, .. }) | Self::Boosting(BoostingGrid { rules, .. }) => {
+                Some(rules)
+            }
+        }
+    }
+
+    /// The most numbers that a question about its models asks for per model, for the rule on wide sums.
+    pub fn widest_numbers_per_model(&self, features: u32) -> u64 {
+        match self.family() {
+            // Gram, gradients and Hessians determine one coefficient per feature and a constant.
+            Family::Linear(_) => u64::from(features) + 1,
+            // The counts on the grid that bins are made of.
+            Family::Forest | Family::Boosting => {
+                u64::from(features) * crate::query::GRID_STEPS as u64
+            }
+        }
+    }
+}
+
+impl GridPoint {
+    /// Its parameters in words: name and value, in the same order for every point of a study.
+    pub fn words(&self) -> Vec<(&'static str, String)> {
+        match *self {
+            Self::Linear(LinearPoint { c, standardise }) => {
+                let scope = match standardise {
+                    Standardise::All => "all sites",
+                    Standardise::Site => "each site",
+                };
+                vec![("C", c.to_string()), ("standardised over", scope.to_owned())]
+            }
+            Self::Forest(ForestPoint { trees, depth, min_patients }) => {
+                trees_in_words(trees, depth, min_patients)
+            }
+            Self::Boosting(BoostingPoint { trees, depth, min_patients, learning_rate, l2 }) => {
+                let mut words = trees_in_words(trees, depth, min_patients);
+                words.push(("learning rate", learning_rate.to_string()));
+                words.push(("L2", l2.to_string()));
+                words
+            }
+        }
+    }
+
+    /// Its parameters in one line.
+    pub fn line(&self) -> String {
+        let words = self.words().into_iter().map(|(name, value)| match name {
+            "standardised over" => format!("{name} {value}"),
+            _ => format!("{name} = {value}"),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, fewer
+    /// splits, fewer trees. Of two equally good ones the simpler is chosen.
+    pub fn is_simpler_than(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Linear(a), Self::Linear(b)) => a.c < b.c,
+            (Self::Forest(a), Self::Forest(b)) => {
+                (a.depth, a.trees, b.min_patients) < (b.depth, b.trees, a.min_patients)
+            }
+            (Self::Boosting(a), Self::Boosting(b)) => {
+                (a.depth, a.trees, b.min_patients) < (b.depth, b.trees, a.min_patients)
+            }
+            _ => false,
+        }
+    }
+
+    /// How many trees its models have; 0 for linear ones.
+    pub fn trees(&self) -> u32 {
+        match self {
+            Self::Linear(_) => 0,
+            Self::Forest(point) => point.trees,
+            Self::Boosting(point) => point.trees,
+        }
+    }
+
+    /// Splits between the root and the leaves of its trees at most; 0 for linear models.
+    pub fn depth(&self) -> u8 {
+        match self {
+            Self::Linear(_) => 0,
+            Self::Forest(point) => point.depth,
+            Self::Boosting(point) => point.depth,
+        }
+    }
+
+    /// The same point with another number of trees.
+    pub fn with_trees(self, trees: u32) -> Self {
+        match self {
+            Self::Linear(_) => self,
+            Self::Forest(point) => Self::Forest(ForestPoint { trees, ..point }),
+            Self::Boosting(point) => Self::Boosting(BoostingPoint { trees, ..point }),
+        }
+    }
+
+    /// The parameters of a linear model; `None` for trees.
+    pub fn linear(&self) -> Option<&LinearPoint> {
+        match self {
+            Self::Linear(point) => Some(point),
+            Self::Forest(_) | Self::Boosting(_) => None,
+        }
+    }
+}
+
+fn trees_in_words(trees: u32, depth: u8, min_patients: u32) -> Vec<(&'static str, String)> {
+    vec![
+        ("trees", trees.to_string()),
+        ("depth", depth.to_string()),
+        ("patients per leaf", min_patients.to_string()),
+    ]
+}
+
+/// The loss of a row whose model says `m` and whose class says `y` = +-1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// `ln(1 + exp(-y m))`; `m` is a logit.
+    #[default]
+    Logistic,
+    /// `max(0, 1 - y m)^2`; `m` is a distance from the boundary in margins, no logit.
+    SquaredHinge,
+}
+
+/// Over which rows features are standardised; always training folds only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standardise {
+    /// Over the training rows of all sites.
+    All,
+    /// Over each site's own training rows; a left-out site by its own unlabelled rows.
+    Site,
+}

@@ -1,0 +1,188 @@
+//! Reading `[classifier]`.
+
+use super::super::{
+    BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, TreeRules,
+};
+use super::MOST;
+use crate::query::MOST_CUTS;
+use crate::read::{self, Key, Value};
+
+/// Most trees of a model.
+const MOST_TREES: u32 = 2000;
+/// Most splits between a tree's root and its leaves.
+const DEEPEST: u8 = 16;
+/// Most points of a grid.
+const MOST_POINTS: usize = 256;
+/// Columns of a tree unless the study says otherwise: with 128 of 1,280 features boosted trees are as
+/// good as with all of them, for a tenth of the bytes.
+const COLUMNS: u32 = 128;
+
+pub(super) const KEYS: &[Key] = &[
+    Key::value("kind", "\"logistic\""),
+    Key::value("c", "[0.001, 0.01, 0.1]"),
+    Key::value("standardise", "[\"all\"]"),
+    Key::value("trees", "[300]"),
+    Key::value("depth", "[8]"),
+    Key::value("min_patients", "[10]"),
+    Key::value("learning_rate", "[0.1]"),
+    Key::value("l2", "[1.0]"),
+    Key::value("rows", "0.8"),
+    Key::value("min_weight", "0.001"),
+    Key::value("columns", "128"),
+    Key::value("leaves", "31"),
+    Key::value("bins", "64"),
+];
+
+/// Which keys belong to which kind, beside `kind` itself.
+const LINEAR: &[&str] = &["c", "standardise"];
+const FOREST: &[&str] = &["trees", "depth", "min_patients", "columns", "leaves", "bins"];
+const BOOSTING: &[&str] = &[
+    "trees",
+    "depth",
+    "min_patients",
+    "learning_rate",
+    "l2",
+    "rows",
+    "min_weight",
+    "columns",
+    "leaves",
+    "bins",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Logistic,
+    LinearSvm,
+    Forest,
+    Boosting,
+}
+
+const KINDS: [(&str, Kind); 4] = [
+    ("logistic", Kind::Logistic),
+    ("linear-svm", Kind::LinearSvm),
+    ("forest", Kind::Forest),
+    ("boosting", Kind::Boosting),
+];
+
+pub(super) fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
+    let kind = table.required("kind").and_then(|v| v.choice(&KINDS))?;
+    let own = match kind {
+        Kind::Logistic | Kind::LinearSvm => LINEAR,
+        Kind::Forest => FOREST,
+        Kind::Boosting => BOOSTING,
+    };
+    let others = KEYS.iter().map(|key| key.name).filter(|key| *key != "kind" && !own.contains(key));
+    let mut foreign = false;
+    for value in others.filter_map(|key| table.optional(key)) {
+        let word = KINDS.iter().find(|(_, other)| *other == kind).map_or("?", |(word, _)| word);
+        value.wrong(
+            format!(
+                "{} stands beside kind = \"{word}\", which has no such parameter",
+                value.name()
+            ),
+            format!("leave it out; \"{word}\" has {}", own.join(", ")),
+        );
+        foreign = true;
+    }
+    let read = match kind {
+        Kind::Logistic => {
+            linear(table).map(|(c, standardise)| Classifier::Logistic { c, standardise })
+        }
+        Kind::LinearSvm => {
+            linear(table).map(|(c, standardise)| Classifier::LinearSvm { c, standardise })
+        }
+        Kind::Forest => forest(table).map(Classifier::Forest),
+        Kind::Boosting => boosting(table).map(Classifier::Boosting),
+    };
+    let points = read.as_ref().map_or(0, |classifier| classifier.grid().len());
+    if points > MOST_POINTS {
+        table.wrong(
+            format!("[classifier] makes a grid of {points} points"),
+            format!("keep it to {MOST_POINTS}: list fewer values"),
+        );
+        return None;
+    }
+    read.filter(|_| !foreign)
+}
+
+fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>)> {
+    let c = table.required("c").and_then(|v| {
+        let each = v.list(1..=MOST, Value::positive);
+        each.and(v.ascending(1..=MOST))
+    });
+    let words = [("all", Standardise::All), ("site", Standardise::Site)];
+    let standardise = table.or("standardise", vec![Standardise::All], |v| {
+        v.distinct(1..=2, |entry| entry.choice(&words))
+    });
+    c.zip(standardise)
+}
+
+fn forest(table: &read::Table<'_>) -> Option<ForestGrid> {
+    let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
+    let depth = table.or("depth", vec![8], depths);
+    let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
+    let rules = rules(table);
+    Some(ForestGrid { trees: trees?, depth: depth?, min_patients: min_patients?, rules: rules? })
+}
+
+fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
+    let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
+    let depth = table.or("depth", vec![4], depths);
+    let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
+    let learning_rate = table.or("learning_rate", vec![0.1], |v| {
+        let each = v.list(1..=MOST, share);
+        each.and(v.ascending(1..=MOST))
+    });
+    let l2 = table.or("l2", vec![1.0], |v| {
+        let each = v.list(1..=MOST, |entry| entry.number(0.0..=1e9));
+        each.and(v.ascending(1..=MOST))
+    });
+    let rows = table.or("rows", 1.0, share);
+    let min_weight = table.or("min_weight", 0.001, |v| v.number(0.0..=1e9));
+    let rules = rules(table);
+    Some(BoostingGrid {
+        trees: trees?,
+        depth: depth?,
+        min_patients: min_patients?,
+        learning_rate: learning_rate?,
+        l2: l2?,
+        rows: rows?,
+        min_weight: min_weight?,
+        rules: rules?,
+    })
+}
+
+fn rules(table: &read::Table<'_>) -> Option<TreeRules> {
+    let columns = table.or("columns", ColumnSample::AtMost(COLUMNS), |v| {
+        if !v.is_integer() {
+            return v.choice(&[("all", ColumnSample::All)]);
+        }
+        v.integer(1u32..=1 << 20).map(ColumnSample::AtMost)
+    });
+    let leaves = table.or("leaves", LeafLimit::Unlimited, |v| {
+        if !v.is_integer() {
+            return v.choice(&[("unlimited", LeafLimit::Unlimited)]);
+        }
+        v.integer(2u32..=1 << 16).map(LeafLimit::AtMost)
+    });
+    let bins = table.or("bins", MOST_CUTS as u8 + 1, |v| v.integer(2u8..=MOST_CUTS as u8 + 1));
+    Some(TreeRules { columns: columns?, leaves: leaves?, bins: bins? })
+}
+
+fn depths(value: &Value<'_>) -> Option<Vec<u8>> {
+    let each = value.list(1..=MOST, |entry| entry.integer(1..=DEEPEST));
+    each.filter(|_| value.ascending(1..=MOST).is_some())
+}
+
+fn whole(value: &Value<'_>, low: u32, high: u32) -> Option<Vec<u32>> {
+    let each = value.list(1..=MOST, |entry| entry.integer(low..=high));
+    each.filter(|_| value.ascending(1..=MOST).is_some())
+}
+
+fn share(value: &Value<'_>) -> Option<f64> {
+    let share = value.number(0.0..=1.0)?;
+    if share > 0.0 {
+        return Some(share);
+    }
+    value.refuse(format!("{} is 0", value.name()), "it must be above 0 and at most 1")
+}

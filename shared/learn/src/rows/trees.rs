@@ -1,0 +1,385 @@
+//! Growing trees at a site: which bin every row falls into, and sums by bin.
+//!
+//! Gradients, Hessians and shares of patients are rounded row by row and added as integers, so sums
+//! are the same for every split of the patients into sites. (Histograms: Ke et al., "LightGBM", 2017,
+//! section 2.1. There the rounding is another, of one machine's floats.)
+
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+use wardround_core::digest::Digest;
+use wardround_core::query::{
+    Column, Cuts, Frame, GRID_STEPS, Gradients, MISSING, Node, PATIENT_BITS, Sampling, Tree,
+    TreeModel, TreeTerm,
+};
+use wardround_core::seed::Seed;
+use wardround_core::sum::fix;
+
+use super::linear::Logit;
+use super::site::{Seen, SitePatient, SiteRows, lock};
+use super::tally::Tally;
+use crate::cohort::CohortError;
+
+/// Columns of a leaf that are counted by one thread at a time.
+const COLUMNS_AT_ONCE: usize = 16;
+
+/// Bytes of logits of finished trees that are kept.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// Gradient, Hessian and share of a patient, as integers.
+type Sums = [i64; 3];
+
+/// The features on a frame's grid.
+#[derive(Debug)]
+pub(super) struct Gridded {
+    pub(super) frame: Frame,
+    /// Column by column, the step of each row.
+    steps: Vec<u16>,
+    rows: usize,
+    /// Logits of boosted models so far, by what they are the sum of; the last used is the last.
+    logits: Mutex<Vec<(Digest, Arc<Vec<f64>>)>>,
+}
+
+impl Gridded {
+    /// Puts rows of `d` features, row by row, on a frame's grid.
+    pub(super) fn new(frame: &Frame, features: &[f64], d: usize) -> Self {
+        let rows = features.len() / d;
+        let mut steps = vec![0; rows * d];
+        steps.par_chunks_exact_mut(rows).enumerate().for_each(|(column, steps)| {
+            for (row, step) in steps.iter_mut().enumerate() {
+                *step = frame.step(column, features[row * d + column]);
+            }
+        });
+        Self { frame: frame.clone(), steps, rows, logits: Mutex::default() }
+    }
+
+    fn column(&self, column: u32) -> &[u16] {
+        &self.steps[column as usize * self.rows..][..self.rows]
+    }
+
+    fn step(&self, row: usize) -> impl Fn(u32) -> u16 {
+        move |column| self.steps[column as usize * self.rows + row]
+    }
+
+    /// The logit of each row by a model.
+    pub(super) fn scores(&self, model: &TreeModel, needed: &[bool]) -> Vec<f64> {
+        let score = |(row, needed): (usize, &bool)| match needed {
+            true => model.logit(self.step(row)),
+            false => 0.0,
+        };
+        needed.par_iter().enumerate().map(score).collect()
+    }
+
+    /// The logit of each row after some trees. Trees are added one after the other, so that it doesn't
+    /// matter how many of them were known before.
+    fn logits_after(&self, start: f64, trees: &[Tree]) -> Arc<Vec<f64>> {
+        let mut names = vec![Digest::of(&start.to_le_bytes())];
+        for tree in trees {
+            let mut bytes = names[names.len() - 1].as_bytes().to_vec();
+            tree.0.iter().for_each(|node| push(node, &mut bytes));
+            names.push(Digest::of(&bytes));
+        }
+        let mut kept = lock(&self.logits);
+        let found = names.iter().enumerate().rev().find_map(|(count, name)| {
+            let at = kept.iter().position(|(of, _)| of == name)?;
+            Some((count, kept.remove(at).1))
+        });
+        let (known, mut logits) = found.unwrap_or_else(|| (0, Arc::new(vec![start; self.rows])));
+        if known < trees.len() {
+            let mut now = (*logits).clone();
+            for tree in &trees[known..] {
+                now.par_iter_mut().enumerate().for_each(|(row, logit)| {
+                    if let Node::Leaf { value } = tree.0[tree.leaf_of(self.step(row))] {
+                        *logit += value;
+                    }
+                });
+            }
+            logits = Arc::new(now);
+        }
+        kept.push((names[trees.len()], logits.clone()));
+        let most = (KEPT_BYTES / (8 * self.rows)).max(1);
+        if kept.len() > most {
+            kept.remove(0);
+        }
+        logits
+    }
+}
+
+fn push(node: &Node, bytes: &mut Vec<u8>) {
+    match *node {
+        Node::Leaf { value } => {
+            bytes.push(0);
+            bytes.extend(value.to_le_bytes());
+        }
+        Node::Split { column, below, missing, left } => {
+            bytes.push(1 + missing as u8);
+            bytes.extend(column.to_le_bytes());
+            bytes.extend(below.to_le_bytes());
+            bytes.extend(left.to_le_bytes());
+        }
+    }
+}
+
+/// [`wardround_core::query::Ask::Grid`].
+pub(super) fn grid(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    split: &[Column],
+    [first, end]: [u32; 2],
+) -> Vec<Vec<i64>> {
+    let gridded = seen.rows.gridded(frame);
+    let cells = seen.cells(split);
+    let classes = usize::from(seen.query.schema.classes);
+    let [mut rows_by_class, mut steps] = Tally::of(seen.query);
+    for (&cell, &class) in cells.iter().zip(&seen.rows.class) {
+        rows_by_class.count(cell * classes + usize::from(class), 1);
+    }
+    let width = (end - first) as usize;
+    for column in first..end {
+        for (&step, &cell) in gridded.column(column).iter().zip(&cells) {
+            if step != MISSING {
+                let at = (cell * width + (column - first) as usize) * GRID_STEPS;
+                steps.count(at + usize::from(step), 1);
+            }
+        }
+    }
+    Tally::values([rows_by_class, steps])
+}
+
+/// [`wardround_core::query::Ask::Trees`].
+pub(super) fn answer(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    cuts: &[Cuts],
+    terms: &[TreeTerm],
+    bits: u8,
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let gridded = seen.rows.gridded(frame);
+    let luts: Vec<Vec<[u8; GRID_STEPS + 1]>> =
+        cuts.par_iter().map(|Cuts(cuts)| cuts.iter().map(lut).collect()).collect();
+    // Logits first: they are kept one model after the other.
+    let logits: Vec<Option<Arc<Vec<f64>>>> = terms
+        .iter()
+        .map(|term| match &term.gradients {
+            Gradients::Share => None,
+            Gradients::Logistic { start, trees } => Some(gridded.logits_after(*start, trees)),
+        })
+        .collect();
+    let leaves: Vec<Vec<Leaf>> = terms
+        .par_iter()
+        .zip(&logits)
+        .map(|(term, logits)| leaves(seen, &gridded, term, logits.as_deref(), bits))
+        .collect::<Result<_, _>>()?;
+
+    let total = terms.iter().map(|term| term.numbers(cuts)).sum();
+    let [mut gradients, mut hessians, mut patients] = [0; 3].map(|_: i32| vec![0i64; total]);
+    let mut tasks = Vec::new();
+    {
+        let mut rest = [&mut gradients[..], &mut hessians[..], &mut patients[..]];
+        for (term, leaves) in terms.iter().zip(&leaves) {
+            let Cuts(of_set) = &cuts[term.cuts as usize];
+            for leaf in leaves {
+                for columns in term.columns.chunks(COLUMNS_AT_ONCE) {
+                    let places: Vec<usize> = columns
+                        .iter()
+                        .filter_map(|c| of_set.binary_search_by_key(c, |cuts| cuts.column).ok())
+                        .collect();
+                    let width = places.iter().map(|&at| of_set[at].bins()).sum();
+                    let out = rest.map(|rest| rest.split_at_mut(width));
+                    let [(a, first), (b, second), (c, third)] = out;
+                    rest = [first, second, third];
+                    tasks.push((term.cuts as usize, leaf, places, [a, b, c]));
+                }
+            }
+        }
+    }
+    tasks.into_par_iter().for_each(|(set, leaf, places, [gradients, hessians, patients])| {
+        let mut bins: Vec<Sums> = Vec::new();
+        let mut at = 0;
+        for place in places {
+            let of_column = &cuts[set].0[place];
+            bins.clear();
+            bins.resize(of_column.bins(), [0; 3]);
+            count(gridded.column(of_column.column), &luts[set][place], leaf, &mut bins);
+            for [gradient, hessian, patient] in &bins {
+                gradients[at] = *gradient;
+                hessians[at] = *hessian;
+                patients[at] = *patient;
+                at += 1;
+            }
+        }
+    });
+    Ok(vec![gradients, hessians, patients])
+}
+
+/// The rows of a leaf with what they add.
+struct Leaf {
+    rows: Vec<u32>,
+    sums: Vec<Sums>,
+}
+
+/// Adds up a leaf's rows by bin.
+fn count(steps: &[u16], lut: &[u8; GRID_STEPS + 1], leaf: &Leaf, bins: &mut [Sums]) {
+    for (&row, sums) in leaf.rows.iter().zip(&leaf.sums) {
+        let step = usize::from(steps[row as usize]).min(GRID_STEPS);
+        let bin = &mut bins[usize::from(lut[step])];
+        bin.iter_mut().zip(sums).for_each(|(bin, more)| *bin += more);
+    }
+}
+
+/// The bin of each step of a column. A missing value where the training rows have none can't be
+/// among them; it would count in the first bin.
+fn lut(cuts: &wardround_core::query::ColumnCuts) -> [u8; GRID_STEPS + 1] {
+    let mut lut = [0u8; GRID_STEPS + 1];
+    for step in 0..GRID_STEPS as u16 {
+        lut[usize::from(step)] = cuts.steps.partition_point(|&cut| cut <= step) as u8;
+    }
+    if cuts.missing {
+        lut[GRID_STEPS] = cuts.steps.len() as u8 + 1;
+    }
+    lut
+}
+
+/// The training rows in each of a term's wanted leaves.
+fn leaves(
+    seen: &Seen<'_>,
+    gridded: &Gridded,
+    term: &TreeTerm,
+    logits: Option<&Vec<f64>>,
+    bits: u8,
+) -> Result<Vec<Leaf>, CohortError> {
+    let mut leaves: Vec<Leaf> =
+        term.nodes.iter().map(|_| Leaf { rows: Vec::new(), sums: Vec::new() }).collect();
+    let times = times(seen.rows, term.sampling);
+    for row in seen.selected(&term.rows) {
+        let times = f64::from(times[row]);
+        if times == 0.0 {
+            continue;
+        }
+        let leaf = gridded_leaf(gridded, &term.tree, row);
+        let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
+        let positive = seen.rows.class[row] == term.class;
+        let weight = times * term.weights.of(positive);
+        let (gradient, hessian) = match logits {
+            None => (if positive { weight } else { 0.0 }, weight),
+            Some(logits) => {
+                let Logit { probability, variance, .. } = Logit::new(logits[row]);
+                (weight * (f64::from(u8::from(positive)) - probability), weight * variance)
+            }
+        };
+        leaves[at].rows.push(row as u32);
+        leaves[at].sums.push([
+            fix(gradient, bits, "gradients")?,
+            fix(hessian, bits, "hessians")?,
+            seen.rows.share_of_patient(row),
+        ]);
+    }
+    Ok(leaves)
+}
+
+fn gridded_leaf(gridded: &Gridded, tree: &Tree, row: usize) -> u32 {
+    tree.leaf_of(gridded.step(row)) as u32
+}
+
+/// How often each row counts in a tree.
+fn times(rows: &SiteRows, sampling: Sampling) -> Vec<u8> {
+    let draw = |seed: Seed, draw: u32, of: &dyn Fn(f64) -> u8| {
+        let of_patient = |patient: &SitePatient| {
+            let parts = [patient.issuer.as_bytes(), patient.key.as_bytes()];
+            let times = of(uniform(seed.bits("patients of a tree", &parts), draw));
+            std::iter::repeat_n(times, patient.rows.len())
+        };
+        rows.patients.iter().flat_map(of_patient).collect()
+    };
+    match sampling {
+        Sampling::Every => vec![1; rows.len()],
+        Sampling::Bootstrap { seed, draw: at } => draw(seed, at, &poisson),
+        Sampling::Share { seed, draw: at, share } => draw(seed, at, &|u| u8::from(u < share)),
+    }
+}
+
+/// A uniform number in [0, 1) from a patient's own 64 bits and the number of a draw (SplitMix64's
+/// finaliser: Steele et al., OOPSLA 2014). A keyed hash per draw would cost more than the tree.
+fn uniform(patient: u64, draw: u32) -> f64 {
+    let mut x = patient.wrapping_add((u64::from(draw) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 31;
+    (x >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A Poisson draw of mean 1 by inversion.
+fn poisson(u: f64) -> u8 {
+    // e^-1, and what every further count adds: e^-1 / k!.
+    let (mut term, mut below, mut count) = (0.367_879_441_171_442_33, 0.0, 0u8);
+    loop {
+        below += term;
+        if u < below || count == 20 {
+            return count;
+        }
+        count += 1;
+        term /= f64::from(count);
+    }
+}
+
+impl SiteRows {
+    /// One row's part of its patient, with [`PATIENT_BITS`] binary places, rounded down: rows of one
+    /// patient never count as more than one.
+    fn share_of_patient(&self, row: usize) -> i64 {
+        let at = self.patients.partition_point(|patient| patient.rows.end <= row);
+        (1i64 << PATIENT_BITS) / self.patients[at].rows.len() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_have_mean_one_and_their_own_variance() {
+        let draws: Vec<f64> = (0..4000u64)
+            .flat_map(|patient| {
+                let bits = Seed(5).bits("p", &[&patient.to_le_bytes()]);
+                (0..5).map(move |draw| f64::from(poisson(uniform(bits, draw))))
+            })
+            .collect();
+        let n = draws.len() as f64;
+        let mean = draws.iter().sum::<f64>() / n;
+        let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+        assert!((mean - 1.0).abs() < 0.03 && (variance - 1.0).abs() < 0.06, "{mean} {variance}");
+        assert_eq!((poisson(0.0), poisson(0.36), poisson(0.37), poisson(1.0)), (0, 0, 1, 20));
+    }
+
+    #[test]
+    fn logits_are_the_same_bits_whatever_was_known() {
+        let frame = Frame::identity(1);
+        let x: Vec<f64> = (0..40).map(|i| f64::from(i) / 10.0 - 2.0).collect();
+        let tree = |below, value: f64| {
+            let split = Node::Split {
+                column: 0,
+                below,
+                missing: wardround_core::query::Side::Left,
+                left: 1,
+            };
+            Tree(vec![split, Node::Leaf { value }, Node::Leaf { value: -value / 3.0 }])
+        };
+        let trees = [tree(500, 0.1), tree(512, 0.7), tree(530, 1e-9)];
+        let (step_by_step, at_once) = (Gridded::new(&frame, &x, 1), Gridded::new(&frame, &x, 1));
+        for count in 0..=3 {
+            step_by_step.logits_after(0.3, &trees[..count]);
+        }
+        let all = at_once.logits_after(0.3, &trees);
+        assert_eq!(step_by_step.logits_after(0.3, &trees), all);
+        assert_eq!(
+            at_once.logits_after(0.3, &trees[..1]),
+            step_by_step.logits_after(0.3, &trees[..1])
+        );
+        let model = TreeModel {
+            class: 1,
+            output: wardround_core::query::TreeOutput::Sum,
+            start: 0.3,
+            trees: trees.to_vec(),
+        };
+        assert_eq!(at_once.scores(&model, &[true; 40]), *all);
+    }
+}

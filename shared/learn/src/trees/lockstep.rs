@@ -1,0 +1,330 @@
+//! One loop for all trees of all fits: every round asks for the leaves of as many growing trees as memory
+//! holds. A forest's trees grow side by side, a boosted model's one after the other.
+//!
+//! What a tree becomes depends only on its own answers, so company changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use wardround_core::query::{
+    Ask, ClassWeights, Cuts, Frame, Gradients, MOST_CUTS, RowSet, Sampling, Tree, TreeModel,
+    TreeOutput, TreeTerm,
+};
+use wardround_core::seed::Seed;
+use wardround_core::study::ColumnSample;
+
+use super::cuts::Binned;
+use super::grow::{Grower, Histogram, Rules};
+use crate::cohort::Cohort;
+use crate::study::StudyError;
+use crate::study::asker::{Answer, Asker, SLICE_BYTES};
+use crate::study::event::StudyEvent;
+
+/// Bytes of histograms of growing trees.
+pub(crate) const GROWING_BYTES: usize = 1 << 30;
+
+/// Bytes of one bin's sums.
+const BIN_BYTES: usize = 24;
+
+/// A model on its way.
+#[derive(Debug)]
+pub(crate) struct TreeFit {
+    /// The training rows.
+    pub rows: RowSet,
+    /// The class that counts as positive.
+    pub class: u8,
+    /// How much rows count.
+    pub weights: ClassWeights,
+    /// When leaves split and what they say.
+    pub rules: Rules,
+    /// The training rows' bins.
+    pub binned: Arc<Binned>,
+    /// Columns of each tree.
+    pub columns: ColumnSample,
+    /// Draws columns and patients.
+    pub seed: Seed,
+    /// Forest or boosting.
+    pub kind: Kind,
+    /// How many trees it shall have.
+    pub count: u32,
+    /// Its trees, in order; at most one of a boosted model grows.
+    pub trees: Vec<Slot>,
+    /// Rounds it took part in.
+    pub rounds: u32,
+}
+
+/// What kind of model it becomes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Trees on bootstrap samples.
+    Forest,
+    /// Trees that each mend the ones before.
+    Boosting {
+        /// The logit before any tree.
+        start: f64,
+        /// The share of the patients that each tree sees.
+        share: f64,
+    },
+}
+
+/// A tree of a model.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    Growing(Grower),
+    Done(Tree),
+}
+
+impl TreeFit {
+    /// The model of the first `count` trees.
+    pub fn model(&self, count: usize) -> TreeModel {
+        let trees = self.trees.iter().take(count).map(|slot| match slot {
+            Slot::Done(tree) => tree.clone(),
+            Slot::Growing(grower) => grower.tree().clone(),
+        });
+        let (output, start) = match self.kind {
+            Kind::Forest => (TreeOutput::Mean, 0.0),
+            Kind::Boosting { start, .. } => (TreeOutput::Sum, start),
+        };
+        TreeModel { class: self.class, output, start, trees: trees.collect() }
+    }
+
+    /// Bytes that one more growing tree may take.
+    fn reserve(&self) -> usize {
+        let bins = (MOST_CUTS + 2) * self.columns_per_tree();
+        bins * BIN_BYTES << self.rules.depth.saturating_sub(1).min(20)
+    }
+
+    fn columns_per_tree(&self) -> usize {
+        match self.columns {
+            ColumnSample::All => self.binned.cuts.len(),
+            ColumnSample::AtMost(most) => self.binned.cuts.len().min(most as usize),
+        }
+    }
+
+    fn growing(&self) -> usize {
+        self.trees.iter().filter(|slot| matches!(slot, Slot::Growing(_))).count()
+    }
+
+    /// Whether another tree may begin.
+    fn may_begin(&self) -> bool {
+        let left = (self.trees.len() as u32) < self.count;
+        match self.kind {
+            Kind::Forest => left,
+            Kind::Boosting { .. } => left && self.growing() == 0,
+        }
+    }
+
+    fn begin(&mut self) {
+        let at = self.trees.len() as u32;
+        let columns = draw(self.seed, at, self.binned.cuts.len(), self.columns_per_tree());
+        let cuts = Arc::new(self.binned.of(&columns));
+        self.trees.push(Slot::Growing(Grower::new(self.rules, cuts)));
+    }
+
+    fn unfinished(&self) -> usize {
+        self.count as usize - self.trees.len() + self.growing()
+    }
+
+    /// The question about one growing tree, but for its cuts.
+    fn term(&self, tree: usize, nodes: Vec<u32>) -> Option<TreeTerm> {
+        let Slot::Growing(grower) = &self.trees[tree] else { return None };
+        let (seed, draw) = (self.seed, tree as u32);
+        let (sampling, gradients) = match self.kind {
+            Kind::Forest => (Sampling::Bootstrap { seed, draw }, Gradients::Share),
+            Kind::Boosting { start, share } => {
+                let sampling = if share < 1.0 {
+                    Sampling::Share { seed, draw, share }
+                } else {
+                    Sampling::Every
+                };
+                (sampling, Gradients::Logistic { start, trees: self.model(tree).trees })
+            }
+        };
+        Some(TreeTerm {
+            rows: self.rows,
+            class: self.class,
+            weights: self.weights,
+            sampling,
+            gradients,
+            cuts: 0,
+            columns: grower.columns().collect(),
+            tree: grower.tree().clone(),
+            nodes,
+        })
+    }
+}
+
+/// Some leaves of a growing tree.
+struct Part {
+    fit: usize,
+    tree: usize,
+    nodes: Vec<u32>,
+    /// Numbers per leaf.
+    bins: usize,
+}
+
+/// Grows all trees of all fits and returns the number of rounds.
+pub(crate) async fn fit_all<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    fits: &mut [TreeFit],
+) -> Result<u64, StudyError> {
+    let trees: usize = fits.iter().map(|fit| fit.count as usize).sum();
+    let mut rounds = 0;
+    loop {
+        let mut bytes: usize = fits.iter().map(|fit| fit.growing() * fit.reserve()).sum();
+        for fit in fits.iter_mut() {
+            while fit.may_begin() && (bytes == 0 || bytes + fit.reserve() <= GROWING_BYTES) {
+                bytes += fit.reserve();
+                fit.begin();
+            }
+        }
+        let parts = parts(fits);
+        if parts.is_empty() {
+            return Ok(rounds);
+        }
+        rounds += 1;
+        let answers = ask(asker, frame, fits, &parts).await?;
+        take(fits, &parts, answers);
+        let unfinished = fits.iter().map(TreeFit::unfinished).sum();
+        asker.observer.event(&StudyEvent::Trees { round: rounds, unfinished, trees });
+    }
+}
+
+/// The leaves of all growing trees, in pieces that fit an answer.
+fn parts(fits: &[TreeFit]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for (fit, TreeFit { trees, .. }) in fits.iter().enumerate() {
+        for (tree, slot) in trees.iter().enumerate() {
+            let Slot::Growing(grower) = slot else { continue };
+            let bins = grower.bins();
+            let per_part = (SLICE_BYTES as usize / (BIN_BYTES * bins.max(1))).max(1);
+            for nodes in grower.wanted().chunks(per_part) {
+                parts.push(Part { fit, tree, nodes: nodes.to_vec(), bins });
+            }
+        }
+    }
+    parts
+}
+
+/// Per part, the histogram of each of its leaves.
+async fn ask<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    fits: &[TreeFit],
+    parts: &[Part],
+) -> Result<Vec<Vec<Histogram>>, StudyError> {
+    let mut answers = Vec::with_capacity(parts.len());
+    let mut rest = parts;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = |part: &&Part| {
+            bytes += part.nodes.len() * part.bins * BIN_BYTES;
+            bytes <= SLICE_BYTES as usize
+        };
+        let count = rest.iter().take_while(fitting).count().max(1);
+        let (now, later) = rest.split_at(count);
+        rest = later;
+        let mut terms: Vec<TreeTerm> = now
+            .iter()
+            .filter_map(|part| fits[part.fit].term(part.tree, part.nodes.clone()))
+            .collect();
+        let cuts = tables(fits, now, &mut terms);
+        let bits = fits[now[0].fit].rules.bits;
+        let answer = asker.ask(Ask::Trees { frame: frame.clone(), cuts, terms, bits }).await?;
+        answers.extend(histograms(&answer, now));
+    }
+    Ok(answers)
+}
+
+/// One table of cuts per training set, of the columns that are asked for.
+fn tables(fits: &[TreeFit], parts: &[Part], terms: &mut [TreeTerm]) -> Vec<Cuts> {
+    let mut sets: Vec<&Arc<Binned>> = Vec::new();
+    let mut columns: Vec<BTreeMap<u32, ()>> = Vec::new();
+    for (part, term) in parts.iter().zip(terms) {
+        let binned = &fits[part.fit].binned;
+        let at = sets.iter().position(|set| Arc::ptr_eq(set, binned)).unwrap_or_else(|| {
+            sets.push(binned);
+            columns.push(BTreeMap::new());
+            sets.len() - 1
+        });
+        term.cuts = at as u32;
+        columns[at].extend(term.columns.iter().map(|&column| (column, ())));
+    }
+    let of = |(set, columns): (&Arc<Binned>, BTreeMap<u32, ()>)| {
+        set.of(&columns.into_keys().collect::<Vec<_>>())
+    };
+    sets.into_iter().zip(columns).map(of).collect()
+}
+
+fn histograms(answer: &Answer, parts: &[Part]) -> Vec<Vec<Histogram>> {
+    let [gradients, hessians, patients] =
+        ["gradients", "hessians", "patients"].map(|block| answer.counts(block));
+    let mut at = 0;
+    let mut next = |bins: usize| {
+        let range = at..at + bins;
+        at = range.end;
+        range.map(|i| [gradients[i], hessians[i], patients[i]]).collect()
+    };
+    parts.iter().map(|part| part.nodes.iter().map(|_| next(part.bins)).collect()).collect()
+}
+
+/// Every tree takes its own histograms; no number crosses between trees, so threads change nothing.
+fn take(fits: &mut [TreeFit], parts: &[Part], answers: Vec<Vec<Histogram>>) {
+    let mut by_tree: BTreeMap<(usize, usize), Vec<Histogram>> = BTreeMap::new();
+    for (part, histograms) in parts.iter().zip(answers) {
+        by_tree.entry((part.fit, part.tree)).or_default().extend(histograms);
+    }
+    let mut waiting = Vec::with_capacity(by_tree.len());
+    for (at, fit) in fits.iter_mut().enumerate() {
+        let before = waiting.len();
+        for (tree, slot) in fit.trees.iter_mut().enumerate() {
+            if let Some(histograms) = by_tree.remove(&(at, tree)) {
+                waiting.push((slot, histograms));
+            }
+        }
+        fit.rounds += u32::from(waiting.len() > before);
+    }
+    waiting.into_par_iter().for_each(|(slot, histograms)| {
+        if let Slot::Growing(grower) = slot {
+            grower.take(histograms);
+            if grower.is_done() {
+                *slot = Slot::Done(grower.tree().clone());
+            }
+        }
+    });
+}
+
+/// Draws `count` of `all` columns for a tree, ascending (Fisher and Yates).
+fn draw(seed: Seed, tree: u32, all: usize, count: usize) -> Vec<u32> {
+    let mut columns: Vec<u32> = (0..all as u32).collect();
+    if count < all {
+        for at in 0..count {
+            let parts = [&tree.to_le_bytes()[..], &(at as u32).to_le_bytes()[..]];
+            let left = (all - at) as f64;
+            let to = (seed.uniform("columns of a tree", &parts) * left) as usize;
+            columns.swap(at, at + to);
+        }
+        columns.truncate(count);
+        columns.sort_unstable();
+    }
+    columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_drawn_evenly_and_once() {
+        let mut seen = [0; 20];
+        for tree in 0..400 {
+            let columns = draw(Seed(3), tree, 20, 5);
+            assert!(columns.len() == 5 && columns.is_sorted_by(|a, b| a < b));
+            columns.iter().for_each(|&column| seen[column as usize] += 1);
+        }
+        assert!(seen.iter().all(|&n| (70..=130).contains(&n)), "{seen:?}");
+        assert_eq!(draw(Seed(3), 0, 4, 4), [0, 1, 2, 3]);
+    }
+}
