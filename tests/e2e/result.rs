@@ -1,5 +1,7 @@
 //! A federation's result is that of all rows in one place.
 
+use wardround_learn::bundle::Scorer;
+use wardround_learn::findings::FinalFit;
 use wardround_tests::made::{MadeStudy, lines};
 use wardround_tests::yardstick::{difference, together};
 use wardround_tests::{Hospital, LEAD, Trial};
@@ -53,6 +55,32 @@ fn a_whole_study_equals_the_fit_on_all_rows() {
         |token| trial.json(LEAD, &["study", "submit", file, "--token", token])["study"].clone();
     assert_eq!(again("monday"), again("monday"));
     assert_ne!(again("monday"), again("tuesday"));
+}
+
+#[test]
+fn trees_equal_those_grown_on_all_rows() {
+    let hospitals = four();
+    let trial = Trial::with(&hospitals);
+    for classifier in [
+        "kind = \"forest\"\ntrees = [5, 20]\ndepth = [4]\nmin_patients = [5]",
+        "kind = \"boosting\"\ntrees = [15]\ndepth = [2, 3]\nrows = 0.8\ncolumns = 3",
+    ] {
+        let toml = MadeStudy { classifier, ..MadeStudy::default() }.toml();
+        let study = trial.submit(&toml).unwrap();
+        trial.wait_done(&study);
+        let expected = together(&toml, &hospitals.iter().collect::<Vec<_>>());
+        let bundle = trial.bundle(&study);
+        let (Scorer::Trees(got), FinalFit::Trees(expected)) =
+            (&bundle.models[0].scorer, &expected.targets[0].model.fitted)
+        else {
+            panic!("trees")
+        };
+        assert_eq!(got, expected);
+        let report = trial.report(&study);
+        assert_eq!(report["models"][0]["chosen"]["fitted"]["kind"], "trees");
+        let text = trial.federation.ask(LEAD, &["study", "report", study.as_str()]).unwrap();
+        assert!(text.contains("patients per leaf"), "{text}");
+    }
 }
 
 #[test]

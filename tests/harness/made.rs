@@ -75,20 +75,24 @@ pub struct MadeStudy {
     pub federation: &'static str,
     /// Whether every site is left out once.
     pub leave_one_site_out: bool,
-    /// The grid over C, as TOML.
-    pub c: &'static str,
+    /// What is under `[classifier]`.
+    pub classifier: &'static str,
 }
 
 impl Default for MadeStudy {
     fn default() -> Self {
-        Self { federation: "on_site_lost = \"wait\"", leave_one_site_out: false, c: "[0.1, 1.0]" }
+        Self {
+            federation: "on_site_lost = \"wait\"",
+            leave_one_site_out: false,
+            classifier: "kind = \"logistic\"\nc = [0.1, 1.0]\nstandardise = [\"all\"]",
+        }
     }
 }
 
 impl MadeStudy {
     /// As a study file.
     pub fn toml(&self) -> String {
-        let Self { federation, leave_one_site_out, c } = self;
+        let Self { federation, leave_one_site_out, classifier } = self;
         let numeric: Vec<String> = (1..=FEATURES).map(|k| format!("\"x{k}\"")).collect();
         format!(
             "format = 1\nname = \"Made-up table\"\nseed = 11\n\
@@ -97,7 +101,7 @@ impl MadeStudy {
              [subgroups.sex]\nvalues = [\"female\", \"male\"]\n\
              [subgroups.age]\nbands = [0, 50, 65]\n\
              [table]\nnumeric = [{}]\nmissing = \"drop\"\n\
-             [classifier]\nkind = \"logistic\"\nc = {c}\nstandardise = [\"all\"]\n\
+             [classifier]\n{classifier}\n\
              [validation]\nfolds = 5\nleave_one_site_out = {leave_one_site_out}\n\
              [federation]\n{federation}\n",
             numeric.join(", ")

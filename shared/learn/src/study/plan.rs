@@ -27,6 +27,9 @@ const COUNT_BYTES: f64 = 1.0;
 /// Bytes of a number in a question.
 const QUESTION_BYTES: f64 = 8.0;
 
+/// Bytes of a tree's node in a question.
+const NODE_BYTES: f64 = 8.0;
+
 /// Rounds of Newton's method.
 const NEWTON_ROUNDS: f64 = 8.0;
 
@@ -172,7 +175,8 @@ impl Ground<'_> {
             ColumnSample::AtMost(most) => d.min(f64::from(most)),
         };
         let bins = columns * f64::from(rules.bins);
-        let fits = (design.training_sets().len() * design.classes.len()) as f64;
+        let sets = design.training_sets().len() as f64;
+        let fits = sets * design.classes.len() as f64;
         let mut slowest = 0.0f64;
         // Fewer trees with the same other parameters are the beginning of more.
         let rest = |point: &GridPoint| point.with_trees(0);
@@ -184,16 +188,26 @@ impl Ground<'_> {
             let depth = f64::from(point.depth());
             let nodes = asked_nodes(depth, rules.leaves);
             let numbers = fits * more * nodes * bins;
-            let rounds = match point {
-                GridPoint::Boosting(_) => trees * depth,
+            // A question carries the bins of its training sets, and per tree its columns and itself; of a
+            // boosted model all trees before it.
+            let tree_bytes = NODE_BYTES * 4.0 * nodes;
+            let (rounds, sets_in_round, columns_in_round) = match point {
+                GridPoint::Boosting(_) => {
+                    let before = (trees * trees - (trees - more) * (trees - more)) / 2.0;
+                    tally.down += fits * before * depth * tree_bytes;
+                    (trees * depth, sets, columns)
+                }
                 _ => {
                     let growing = bins * 24.0 * libm::exp2(depth - 1.0);
                     let at_once = (GROWING_BYTES as f64 / growing).floor().max(1.0);
-                    (fits * trees / at_once).ceil() * depth
+                    let batches = (fits * trees / at_once).ceil();
+                    (batches * depth, sets.min(at_once / trees + 1.0), d)
                 }
             };
             slowest = slowest.max(rounds);
-            tally.down += rounds * bins * 2.0 + fits * more * depth * columns * 2.0;
+            let of_bins = sets_in_round * columns_in_round * f64::from(rules.bins) * 2.0;
+            tally.down += rounds * of_bins * more / trees;
+            tally.down += fits * more * depth * (columns * 2.0 + tree_bytes / 2.0);
             match point {
                 // Gradients of a forest are small whole numbers.
                 GridPoint::Forest(_) => tally.numbers.counts += 3.0 * numbers,

@@ -2,7 +2,9 @@
 
 use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
-use wardround_core::study::{Standardise, Study};
+use wardround_core::study::{
+    BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study, TreeRules,
+};
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
 use wardround_learn::rows::Rows;
@@ -61,6 +63,27 @@ fn a_plan_is_near_the_truth_by_newton() {
     let study = with_subgroup(study(&[0.1, 1.0], &[Standardise::All, Standardise::Site]));
     check(&study, 6, true);
     check(&study, 6, false);
+}
+
+#[test]
+fn a_plan_is_near_the_truth_of_trees() {
+    let rules =
+        TreeRules { columns: ColumnSample::AtMost(8), leaves: LeafLimit::Unlimited, bins: 32 };
+    let base = with_subgroup(study(&[1.0], &[Standardise::All]));
+    let forest =
+        ForestGrid { trees: vec![10, 40], depth: vec![2, 4], min_patients: vec![2], rules };
+    check(&Study { classifier: Classifier::Forest(forest), ..base.clone() }, 12, true);
+    let boosting = BoostingGrid {
+        trees: vec![10, 30],
+        depth: vec![3],
+        min_patients: vec![3],
+        learning_rate: vec![0.1, 0.3],
+        l2: vec![1.0],
+        rows: 1.0,
+        min_weight: 0.001,
+        rules,
+    };
+    check(&Study { classifier: Classifier::Boosting(boosting), ..base }, 12, false);
 }
 
 #[test]
