@@ -142,18 +142,20 @@ impl Rows {
     /// [`CohortError::Sum`] when a number leaves the fixed point's range.
     pub fn answer(&self, query: &Query) -> Result<Sum, CohortError> {
         self.check(query)?;
-        let mut total = Sum::zero(query);
-        let digest = total.query;
+        let digest = query.digest();
+        let mut total: Option<Sum> = None;
         for (index, site) in self.named(query) {
             let blocks = site.answer(query, index)?;
             let sum = Sum { query: digest, sites: vec![site.id.clone()], blocks };
-            total.add(&sum, query)?;
+            match &mut total {
+                None => total = Some(sum),
+                Some(total) => total.add(&sum, query)?,
+            }
         }
-        if total.sites.is_empty() {
+        total.ok_or_else(|| {
             let own = self.sites.iter().map(|site| site.id.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(CohortError::Unfit(format!("it names none of the sites here: {own}")));
-        }
-        Ok(total)
+            CohortError::Unfit(format!("it names none of the sites here: {own}"))
+        })
     }
 
     /// The logits of the rows of each list of a scores or placements query, unbinned; for the site

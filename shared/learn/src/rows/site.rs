@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{Ask, Column, FoldPlan, FoldSet, Frame, Query, RowSet};
+use wardround_core::seed::Seed;
 use wardround_core::study::Loss;
 
 use super::builder::Copies;
@@ -50,6 +51,7 @@ struct Cache {
     folds: Option<(FoldPlan, Arc<Vec<Vec<u8>>>)>,
     framed: Option<Arc<Framed>>,
     gridded: Option<Arc<Gridded>>,
+    patient_bits: Option<(Seed, Arc<Vec<u64>>)>,
 }
 
 /// The features seen through a frame.
@@ -254,6 +256,18 @@ impl SiteRows {
         }
         cache.gridded = None;
         cache.gridded.insert(Arc::new(Gridded::new(frame, &self.features, self.d))).clone()
+    }
+
+    /// The bits by which a seed draws each patient for a tree; the last seed's are kept.
+    pub(super) fn patient_bits(&self, seed: Seed) -> Arc<Vec<u64>> {
+        let mut cache = lock(&self.cache);
+        match &cache.patient_bits {
+            Some((of_seed, bits)) if *of_seed == seed => bits.clone(),
+            _ => {
+                let bits = Arc::new(trees::bits_of_patients(seed, &self.patients));
+                cache.patient_bits.insert((seed, bits)).1.clone()
+            }
+        }
     }
 
     fn frame_copies(&self, frame: &Frame) -> Matrix {

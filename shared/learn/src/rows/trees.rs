@@ -231,8 +231,9 @@ fn count(steps: &[u16], lut: &[u8; GRID_STEPS + 1], leaf: &Leaf, bins: &mut [Sum
 /// among them; it would count in the first bin.
 fn lut(cuts: &wardround_core::query::ColumnCuts) -> [u8; GRID_STEPS + 1] {
     let mut lut = [0u8; GRID_STEPS + 1];
-    for step in 0..GRID_STEPS as u16 {
-        lut[usize::from(step)] = cuts.steps.partition_point(|&cut| cut <= step) as u8;
+    for (bin, &cut) in cuts.steps.iter().enumerate() {
+        let end = cuts.steps.get(bin + 1).map_or(GRID_STEPS, |&next| usize::from(next));
+        lut[usize::from(cut)..end].fill(bin as u8 + 1);
     }
     if cuts.missing {
         lut[GRID_STEPS] = cuts.steps.len() as u8 + 1;
@@ -284,12 +285,11 @@ fn gridded_leaf(gridded: &Gridded, tree: &Tree, row: usize) -> u32 {
 /// How often each row counts in a tree.
 fn times(rows: &SiteRows, sampling: Sampling) -> Vec<u8> {
     let draw = |seed: Seed, draw: u32, of: &dyn Fn(f64) -> u8| {
-        let of_patient = |patient: &SitePatient| {
-            let parts = [patient.issuer.as_bytes(), patient.key.as_bytes()];
-            let times = of(uniform(seed.bits("patients of a tree", &parts), draw));
-            std::iter::repeat_n(times, patient.rows.len())
+        let bits = rows.patient_bits(seed);
+        let of_patient = |(patient, bits): (&SitePatient, &u64)| {
+            std::iter::repeat_n(of(uniform(*bits, draw)), patient.rows.len())
         };
-        rows.patients.iter().flat_map(of_patient).collect()
+        rows.patients.iter().zip(bits.iter()).flat_map(of_patient).collect()
     };
     match sampling {
         Sampling::Every => vec![1; rows.len()],
@@ -320,6 +320,15 @@ fn poisson(u: f64) -> u8 {
         count += 1;
         term /= f64::from(count);
     }
+}
+
+/// The 64 bits of each patient that a seed draws by.
+pub(super) fn bits_of_patients(seed: Seed, patients: &[SitePatient]) -> Vec<u64> {
+    let of_patient = |patient: &SitePatient| {
+        let parts = [patient.issuer.as_bytes(), patient.key.as_bytes()];
+        seed.bits("patients of a tree", &parts)
+    };
+    patients.iter().map(of_patient).collect()
 }
 
 impl SiteRows {

@@ -262,12 +262,22 @@ fn histograms(answer: &Answer, parts: &[Part]) -> Vec<Vec<Histogram>> {
     let [gradients, hessians, patients] =
         ["gradients", "hessians", "patients"].map(|block| answer.counts(block));
     let mut at = 0;
-    let mut next = |bins: usize| {
-        let range = at..at + bins;
-        at = range.end;
-        range.map(|i| [gradients[i], hessians[i], patients[i]]).collect()
+    let starts: Vec<usize> = parts
+        .iter()
+        .map(|part| {
+            let start = at;
+            at += part.nodes.len() * part.bins;
+            start
+        })
+        .collect();
+    let of_part = |(part, start): (&Part, usize)| {
+        let leaf = |leaf: usize| {
+            let range = start + leaf * part.bins..start + (leaf + 1) * part.bins;
+            range.map(|i| [gradients[i], hessians[i], patients[i]]).collect()
+        };
+        (0..part.nodes.len()).map(leaf).collect()
     };
-    parts.iter().map(|part| part.nodes.iter().map(|_| next(part.bins)).collect()).collect()
+    parts.par_iter().zip(starts).map(of_part).collect()
 }
 
 /// Every tree takes its own histograms; no number crosses between trees, so threads change nothing.
