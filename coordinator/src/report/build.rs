@@ -209,6 +209,15 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
             Classifier::LinearSvm { .. } => "linear support vector machine, squared hinge; its \
                                              probabilities aren't calibrated"
                 .to_owned(),
+            Classifier::Ridge { .. } => {
+                "ridge regression, its scores turned into logits".to_owned()
+            }
+            Classifier::Lda { .. } => {
+                "linear discriminant analysis with a shrunk covariance".to_owned()
+            }
+            Classifier::NearestMean { .. } => {
+                "nearest class mean, its scores turned into logits".to_owned()
+            }
             Classifier::Forest(_) => {
                 "random forest, its trees grown from sums over all sites; its \
                                       probabilities are mean shares of leaves"

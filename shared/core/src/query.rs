@@ -438,6 +438,29 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
+    /// Cross products of `(x, 1)` and sums by class, of sets of rows, rounded once per site.
+    ///
+    /// Blocks: `gram [terms, (features + 1)(features + 2) / 2]`, upper triangles row by row with the
+    /// constant as the last column, `sums [terms, classes, features + 1]`.
+    ClassGram {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The sets of rows.
+        terms: Vec<GramTerm>,
+        /// Binary places.
+        bits: u8,
+    },
+}
+
+/// Rows whose cross products are wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GramTerm {
+    /// The rows.
+    pub rows: RowSet,
+    /// How they are standardised; [`Scaler::Folded`] takes the frame's `z` as it is.
+    pub scaler: Scaler,
+    /// What stands in for missing features.
+    pub fill: Fill,
 }
 
 impl LinearTerm {
@@ -558,6 +581,10 @@ impl Query {
                 }
                 blocks
             }
+            Ask::ClassGram { terms, bits, .. } => vec![
+                BlockSpec::fraction("gram", &[terms.len(), triangle], *bits),
+                BlockSpec::fraction("sums", &[terms.len(), classes, d + 1], *bits),
+            ],
             Ask::Grid { split, columns: [first, end], .. } => {
                 let (cells, columns) = (self.cells(split), end.saturating_sub(*first) as usize);
                 vec![
@@ -612,7 +639,10 @@ impl Query {
         match &self.ask {
             Ask::Profile { .. } | Ask::Placements { .. } => 0,
             Ask::Moments { .. } => d,
-            Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
+            Ask::Gram { .. }
+            | Ask::ClassGram { .. }
+            | Ask::Logistic { .. }
+            | Ask::SquaredHinge { .. } => d + 1,
             Ask::Scores { bins, .. } => 2 * u64::from(bins.count),
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
@@ -641,6 +671,7 @@ impl Query {
             Ask::Scores { .. } => "scores",
             Ask::Placements { .. } => "placements",
             Ask::Grid { .. } => "grid",
+            Ask::ClassGram { .. } => "class gram",
             Ask::Trees { .. } => "tree histograms",
         }
     }

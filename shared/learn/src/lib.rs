@@ -5,6 +5,7 @@
 //! transcendental functions, so that a fit is the same bits on every machine that replays it.
 
 pub mod bundle;
+mod closed_form;
 pub mod cohort;
 pub mod findings;
 pub mod folds;

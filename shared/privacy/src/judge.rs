@@ -301,6 +301,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         Ask::Profile { .. } | Ask::Moments { .. } | Ask::Grid { .. } => Vec::new(),
         Ask::Trees { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Gram { rows, .. } => vec![*rows],
+        Ask::ClassGram { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
             terms.iter().map(|term| term.rows).collect()
         }
@@ -312,9 +313,11 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
 
 fn split(query: &Query) -> &[Column] {
     match &query.ask {
-        Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } | Ask::Trees { .. } => {
-            &[]
-        }
+        Ask::Gram { .. }
+        | Ask::ClassGram { .. }
+        | Ask::Logistic { .. }
+        | Ask::SquaredHinge { .. }
+        | Ask::Trees { .. } => &[],
         Ask::Profile { split }
         | Ask::Grid { split, .. }
         | Ask::Moments { split, .. }

@@ -107,10 +107,10 @@ fn name(bundle: &ModelBundle, class: u8) -> &str {
 mod tests {
     use wardround_core::digest::Digest;
     use wardround_core::ids::SiteId;
-    use wardround_core::study::Standardise;
+    use wardround_core::study::{GridPoint, LinearPoint, Standardise};
     use wardround_learn::bundle::{
-        BundleInput, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelEntry,
-        Scorer, Summary,
+        BundleInput, FORMAT, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, Model,
+        ModelEntry, Scorer, Summary,
     };
 
     use super::*;
@@ -126,9 +126,8 @@ mod tests {
         let entry = |&class: &u8| ModelEntry {
             class,
             learner: Learner::Linear {
-                loss: wardround_core::study::Loss::Logistic,
-                c: 1.0,
-                standardise: Standardise::All,
+                method: LinearMethod::Logistic,
+                point: GridPoint::Linear(LinearPoint { c: 1.0, standardise: Standardise::All }),
                 missing: MissingFeatures::Refused,
             },
             figures: figures.clone(),

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
-use wardround_core::study::{Alterations, Loss, Precision, Standardise};
+use wardround_core::study::{Alterations, GridPoint, LinearPoint, Precision, Standardise};
 use wardround_learn::bundle::{
-    BundleInput, BundleViews, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model,
-    ModelBundle, ModelEntry, Scorer, Summary,
+    BundleInput, BundleViews, FORMAT, Learner, LinearMethod, LinearScorer, Manifest,
+    MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
 };
 use wardround_learn::findings::FinalScaler;
 use wardround_vision::BackboneEntry;
@@ -29,7 +29,8 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         FinalScaler::All { .. } => Standardise::All,
     };
     let missing = MissingFeatures::Refused;
-    let learner = Learner::Linear { loss: Loss::Logistic, c: 1.0, standardise, missing };
+    let point = GridPoint::Linear(LinearPoint { c: 1.0, standardise });
+    let learner = Learner::Linear { method: LinearMethod::Logistic, point, missing };
     let entry = ModelEntry { class: 1, learner, figures };
     let manifest = Manifest {
         format: FORMAT,

@@ -4,8 +4,8 @@ use super::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MOST_CUTS, Node, Sampling, Tree, TreeTerm,
 };
 use super::{
-    Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, LinearModel, MOST_WEIGHT,
-    Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, GramTerm, LinearModel,
+    MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 impl Query {
@@ -44,6 +44,15 @@ impl Query {
                 for term in terms {
                     self.check_rows(&term.rows)?;
                     self.check_model(&term.model)?;
+                }
+                check_bits(*bits)
+            }
+            Ask::ClassGram { frame, terms, bits } => {
+                self.check_frame(frame)?;
+                for GramTerm { rows, scaler, fill } in terms {
+                    self.check_rows(rows)?;
+                    self.check_scaler(scaler)?;
+                    self.check_fill(fill)?;
                 }
                 check_bits(*bits)
             }
@@ -192,13 +201,17 @@ impl Query {
             return wrong(format!("{} weights for {d} features", model.weights.len()));
         }
         check_finite("a model", model.weights.iter().chain([&model.intercept]))?;
-        if let Fill::Values(values) = &model.fill {
-            if values.len() != d {
-                return wrong(format!("{} fill values for {d} features", values.len()));
-            }
-            check_finite("a fill", values.iter())?;
+        self.check_fill(&model.fill)
+    }
+
+    fn check_fill(&self, fill: &Fill) -> Result<(), DecodeError> {
+        let d = self.schema.features as usize;
+        let Fill::Values(values) = fill else { return Ok(()) };
+        if values.len() != d {
+            let got = values.len();
+            return Err(DecodeError::Inconsistent(format!("{got} fill values for {d} features")));
         }
-        Ok(())
+        check_finite("a fill", values.iter())
     }
 
     fn check_frame(&self, frame: &Frame) -> Result<(), DecodeError> {

@@ -24,6 +24,26 @@ pub enum Classifier {
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
     },
+    /// L2-penalised least squares on -1 and 1, as scikit-learn's `RidgeClassifier(alpha)`.
+    Ridge {
+        /// The grid over the penalty, positive, ascending, distinct.
+        alpha: Vec<f64>,
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+    },
+    /// Linear discriminant analysis with the covariance within classes shrunk towards its mean variance
+    /// times the identity, as scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage)`.
+    Lda {
+        /// The grid over the shrinkage, 0 to 1, ascending, distinct.
+        shrinkage: Vec<f64>,
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+    },
+    /// The class whose mean is nearest, as scikit-learn's `NearestCentroid`.
+    NearestMean {
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+    },
     /// Random forest (Breiman 2001): trees on bootstrap samples of the patients that split by the
     /// largest decrease of the Gini impurity; the probability is the mean of the leaves' shares.
     Forest(ForestGrid),
@@ -104,18 +124,37 @@ pub enum LeafLimit {
 pub enum Family {
     /// Linear, with this loss.
     Linear(Loss),
+    /// Linear, from sums of one round.
+    ClosedForm(ClosedForm),
     /// Random forests.
     Forest,
     /// Boosted trees.
     Boosting,
 }
 
+/// A linear model that is solved for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedForm {
+    /// Ridge regression.
+    Ridge,
+    /// Linear discriminant analysis.
+    Lda,
+    /// The nearest class mean.
+    NearestMean,
+}
+
 /// One combination of hyperparameters.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum GridPoint {
-    /// Of a linear model.
+    /// Of a linear model with a loss.
     Linear(LinearPoint),
+    /// Of ridge regression.
+    Ridge(RidgePoint),
+    /// Of linear discriminant analysis.
+    Lda(LdaPoint),
+    /// Of the nearest class mean.
+    NearestMean(NearestMeanPoint),
     /// Of boosted trees.
     Boosting(BoostingPoint),
     /// Of a random forest.
@@ -128,6 +167,34 @@ pub enum GridPoint {
 pub struct LinearPoint {
     /// Inverse strength of the L2 penalty, as in scikit-learn.
     pub c: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+}
+
+/// Hyperparameters of ridge regression.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RidgePoint {
+    /// The L2 penalty.
+    pub alpha: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+}
+
+/// Hyperparameters of linear discriminant analysis.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LdaPoint {
+    /// How far the covariance goes towards its mean variance times the identity, 0 to 1.
+    pub shrinkage: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+}
+
+/// Hyperparameters of the nearest class mean.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NearestMeanPoint {
     /// Over which rows features are standardised.
     pub standardise: Standardise,
 }
@@ -166,6 +233,9 @@ impl Classifier {
         match self {
             Self::Logistic { .. } => Family::Linear(Loss::Logistic),
             Self::LinearSvm { .. } => Family::Linear(Loss::SquaredHinge),
+            Self::Ridge { .. } => Family::ClosedForm(ClosedForm::Ridge),
+            Self::Lda { .. } => Family::ClosedForm(ClosedForm::Lda),
+            Self::NearestMean { .. } => Family::ClosedForm(ClosedForm::NearestMean),
             Self::Forest(_) => Family::Forest,
             Self::Boosting(_) => Family::Boosting,
         }
@@ -180,6 +250,22 @@ impl Classifier {
                     let point = |&c| GridPoint::Linear(LinearPoint { c, standardise });
                     grid.extend(c.iter().map(point));
                 }
+            }
+            Self::Ridge { alpha, standardise } => {
+                for &standardise in standardise {
+                    let point = |&alpha| GridPoint::Ridge(RidgePoint { alpha, standardise });
+                    grid.extend(alpha.iter().map(point));
+                }
+            }
+            Self::Lda { shrinkage, standardise } => {
+                for &standardise in standardise {
+                    let point = |&shrinkage| GridPoint::Lda(LdaPoint { shrinkage, standardise });
+                    grid.extend(shrinkage.iter().map(point));
+                }
+            }
+            Self::NearestMean { standardise } => {
+                let point = |&standardise| GridPoint::NearestMean(NearestMeanPoint { standardise });
+                grid.extend(standardise.iter().map(point));
             }
             Self::Forest(ForestGrid { trees, depth, min_patients, .. }) => {
                 for &min_patients in min_patients {
@@ -217,7 +303,11 @@ impl Classifier {
     /// What its trees share; `None` for linear models.
     pub fn tree_rules(&self) -> Option<&TreeRules> {
         match self {
-            Self::Logistic { .. } | Self::LinearSvm { .. } => None,
+            Self::Logistic { .. }
+            | Self::LinearSvm { .. }
+            | Self::Ridge { .. }
+            | Self::Lda { .. }
+            | Self::NearestMean { .. } => None,
             Self::Forest(ForestGrid { rules, .. }) | Self::Boosting(BoostingGrid { rules, .. }) => {
                 Some(rules)
             }
@@ -228,7 +318,7 @@ impl Classifier {
     pub fn widest_numbers_per_model(&self, features: u32) -> u64 {
         match self.family() {
             // Gram, gradients and Hessians determine one coefficient per feature and a constant.
-            Family::Linear(_) => u64::from(features) + 1,
+            Family::Linear(_) | Family::ClosedForm(_) => u64::from(features) + 1,
             // The counts on the grid that bins are made of.
             Family::Forest | Family::Boosting => {
                 u64::from(features) * crate::query::GRID_STEPS as u64
@@ -242,12 +332,15 @@ impl GridPoint {
     pub fn words(&self) -> Vec<(&'static str, String)> {
         match *self {
             Self::Linear(LinearPoint { c, standardise }) => {
-                let scope = match standardise {
-                    Standardise::All => "all sites",
-                    Standardise::Site => "each site",
-                };
-                vec![("C", c.to_string()), ("standardised over", scope.to_owned())]
+                vec![("C", c.to_string()), standardise.words()]
             }
+            Self::Ridge(RidgePoint { alpha, standardise }) => {
+                vec![("alpha", alpha.to_string()), standardise.words()]
+            }
+            Self::Lda(LdaPoint { shrinkage, standardise }) => {
+                vec![("shrinkage", shrinkage.to_string()), standardise.words()]
+            }
+            Self::NearestMean(NearestMeanPoint { standardise }) => vec![standardise.words()],
             Self::Forest(ForestPoint { trees, depth, min_patients }) => {
                 trees_in_words(trees, depth, min_patients)
             }
@@ -274,6 +367,8 @@ impl GridPoint {
     pub fn is_simpler_than(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Linear(a), Self::Linear(b)) => a.c < b.c,
+            (Self::Ridge(a), Self::Ridge(b)) => a.alpha > b.alpha,
+            (Self::Lda(a), Self::Lda(b)) => a.shrinkage > b.shrinkage,
             (Self::Forest(a), Self::Forest(b)) => {
                 (a.depth, a.trees, b.min_patients) < (b.depth, b.trees, a.min_patients)
             }
@@ -284,38 +379,64 @@ impl GridPoint {
         }
     }
 
+    /// Over which rows features are standardised; trees need none, so all.
+    pub fn standardise(&self) -> Standardise {
+        match self {
+            Self::Linear(point) => point.standardise,
+            Self::Ridge(point) => point.standardise,
+            Self::Lda(point) => point.standardise,
+            Self::NearestMean(point) => point.standardise,
+            Self::Forest(_) | Self::Boosting(_) => Standardise::All,
+        }
+    }
+
+    /// Which linear model it is that is solved for; `None` for all others.
+    pub fn closed_form(&self) -> Option<ClosedForm> {
+        match self {
+            Self::Ridge(_) => Some(ClosedForm::Ridge),
+            Self::Lda(_) => Some(ClosedForm::Lda),
+            Self::NearestMean(_) => Some(ClosedForm::NearestMean),
+            Self::Linear(_) | Self::Forest(_) | Self::Boosting(_) => None,
+        }
+    }
+
+    /// Whether its models are trees.
+    pub fn is_trees(&self) -> bool {
+        matches!(self, Self::Forest(_) | Self::Boosting(_))
+    }
+
     /// How many trees its models have; 0 for linear ones.
     pub fn trees(&self) -> u32 {
         match self {
-            Self::Linear(_) => 0,
             Self::Forest(point) => point.trees,
             Self::Boosting(point) => point.trees,
+            _ => 0,
         }
     }
 
     /// Splits between the root and the leaves of its trees at most; 0 for linear models.
     pub fn depth(&self) -> u8 {
         match self {
-            Self::Linear(_) => 0,
             Self::Forest(point) => point.depth,
             Self::Boosting(point) => point.depth,
+            _ => 0,
         }
     }
 
     /// The same point with another number of trees.
     pub fn with_trees(self, trees: u32) -> Self {
         match self {
-            Self::Linear(_) => self,
             Self::Forest(point) => Self::Forest(ForestPoint { trees, ..point }),
             Self::Boosting(point) => Self::Boosting(BoostingPoint { trees, ..point }),
+            linear => linear,
         }
     }
 
-    /// The parameters of a linear model; `None` for trees.
+    /// The parameters of a linear model with a loss; `None` for all others.
     pub fn linear(&self) -> Option<&LinearPoint> {
         match self {
             Self::Linear(point) => Some(point),
-            Self::Forest(_) | Self::Boosting(_) => None,
+            _ => None,
         }
     }
 }
@@ -347,4 +468,14 @@ pub enum Standardise {
     All,
     /// Over each site's own training rows; a left-out site by its own unlabelled rows.
     Site,
+}
+
+impl Standardise {
+    fn words(self) -> (&'static str, String) {
+        let scope = match self {
+            Self::All => "all sites",
+            Self::Site => "each site",
+        };
+        ("standardised over", scope.to_owned())
+    }
 }

@@ -13,8 +13,9 @@ mod template;
 use serde::Serialize;
 
 pub use classifier::{
-    BoostingGrid, BoostingPoint, Classifier, ColumnSample, Family, ForestGrid, ForestPoint,
-    GridPoint, LeafLimit, LinearPoint, Loss, Standardise, TreeRules,
+    BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
+    ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RidgePoint,
+    Standardise, TreeRules,
 };
 pub use template::{Header, HeaderColumn, template};
 

@@ -159,14 +159,15 @@ fn check_model(
         return Err(inconsistent(format!("class {class}: threshold {}", model.threshold)));
     }
     match (&entry.learner, &model.scorer) {
-        (Learner::Linear { c, standardise, missing, .. }, Scorer::Linear(model)) => {
-            if !(c.is_finite() && *c > 0.0) {
-                return Err(inconsistent(format!("class {class}: C is {c}")));
+        (Learner::Linear { method, point, missing }, Scorer::Linear(model)) => {
+            if !method.takes(point) {
+                let line = point.line();
+                return Err(inconsistent(format!("class {class}: {method:?} with {line}")));
             }
-            check_linear(class, *standardise, *missing, model, features)
+            check_linear(class, point.standardise(), *missing, model, features)
         }
         (Learner::Trees { point }, Scorer::Trees(model)) => {
-            if point.linear().is_some() {
+            if !point.is_trees() {
                 return Err(inconsistent(format!("class {class}: trees of a linear model")));
             }
             trees::check(model, features)
@@ -246,9 +247,9 @@ fn model(
     };
     let threshold = take("threshold", Some(1))?[0];
     let scorer = match &entry.learner {
-        Learner::Linear { standardise, missing, .. } => {
+        Learner::Linear { point, missing, .. } => {
             let features = Some(features);
-            let scaler = match standardise {
+            let scaler = match point.standardise() {
                 Standardise::Site => FinalScaler::OwnSite,
                 Standardise::All => FinalScaler::All {
                     mean: take("mean", features)?,
@@ -273,7 +274,7 @@ fn model(
             }
             let output = match point {
                 GridPoint::Boosting(_) => TreeOutput::Sum,
-                GridPoint::Forest(_) | GridPoint::Linear(_) => TreeOutput::Mean,
+                _ => TreeOutput::Mean,
             };
             let trees = trees::from_columns(output, &columns);
             Scorer::Trees(

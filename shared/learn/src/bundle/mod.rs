@@ -20,7 +20,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    Alterations, AugmentationRule, Family, GridPoint, Input, Loss, Precision, Standardise, Study,
+    Alterations, AugmentationRule, ClosedForm, Family, GridPoint, Input, Loss, Precision, Study,
 };
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
@@ -131,13 +131,10 @@ pub struct ModelEntry {
 pub enum Learner {
     /// A weighted sum of features.
     Linear {
-        /// What the model minimised, beside its penalty. Only the logistic loss makes probabilities of what [`predict`] gives;
-        /// others' are the same function of a score, and not calibrated.
-        loss: Loss,
-        /// Inverse strength of the L2 penalty.
-        c: f64,
-        /// Over which rows features are standardised.
-        standardise: Standardise,
+        /// What the model minimised or assumed.
+        method: LinearMethod,
+        /// Its hyperparameters.
+        point: GridPoint,
         /// Whether features may be missing.
         missing: MissingFeatures,
     },
@@ -146,6 +143,46 @@ pub enum Learner {
         /// How they were grown: [`GridPoint::Forest`] or [`GridPoint::Boosting`].
         point: GridPoint,
     },
+}
+
+/// How a linear model was fitted. The scores of a support vector machine are no logits: the probabilities
+/// that [`predict`] makes of them rank rows as they do and aren't calibrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinearMethod {
+    /// Logistic regression.
+    Logistic,
+    /// Support vector machine with the squared hinge loss.
+    SquaredHinge,
+    /// Ridge regression, its score turned into a logit.
+    Ridge,
+    /// Linear discriminant analysis.
+    Lda,
+    /// The nearest class mean, its score turned into a logit.
+    NearestMean,
+}
+
+impl LinearMethod {
+    fn of(family: Family) -> Self {
+        match family {
+            Family::Linear(Loss::SquaredHinge) => Self::SquaredHinge,
+            Family::ClosedForm(ClosedForm::Ridge) => Self::Ridge,
+            Family::ClosedForm(ClosedForm::Lda) => Self::Lda,
+            Family::ClosedForm(ClosedForm::NearestMean) => Self::NearestMean,
+            // Trees aren't linear, and nobody asks for theirs.
+            Family::Linear(Loss::Logistic) | Family::Forest | Family::Boosting => Self::Logistic,
+        }
+    }
+
+    /// Whether points are of this method.
+    fn takes(self, point: &GridPoint) -> bool {
+        match self {
+            Self::Logistic | Self::SquaredHinge => point.linear().is_some_and(|p| p.c > 0.0),
+            Self::Ridge => point.closed_form() == Some(ClosedForm::Ridge),
+            Self::Lda => point.closed_form() == Some(ClosedForm::Lda),
+            Self::NearestMean => point.closed_form() == Some(ClosedForm::NearestMean),
+        }
+    }
 }
 
 /// Whether a model takes rows with missing features.
@@ -222,19 +259,16 @@ impl ModelBundle {
             let judged = &target.nested.judged;
             ModelEntry {
                 class: target.class,
-                learner: match (study.classifier.family(), point, &target.model.fitted) {
-                    (Family::Linear(loss), GridPoint::Linear(point), FinalFit::Linear(model)) => {
-                        Learner::Linear {
-                            loss,
-                            c: point.c,
-                            standardise: point.standardise,
-                            missing: match model.fill.is_empty() {
-                                true => MissingFeatures::Refused,
-                                false => MissingFeatures::Filled,
-                            },
-                        }
-                    }
-                    _ => Learner::Trees { point },
+                learner: match &target.model.fitted {
+                    FinalFit::Linear(model) => Learner::Linear {
+                        method: LinearMethod::of(study.classifier.family()),
+                        point,
+                        missing: match model.fill.is_empty() {
+                            true => MissingFeatures::Refused,
+                            false => MissingFeatures::Filled,
+                        },
+                    },
+                    FinalFit::Trees(_) => Learner::Trees { point },
                 },
                 figures: Summary {
                     auc_within_sites: six_decimals(&judged.auc_within_sites),

@@ -1,6 +1,6 @@
 //! Weighted cross products `x' diag(w) x` of `(features, 1)`: the Gram matrix and the Hessians.
 
-use wardround_core::query::{Frame, RowSet, Scaler};
+use wardround_core::query::{Fill, Frame, GramTerm, RowSet, Scaler};
 
 use super::kernel::{Matrix, Panels, cross_upper};
 use super::site::{Seen, SiteScale, Views};
@@ -30,6 +30,52 @@ pub(super) fn gram(
         }
     }
     Ok(Tally::values([gram]))
+}
+
+/// [`wardround_core::query::Ask::ClassGram`].
+pub(super) fn class_gram(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    terms: &[GramTerm],
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let columns = seen.features() + 1;
+    let classes = usize::from(seen.query.schema.classes);
+    let [mut gram, mut sums] = Tally::of(seen.query);
+    let framed = seen.rows.framed(frame);
+    for (at, GramTerm { rows, scaler, fill }) in terms.iter().enumerate() {
+        let selected = seen.selected(rows);
+        if selected.is_empty() {
+            continue;
+        }
+        let scale = match scaler {
+            Scaler::Folded => None,
+            Scaler::OwnSite(folds) => Some(seen.scale(&framed, rows.repeat, *folds)),
+        };
+        let views = seen.rows.plain(&framed);
+        let fill = match fill {
+            Fill::Values(values) => values.as_slice(),
+            Fill::Complete => {
+                seen.complete()?;
+                &[]
+            }
+        };
+        let x = design(&views, seen.features(), &selected, scale.as_deref(), fill);
+        let triangle = triangle(&x, columns, &vec![1.0; selected.len()]);
+        let first = at * triangle.len();
+        for (k, value) in triangle.into_iter().enumerate() {
+            gram.add(first + k, value)?;
+        }
+        let mut by_class = vec![0.0; classes * columns];
+        for (row, &of_site) in selected.iter().enumerate() {
+            let class = usize::from(seen.rows.class[of_site]);
+            let sums = by_class[class * columns..][..columns].iter_mut();
+            sums.zip(x.row(row)).for_each(|(sum, value)| *sum += value);
+        }
+        for (k, value) in by_class.into_iter().enumerate() {
+            sums.add(at * classes * columns + k, value)?;
+        }
+    }
+    Ok(Tally::values([gram, sums]))
 }
 
 /// `(features, 1)` of some rows of a matrix, standardised by the site's own scale if there is one. Missing

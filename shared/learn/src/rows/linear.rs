@@ -34,16 +34,10 @@ impl Folded {
         let mut fill = match &model.fill {
             Fill::Values(values) if !missing.is_empty() => values.clone(),
             Fill::Values(_) => Vec::new(),
-            Fill::Complete => match missing.first() {
-                None => Vec::new(),
-                Some((_, column)) => {
-                    let (site, count) = (&seen.rows.id, missing.len());
-                    return Err(CohortError::Unfit(format!(
-                        "a model expects complete rows, site {site} misses {count} values, \
-                         the first of feature {column}"
-                    )));
-                }
-            },
+            Fill::Complete => {
+                seen.complete()?;
+                Vec::new()
+            }
         };
         let mut weights = model.weights.clone();
         let mut intercept = model.intercept;

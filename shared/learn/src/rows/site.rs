@@ -195,6 +195,7 @@ impl SiteRows {
             Ask::SquaredHinge { frame, terms, derivatives, .. } => {
                 loss::answer(&seen, frame, terms, *derivatives, Loss::SquaredHinge)
             }
+            Ask::ClassGram { frame, terms, .. } => cross::class_gram(&seen, frame, terms),
             Ask::Grid { frame, split, columns } => Ok(trees::grid(&seen, frame, split, *columns)),
             Ask::Trees { frame, cuts, terms, bits } => {
                 trees::answer(&seen, frame, cuts, terms, *bits)
@@ -292,6 +293,20 @@ impl Seen<'_> {
     /// Columns per row, without the constant.
     pub(super) fn features(&self) -> usize {
         self.rows.d
+    }
+
+    /// Checks that no feature is missing.
+    ///
+    /// # Errors
+    /// [`CohortError::Unfit`] with the first one that is.
+    pub(super) fn complete(&self) -> Result<(), CohortError> {
+        let missing = self.rows.missing_entries();
+        let Some((_, column)) = missing.first() else { return Ok(()) };
+        let (site, count) = (&self.rows.id, missing.len());
+        Err(CohortError::Unfit(format!(
+            "a model expects complete rows, site {site} misses {count} values, the first of feature \
+             {column}"
+        )))
     }
 
     /// The fold of each row in a repeat.

@@ -143,6 +143,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",
         Ask::Grid { .. } => "grid",
+        Ask::ClassGram { .. } => "class gram",
         Ask::Trees { .. } => "trees",
     }
 }

@@ -71,6 +71,17 @@ pub enum StudyError {
         /// Largest entry of the gradient.
         gradient: String,
     },
+    /// A linear system has no solution.
+    #[error(
+        "the features of rows {rows} depend on each other, and {point} doesn't keep them apart; \
+         ways out: more rows, fewer features, or more of a penalty or shrinkage"
+    )]
+    Singular {
+        /// Which rows.
+        rows: String,
+        /// The grid point.
+        point: String,
+    },
     /// A number left the fixed point's range at the coarsest scale that is allowed.
     #[error("{phase}: {source}; are there extreme values in a feature?")]
     OutOfRange {

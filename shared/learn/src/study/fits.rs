@@ -43,8 +43,6 @@ pub(crate) const MOST_FACTORS: usize = 48;
 /// What fits need to know besides their design.
 pub(crate) struct Ground<'a> {
     pub design: &'a Design,
-    /// What every model minimises, beside its penalty.
-    pub loss: Loss,
     pub frame: &'a Arc<Frame>,
     pub cells: &'a Cells,
     /// Counts of each site.
@@ -136,13 +134,14 @@ impl Models {
 pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
+    loss: Loss,
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
     let method = if asker.schema.features as usize <= NEWTON_FEATURES {
         Method::Newton
     } else {
-        Method::Lbfgs(preconditioners(asker, ground).await?)
+        Method::Lbfgs(preconditioners(asker, ground, loss).await?)
     };
     let gram_queries = asker.queries - before;
     let standards: Vec<Arc<Standard>> =
@@ -153,11 +152,11 @@ pub(crate) async fn fit<C: Cohort>(
     let standard = |at: usize| &standards[at / per_set];
     let mut fits = Vec::with_capacity(keys.len());
     for (at, key) in keys.iter().enumerate() {
-        let fit = set_up(ground, key, standard(at), &method)
+        let fit = set_up(ground, loss, key, standard(at), &method)
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
-    if let Err(failure) = fit_all(asker, ground.frame, ground.loss, &mut fits).await {
+    if let Err(failure) = fit_all(asker, ground.frame, loss, &mut fits).await {
         return Err(match failure {
             Failure::Study(error) => error,
             Failure::OneClass { fit, positives } => {
@@ -214,6 +213,7 @@ enum NoOptimum {
 async fn preconditioners<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
+    loss: Loss,
 ) -> Result<Vec<Preconditioner>, StudyError> {
     let design = ground.design;
     let folds = design.all_folds();
@@ -246,7 +246,7 @@ async fn preconditioners<C: Cohort>(
             });
             for (target, class) in design.classes.iter().enumerate() {
                 let share = ground.prevalence(*class, sites);
-                let curvature = match ground.loss {
+                let curvature = match loss {
                     Loss::Logistic => share * (1.0 - share),
                     Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
                 };
@@ -289,6 +289,7 @@ fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: 
 
 fn set_up(
     ground: &Ground<'_>,
+    loss: Loss,
     key: &FitKey,
     standard: &Standard,
     method: &Method,
@@ -306,7 +307,7 @@ fn set_up(
     };
     let penalty = Penalty { strength };
     let mut start = vec![0.0; standard.mean.len()];
-    start.push(match ground.loss {
+    start.push(match loss {
         Loss::Logistic => libm::log(prevalence / (1.0 - prevalence)),
         // Where the loss without weights is least, within the margin of every row.
         Loss::SquaredHinge => 2.0 * prevalence - 1.0,

@@ -9,6 +9,7 @@
 
 pub(crate) mod asker;
 mod choose;
+mod closed_fits;
 mod design;
 mod error;
 pub(crate) mod event;
@@ -75,20 +76,23 @@ pub async fn run<C: Cohort>(
     let before_moments = asker.queries;
     let frame = frame::frame(&mut asker, rows).await?;
     let classes = study.target.classes.names();
-    let (frame, models, moment_queries) = match study.classifier.family() {
-        Family::Linear(loss) => {
+    let family = study.classifier.family();
+    let (frame, models, moment_queries) = match family {
+        Family::Linear(_) | Family::ClosedForm(_) => {
             let cells = frame::cells(&mut asker, &frame, rows).await?;
             let moment_queries = asker.queries - before_moments;
             let ground = Ground {
                 design: &design,
-                loss,
                 frame: &frame,
                 cells: &cells,
                 by_site: &profile.by_site,
                 classes: &classes,
             };
             phase("fit", design.fits().len());
-            let models = fits::fit(&mut asker, &ground).await?;
+            let models = match family {
+                Family::Linear(loss) => fits::fit(&mut asker, &ground, loss).await?,
+                _ => closed_fits::fit(&mut asker, &ground).await?,
+            };
             (frame, models, moment_queries)
         }
         Family::Forest | Family::Boosting => {

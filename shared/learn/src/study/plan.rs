@@ -72,6 +72,7 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
     let ground = Ground { design: &design, d, n_sites };
     match study.classifier.family() {
         Family::Linear(loss) => ground.linear(&mut tally, loss, schema.features, sites.len()),
+        Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
         Family::Forest | Family::Boosting => ground.trees(&mut tally, &study.classifier, classes),
     }
 
@@ -117,16 +118,36 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// Moments of every training set, Gram matrices, and rounds of gradients.
-    fn linear(&self, tally: &mut Tally, loss: Loss, features: u32, sites: usize) {
+    /// Moments of every site and fold.
+    fn cells(&self, tally: &mut Tally) {
         let Self { design, d, n_sites } = *self;
-        let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
         for _ in 0..design.repeats {
             let cells = f64::from(design.folds);
             let others = (n_sites - 1.0) * cells * 2.0 * d;
             let counts = n_sites * cells * (d + 1.0) + others;
             tally.ask(2.0 * d, Numbers { counts, fractions: cells * 2.0 * d });
         }
+    }
+
+    /// Cross products of every training set in one round.
+    fn closed_form(&self, tally: &mut Tally, classes: f64) {
+        self.cells(tally);
+        let Self { design, d, .. } = *self;
+        let scalers = [Standardise::All, Standardise::Site].into_iter().filter(|standardise| {
+            design.grid.iter().any(|point| point.standardise() == *standardise)
+        });
+        let terms = (design.training_sets().len() * scalers.count()) as f64;
+        let numbers = terms * ((d + 1.0) * (d + 2.0) / 2.0 + classes * (d + 1.0));
+        let slices = (numbers * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+        tally.queries += slices - 1.0;
+        tally.ask(2.0 * d * slices, Numbers::fractions(numbers));
+    }
+
+    /// Moments of every training set, Gram matrices, and rounds of gradients.
+    fn linear(&self, tally: &mut Tally, loss: Loss, features: u32, sites: usize) {
+        let Self { design, d, .. } = *self;
+        let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
+        self.cells(tally);
         let triangle = (d + 1.0) * (d + 2.0) / 2.0;
         let newton = features as usize <= NEWTON_FEATURES;
         if !newton {

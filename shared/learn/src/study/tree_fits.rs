@@ -110,7 +110,7 @@ fn growing(classifier: &Classifier, point: GridPoint, rules: &TreeRules) -> Rule
         },
         (GridPoint::Forest(point), _) => forest(point.depth, point.min_patients),
         // A grid's points are of its own classifier.
-        (GridPoint::Boosting(_) | GridPoint::Linear(_), _) => forest(1, 1),
+        _ => forest(1, 1),
     }
 }
 

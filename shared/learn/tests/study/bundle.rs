@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use crate::support::{find, lines, rows, study};
 use safetensors::tensor::{Dtype, TensorView};
 use wardround_core::study::{
-    Alterations, AugmentationRule, Loss, Missing, Precision, Standardise, Study,
+    Alterations, AugmentationRule, Missing, Precision, Standardise, Study,
 };
 use wardround_learn::bundle::{
-    BundleError, BundleInput, BundleViews, Learner, LinearScorer, MissingFeatures, ModelBundle,
-    OwnScale, PredictError, Scorer, predict, predict_at_site,
+    BundleError, BundleInput, BundleViews, Learner, LinearMethod, LinearScorer, MissingFeatures,
+    ModelBundle, OwnScale, PredictError, Scorer, predict, predict_at_site,
 };
 use wardround_learn::rows::Rows;
 
@@ -198,14 +198,13 @@ fn hostile_files_are_refused() {
 fn a_bundle_of_the_first_format_is_read() {
     let bytes = include_bytes!("../fixtures/bundle-1.safetensors");
     let bundle = ModelBundle::read(bytes).unwrap();
-    let Learner::Linear { loss, c, standardise, missing } =
-        bundle.manifest.models[0].learner.clone()
+    let Learner::Linear { method, point, missing } = bundle.manifest.models[0].learner.clone()
     else {
         panic!("format 1 knew linear models only")
     };
-    assert_eq!((loss, standardise), (Loss::Logistic, Standardise::All));
+    assert_eq!((method, point.standardise()), (LinearMethod::Logistic, Standardise::All));
     assert_eq!(missing, MissingFeatures::Refused);
-    assert!(c > 0.0);
+    assert!(point.linear().unwrap().c > 0.0);
     let features = bundle.manifest.features as usize;
     assert!(predict(&bundle, &vec![0.5; features]).unwrap()[0] > 0.0);
     // Written again it is a bundle of today.

@@ -1,11 +1,11 @@
 //! The final model of a study against scikit-learn's pipeline of StandardScaler and
-//! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5) on
-//! the same rows.
+//! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5),
+//! RidgeClassifier, LinearDiscriminantAnalysis or NearestCentroid (`golden/make_closed_form.py`: 1e-9) on the same rows.
 
 use crate::support::{MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use wardround_core::study::Standardise;
+use wardround_core::study::{Classifier, Standardise, Study};
 use wardround_learn::findings::FinalScaler;
 
 #[derive(Deserialize)]
@@ -106,6 +106,29 @@ fn lbfgs_with_a_weak_penalty_equals_scikit_learn() {
 #[test]
 fn lbfgs_on_sites_standardised_by_themselves_equals_scikit_learn() {
     check("lbfgs_own_site", 1e-6);
+}
+
+fn with(classifier: Classifier) -> Study {
+    Study { classifier, ..study(&[1.0], &[Standardise::All]) }
+}
+
+#[test]
+fn closed_forms_equal_scikit_learns() {
+    let makers: [(&str, MakeStudy); 3] = [
+        ("ridge", |alpha, s| {
+            with(Classifier::Ridge { alpha: alpha.to_vec(), standardise: s.to_vec() })
+        }),
+        ("lda", |shrinkage, s| {
+            with(Classifier::Lda { shrinkage: shrinkage.to_vec(), standardise: s.to_vec() })
+        }),
+        ("nearest", |_, s| with(Classifier::NearestMean { standardise: s.to_vec() })),
+    ];
+    for (name, make) in makers {
+        for case in ["few", "missing", "own_site", "many"] {
+            let golden = include_str!("../golden/closed_form.json");
+            check_against(golden, make, &format!("{name}_{case}"), 1e-9);
+        }
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ const COLUMNS: u32 = 128;
 pub(super) const KEYS: &[Key] = &[
     Key::value("kind", "\"logistic\""),
     Key::value("c", "[0.001, 0.01, 0.1]"),
+    Key::value("alpha", "[1.0, 100.0]"),
+    Key::value("shrinkage", "[0.1, 0.5]"),
     Key::value("standardise", "[\"all\"]"),
     Key::value("trees", "[300]"),
     Key::value("depth", "[8]"),
@@ -35,6 +37,9 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Which keys belong to which kind, beside `kind` itself.
 const LINEAR: &[&str] = &["c", "standardise"];
+const RIDGE: &[&str] = &["alpha", "standardise"];
+const LDA: &[&str] = &["shrinkage", "standardise"];
+const NEAREST_MEAN: &[&str] = &["standardise"];
 const FOREST: &[&str] = &["trees", "depth", "min_patients", "columns", "leaves", "bins"];
 const BOOSTING: &[&str] = &[
     "trees",
@@ -53,13 +58,19 @@ const BOOSTING: &[&str] = &[
 enum Kind {
     Logistic,
     LinearSvm,
+    Ridge,
+    Lda,
+    NearestMean,
     Forest,
     Boosting,
 }
 
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 7] = [
     ("logistic", Kind::Logistic),
     ("linear-svm", Kind::LinearSvm),
+    ("ridge", Kind::Ridge),
+    ("lda", Kind::Lda),
+    ("nearest-mean", Kind::NearestMean),
     ("forest", Kind::Forest),
     ("boosting", Kind::Boosting),
 ];
@@ -68,6 +79,9 @@ pub(super) fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     let kind = table.required("kind").and_then(|v| v.choice(&KINDS))?;
     let own = match kind {
         Kind::Logistic | Kind::LinearSvm => LINEAR,
+        Kind::Ridge => RIDGE,
+        Kind::Lda => LDA,
+        Kind::NearestMean => NEAREST_MEAN,
         Kind::Forest => FOREST,
         Kind::Boosting => BOOSTING,
     };
@@ -91,6 +105,28 @@ pub(super) fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         Kind::LinearSvm => {
             linear(table).map(|(c, standardise)| Classifier::LinearSvm { c, standardise })
         }
+        Kind::Ridge => {
+            let alpha = table.required("alpha").and_then(|v| {
+                let each = v.list(1..=MOST, Value::positive);
+                each.and(v.ascending(1..=MOST))
+            });
+            let standardise = standardise(table);
+            alpha
+                .zip(standardise)
+                .map(|(alpha, standardise)| Classifier::Ridge { alpha, standardise })
+        }
+        Kind::Lda => {
+            let shrinkage = table.or("shrinkage", vec![0.1], |v| {
+                let each = v.list(1..=MOST, |entry| entry.number(0.0..=1.0));
+                each.and(v.ascending(1..=MOST))
+            });
+            let standardise = standardise(table);
+            let both = shrinkage.zip(standardise);
+            both.map(|(shrinkage, standardise)| Classifier::Lda { shrinkage, standardise })
+        }
+        Kind::NearestMean => {
+            standardise(table).map(|standardise| Classifier::NearestMean { standardise })
+        }
         Kind::Forest => forest(table).map(Classifier::Forest),
         Kind::Boosting => boosting(table).map(Classifier::Boosting),
     };
@@ -110,11 +146,15 @@ fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>)> {
         let each = v.list(1..=MOST, Value::positive);
         each.and(v.ascending(1..=MOST))
     });
-    let words = [("all", Standardise::All), ("site", Standardise::Site)];
-    let standardise = table.or("standardise", vec![Standardise::All], |v| {
-        v.distinct(1..=2, |entry| entry.choice(&words))
-    });
+    let standardise = standardise(table);
     c.zip(standardise)
+}
+
+fn standardise(table: &read::Table<'_>) -> Option<Vec<Standardise>> {
+    let words = [("all", Standardise::All), ("site", Standardise::Site)];
+    table.or("standardise", vec![Standardise::All], |v| {
+        v.distinct(1..=2, |entry| entry.choice(&words))
+    })
 }
 
 fn forest(table: &read::Table<'_>) -> Option<ForestGrid> {

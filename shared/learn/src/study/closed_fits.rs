@@ -1,0 +1,118 @@
+//! Fits models in closed form: the sums of every training set in one round, then a linear system per
+//! model.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use wardround_core::query::{Ask, GramTerm, LinearModel};
+use wardround_core::study::Standardise;
+
+use super::asker::{Asker, finest_bits, slices};
+use super::design::{FitKey, describe};
+use super::error::StudyError;
+use super::fits::{Fitted, FittedLinear, Ground, Models, scaler};
+use super::frame::Standard;
+use crate::closed_form::{NoSolution, Solution, Sums, solve};
+use crate::cohort::Cohort;
+
+/// Binary places that are always kept on standardised columns.
+const COARSEST_BITS: u8 = 32;
+
+/// The sums of a training set, with what its model needs besides.
+struct TrainingSet {
+    term: GramTerm,
+    standardise: Standardise,
+    standard: Arc<Standard>,
+    sums: Sums,
+}
+
+/// Fits all models of the design.
+pub(crate) async fn fit<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    ground: &Ground<'_>,
+) -> Result<Models, StudyError> {
+    let before = asker.queries;
+    let design = ground.design;
+    let sets = training_sets(asker, ground).await?;
+    let keys = design.fits();
+    let fit = |key: &FitKey| {
+        let point = &design.grid[key.point];
+        let class = design.classes[key.target];
+        let set = sets
+            .iter()
+            .find(|set| set.term.rows == key.rows() && set.standardise == point.standardise())
+            .expect("every training set was asked for in every way of scaling");
+        let own_site = vec![1.0; asker.schema.features as usize];
+        let scale = match set.standardise {
+            Standardise::All => &set.standard.deviation,
+            Standardise::Site => &own_site,
+        };
+        let solved = solve(&set.sums, usize::from(class), scale, &set.standard.constant, point);
+        let Solution { weights, intercept } = solved.map_err(|why| {
+            let rows = describe(&key.rows(), design.folds, asker.sites);
+            match why {
+                NoSolution::OneClass { positives, total } => {
+                    let class = ground.classes[usize::from(class)].clone();
+                    StudyError::OneClassOnly { rows, class, positives, total }
+                }
+                NoSolution::Singular => StudyError::Singular { rows, point: point.line() },
+            }
+        })?;
+        let GramTerm { scaler, fill, .. } = set.term.clone();
+        let model = LinearModel { class, scaler, weights, intercept, fill };
+        let standard = set.standard.clone();
+        let fitted = FittedLinear { model, standard, steps: 0, evaluations: 1, gradient: 0.0 };
+        Ok::<_, StudyError>((*key, Fitted::Linear(fitted)))
+    };
+    let fitted: Vec<(FitKey, Fitted)> = keys.par_iter().map(fit).collect::<Result<_, _>>()?;
+    Ok(Models::new(fitted, asker.queries - before))
+}
+
+async fn training_sets<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    ground: &Ground<'_>,
+) -> Result<Vec<TrainingSet>, StudyError> {
+    let design = ground.design;
+    let mut wanted = Vec::new();
+    for rows in design.training_sets() {
+        let standard = Arc::new(ground.cells.standard(&rows));
+        for standardise in [Standardise::All, Standardise::Site] {
+            if design.grid.iter().any(|point| point.standardise() == standardise) {
+                let scaler = scaler(standardise, rows.folds);
+                let fill = standard.fill(ground.cells.any_missing());
+                wanted.push((GramTerm { rows, scaler, fill }, standardise, standard.clone()));
+            }
+        }
+    }
+    let features = asker.schema.features as usize;
+    let (columns, classes) = (features + 1, usize::from(asker.schema.classes));
+    let triangle = columns * (columns + 1) / 2;
+    let bits = finest_bits(ground.rows() as f64, 2);
+    let mut sets = Vec::with_capacity(wanted.len());
+    for slice in slices(wanted.len(), (triangle + classes * columns) as u64) {
+        let terms: Vec<GramTerm> =
+            wanted[slice.clone()].iter().map(|(term, ..)| term.clone()).collect();
+        let answer = asker
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::ClassGram {
+                frame: ground.frame.clone(),
+                terms: terms.clone(),
+                bits,
+            })
+            .await?;
+        let (grams, sums) = (answer.values("gram"), answer.values("sums"));
+        for (at, (term, standardise, standard)) in wanted[slice].iter().enumerate() {
+            let of_set = &sums[at * classes * columns..][..classes * columns];
+            sets.push(TrainingSet {
+                term: term.clone(),
+                standardise: *standardise,
+                standard: standard.clone(),
+                sums: Sums {
+                    features,
+                    gram: grams[at * triangle..][..triangle].to_vec(),
+                    by_class: of_set.chunks_exact(columns).map(<[f64]>::to_vec).collect(),
+                },
+            });
+        }
+    }
+    Ok(sets)
+}
