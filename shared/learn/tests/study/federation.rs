@@ -1,6 +1,8 @@
 //! A study over sites that add up equals the study on all rows in one place.
 
-use crate::support::{Line, MakeStudy, find, lines, relative, rows, study, svm, with_subgroup};
+use crate::support::{
+    Line, MakeStudy, every_classifier, find, lines, relative, rows, study, svm, with_subgroup,
+};
 use wardround_core::ids::StudyId;
 use wardround_core::study::{Classes, Standardise};
 use wardround_learn::recorded::{MemoryJournal, Recorded};
@@ -44,6 +46,32 @@ fn the_split_into_sites_doesnt_move_the_model() {
         made.iter_mut().for_each(|line| line.site = 0);
         let off = relative(&model(&made), &four_sites);
         assert!(off < if d == 6 { 1e-9 } else { 1e-6 }, "{d} features: {off:e}");
+    }
+}
+
+#[test]
+fn every_classifier_is_studied_with_several_classes_and_sites_left_out() {
+    for (name, classifier) in every_classifier() {
+        let mut study = study(&[1.0], &[Standardise::All]);
+        let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+        study.target.classes = Classes::OneVsRest { labels };
+        study.classifier = classifier;
+        let mut made = lines(240, 5, 4, 26);
+        for line in &mut made {
+            line.class = (line.class + 2 * u8::from(line.patient % 5 == 0)).min(2);
+        }
+        let rows = rows(&made, &study);
+        let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+        assert_eq!(found.targets.len(), 3, "{name}");
+        for target in &found.targets {
+            assert_eq!(target.left_out.len(), 4, "{name}");
+            let auc = crate::support::value(&target.nested.judged.one_list.auc);
+            let expected = if target.class == 2 { 0.3 } else { 0.55 };
+            assert!(auc > expected, "{name}, class {}: {auc}", target.class);
+        }
+        let together = Together(rows.by_site());
+        let (sites, schema) = (found.sites.clone(), study.schema(5));
+        assert_eq!(find(&together, &study, &sites, &schema).unwrap(), found, "{name}");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{MakeStudy, find, relative, study, svm, value};
+use crate::support::{MakeStudy, every_classifier, find, relative, study, svm, value};
 use wardround_core::ids::SiteId;
 use wardround_core::study::{Categorical, Input, Missing, Standardise, Study, Table};
 use wardround_learn::findings::FinalScaler;
@@ -29,8 +29,21 @@ fn heart(classifier: MakeStudy) -> Study {
     study
 }
 
+/// Rows with missing features.
+#[derive(Clone, Copy, PartialEq)]
+enum Gaps {
+    /// They are left out.
+    Dropped,
+    /// They stay, as NaN.
+    Kept,
+}
+
 /// The complete rows by hospital, or as one hospital.
 fn read(study: &Study, one_site: bool) -> Option<Rows> {
+    read_rows(study, one_site, Gaps::Dropped)
+}
+
+fn read_rows(study: &Study, one_site: bool, gaps: Gaps) -> Option<Rows> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let data = std::env::var_os("WARDROUND_DATA")
         .map_or_else(|| root.join("../shared/data"), |data| root.join(data));
@@ -54,7 +67,10 @@ fn read(study: &Study, one_site: bool) -> Option<Rows> {
                 features.push(got.map(|got| f64::from(u8::from(got == expected))));
             }
         }
-        let Some(features) = features.into_iter().collect::<Option<Vec<f64>>>() else { continue };
+        if gaps == Gaps::Dropped && features.contains(&None) {
+            continue;
+        }
+        let features: Vec<f64> = features.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect();
         let site = SiteId::parse(if one_site { "all" } else { &record[at("hospital")] }).unwrap();
         let class = u8::from(number("target").unwrap() > 0.0);
         let key = record[at("patient_id")].to_owned();
@@ -72,6 +88,26 @@ fn four_hospitals_equal_one_place() {
 #[test]
 fn four_hospitals_equal_one_place_for_support_vectors() {
     equals_one_place(&heart(svm));
+}
+
+#[test]
+fn every_classifier_runs_on_four_hospitals_with_missing_values() {
+    for (name, classifier) in every_classifier() {
+        let mut study = heart(study);
+        study.classifier = classifier;
+        study.validation.leave_one_site_out = false;
+        let Some(pooled) = read_rows(&study, false, Gaps::Kept) else { return };
+        let (sites, schema) = (pooled.sites(), pooled.schema().clone());
+        assert_eq!(pooled.len(), 920);
+        let expected = find(&pooled, &study, &sites, &schema).unwrap();
+        let federated = find(&Together(pooled.by_site()), &study, &sites, &schema).unwrap();
+        assert_eq!(federated, expected, "{name}");
+        let judged = &expected.targets[0].nested.judged.one_list;
+        let [tp, fp, tn, fn_] = judged.confusion.map(|n| n as f64);
+        let accuracy = (tp + tn) / (tp + fp + tn + fn_);
+        println!("{name}: AUC {:.4}, accuracy {accuracy:.4}", value(&judged.auc));
+        assert!(value(&judged.auc) > 0.82, "{name}: {:?}", judged.auc);
+    }
 }
 
 fn equals_one_place(study: &Study) {

@@ -66,6 +66,14 @@ fn a_plan_is_near_the_truth_by_newton() {
 }
 
 #[test]
+fn a_plan_is_near_the_truth_of_closed_forms() {
+    let base = with_subgroup(study(&[1.0], &[Standardise::All]));
+    let standardise = vec![Standardise::All, Standardise::Site];
+    let ridge = Classifier::Ridge { alpha: vec![1.0, 10.0], standardise };
+    check(&Study { classifier: ridge, ..base }, 20, true);
+}
+
+#[test]
 fn a_plan_is_near_the_truth_of_trees() {
     let rules =
         TreeRules { columns: ColumnSample::AtMost(8), leaves: LeafLimit::Unlimited, bins: 32 };

@@ -5,9 +5,9 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    ChooseBy, Classes, Classifier, CohortRule, FederationRule, Input, Levels, Missing, Negative,
-    OnSiteLost, PatientRule, Quorum, Standardise, Study, StudySites, Subgroup, Table, Target,
-    Validation,
+    BoostingGrid, ChooseBy, Classes, Classifier, CohortRule, ColumnSample, FederationRule,
+    ForestGrid, Input, LeafLimit, Levels, Missing, Negative, OnSiteLost, PatientRule, Quorum,
+    Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -50,6 +50,35 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
 pub fn svm(c: &[f64], standardise: &[Standardise]) -> Study {
     let classifier = Classifier::LinearSvm { c: c.to_vec(), standardise: standardise.to_vec() };
     Study { classifier, ..study(c, standardise) }
+}
+
+/// One classifier of every kind, small.
+pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
+    let (c, standardise) = (vec![1.0], vec![Standardise::All]);
+    let rules = TreeRules { columns: ColumnSample::All, leaves: LeafLimit::Unlimited, bins: 64 };
+    let (depth, min_patients) = (vec![3], vec![5]);
+    let forest =
+        ForestGrid { trees: vec![60], depth: vec![5], min_patients: min_patients.clone(), rules };
+    let boosting = BoostingGrid {
+        trees: vec![40],
+        depth,
+        min_patients,
+        learning_rate: vec![0.1],
+        l2: vec![1.0],
+        rows: 0.8,
+        min_weight: 0.001,
+        rules,
+    };
+    let scaled = || standardise.clone();
+    vec![
+        ("logistic", Classifier::Logistic { c: c.clone(), standardise: scaled() }),
+        ("linear-svm", Classifier::LinearSvm { c: vec![0.01], standardise: scaled() }),
+        ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
+        ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
+        ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),
+        ("forest", Classifier::Forest(forest)),
+        ("boosting", Classifier::Boosting(boosting)),
+    ]
 }
 
 /// Adds a subgroup column of two levels and unknown.
