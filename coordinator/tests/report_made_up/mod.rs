@@ -8,9 +8,10 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    AugmentationRule, BackboneRule, ChooseBy, Classes, Classifier, CohortRule, FederationRule,
-    Input, Levels, LinearPoint, Negative, OnSiteLost, PatientRule, Precision, PreprocessRule,
-    Quorum, Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
+    AugmentationRule, BackboneRule, Balance, ChooseBy, Classes, Classifier, CohortRule,
+    FederationRule, Input, Levels, LinearPoint, Negative, OnSiteLost, PatientRule, Precision,
+    PreprocessRule, Quorum, Standardise, Study, StudySites, Subgroup, Target, Validation,
+    WeightsRule,
 };
 use wardround_learn::findings::{
     Cost, Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult,
@@ -120,8 +121,9 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
     let grid: Vec<GridPoint> = [0.001, 0.003, 0.01]
         .iter()
         .flat_map(|&c| {
-            [Standardise::All, Standardise::Site]
-                .map(|standardise| GridPoint::Linear(LinearPoint { c, standardise }))
+            [Standardise::All, Standardise::Site].map(|standardise| {
+                GridPoint::Linear(LinearPoint { c, standardise, balance: Balance::None })
+            })
         })
         .collect();
     let fold = |n: usize| FoldResult {
@@ -311,6 +313,7 @@ fn study() -> Study {
         classifier: Classifier::Logistic {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
+            balance: vec![Balance::None],
         },
         validation: Validation {
             folds: 5,

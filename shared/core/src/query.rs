@@ -625,8 +625,13 @@ impl Query {
 
     /// What it is for the disclosure rules.
     pub fn kind(&self) -> AskKind {
-        match self.ask {
-            Ask::Profile { .. } => AskKind::Table,
+        match &self.ask {
+            // Counts by fold are never shown.
+            Ask::Profile { split }
+                if !split.iter().any(|column| matches!(column, Column::Fold { .. })) =>
+            {
+                AskKind::Table
+            }
             _ => AskKind::Training,
         }
     }

@@ -21,7 +21,7 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::Study;
 use wardround_learn::findings::{Figure, Findings, Interval};
 use wardround_learn::rows::{Patient, RowsBuilder};
-use wardround_learn::study::{Observer, StudyEvent, run};
+use wardround_learn::study::{Observer, StudyEvent, plan, run};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -79,6 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let lines: Vec<String> = folds.iter().map(|fold| format!("{fold}\n")).collect();
         std::fs::write(options["--fold-column"], lines.concat())?;
     }
+    println!("{:?}", plan(&study, &schema, &sites)?);
     let started = Instant::now();
     let id = StudyId::parse("features")?;
     let watch = Watch(started);

@@ -107,7 +107,7 @@ fn name(bundle: &ModelBundle, class: u8) -> &str {
 mod tests {
     use wardround_core::digest::Digest;
     use wardround_core::ids::SiteId;
-    use wardround_core::study::{GridPoint, LinearPoint, Standardise};
+    use wardround_core::study::{Balance, GridPoint, LinearPoint, Standardise};
     use wardround_learn::bundle::{
         BundleInput, FORMAT, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, Model,
         ModelEntry, Scorer, Summary,
@@ -127,7 +127,11 @@ mod tests {
             class,
             learner: Learner::Linear {
                 method: LinearMethod::Logistic,
-                point: GridPoint::Linear(LinearPoint { c: 1.0, standardise: Standardise::All }),
+                point: GridPoint::Linear(LinearPoint {
+                    c: 1.0,
+                    standardise: Standardise::All,
+                    balance: Balance::None,
+                }),
                 missing: MissingFeatures::Refused,
             },
             figures: figures.clone(),

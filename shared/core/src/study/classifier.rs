@@ -14,6 +14,8 @@ pub enum Classifier {
         c: Vec<f64>,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
+        /// The grid over the balance.
+        balance: Vec<Balance>,
     },
     /// Linear support vector machine with the squared hinge loss: minimises `|w|^2 / (2 C) + sum of
     /// max(0, 1 - y m)^2`, `y` = +-1, the constant unpenalised. That is scikit-learn's
@@ -23,6 +25,8 @@ pub enum Classifier {
         c: Vec<f64>,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
+        /// The grid over the balance.
+        balance: Vec<Balance>,
     },
     /// L2-penalised least squares on -1 and 1, as scikit-learn's `RidgeClassifier(alpha)`.
     Ridge {
@@ -61,6 +65,8 @@ pub struct ForestGrid {
     pub depth: Vec<u8>,
     /// Patients per leaf at least, over all sites, ascending, at least 1.
     pub min_patients: Vec<u32>,
+    /// The grid over the balance.
+    pub balance: Vec<Balance>,
     /// What all of them share.
     #[serde(flatten)]
     pub rules: TreeRules,
@@ -83,9 +89,25 @@ pub struct BoostingGrid {
     pub rows: f64,
     /// Sum of Hessians per leaf at least.
     pub min_weight: f64,
+    /// The grid over the balance.
+    pub balance: Vec<Balance>,
     /// What all of them share.
     #[serde(flatten)]
     pub rules: TreeRules,
+}
+
+/// What is done about classes of different size, in training rows only.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// Every row counts once.
+    #[default]
+    None,
+    /// A row counts `n / (2 n_c)`, of n training rows over all sites with n_c of its class: both classes
+    /// weigh the same.
+    Weights,
 }
 
 /// What all trees of a study share.
@@ -169,6 +191,9 @@ pub struct LinearPoint {
     pub c: f64,
     /// Over which rows features are standardised.
     pub standardise: Standardise,
+    /// What is done about classes of different size; left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Balance::is_none")]
+    pub balance: Balance,
 }
 
 /// Hyperparameters of ridge regression.
@@ -209,6 +234,9 @@ pub struct ForestPoint {
     pub depth: u8,
     /// Patients per leaf at least.
     pub min_patients: u32,
+    /// What is done about classes of different size; left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Balance::is_none")]
+    pub balance: Balance,
 }
 
 /// Hyperparameters of boosted trees.
@@ -225,6 +253,49 @@ pub struct BoostingPoint {
     pub learning_rate: f64,
     /// The L2 penalty on a leaf.
     pub l2: f64,
+    /// What is done about classes of different size; left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Balance::is_none")]
+    pub balance: Balance,
+}
+
+impl BoostingGrid {
+    fn extend(&self, grid: &mut Vec<GridPoint>) {
+        for &balance in &self.balance {
+            for &l2 in &self.l2 {
+                for &learning_rate in &self.learning_rate {
+                    for &min_patients in &self.min_patients {
+                        for &depth in &self.depth {
+                            grid.extend(self.trees.iter().map(|&trees| {
+                                GridPoint::Boosting(BoostingPoint {
+                                    trees,
+                                    depth,
+                                    min_patients,
+                                    learning_rate,
+                                    l2,
+                                    balance,
+                                })
+                            }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Balance {
+    /// Whether nothing is done.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
+    fn words(self) -> (&'static str, String) {
+        let balance = match self {
+            Self::None => "none",
+            Self::Weights => "class weights",
+        };
+        ("balance", balance.to_owned())
+    }
 }
 
 impl Classifier {
@@ -245,10 +316,13 @@ impl Classifier {
     pub fn grid(&self) -> Vec<GridPoint> {
         let mut grid = Vec::new();
         match self {
-            Self::Logistic { c, standardise } | Self::LinearSvm { c, standardise } => {
-                for &standardise in standardise {
-                    let point = |&c| GridPoint::Linear(LinearPoint { c, standardise });
-                    grid.extend(c.iter().map(point));
+            Self::Logistic { c, standardise, balance }
+            | Self::LinearSvm { c, standardise, balance } => {
+                for &balance in balance {
+                    for &standardise in standardise {
+                        let point = |&c| GridPoint::Linear(LinearPoint { c, standardise, balance });
+                        grid.extend(c.iter().map(point));
+                    }
                 }
             }
             Self::Ridge { alpha, standardise } => {
@@ -267,35 +341,23 @@ impl Classifier {
                 let point = |&standardise| GridPoint::NearestMean(NearestMeanPoint { standardise });
                 grid.extend(standardise.iter().map(point));
             }
-            Self::Forest(ForestGrid { trees, depth, min_patients, .. }) => {
-                for &min_patients in min_patients {
-                    for &depth in depth {
-                        let point =
-                            |&trees| GridPoint::Forest(ForestPoint { trees, depth, min_patients });
-                        grid.extend(trees.iter().map(point));
-                    }
-                }
-            }
-            Self::Boosting(boosting) => {
-                for &l2 in &boosting.l2 {
-                    for &learning_rate in &boosting.learning_rate {
-                        for &min_patients in &boosting.min_patients {
-                            for &depth in &boosting.depth {
-                                let point = |&trees| {
-                                    GridPoint::Boosting(BoostingPoint {
-                                        trees,
-                                        depth,
-                                        min_patients,
-                                        learning_rate,
-                                        l2,
-                                    })
-                                };
-                                grid.extend(boosting.trees.iter().map(point));
-                            }
+            Self::Forest(forest) => {
+                for &balance in &forest.balance {
+                    for &min_patients in &forest.min_patients {
+                        for &depth in &forest.depth {
+                            grid.extend(forest.trees.iter().map(|&trees| {
+                                GridPoint::Forest(ForestPoint {
+                                    trees,
+                                    depth,
+                                    min_patients,
+                                    balance,
+                                })
+                            }));
                         }
                     }
                 }
             }
+            Self::Boosting(boosting) => boosting.extend(&mut grid),
         }
         grid
     }
@@ -331,8 +393,8 @@ impl GridPoint {
     /// Its parameters in words: name and value, in the same order for every point of a study.
     pub fn words(&self) -> Vec<(&'static str, String)> {
         match *self {
-            Self::Linear(LinearPoint { c, standardise }) => {
-                vec![("C", c.to_string()), standardise.words()]
+            Self::Linear(LinearPoint { c, standardise, balance }) => {
+                vec![("C", c.to_string()), standardise.words(), balance.words()]
             }
             Self::Ridge(RidgePoint { alpha, standardise }) => {
                 vec![("alpha", alpha.to_string()), standardise.words()]
@@ -341,13 +403,16 @@ impl GridPoint {
                 vec![("shrinkage", shrinkage.to_string()), standardise.words()]
             }
             Self::NearestMean(NearestMeanPoint { standardise }) => vec![standardise.words()],
-            Self::Forest(ForestPoint { trees, depth, min_patients }) => {
-                trees_in_words(trees, depth, min_patients)
-            }
-            Self::Boosting(BoostingPoint { trees, depth, min_patients, learning_rate, l2 }) => {
+            Self::Forest(ForestPoint { trees, depth, min_patients, balance }) => {
                 let mut words = trees_in_words(trees, depth, min_patients);
-                words.push(("learning rate", learning_rate.to_string()));
-                words.push(("L2", l2.to_string()));
+                words.push(balance.words());
+                words
+            }
+            Self::Boosting(point) => {
+                let mut words = trees_in_words(point.trees, point.depth, point.min_patients);
+                words.push(("learning rate", point.learning_rate.to_string()));
+                words.push(("L2", point.l2.to_string()));
+                words.push(point.balance.words());
                 words
             }
         }
@@ -387,6 +452,16 @@ impl GridPoint {
             Self::Lda(point) => point.standardise,
             Self::NearestMean(point) => point.standardise,
             Self::Forest(_) | Self::Boosting(_) => Standardise::All,
+        }
+    }
+
+    /// What is done about classes of different size; nothing where a model has no such choice.
+    pub fn balance(&self) -> Balance {
+        match self {
+            Self::Linear(point) => point.balance,
+            Self::Forest(point) => point.balance,
+            Self::Boosting(point) => point.balance,
+            Self::Ridge(_) | Self::Lda(_) | Self::NearestMean(_) => Balance::None,
         }
     }
 

@@ -13,7 +13,7 @@ mod template;
 use serde::Serialize;
 
 pub use classifier::{
-    BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
+    Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
     ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RidgePoint,
     Standardise, TreeRules,
 };

@@ -154,16 +154,25 @@ async fn evaluate<C: Cohort>(
     Ok(answers)
 }
 
-/// Without weights the model says the same of every row, so the derivative by the constant counts the
+/// Without weights of features the model says the same of every row, so the derivative by the constant counts the
 /// positives.
 fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
     for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
         let (constant, count) = (start.model().intercept, start.count as f64);
         let by_constant = answer.gradient.last().expect("a gradient has the constant");
+        // With weights: those of the negatives say how many there are of both.
+        let ClassWeights { negative, positive } = start.weights;
         let positives = match loss {
-            Loss::Logistic => count / (1.0 + libm::exp(-constant)) - by_constant,
-            // From a constant within the margin: 2 (n - p)(1 + b) - 2 p (1 - b).
-            Loss::SquaredHinge => (count * (1.0 + constant) - by_constant / 2.0) / 2.0,
+            // (n - p) w0 s - p w1 (1 - s), s the probability.
+            Loss::Logistic => {
+                let s = 1.0 / (1.0 + libm::exp(-constant));
+                (count * negative * s - by_constant) / (negative * s + positive * (1.0 - s))
+            }
+            // From a constant within the margin: 2 (n - p) w0 (1 + b) - 2 p w1 (1 - b).
+            Loss::SquaredHinge => {
+                (count * negative * (1.0 + constant) - by_constant / 2.0)
+                    / (negative * (1.0 + constant) + positive * (1.0 - constant))
+            }
         };
         let positives = positives.round() as u64;
         if positives == 0 || positives >= start.count {

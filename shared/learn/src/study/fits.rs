@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, FoldSet, Frame, LinearModel, Model, RowSet, Scaler, SiteSet, TreeModel,
 };
-use wardround_core::study::{GridPoint, LinearPoint, Loss, Standardise};
+use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
 
 use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
+use super::profile::{FoldCounts, balanced, fold_counts};
 use crate::cohort::Cohort;
 use crate::findings::ProfileCell;
 use crate::logistic::cholesky::Cholesky;
@@ -144,6 +145,8 @@ pub(crate) async fn fit<C: Cohort>(
         Method::Lbfgs(preconditioners(asker, ground, loss).await?)
     };
     let gram_queries = asker.queries - before;
+    let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
+    let counts = if needs_counts { Some(fold_counts(asker).await?) } else { None };
     let standards: Vec<Arc<Standard>> =
         design.training_sets().iter().map(|rows| Arc::new(ground.cells.standard(rows))).collect();
     let keys = design.fits();
@@ -152,7 +155,8 @@ pub(crate) async fn fit<C: Cohort>(
     let standard = |at: usize| &standards[at / per_set];
     let mut fits = Vec::with_capacity(keys.len());
     for (at, key) in keys.iter().enumerate() {
-        let fit = set_up(ground, loss, key, standard(at), &method)
+        let weights = weights(ground, key, counts.as_ref());
+        let fit = set_up(ground, loss, key, standard(at), &method, weights)
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
@@ -245,14 +249,15 @@ async fn preconditioners<C: Cohort>(
                 Standardise::Site => vec![1.0; asker.schema.features as usize],
             });
             for (target, class) in design.classes.iter().enumerate() {
-                let share = ground.prevalence(*class, sites);
-                let curvature = match loss {
-                    Loss::Logistic => share * (1.0 - share),
-                    Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
-                };
-                // The usual training set lacks one fold.
-                let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
+                let prevalence = ground.prevalence(*class, sites);
                 let of_point = |&point: &LinearPoint| {
+                    let share = if point.balance.is_none() { prevalence } else { 0.5 };
+                    let curvature = match loss {
+                        Loss::Logistic => share * (1.0 - share),
+                        Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
+                    };
+                    // The usual training set lacks one fold.
+                    let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
                     let (gram, strength) = (gram.clone(), strength.clone());
                     Unfactored { target, point, sites, weight, gram, strength }
                 };
@@ -293,6 +298,7 @@ fn set_up(
     key: &FitKey,
     standard: &Standard,
     method: &Method,
+    weights: ClassWeights,
 ) -> Result<Fit, NoOptimum> {
     let point = ground.design.linear(key.point);
     let class = ground.design.classes[key.target];
@@ -307,10 +313,12 @@ fn set_up(
     };
     let penalty = Penalty { strength };
     let mut start = vec![0.0; standard.mean.len()];
+    // Where both classes weigh the same.
+    let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };
     start.push(match loss {
-        Loss::Logistic => libm::log(prevalence / (1.0 - prevalence)),
+        Loss::Logistic => libm::log(share / (1.0 - share)),
         // Where the loss without weights is least, within the margin of every row.
-        Loss::SquaredHinge => 2.0 * prevalence - 1.0,
+        Loss::SquaredHinge => 2.0 * share - 1.0,
     });
     let optimiser = match method {
         Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
@@ -335,11 +343,23 @@ fn set_up(
         rows: key.rows(),
         count: standard.rows,
         class,
-        weights: ClassWeights::EQUAL,
+        weights,
         scaler: scaler(point.standardise, key.folds),
         fill: standard.fill(ground.cells.any_missing()),
         optimiser,
     })
+}
+
+/// How much rows count in a fit. Counts are there where a grid point needs them.
+fn weights(ground: &Ground<'_>, key: &FitKey, counts: Option<&FoldCounts>) -> ClassWeights {
+    let class = usize::from(ground.design.classes[key.target]);
+    match (ground.design.grid[key.point].balance(), counts) {
+        (Balance::Weights, Some(counts)) => {
+            let by_class = counts.rows_by_class(&key.rows());
+            balanced(by_class[class], by_class.iter().sum())
+        }
+        (Balance::Weights | Balance::None, _) => ClassWeights::EQUAL,
+    }
 }
 
 /// The scaler of a model trained on some folds.

@@ -71,7 +71,7 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
     }
     let ground = Ground { design: &design, d, n_sites };
     match study.classifier.family() {
-        Family::Linear(loss) => ground.linear(&mut tally, loss, schema.features, sites.len()),
+        Family::Linear(loss) => ground.linear(&mut tally, loss, schema, sites.len()),
         Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
         Family::Forest | Family::Boosting => ground.trees(&mut tally, &study.classifier, classes),
     }
@@ -144,9 +144,14 @@ impl Ground<'_> {
     }
 
     /// Moments of every training set, Gram matrices, and rounds of gradients.
-    fn linear(&self, tally: &mut Tally, loss: Loss, features: u32, sites: usize) {
-        let Self { design, d, .. } = *self;
+    fn linear(&self, tally: &mut Tally, loss: Loss, schema: &Schema, sites: usize) {
+        let Self { design, d, n_sites } = *self;
+        let (features, classes) = (schema.features, f64::from(schema.classes));
         let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
+        if points.iter().any(|point| !point.balance.is_none()) {
+            let numbers = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
+            (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
+        }
         self.cells(tally);
         let triangle = (d + 1.0) * (d + 2.0) / 2.0;
         let newton = features as usize <= NEWTON_FEATURES;

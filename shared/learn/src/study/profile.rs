@@ -1,6 +1,6 @@
 //! Who is in the study: counts of patients and rows, by site and subgroup.
 
-use wardround_core::query::{Ask, Column};
+use wardround_core::query::{Ask, ClassWeights, Column, RowSet};
 
 use super::asker::Asker;
 use super::error::StudyError;
@@ -23,6 +23,45 @@ pub(crate) async fn profile<C: Cohort>(asker: &mut Asker<'_, C>) -> Result<Profi
         }
     }
     Ok(Profile { all: total(&by_site), by_site, by_subgroup, by_site_and_subgroup })
+}
+
+/// Rows by class of every fold of every repeat and every site: what class weights of a training set are
+/// made of.
+pub(crate) struct FoldCounts {
+    folds: usize,
+    /// Per repeat, by site and fold.
+    repeats: Vec<Vec<ProfileCell>>,
+}
+
+/// Asks for them.
+pub(crate) async fn fold_counts<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+) -> Result<FoldCounts, StudyError> {
+    let mut repeats = Vec::new();
+    for repeat in 0..asker.folds.repeats {
+        repeats.push(cells(asker, vec![Column::Site, Column::Fold { repeat }]).await?);
+    }
+    Ok(FoldCounts { folds: usize::from(asker.folds.folds), repeats })
+}
+
+impl FoldCounts {
+    /// Rows of a training set by class.
+    pub fn rows_by_class(&self, rows: &RowSet) -> Vec<u64> {
+        let cells = self.repeats[usize::from(rows.repeat)].chunks_exact(self.folds);
+        let of_sites = cells.zip(0..).filter(|(_, site)| rows.sites.contains(*site));
+        let chosen =
+            of_sites.flat_map(|(folds, _)| rows.folds.iter().map(|fold| &folds[usize::from(fold)]));
+        total(chosen).rows_by_class
+    }
+}
+
+/// The weights of a class's rows and all others that make both weigh the same; of no rows, 1.
+pub(crate) fn balanced(positives: u64, total: u64) -> ClassWeights {
+    let weight = |count: u64| match count {
+        0 => 1.0,
+        _ => total as f64 / (2.0 * count as f64),
+    };
+    ClassWeights { negative: weight(total - positives), positive: weight(positives) }
 }
 
 async fn cells<C: Cohort>(

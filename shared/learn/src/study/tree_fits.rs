@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use wardround_core::query::{ClassWeights, Frame};
-use wardround_core::study::{Classifier, GridPoint, LeafLimit, Study, TreeRules};
+use wardround_core::study::{Balance, Classifier, Family, GridPoint, LeafLimit, Study, TreeRules};
 
 use super::asker::Asker;
 use super::design::{Design, FitKey, LeavingOut, describe};
 use super::error::StudyError;
 use super::fits::{Fitted, FittedTrees, Models};
+use super::profile::balanced;
 use crate::cohort::Cohort;
 use crate::trees::cuts::grid_counts;
 use crate::trees::grow::Rules;
@@ -31,6 +32,10 @@ pub(crate) async fn fit<C: Cohort>(
     let before = asker.queries;
     let rules = *study.classifier.tree_rules().expect("only studies of trees come here");
     let counts = grid_counts(asker, frame, design.left_out == LeavingOut::EverySite).await?;
+    let boosted = study.classifier.family() == Family::Boosting;
+    let weighted = design.grid.iter().any(|point| !point.balance().is_none());
+    // Bootstrap draws are whole numbers.
+    let bits = if boosted || weighted { BITS } else { 0 };
     let mut fits: Vec<TreeFit> = Vec::new();
     // Per key, its fit and how many of its trees.
     let mut keys: Vec<(FitKey, usize, usize)> = Vec::new();
@@ -53,12 +58,16 @@ pub(crate) async fn fit<C: Cohort>(
                 let (rest, trees) = (parameters.with_trees(0), parameters.trees());
                 let at = of.iter().position(|other| *other == rest).unwrap_or_else(|| {
                     of.push(rest);
-                    let kind = kind(&study.classifier, positives, total);
+                    let weights = match parameters.balance() {
+                        Balance::None => ClassWeights::EQUAL,
+                        Balance::Weights => balanced(positives, total),
+                    };
+                    let kind = kind(&study.classifier, weights, positives, total);
                     fits.push(TreeFit {
                         rows,
                         class,
-                        weights: ClassWeights::EQUAL,
-                        rules: growing(&study.classifier, parameters, &rules),
+                        weights,
+                        rules: growing(&study.classifier, parameters, &rules, bits),
                         binned: binned.clone(),
                         columns: rules.columns,
                         seed: study.seed,
@@ -85,7 +94,7 @@ pub(crate) async fn fit<C: Cohort>(
     Ok(Models::new(fitted, asker.queries - before))
 }
 
-fn growing(classifier: &Classifier, point: GridPoint, rules: &TreeRules) -> Rules {
+fn growing(classifier: &Classifier, point: GridPoint, rules: &TreeRules, bits: u8) -> Rules {
     let leaves = match rules.leaves {
         LeafLimit::Unlimited => u32::MAX,
         LeafLimit::AtMost(most) => most,
@@ -97,15 +106,13 @@ fn growing(classifier: &Classifier, point: GridPoint, rules: &TreeRules) -> Rule
         min_weight: 0.0,
         l2: 0.0,
         rate: 1.0,
-        // Bootstrap draws are whole numbers.
-        bits: 0,
+        bits,
     };
     match (point, classifier) {
         (GridPoint::Boosting(point), Classifier::Boosting(grid)) => Rules {
             min_weight: grid.min_weight,
             l2: point.l2,
             rate: point.learning_rate,
-            bits: BITS,
             ..forest(point.depth, point.min_patients)
         },
         (GridPoint::Forest(point), _) => forest(point.depth, point.min_patients),
@@ -114,10 +121,11 @@ fn growing(classifier: &Classifier, point: GridPoint, rules: &TreeRules) -> Rule
     }
 }
 
-fn kind(classifier: &Classifier, positives: u64, total: u64) -> Kind {
+fn kind(classifier: &Classifier, weights: ClassWeights, positives: u64, total: u64) -> Kind {
     match classifier {
         Classifier::Boosting(grid) => {
-            let odds = positives as f64 / (total - positives) as f64;
+            let odds = weights.positive * positives as f64
+                / (weights.negative * (total - positives) as f64);
             Kind::Boosting { start: libm::log(odds), share: grid.rows }
         }
         _ => Kind::Forest,

@@ -47,16 +47,21 @@ def data(missing):
     return x, y
 
 
-def boosted(missing, rounds, depth, rate, l2, min_weight):
+def balanced(y):
+    return np.where(y == 1, len(y) / (2 * y.sum()), len(y) / (2 * (len(y) - y.sum())))
+
+
+def boosted(missing, rounds, depth, rate, l2, min_weight, weighted=False):
     x, y = data(missing)
-    share = y.mean()
+    share = 0.5 if weighted else y.mean()
+    weights = balanced(y) if weighted else None
     booster = xgboost.train(
         dict(objective="binary:logistic", tree_method="exact", max_depth=depth, eta=rate, reg_lambda=l2,
              min_child_weight=min_weight, base_score=float(share), gamma=0.0, max_delta_step=0,
              nthread=1),
-        xgboost.DMatrix(x, label=y), num_boost_round=rounds)
+        xgboost.DMatrix(x, label=y, weight=weights), num_boost_round=rounds)
     margin = booster.predict(xgboost.DMatrix(x), output_margin=True)
-    return dict(missing=missing, trees=rounds, depth=depth, learning_rate=rate, l2=l2,
+    return dict(missing=missing, weighted=weighted, trees=rounds, depth=depth, learning_rate=rate, l2=l2,
                 min_weight=min_weight, logits=[float(m) for m in margin])
 
 
@@ -81,20 +86,22 @@ def weight(key, tree):
         term /= count
 
 
-def forest(trees, depth, min_patients):
+def forest(trees, depth, min_patients, weighted=False):
     x, y = data(False)
     x = np.floor(x / 7)
     p = np.zeros(ROWS)
     for tree in range(trees):
-        w = np.array([weight(f"p{i:05}", tree) for i in range(ROWS)])
+        w = np.array([weight(f"p{i:05}", tree) for i in range(ROWS)], float)
+        w = w * balanced(y) if weighted else w
         seen = w > 0
         cart = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=min_patients, random_state=0)
         cart.fit(x[seen], y[seen], sample_weight=w[seen])
         p += cart.predict_proba(x)[:, 1]
-    return dict(trees=trees, depth=depth, min_patients=min_patients, probabilities=list(p / trees))
+    return dict(weighted=weighted, trees=trees, depth=depth, min_patients=min_patients, probabilities=list(p / trees))
 
 
 print(json.dumps(dict(
-    boosted=[boosted(False, 20, 3, 0.3, 1.0, 0.001), boosted(True, 12, 4, 0.1, 2.0, 3.0)],
-    forests=[forest(12, 4, 10), forest(5, 3, 40)],
+    boosted=[boosted(False, 20, 3, 0.3, 1.0, 0.001), boosted(True, 12, 4, 0.1, 2.0, 3.0),
+             boosted(False, 10, 3, 0.2, 1.0, 0.001, True)],
+    forests=[forest(12, 4, 10), forest(5, 3, 40), forest(6, 4, 10, True)],
 )))

@@ -1,11 +1,11 @@
 //! The final model of a study against scikit-learn's pipeline of StandardScaler and
-//! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5),
+//! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5), both with class weights (`golden/make_balanced.py`),
 //! RidgeClassifier, LinearDiscriminantAnalysis or NearestCentroid (`golden/make_closed_form.py`: 1e-9) on the same rows.
 
 use crate::support::{MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use wardround_core::study::{Classifier, Standardise, Study};
+use wardround_core::study::{Balance, Classifier, Standardise, Study};
 use wardround_learn::findings::FinalScaler;
 
 #[derive(Deserialize)]
@@ -128,6 +128,23 @@ fn closed_forms_equal_scikit_learns() {
             let golden = include_str!("../golden/closed_form.json");
             check_against(golden, make, &format!("{name}_{case}"), 1e-9);
         }
+    }
+}
+
+#[test]
+fn class_weights_equal_scikit_learns() {
+    let golden = include_str!("../golden/balanced.json");
+    let logistic: MakeStudy = |c, s| {
+        let (c, standardise) = (c.to_vec(), s.to_vec());
+        with(Classifier::Logistic { c, standardise, balance: vec![Balance::Weights] })
+    };
+    let svm: MakeStudy = |c, s| {
+        let (c, standardise) = (c.to_vec(), s.to_vec());
+        with(Classifier::LinearSvm { c, standardise, balance: vec![Balance::Weights] })
+    };
+    for (case, tolerance) in [("few", 1e-9), ("own_site", 1e-9), ("many", 1e-6)] {
+        check_against(golden, logistic, &format!("logistic_{case}"), tolerance);
+        check_against(golden, svm, &format!("svm_{case}"), 1e-5);
     }
 }
 

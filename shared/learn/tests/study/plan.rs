@@ -3,7 +3,8 @@
 use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_core::study::{
-    BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study, TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study,
+    TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -78,8 +79,13 @@ fn a_plan_is_near_the_truth_of_trees() {
     let rules =
         TreeRules { columns: ColumnSample::AtMost(8), leaves: LeafLimit::Unlimited, bins: 32 };
     let base = with_subgroup(study(&[1.0], &[Standardise::All]));
-    let forest =
-        ForestGrid { trees: vec![10, 40], depth: vec![2, 4], min_patients: vec![2], rules };
+    let forest = ForestGrid {
+        trees: vec![10, 40],
+        depth: vec![2, 4],
+        min_patients: vec![2],
+        rules,
+        balance: vec![Balance::None],
+    };
     check(&Study { classifier: Classifier::Forest(forest), ..base.clone() }, 12, true);
     let boosting = BoostingGrid {
         trees: vec![10, 30],
@@ -90,6 +96,7 @@ fn a_plan_is_near_the_truth_of_trees() {
         rows: 1.0,
         min_weight: 0.001,
         rules,
+        balance: vec![Balance::None],
     };
     check(&Study { classifier: Classifier::Boosting(boosting), ..base }, 12, false);
 }

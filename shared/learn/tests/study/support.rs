@@ -5,7 +5,7 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    BoostingGrid, ChooseBy, Classes, Classifier, CohortRule, ColumnSample, FederationRule,
+    Balance, BoostingGrid, ChooseBy, Classes, Classifier, CohortRule, ColumnSample, FederationRule,
     ForestGrid, Input, LeafLimit, Levels, Missing, Negative, OnSiteLost, PatientRule, Quorum,
     Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
@@ -30,7 +30,11 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         patient: PatientRule { key: "patient".into(), unit: "patient".into() },
         subgroups: vec![],
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
-        classifier: Classifier::Logistic { c: c.to_vec(), standardise: standardise.to_vec() },
+        classifier: Classifier::Logistic {
+            c: c.to_vec(),
+            standardise: standardise.to_vec(),
+            balance: vec![Balance::None],
+        },
         validation: Validation {
             folds: 5,
             repeats: 1,
@@ -48,7 +52,11 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
 
 /// The same with a linear support vector machine.
 pub fn svm(c: &[f64], standardise: &[Standardise]) -> Study {
-    let classifier = Classifier::LinearSvm { c: c.to_vec(), standardise: standardise.to_vec() };
+    let classifier = Classifier::LinearSvm {
+        c: c.to_vec(),
+        standardise: standardise.to_vec(),
+        balance: vec![Balance::None],
+    };
     Study { classifier, ..study(c, standardise) }
 }
 
@@ -57,8 +65,13 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
     let (c, standardise) = (vec![1.0], vec![Standardise::All]);
     let rules = TreeRules { columns: ColumnSample::All, leaves: LeafLimit::Unlimited, bins: 64 };
     let (depth, min_patients) = (vec![3], vec![5]);
-    let forest =
-        ForestGrid { trees: vec![60], depth: vec![5], min_patients: min_patients.clone(), rules };
+    let forest = ForestGrid {
+        trees: vec![60],
+        depth: vec![5],
+        min_patients: min_patients.clone(),
+        rules,
+        balance: vec![Balance::None],
+    };
     let boosting = BoostingGrid {
         trees: vec![40],
         depth,
@@ -68,11 +81,26 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         rows: 0.8,
         min_weight: 0.001,
         rules,
+        balance: vec![Balance::None],
     };
     let scaled = || standardise.clone();
     vec![
-        ("logistic", Classifier::Logistic { c: c.clone(), standardise: scaled() }),
-        ("linear-svm", Classifier::LinearSvm { c: vec![0.01], standardise: scaled() }),
+        (
+            "logistic",
+            Classifier::Logistic {
+                c: c.clone(),
+                standardise: scaled(),
+                balance: vec![Balance::None],
+            },
+        ),
+        (
+            "linear-svm",
+            Classifier::LinearSvm {
+                c: vec![0.01],
+                standardise: scaled(),
+                balance: vec![Balance::None],
+            },
+        ),
         ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
         ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
         ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),

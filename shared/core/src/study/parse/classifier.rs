@@ -1,7 +1,7 @@
 //! Reading `[classifier]`.
 
 use super::super::{
-    BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, TreeRules,
 };
 use super::MOST;
 use crate::query::MOST_CUTS;
@@ -23,6 +23,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::value("alpha", "[1.0, 100.0]"),
     Key::value("shrinkage", "[0.1, 0.5]"),
     Key::value("standardise", "[\"all\"]"),
+    Key::value("balance", "[\"none\", \"weights\"]"),
     Key::value("trees", "[300]"),
     Key::value("depth", "[8]"),
     Key::value("min_patients", "[10]"),
@@ -36,11 +37,11 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// Which keys belong to which kind, beside `kind` itself.
-const LINEAR: &[&str] = &["c", "standardise"];
+const LINEAR: &[&str] = &["c", "standardise", "balance"];
 const RIDGE: &[&str] = &["alpha", "standardise"];
 const LDA: &[&str] = &["shrinkage", "standardise"];
 const NEAREST_MEAN: &[&str] = &["standardise"];
-const FOREST: &[&str] = &["trees", "depth", "min_patients", "columns", "leaves", "bins"];
+const FOREST: &[&str] = &["trees", "depth", "min_patients", "columns", "leaves", "bins", "balance"];
 const BOOSTING: &[&str] = &[
     "trees",
     "depth",
@@ -52,6 +53,7 @@ const BOOSTING: &[&str] = &[
     "columns",
     "leaves",
     "bins",
+    "balance",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,10 +102,12 @@ pub(super) fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     }
     let read = match kind {
         Kind::Logistic => {
-            linear(table).map(|(c, standardise)| Classifier::Logistic { c, standardise })
+            let read = linear(table);
+            read.map(|(c, standardise, balance)| Classifier::Logistic { c, standardise, balance })
         }
         Kind::LinearSvm => {
-            linear(table).map(|(c, standardise)| Classifier::LinearSvm { c, standardise })
+            let read = linear(table);
+            read.map(|(c, standardise, balance)| Classifier::LinearSvm { c, standardise, balance })
         }
         Kind::Ridge => {
             let alpha = table.required("alpha").and_then(|v| {
@@ -141,13 +145,18 @@ pub(super) fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     read.filter(|_| !foreign)
 }
 
-fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>)> {
+fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>, Vec<Balance>)> {
     let c = table.required("c").and_then(|v| {
         let each = v.list(1..=MOST, Value::positive);
         each.and(v.ascending(1..=MOST))
     });
-    let standardise = standardise(table);
-    c.zip(standardise)
+    let (standardise, balance) = (standardise(table), balance(table));
+    Some((c?, standardise?, balance?))
+}
+
+fn balance(table: &read::Table<'_>) -> Option<Vec<Balance>> {
+    let words = [("none", Balance::None), ("weights", Balance::Weights)];
+    table.or("balance", vec![Balance::None], |v| v.distinct(1..=2, |entry| entry.choice(&words)))
 }
 
 fn standardise(table: &read::Table<'_>) -> Option<Vec<Standardise>> {
@@ -161,8 +170,14 @@ fn forest(table: &read::Table<'_>) -> Option<ForestGrid> {
     let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
     let depth = table.or("depth", vec![8], depths);
     let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
-    let rules = rules(table);
-    Some(ForestGrid { trees: trees?, depth: depth?, min_patients: min_patients?, rules: rules? })
+    let (balance, rules) = (balance(table), rules(table));
+    Some(ForestGrid {
+        trees: trees?,
+        depth: depth?,
+        min_patients: min_patients?,
+        balance: balance?,
+        rules: rules?,
+    })
 }
 
 fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
@@ -179,7 +194,7 @@ fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
     });
     let rows = table.or("rows", 1.0, share);
     let min_weight = table.or("min_weight", 0.001, |v| v.number(0.0..=1e9));
-    let rules = rules(table);
+    let (balance, rules) = (balance(table), rules(table));
     Some(BoostingGrid {
         trees: trees?,
         depth: depth?,
@@ -188,6 +203,7 @@ fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
         l2: l2?,
         rows: rows?,
         min_weight: min_weight?,
+        balance: balance?,
         rules: rules?,
     })
 }

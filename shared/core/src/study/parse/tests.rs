@@ -165,6 +165,7 @@ fn a_file_with_every_field_is_read() {
         classifier: Classifier::Logistic {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
+            balance: vec![Balance::None],
         },
         validation: Validation {
             folds: 5,
@@ -205,7 +206,11 @@ fn what_is_left_out_has_its_default() {
 #[test]
 fn a_classifier_is_one_of_those_known() {
     let of = |kind: &str| Study::parse(&TABLE.replace("\"logistic\"", kind));
-    let svm = Classifier::LinearSvm { c: vec![1.0], standardise: vec![Standardise::All] };
+    let svm = Classifier::LinearSvm {
+        c: vec![1.0],
+        standardise: vec![Standardise::All],
+        balance: vec![Balance::None],
+    };
     assert_eq!(of("\"linear-svm\"").unwrap().classifier, svm);
     let error = of("\"svm\"").unwrap_err().to_string();
     assert!(error.contains("must be one of: logistic, linear-svm"), "{error}");
