@@ -208,8 +208,9 @@ fn input(guess: &Guess) -> String {
 fn classifier() -> String {
     "# What is fitted: logistic regression (\"logistic\") or a support vector machine (\"linear-svm\")\n\
      # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
-     # cross-validation. Trees instead: kind = \"forest\" with trees = [300], or kind = \"boosting\" with\n\
-     # trees = [100]; `wardround study plan` says what they cost.\n\
+     # cross-validation. Others: \"ridge\" with alpha = [1.0], \"lda\" with shrinkage = [0.1],\n\
+     # \"nearest-mean\"; trees: \"forest\" with trees = [300], \"boosting\" with trees = [100].\n\
+     # `wardround study plan` says what a study costs.\n\
      [classifier]\n\
      kind = \"logistic\"\n\
      c = [0.001, 0.003, 0.01, 0.03, 0.1]\n\

@@ -216,6 +216,59 @@ fn a_classifier_is_one_of_those_known() {
     assert!(error.contains("must be one of: logistic, linear-svm"), "{error}");
 }
 
+/// The table study with other lines under `[classifier]`.
+fn with_classifier(lines: &str) -> Result<Study, String> {
+    let (before, rest) = TABLE.split_once("[classifier]").unwrap();
+    let after = rest.find('[').map_or("", |_| &rest[rest.find("\n[").unwrap()..]);
+    Study::parse(&format!("{before}[classifier]\n{lines}\n{after}")).map_err(|e| e.to_string())
+}
+
+#[test]
+fn every_kind_of_classifier_is_read_with_its_defaults() {
+    for (lines, points) in [
+        ("kind = \"ridge\"\nalpha = [1, 10]\nstandardise = [\"all\", \"site\"]", 4),
+        ("kind = \"lda\"", 1),
+        ("kind = \"nearest-mean\"", 1),
+        ("kind = \"forest\"\ntrees = [100, 300]\ndepth = [4, 8]", 4),
+        ("kind = \"boosting\"\ntrees = [50]\nbalance = [\"none\", \"weights\"]", 2),
+        ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]", 1),
+    ] {
+        let study = with_classifier(&format!("{lines}\n"));
+        let study = study.unwrap_or_else(|error| panic!("{lines}: {error}"));
+        assert_eq!(study.classifier.grid().len(), points, "{lines}");
+    }
+    let Classifier::Boosting(boosting) =
+        with_classifier("kind = \"boosting\"\ntrees = [50]\n").unwrap().classifier
+    else {
+        panic!("boosting")
+    };
+    assert_eq!(boosting.rules.columns, ColumnSample::AtMost(128));
+    assert_eq!((boosting.depth, boosting.learning_rate), (vec![4], vec![0.1]));
+}
+
+#[test]
+fn what_a_classifier_cant_have_is_named() {
+    for (lines, expected) in [
+        (
+            "kind = \"forest\"\ntrees = [9]\nc = [1.0]",
+            "classifier.c stands beside kind = \"forest\"",
+        ),
+        ("kind = \"forest\"", "trees"),
+        ("kind = \"forest\"\ntrees = [0]", "trees"),
+        ("kind = \"forest\"\ntrees = [9]\ndepth = [17]", "depth"),
+        ("kind = \"boosting\"\ntrees = [9]\nlearning_rate = [0.0]", "above 0"),
+        ("kind = \"boosting\"\ntrees = [9]\nrows = 1.5", "rows"),
+        ("kind = \"boosting\"\ntrees = [20, 9]", "ascend"),
+        ("kind = \"lda\"\nshrinkage = [1.5]", "shrinkage"),
+        ("kind = \"ridge\"", "alpha"),
+        ("kind = \"ridge\"\nalpha = [1.0]\nbalance = [\"weights\"]", "no such parameter"),
+        ("kind = \"forest\"\ntrees = [9]\nbins = 65", "bins"),
+    ] {
+        let error = with_classifier(&format!("{lines}\n")).unwrap_err();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
+}
+
 #[test]
 fn a_table_keeps_its_columns_in_order() {
     let study = Study::parse(TABLE).unwrap();
