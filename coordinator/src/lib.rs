@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod cli;
+pub mod export;
 pub mod hub;
 pub mod outcome;
 pub mod replay;

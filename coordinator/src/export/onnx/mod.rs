@@ -1,0 +1,194 @@
+//! A model bundle as an ONNX file: scaler and classifiers, from features to probabilities.
+//!
+//! Source: the ONNX specification, IR version 8 (IR.md "Models", MetadataProps.md), operators of set 17 and,
+//! for trees, of `ai.onnx.ml` 3. Input `features [N, d]` and output `probabilities [N, modelled classes]` are
+//! float32, what lies between is double precision; the probabilities are [`predict`]'s, to 1e-5, for rows
+//! of float32 numbers. Backbones aren't exported: of images the features go in.
+//!
+//! A missing feature is NaN. Where the bundle fills, the fill stands in; where it refuses, the row's
+//! probability is NaN, as is that of a row which trees refuse because a feature is infinite. Thresholds are
+//! in the metadata, the graph doesn't apply them.
+//!
+//! [`predict`]: wardround_learn::bundle::predict
+
+mod graph;
+mod linear;
+mod messages;
+mod trees;
+
+use prost::Message as _;
+use serde::Serialize;
+use wardround_learn::bundle::{
+    BundleInput, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, ModelBundle,
+    Scorer,
+};
+use wardround_learn::findings::FinalScaler;
+
+use self::graph::{Graph, int};
+use self::linear::Scale;
+use self::messages::{DataType, ModelProto, StringStringEntryProto};
+use super::kind;
+
+/// The version of the file's structure.
+const IR_VERSION: i64 = 8;
+
+/// By how much a probability of the file may differ from `predict`'s.
+const TOLERANCE: f64 = 1e-5;
+
+/// Why a bundle can't be an ONNX file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// Models that scale each site by its own rows.
+    #[error(
+        "the model of class '{0}' scales each site by that site's own rows, which an ONNX file doesn't have: \
+         use `wardround-site predict` at the site, or fit a study with standardise = [\"all\"]"
+    )]
+    NeedsOwnRows(String),
+    /// Metadata that is no JSON.
+    #[error("the bundle's manifest can't be written as JSON: {0}")]
+    Metadata(String),
+}
+
+/// A feature of which float32 keeps too few digits for a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CoarseInput {
+    /// Its place among the features, from 0.
+    pub feature: usize,
+    /// Its name; `None` for images.
+    pub name: Option<String>,
+    /// The class whose probability it moves most.
+    pub class: u8,
+    /// By how much rounding it to float32 can move that probability at its mean, 0 to 1.
+    pub moves: f64,
+}
+
+/// The bytes of the ONNX file: the same for the same bundle and version. `version` is that of the software
+/// that exports.
+///
+/// # Errors
+/// [`ExportError`] says which model can't be exported and what to do instead.
+pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError> {
+    let manifest = &bundle.manifest;
+    let (features, classes) = (manifest.features as usize, bundle.models.len());
+    let (mut graph, rows) = Graph::new("wardround", "features", features, &input_doc(bundle));
+    let mut columns = Vec::with_capacity(classes);
+    for (entry, model) in manifest.models.iter().zip(&bundle.models) {
+        columns.push(match &model.scorer {
+            Scorer::Linear(linear) => {
+                let scale = scale(linear).ok_or_else(|| {
+                    ExportError::NeedsOwnRows(class_name(manifest, entry.class).to_owned())
+                })?;
+                linear::probability(&mut graph, &rows, &scale, linear)
+            }
+            Scorer::Trees(trees) => trees::probability(&mut graph, &rows, trees),
+        });
+    }
+    let columns: Vec<_> = columns.iter().collect();
+    let joined = graph.node("probabilities_double", "Concat", &columns, vec![int("axis", 1)]);
+    let output = graph.cast("probabilities", &joined, DataType::Float);
+    let (graph, opset_import) = graph.finish(&output, classes, &output_doc(manifest));
+    let model = ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "wardround".to_owned(),
+        producer_version: version.to_owned(),
+        doc_string: format!("Predicts '{}', from study '{}'", manifest.target, manifest.study),
+        graph: Some(graph),
+        opset_import,
+        metadata_props: metadata(bundle)
+            .map_err(|error| ExportError::Metadata(error.to_string()))?,
+    };
+    Ok(model.encode_to_vec())
+}
+
+/// Features whose values, rounded to float32, could move a probability by more than 1e-5: those with a mean
+/// that is large beside their deviation. By feature; of several classes the one that is moved most. Trees
+/// aren't among them: a value that is rounded over a threshold goes the other way, wherever it lies.
+pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
+    // Half a unit in the last of 24 binary digits; a probability moves by at most a quarter of its logit.
+    let moves = |linear: &LinearScorer, feature: usize| {
+        let Some(Scale { mean, deviation }) = scale(linear) else { return 0.0 };
+        let rounding = mean[feature].abs() * f64::from(f32::EPSILON) / 2.0;
+        (linear.weights[feature] * rounding / deviation[feature]).abs() / 4.0
+    };
+    let worst = |feature: usize| {
+        let models = bundle.manifest.models.iter().zip(&bundle.models);
+        let moved = models.filter_map(|(entry, model)| {
+            Some((entry.class, moves(model.scorer.linear()?, feature)))
+        });
+        let (class, moves) = moved.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let name = match &bundle.manifest.input {
+            BundleInput::Table { features, .. } => features.get(feature).cloned(),
+            BundleInput::Images { .. } => None,
+        };
+        (moves > TOLERANCE).then_some(CoarseInput { feature, name, class, moves })
+    };
+    (0..bundle.manifest.features as usize).filter_map(worst).collect()
+}
+
+fn scale(model: &LinearScorer) -> Option<Scale<'_>> {
+    match &model.scaler {
+        FinalScaler::All { mean, deviation } => Some(Scale { mean, deviation }),
+        FinalScaler::OwnSite => None,
+    }
+}
+
+fn class_name(manifest: &Manifest, class: u8) -> &str {
+    manifest.classes.get(usize::from(class)).map_or("", String::as_str)
+}
+
+fn input_doc(bundle: &ModelBundle) -> String {
+    let what = match &bundle.manifest.input {
+        BundleInput::Table { .. } => "Rows of the table's features, in their own units.".to_owned(),
+        BundleInput::Images { backbone, .. } => {
+            format!("Features that {backbone} makes of prepared images, one image a row.")
+        }
+    };
+    let refuses = |learner: &Learner| {
+        matches!(learner, Learner::Linear { missing: MissingFeatures::Refused, .. })
+    };
+    let missing = match bundle.manifest.models.iter().any(|entry| refuses(&entry.learner)) {
+        true => "A missing one is NaN; a model that takes complete rows only then says NaN.",
+        false => "A missing one is NaN.",
+    };
+    format!("{what} {missing}")
+}
+
+fn output_doc(manifest: &Manifest) -> String {
+    let names: Vec<&str> =
+        manifest.models.iter().map(|entry| class_name(manifest, entry.class)).collect();
+    let svm = |learner: &Learner| {
+        matches!(learner, Learner::Linear { method: LinearMethod::SquaredHinge, .. })
+    };
+    let calibration = match manifest.models.iter().any(|entry| svm(&entry.learner)) {
+        true => " Those of support vector machines rank rows and aren't calibrated.",
+        false => "",
+    };
+    format!(
+        "Probability of each modelled class against the rest, in this order: {}. NaN for a row that can't be \
+         judged.{calibration}",
+        names.join(", ")
+    )
+}
+
+/// What a reader needs beside the graph: texts, and lists as JSON in the order of the output's columns.
+fn metadata(bundle: &ModelBundle) -> serde_json::Result<Vec<StringStringEntryProto>> {
+    let manifest = &bundle.manifest;
+    let modelled: Vec<&str> =
+        manifest.models.iter().map(|entry| class_name(manifest, entry.class)).collect();
+    let thresholds: Vec<f64> = bundle.models.iter().map(|model| model.threshold).collect();
+    let kinds: Vec<&str> = manifest.models.iter().map(|entry| kind(&entry.learner)).collect();
+    let entries = [
+        ("study", manifest.study.clone()),
+        ("study_digest", manifest.study_digest.to_string()),
+        ("software", manifest.software.clone()),
+        ("target", manifest.target.clone()),
+        ("classes", serde_json::to_string(&manifest.classes)?),
+        ("modelled_classes", serde_json::to_string(&modelled)?),
+        ("thresholds", serde_json::to_string(&thresholds)?),
+        ("kinds", serde_json::to_string(&kinds)?),
+        ("input", serde_json::to_string(&manifest.input)?),
+    ];
+    let entry =
+        |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
+    Ok(entries.into_iter().map(entry).collect())
+}
