@@ -6,6 +6,7 @@
 mod connect;
 mod history;
 mod member;
+mod model;
 mod output;
 mod profile;
 mod serve;
@@ -49,6 +50,9 @@ enum Command {
     /// Studies: write, check, submit, follow, read results
     #[command(subcommand)]
     Study(study::Study),
+    /// Model bundles: read, write in another format
+    #[command(subcommand)]
+    Model(model::Model),
     /// Who did what and when
     History(history::History),
     /// Write a shell's completions to stdout
@@ -81,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Site(site) => end(site.name(), site.format(), site.run()),
         Command::User(user) => end(user.name(), user.format(), user.run()),
         Command::Study(study) => end(study.name(), study.format(), study.run()),
+        Command::Model(model) => output::finish(model.name(), model.format(), model.run()),
         Command::History(history) => end("history", history.output.format, history.run()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

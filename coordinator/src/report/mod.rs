@@ -22,6 +22,7 @@ pub use model::{
     WeightsDigest,
 };
 pub use schema::SCHEMA;
+pub(crate) use values::decimal;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};
 
 use wardround_learn::findings::Findings;

@@ -1,0 +1,237 @@
+//! A bundle in plain words and as JSON. The JSON's keys are this command's own: a later format of bundles
+//! doesn't change them.
+
+use serde_json::{Value, json};
+use wardround_core::study::{GridPoint, Standardise};
+use wardround_learn::bundle::{
+    BundleInput, BundleViews, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures,
+    Model, ModelBundle, ModelEntry, Scorer, Summary,
+};
+use wardround_learn::findings::{FinalTrees, OwnNode};
+
+use crate::cli::output::table;
+use crate::export::kind;
+use crate::report::decimal;
+
+/// Coefficients, or features that trees split by, that a person is shown.
+const SHOWN: usize = 10;
+
+/// Everything that is in a bundle.
+pub fn data(bundle: &ModelBundle) -> Value {
+    let manifest = &bundle.manifest;
+    let models = manifest.models.iter().zip(&bundle.models);
+    json!({
+        "study": manifest.study,
+        "study_digest": manifest.study_digest,
+        "software": manifest.software,
+        "target": manifest.target,
+        "classes": manifest.classes,
+        "input": manifest.input,
+        "features": manifest.features,
+        "sites": manifest.sites,
+        "models": models.map(|(entry, model)| model_data(manifest, entry, model)).collect::<Vec<_>>(),
+    })
+}
+
+/// What a person wants to know of a bundle.
+pub fn text(bundle: &ModelBundle) -> String {
+    let manifest = &bundle.manifest;
+    let sites: Vec<&str> = manifest.sites.iter().map(|site| site.as_str()).collect();
+    let mut parts = vec![format!(
+        "study '{}', study file {}, fitted by {}\n\
+         target '{}' of classes {}\n\
+         input: {}\n\
+         sites: {}",
+        manifest.study,
+        manifest.study_digest,
+        manifest.software,
+        manifest.target,
+        manifest.classes.join(", "),
+        input(manifest),
+        sites.join(", "),
+    )];
+    let models = manifest.models.iter().zip(&bundle.models);
+    parts.extend(models.map(|(entry, model)| model_text(manifest, entry, model)));
+    parts.join("\n\n")
+}
+
+fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
+    let (Learner::Linear { point, .. } | Learner::Trees { point }) = &entry.learner;
+    let mut data = json!({
+        "class": entry.class,
+        "name": class_name(manifest, entry.class),
+        "threshold": model.threshold,
+        "figures": entry.figures,
+        "kind": kind(&entry.learner),
+        "point": point,
+        "missing": missing(&entry.learner).0,
+    });
+    let own = match &model.scorer {
+        Scorer::Linear(linear) => json!({
+            "intercept": linear.intercept,
+            "weights": linear.weights,
+            "scaler": linear.scaler,
+            "fill": linear.fill,
+        }),
+        Scorer::Trees(trees) => json!({ "start": trees.start, "trees": trees.trees }),
+    };
+    if let (Value::Object(data), Value::Object(own)) = (&mut data, own) {
+        data.extend(own);
+    }
+    data
+}
+
+fn model_text(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> String {
+    let name = class_name(manifest, entry.class);
+    let others = match manifest.classes.as_slice() {
+        [first, second] => format!("'{}'", if entry.class == 0 { second } else { first }),
+        _ => "the rest".to_owned(),
+    };
+    let mut lines = vec![format!("'{name}' against {others}")];
+    let (Learner::Linear { point, .. } | Learner::Trees { point }) = &entry.learner;
+    let parameters: Vec<String> =
+        point.words().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+    lines.push(format!("  {}: {}", kind_words(&entry.learner), parameters.join(", ")));
+    lines.push(format!("  {}", missing(&entry.learner).1));
+    lines.push(format!("  called '{name}' from a probability of {}", brief(model.threshold)));
+    lines.push(format!("  {}", figures(&entry.figures)));
+    let shown = match &model.scorer {
+        Scorer::Linear(linear) => coefficients(manifest, linear),
+        Scorer::Trees(trees) => splits(manifest, trees),
+    };
+    lines.extend(shown.lines().map(|line| format!("  {line}")));
+    lines.join("\n")
+}
+
+fn class_name(manifest: &Manifest, class: u8) -> &str {
+    manifest.classes.get(usize::from(class)).map_or("", String::as_str)
+}
+
+/// A feature's name; of a backbone's its number, from 0.
+fn feature_name(manifest: &Manifest, feature: usize) -> String {
+    match &manifest.input {
+        BundleInput::Table { features, .. } => {
+            features.get(feature).cloned().unwrap_or_else(|| format!("number {feature}"))
+        }
+        BundleInput::Images { .. } => format!("number {feature}"),
+    }
+}
+
+fn input(manifest: &Manifest) -> String {
+    let features = manifest.features;
+    match &manifest.input {
+        BundleInput::Table { .. } => format!("the rows of a table, {features} features"),
+        BundleInput::Images {
+            backbone, weights_source, weights_digest, precision, views, ..
+        } => {
+            let views = match views {
+                BundleViews::Plain => String::new(),
+                BundleViews::Averaged { views, .. } => {
+                    format!(", mean of {views} views of an image")
+                }
+            };
+            format!(
+                "images through {backbone} in {precision}, {features} features{views}\n\
+                 weights {weights_source}, {weights_digest}"
+            )
+        }
+    }
+}
+
+fn kind_words(learner: &Learner) -> &'static str {
+    match learner {
+        Learner::Linear { method, .. } => match method {
+            LinearMethod::Logistic => "logistic regression, L2-penalised",
+            LinearMethod::SquaredHinge => {
+                "linear support vector machine, squared hinge, probabilities not calibrated"
+            }
+            LinearMethod::Ridge => "ridge regression, scores turned into logits",
+            LinearMethod::Lda => "linear discriminant analysis",
+            LinearMethod::NearestMean => "nearest class mean, scores turned into logits",
+        },
+        Learner::Trees { point: GridPoint::Boosting(_) } => "gradient-boosted trees",
+        Learner::Trees { .. } => "random forest",
+    }
+}
+
+/// What becomes of a missing feature: in a word, and for people.
+fn missing(learner: &Learner) -> (&'static str, &'static str) {
+    match learner {
+        Learner::Linear { missing: MissingFeatures::Refused, .. } => {
+            ("refused", "a row with a missing feature isn't judged")
+        }
+        Learner::Linear { missing: MissingFeatures::Filled, point, .. } => {
+            let mean = match point.standardise() {
+                Standardise::All => "a missing feature takes the training rows' mean",
+                Standardise::Site => "a missing feature takes the mean of the site's own rows",
+            };
+            ("filled", mean)
+        }
+        Learner::Trees { .. } => ("split", "each split says where rows go that miss its feature"),
+    }
+}
+
+fn figures(figures: &Summary) -> String {
+    let figure = |value: Option<f64>| value.map_or("undefined".to_owned(), decimal);
+    format!(
+        "by nested cross-validation: AUC {} within sites, {} in one list; sensitivity {}, specificity {}",
+        figure(figures.auc_within_sites),
+        figure(figures.auc_one_list),
+        figure(figures.sensitivity),
+        figure(figures.specificity),
+    )
+}
+
+/// The largest coefficients with what they are of.
+fn coefficients(manifest: &Manifest, model: &LinearScorer) -> String {
+    let mut order: Vec<usize> = (0..model.weights.len()).collect();
+    order.sort_by(|a, b| model.weights[*b].abs().total_cmp(&model.weights[*a].abs()));
+    let rows: Vec<Vec<String>> = order
+        .into_iter()
+        .take(SHOWN)
+        .map(|at| vec![feature_name(manifest, at), signed(model.weights[at])])
+        .chain([vec!["constant".to_owned(), signed(model.intercept)]])
+        .collect();
+    let shown = rows.len() - 1;
+    let head = match model.weights.len() {
+        all if all > shown => format!("the {shown} largest of {all} coefficients, per deviation"),
+        _ => "coefficients, per deviation".to_owned(),
+    };
+    format!("{head}\n{}", table(&["feature", "coefficient"], &rows))
+}
+
+/// The features that most splits go by.
+fn splits(manifest: &Manifest, model: &FinalTrees) -> String {
+    let mut counts = vec![0usize; manifest.features as usize];
+    for node in model.trees.iter().flat_map(|tree| &tree.0) {
+        if let OwnNode::Split { feature, .. } = node {
+            counts[*feature as usize] += 1;
+        }
+    }
+    let all: usize = counts.iter().sum();
+    let mut order: Vec<usize> = (0..counts.len()).filter(|at| counts[*at] > 0).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(counts[*at]));
+    let rows: Vec<Vec<String>> = order
+        .into_iter()
+        .take(SHOWN)
+        .map(|at| vec![feature_name(manifest, at), counts[at].to_string()])
+        .collect();
+    let trees = model.trees.len();
+    format!(
+        "{trees} trees, {all} splits, most of them by\n{}",
+        table(&["feature", "splits"], &rows)
+    )
+}
+
+/// Four digits, with a sign.
+fn signed(value: f64) -> String {
+    match value.abs() {
+        size if size != 0.0 && !(1e-3..1e5).contains(&size) => format!("{value:+.3e}"),
+        _ => format!("{value:+.4}"),
+    }
+}
+
+/// Three decimals, more where nothing would be left.
+fn brief(value: f64) -> String {
+    if value != 0.0 && value < 0.01 { format!("{value:.2e}") } else { decimal(value) }
+}

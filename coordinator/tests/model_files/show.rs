@@ -1,0 +1,114 @@
+//! `model show`.
+
+use serde_json::Value;
+use wardround_learn::findings::FinalScaler;
+
+use crate::{broken, bundle, bundle_file, wardround};
+
+#[test]
+fn a_bundle_in_plain_words() {
+    let ran = wardround(&["model", "show", &bundle_file("svm")]);
+    assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
+    let expected = "\
+study 'Made up', study file cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd, fitted by wardround 0.1.0
+target 'kind' of classes benign, malignant
+input: the rows of a table, 5 features
+sites: graz, wien
+
+'malignant' against 'benign'
+  linear support vector machine, squared hinge, probabilities not calibrated: C 0.5, standardised over all sites, balance none
+  a row with a missing feature isn't judged
+  called 'malignant' from a probability of 0.483
+  by nested cross-validation: AUC 0.813 within sites, 0.790 in one list; sensitivity 0.750, specificity undefined
+  coefficients, per deviation
+  feature   coefficient
+  x1        +1.5458
+  x2        +0.5451
+  x3        -0.5052
+  x4        -0.1828
+  x0        +0.0243
+  constant  +0.5405
+";
+    assert_eq!(ran.stdout, expected);
+}
+
+#[test]
+fn every_kind_says_what_it_is() {
+    let says = |case: &str| wardround(&["model", "show", &bundle_file(case)]).stdout;
+    let images = says("images");
+    assert!(images.contains("images through resnet18 in f32, 16 features"), "{images}");
+    assert!(images.contains("the 10 largest of 16 coefficients"), "{images}");
+    assert_eq!(images.matches("against the rest").count(), 2);
+    assert!(says("filled").contains("a missing feature takes the training rows' mean"));
+    assert!(
+        says("own_site")
+            .contains("logistic regression, L2-penalised: C 0.5, standardised over each site")
+    );
+    let closed_form = says("closed_form");
+    assert!(closed_form.contains("ridge regression, scores turned into logits: alpha 2"));
+    assert!(closed_form.contains("linear discriminant analysis: shrinkage 0.1"));
+    assert!(
+        closed_form
+            .contains("nearest class mean, scores turned into logits: standardised over all")
+    );
+    assert!(says("forest").contains("random forest: trees 7, depth 3, patients per leaf 5"));
+    let boosting = says("boosting");
+    assert!(boosting.contains("gradient-boosted trees: trees 7, depth 3"), "{boosting}");
+    assert!(boosting.contains("7 trees, 47 splits, most of them by"), "{boosting}");
+}
+
+#[test]
+fn json_holds_every_number() {
+    let ran = wardround(&["model", "show", &bundle_file("filled"), "--format", "json"]);
+    assert_eq!((ran.exit, ran.stdout.lines().count()), (0, 1));
+    let envelope = ran.envelope();
+    assert_eq!(envelope["command"], "model show");
+    let data = &envelope["data"];
+    assert_eq!(data["classes"], serde_json::json!(["mel", "nv", "bcc"]));
+    assert_eq!(data["input"]["features"][4], "x4");
+    let bundle = bundle("filled");
+    for (at, model) in bundle.models.iter().enumerate() {
+        let (shown, linear) = (&data["models"][at], model.scorer.linear().unwrap());
+        assert_eq!((&shown["kind"], &shown["missing"]), (&"logistic".into(), &"filled".into()));
+        assert_eq!(shown["point"], serde_json::json!({ "c": 0.5, "standardise": "all" }));
+        let FinalScaler::All { mean, deviation } = &linear.scaler else { panic!("over all") };
+        let one = |name, number: f64| (name, format!("{number}"));
+        let list = |name, numbers: &Vec<f64>| (name, serde_json::to_string(numbers).unwrap());
+        // As text: reading JSON may round its last digit.
+        for (name, text) in [
+            one("threshold", model.threshold),
+            one("intercept", linear.intercept),
+            list("weights", &linear.weights),
+            list("fill", &linear.fill),
+            list("mean", mean),
+            list("deviation", deviation),
+        ] {
+            let part = format!("\"{name}\":{text}");
+            assert!(ran.stdout.contains(&part), "{part}");
+        }
+        assert_eq!(shown["figures"]["specificity"], Value::Null);
+    }
+    let trees = wardround(&["model", "show", &bundle_file("forest"), "--format", "json"]);
+    let shown = &trees.envelope()["data"]["models"][0];
+    assert_eq!(
+        (shown["kind"].as_str(), shown["trees"].as_array().unwrap().len()),
+        (Some("forest"), 7)
+    );
+}
+
+#[test]
+fn what_is_no_bundle_is_named_with_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, says) in broken(folder.path()) {
+        let ran = wardround(&["model", "show", &file]);
+        assert_eq!((ran.exit, ran.stdout.as_str()), (4, ""), "{file}");
+        assert!(ran.stderr.starts_with(&format!("{file}: ")), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&says), "{file}: {}", ran.stderr);
+        let ran = wardround(&["model", "show", &file, "--format", "json"]);
+        let error = &ran.envelope()["error"];
+        assert_eq!((ran.exit, error["code"].as_str()), (4, Some("bad-input")));
+        assert!(error["sentence"].as_str().unwrap().contains(&says));
+    }
+    let directory = wardround(&["model", "show", &folder.path().display().to_string()]);
+    assert_eq!(directory.exit, 4, "{}", directory.stderr);
+}
