@@ -142,7 +142,7 @@ fn merge(steps: &[u64], bins: u8) -> Vec<u16> {
         let full =
             steps_left < bins_left || (2 * in_bin + of_next).saturating_mul(bins_left) >= 2 * rest;
         if full && bins_left > 1 {
-            cuts.push(((step + next + 1) / 2) as u16);
+            cuts.push((step + next).div_ceil(2) as u16);
             rest -= in_bin;
             bins_left -= 1;
             in_bin = 0;

@@ -169,7 +169,7 @@ impl Grower {
         let smaller = usize::from(right[2] < left[2]);
         for (child, may) in may.iter().enumerate().filter(|(_, may)| **may) {
             let both =
-                may & !(child == smaller) & self.may_split([&left, &right][smaller], depth + 1);
+                *may && child != smaller && self.may_split([&left, &right][smaller], depth + 1);
             let source = match both {
                 true => Source::Rest { sibling: first + smaller as u32, parent: histogram.clone() },
                 false => Source::Asked,

@@ -92,7 +92,7 @@ impl TreeFit {
     /// Bytes that one more growing tree may take.
     fn reserve(&self) -> usize {
         let bins = (MOST_CUTS + 2) * self.columns_per_tree();
-        bins * BIN_BYTES << self.rules.depth.saturating_sub(1).min(20)
+        (bins * BIN_BYTES) << self.rules.depth.saturating_sub(1).min(20)
     }
 
     fn columns_per_tree(&self) -> usize {
