@@ -3,12 +3,14 @@
 
 use serde::Deserialize;
 use wardround_core::ids::SiteId;
+use wardround_core::query::Side;
+use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study,
     TreeRules,
 };
-use wardround_learn::bundle::{BundleInput, ModelBundle, predict};
-use wardround_learn::findings::{FinalFit, FinalTrees, Findings};
+use wardround_learn::bundle::{BundleInput, ModelBundle, Scorer, predict};
+use wardround_learn::findings::{FinalFit, FinalTrees, Findings, OwnNode, OwnTree};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
 
 use crate::support::{Line, find, lines, noise, rows, study, value};
@@ -292,5 +294,95 @@ fn a_bundle_of_trees_reads_back_and_predicts_as_the_trees_do() {
         assert!(predict(&bundle, &gap).is_ok());
         gap[2] = f64::INFINITY;
         assert!(predict(&bundle, &gap).is_err());
+    }
+}
+
+/// A bundle of a small boosted model, and its trees.
+fn made_trees() -> (ModelBundle, FinalTrees) {
+    let mut study = with(Classifier::Boosting(boosting(&[3], 2, RULES)));
+    let wardround_core::study::Input::Table(table) = &mut study.input else { panic!() };
+    table.numeric = (0..5).map(|j| format!("x{j}")).collect();
+    let rows = rows(&lines(120, 5, 2, 66), &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let input = BundleInput::of_table(&study).unwrap();
+    (ModelBundle::new(&study, &found, input, "wardround test"), trees(&found).clone())
+}
+
+#[test]
+fn hostile_trees_are_refused() {
+    let (bundle, trees) = made_trees();
+    let refused = |change: &dyn Fn(&mut FinalTrees)| {
+        let mut trees = trees.clone();
+        change(&mut trees);
+        let mut bundle = bundle.clone();
+        bundle.models[0].scorer = Scorer::Trees(trees);
+        bundle.write().unwrap_err().to_string()
+    };
+    let split = |left: u32| OwnNode::Split { feature: 0, below: 0.5, missing: Side::Left, left };
+    let leaf = OwnNode::Leaf { value: 0.1 };
+    let first =
+        |nodes: Vec<OwnNode>| move |trees: &mut FinalTrees| trees.trees[0] = OwnTree(nodes.clone());
+    for (nodes, why) in [
+        (vec![], "no root"),
+        (vec![split(0)], "not its own"),
+        (vec![split(1), split(0), leaf], "not its own"),
+        (vec![split(1), leaf, split(1), leaf], "not its own"),
+        (vec![leaf, leaf], "no parent"),
+        (vec![split(u32::MAX), leaf, leaf], "not its own"),
+        (vec![OwnNode::Leaf { value: f64::NAN }], "NaN"),
+        (
+            vec![
+                OwnNode::Split { feature: 5, below: 0.0, missing: Side::Left, left: 1 },
+                leaf,
+                leaf,
+            ],
+            "feature 5 of 5",
+        ),
+        (
+            vec![
+                OwnNode::Split { feature: 0, below: f64::NAN, missing: Side::Left, left: 1 },
+                leaf,
+                leaf,
+            ],
+            "NaN",
+        ),
+    ] {
+        let error = refused(&first(nodes));
+        assert!(error.contains("tree 1") && error.contains(why), "{error}");
+    }
+    let mut chain = vec![split(1)];
+    for at in 0..40 {
+        chain.extend([leaf, split(2 * at + 3)]);
+    }
+    chain.extend([leaf, leaf]);
+    assert!(refused(&first(chain)).contains("deeper"));
+    assert!(refused(&|trees| trees.trees.clear()).contains("0 trees"));
+    assert!(refused(&|trees| trees.start = f64::INFINITY).contains("inf"));
+}
+
+#[test]
+fn a_file_of_trees_may_hold_any_bytes() {
+    let (bundle, _) = made_trees();
+    let bytes = bundle.write().unwrap();
+    // Where the tensors begin; before it is the header, whose changes the reader of JSON refuses.
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let numbers: [f64; 6] = [f64::NAN, -1.0, 1e300, 0.5, 4_294_967_296.0, -0.0];
+    for draw in 0..4000u64 {
+        let bits = Seed(3).bits("fuzz", &[&draw.to_le_bytes()]);
+        let mut changed = bytes.clone();
+        if bits % 3 == 0 {
+            let at = (bits >> 8) as usize % changed.len();
+            changed[at] ^= (bits >> 56) as u8 | 1;
+        } else {
+            let places = (changed.len() - header) / 8;
+            let at = header + 8 * ((bits >> 8) as usize % places);
+            let number = numbers[(bits >> 3) as usize % numbers.len()];
+            changed[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        }
+        // Refused, or a model that ends and says something.
+        if let Ok(read) = ModelBundle::read(&changed) {
+            let p = predict(&read, &[0.1, 0.2, f64::NAN, 4.0, 5.0]).map(|p| p[0]);
+            assert!(p.is_ok_and(|p| (0.0..=1.0).contains(&p)), "draw {draw}");
+        }
     }
 }
