@@ -5,8 +5,9 @@ use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
-    Ask, Bins, Column, Derivatives, Fill, FoldSet, LinearModel, LinearTerm, Model, PlacementTable,
-    Query, RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, ClassWeights, Column, ColumnCuts, Cuts, Derivatives, Fill, FoldSet, Gradients,
+    GramTerm, LinearModel, LinearTerm, Model, Node, PlacementTable, Query, RowSet, Sampling,
+    Scaler, ScoreList, Side, SiteSet, Tree, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -29,6 +30,38 @@ fn model(seed: u64, scaler: Scaler) -> LinearModel {
         intercept: draw(FEATURES),
         fill: Fill::Values((0..FEATURES).map(|k| draw(100 + k)).collect()),
     }
+}
+
+/// Trees that grow, of a forest and of a boosted model, on some rows.
+fn growing(rows: RowSet) -> Ask {
+    let split = |column, left| Node::Split { column, below: 520, missing: Side::Right, left };
+    let leaf = |value| Node::Leaf { value };
+    let tree = Tree(vec![split(2, 1), leaf(0.3), split(7, 3), leaf(-0.2), leaf(0.1)]);
+    let cuts = (0..FEATURES as u32).step_by(2).map(|column| ColumnCuts {
+        column,
+        steps: vec![400, 500 + column as u16, 600],
+        missing: true,
+    });
+    let term = |sampling, gradients, weights, nodes: &[u32]| TreeTerm {
+        rows,
+        class: 1,
+        weights,
+        sampling,
+        gradients,
+        cuts: 0,
+        columns: vec![0, 4, 10],
+        tree: tree.clone(),
+        nodes: nodes.to_vec(),
+    };
+    let (seed, draw) = (Seed(4), 9);
+    let boosted = Gradients::Logistic { start: -0.4, trees: vec![tree.clone(), tree.clone()] };
+    let weights = ClassWeights { negative: 0.6, positive: 2.5 };
+    let terms = vec![
+        term(Sampling::Bootstrap { seed, draw }, Gradients::Share, ClassWeights::EQUAL, &[1, 3]),
+        term(Sampling::Share { seed, draw, share: 0.7 }, boosted.clone(), weights, &[1, 3, 4]),
+        term(Sampling::Every, boosted, ClassWeights::EQUAL, &[4]),
+    ];
+    Ask::Trees { frame: frame(), cuts: vec![Cuts(cuts.collect())], terms, bits: 24 }
 }
 
 /// Questions whose answers don't depend on how patients are split into sites.
@@ -66,6 +99,8 @@ fn splitless() -> Vec<Ask> {
             tables: (0..12).map(table).collect(),
             bits: 40,
         },
+        Ask::Grid { frame: frame(), split: vec![Column::Subgroup(0)], columns: [3, 8] },
+        growing(all),
     ]
 }
 
@@ -98,6 +133,15 @@ fn sited(count: usize) -> Vec<Ask> {
         Ask::Moments { frame: frame(), split: split.clone(), bits: 40 },
         Ask::Gram { frame: frame(), rows: without, scaler: Scaler::Folded, bits: 36 },
         Ask::Gram { frame: frame(), rows: only, scaler: Scaler::OwnSite(train), bits: 36 },
+        Ask::ClassGram {
+            frame: frame(),
+            terms: [(without, Scaler::Folded), (only, Scaler::OwnSite(train))]
+                .map(|(rows, scaler)| GramTerm { rows, scaler, fill: model(5, scaler).fill })
+                .to_vec(),
+            bits: 36,
+        },
+        Ask::Grid { frame: frame(), split: split.clone(), columns: [0, 2] },
+        growing(without),
         logistic(Derivatives::Gradient),
         logistic(Derivatives::Hessian),
         hinge(Derivatives::Gradient),
