@@ -370,7 +370,7 @@ fn a_file_of_trees_may_hold_any_bytes() {
     for draw in 0..4000u64 {
         let bits = Seed(3).bits("fuzz", &[&draw.to_le_bytes()]);
         let mut changed = bytes.clone();
-        if bits % 3 == 0 {
+        if bits.is_multiple_of(3) {
             let at = (bits >> 8) as usize % changed.len();
             changed[at] ^= (bits >> 56) as u8 | 1;
         } else {
