@@ -4,9 +4,9 @@ mod classifier;
 
 use super::{
     Alterations, AugmentationRule, BackboneRule, Categorical, ChooseBy, Classes, CohortRule,
-    CropRule, FederationRule, Filter, Input, Levels, Missing, Negative, OnSiteLost, PatientRule,
-    Precision, PreprocessRule, Quorum, Study, StudySites, Subgroup, Table, Target, Validation,
-    WeightsRule,
+    CropRule, Family, FederationRule, Filter, Input, Levels, Missing, Negative, OnSiteLost,
+    PatientRule, Precision, PreprocessRule, Quorum, Study, StudySites, Subgroup, Table, Target,
+    Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -120,6 +120,16 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let federation = root.or("federation", FederationRule::default(), |v| {
             federation(&v.table(FEDERATION)?, sites)
         });
+        if let (Some(classifier), Some(Input::Images { augmentation, .. })) = (&classifier, &input)
+            && !matches!(classifier.family(), Family::Linear(_))
+            && matches!(augmentation, AugmentationRule::On { copies: 1.., .. })
+        {
+            root.wrong(
+                "[augmentation] has copies, and this classifier is fitted to the images alone",
+                "set copies = 0, or kind = \"logistic\" or \"linear-svm\"",
+            );
+            return None;
+        }
         format?;
         Some(Study {
             name: name?,

@@ -247,6 +247,22 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
 }
 
 #[test]
+fn copies_are_for_models_that_are_fitted_to_them() {
+    let (before, rest) = IMAGES.split_once("[classifier]").unwrap();
+    let after = &rest[rest.find("\n[").unwrap()..];
+    let study = |copies: u8, classifier: &str| {
+        let before = before.replace("copies = 4", &format!("copies = {copies}\nviews = 2"));
+        Study::parse(&format!("{before}[classifier]\n{classifier}\n{after}"))
+    };
+    for classifier in ["kind = \"forest\"\ntrees = [5]", "kind = \"lda\""] {
+        assert!(study(0, classifier).is_ok());
+        let error = study(2, classifier).unwrap_err().to_string();
+        assert!(error.contains("fitted to the images alone"), "{error}");
+    }
+    assert!(study(2, "kind = \"logistic\"\nc = [1.0]").is_ok());
+}
+
+#[test]
 fn what_a_classifier_cant_have_is_named() {
     for (lines, expected) in [
         (
