@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::harness::{Running, ask};
+use crate::ran::Ran;
 
 /// A study of a table that any number of sites can be in.
 const STUDY: &str = r#"
@@ -31,18 +32,6 @@ repeats = 1
 leave_one_site_out = false
 "#;
 
-struct Ran {
-    exit: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn envelope(&self) -> Value {
-        serde_json::from_str(&self.stdout).expect("one JSON envelope")
-    }
-}
-
 /// Runs the binary with a profile folder and nothing of the tester's own environment.
 fn wardround(profile: &Path, arguments: &[&str]) -> Ran {
     run(command(profile, arguments), "")
@@ -64,11 +53,7 @@ fn run(mut command: Command, stdin: &str) -> Ran {
         .write_all(stdin.as_bytes())
         .expect("stdin is piped");
     let output = child.wait_with_output().expect("the process ends");
-    Ran {
-        exit: output.status.code().expect("it exits by itself"),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    }
+    Ran::of(output)
 }
 
 /// A coordinator with an operator and a lead, joined through the binary.

@@ -3,6 +3,8 @@
 mod binary;
 mod harness;
 mod join;
+#[path = "../ran/mod.rs"]
+mod ran;
 mod revocation;
 mod roles;
 mod studies;

@@ -2,26 +2,16 @@
 
 mod export;
 mod golden;
+#[path = "../ran/mod.rs"]
+mod ran;
 mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
 use wardround_learn::bundle::ModelBundle;
 
-/// How a run of the program ended.
-struct Ran {
-    exit: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn envelope(&self) -> Value {
-        serde_json::from_str(&self.stdout).expect("one JSON envelope")
-    }
-}
+use crate::ran::Ran;
 
 /// Runs the binary with nothing of the tester's own environment.
 fn wardround(arguments: &[&str]) -> Ran {
@@ -30,11 +20,7 @@ fn wardround(arguments: &[&str]) -> Ran {
         .env_clear()
         .output()
         .expect("the binary is built");
-    Ran {
-        exit: output.status.code().expect("it exits by itself"),
-        stdout: String::from_utf8(output.stdout).expect("text"),
-        stderr: String::from_utf8(output.stderr).expect("text"),
-    }
+    Ran::of(output)
 }
 
 /// A golden file.

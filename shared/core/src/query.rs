@@ -24,7 +24,7 @@ use crate::sum::BlockSpec;
 
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
-    Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm,
+    Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm, check_shape,
 };
 
 /// The first byte of every encoded query and sum. 2: scores are asked of trees too, rows have class
@@ -644,10 +644,9 @@ impl Query {
         match &self.ask {
             Ask::Profile { .. } | Ask::Placements { .. } => 0,
             Ask::Moments { .. } => d,
-            Ask::Gram { .. }
-            | Ask::ClassGram { .. }
-            | Ask::Logistic { .. }
-            | Ask::SquaredHinge { .. } => d + 1,
+            Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
+            // The sum of a class of one patient is that patient's features.
+            Ask::ClassGram { .. } => (d + 1) * u64::from(self.schema.classes),
             Ask::Scores { bins, .. } => 2 * u64::from(bins.count),
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64

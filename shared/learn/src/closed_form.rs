@@ -7,7 +7,7 @@
 //! and variance follow from the sums. It leaves the order of rows as it is. With several classes each is
 //! set against all others together.
 
-use wardround_core::study::{ClosedForm, GridPoint};
+use wardround_core::study::GridPoint;
 
 use crate::logistic::cholesky::Cholesky;
 
@@ -78,13 +78,13 @@ pub(crate) fn solve(
         .zip(&total)
         .map(|((i, j), total)| (total - between * apart[i] * apart[j]) / n)
         .collect();
-    let (direction, own_logit) = match (point.closed_form(), point) {
-        (Some(ClosedForm::Ridge), GridPoint::Ridge(ridge)) => {
+    let (direction, own_logit) = match point {
+        GridPoint::Ridge(ridge) => {
             let matrix = with_diagonal(d, &total, |value| value + ridge.alpha);
             let right = apart.iter().map(|a| 2.0 * between * a).collect();
             (linear_solve(d, &matrix, right)?, false)
         }
-        (Some(ClosedForm::Lda), GridPoint::Lda(lda)) => {
+        GridPoint::Lda(lda) => {
             let own = upper(d).zip(&within).filter(|((i, j), _)| i == j && !constant[*i]);
             let mean_variance = own.map(|(_, value)| value).sum::<f64>() / d as f64;
             let kept = 1.0 - lda.shrinkage;

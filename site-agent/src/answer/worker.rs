@@ -183,7 +183,7 @@ impl<D: Desk> Bench<D> {
     fn consider(&mut self, study: &Study, sites: u16, watch: &Watch) -> Result<Verdict, Failure> {
         let considered = self.desk.consider(study, watch)?;
         let demand = StudyDemand {
-            numbers_per_model: study.classifier.widest_numbers_per_model(considered.features),
+            numbers_per_model: study.widest_numbers_per_model(considered.features),
             bins: BINS.count,
             folds: study.validation.folds,
             sites,

@@ -4,8 +4,8 @@ use super::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MOST_CUTS, Node, Sampling, Tree, TreeTerm,
 };
 use super::{
-    Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, GramTerm, LinearModel,
-    MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, ClassWeights, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, GramTerm,
+    LinearModel, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 impl Query {
@@ -43,6 +43,7 @@ impl Query {
                 self.check_frame(frame)?;
                 for term in terms {
                     self.check_rows(&term.rows)?;
+                    check_weights(&term.weights)?;
                     self.check_model(&term.model)?;
                 }
                 check_bits(*bits)
@@ -180,11 +181,7 @@ impl Query {
         {
             return wrong(format!("a share of {share} of the patients"));
         }
-        let weights = [term.weights.negative, term.weights.positive];
-        if weights.iter().all(|weight| (0.0..=MOST_WEIGHT).contains(weight)) {
-            return Ok(());
-        }
-        wrong(format!("class weights {weights:?}"))
+        check_weights(&term.weights)
     }
 
     /// A tree that ends: children come after their parents, each has one.
@@ -284,6 +281,14 @@ impl Query {
         }
         Ok(())
     }
+}
+
+fn check_weights(weights: &ClassWeights) -> Result<(), DecodeError> {
+    let both = [weights.negative, weights.positive];
+    if both.iter().all(|weight| (0.0..=MOST_WEIGHT).contains(weight)) {
+        return Ok(());
+    }
+    Err(DecodeError::Inconsistent(format!("class weights {both:?}")))
 }
 
 fn check_bits(bits: u8) -> Result<(), DecodeError> {

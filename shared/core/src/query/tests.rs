@@ -46,6 +46,13 @@ fn dimensions_that_dont_fit_are_refused() {
     };
     assert!(query(ask(rows, model(3))).check().is_ok());
     assert!(query(ask(rows, model(2))).check().is_err());
+    for positive in [f64::NAN, -1.0, 1e7] {
+        let mut heavy = ask(rows, model(3));
+        if let Ask::Logistic { terms, .. } = &mut heavy {
+            terms[0].weights.positive = positive;
+        }
+        assert!(query(heavy).check().is_err());
+    }
     let mut nan = model(3);
     nan.weights[1] = f64::NAN;
     assert!(query(ask(rows, nan)).check().is_err());

@@ -110,46 +110,61 @@ impl Tree {
         at
     }
 
-    /// Checks that it ends: every node but the root has one parent, which comes before it.
+    /// Checks that it ends and that its leaves are finite.
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, features: u32) -> Result<(), String> {
         let Tree(nodes) = self;
-        let mut depth: Vec<Option<usize>> = vec![None; nodes.len()];
-        *depth.first_mut().ok_or("a tree without a root")? = Some(0);
+        check_shape(nodes.iter().map(|node| match node {
+            Node::Split { left, .. } => Some(*left),
+            Node::Leaf { .. } => None,
+        }))?;
         for (at, node) in nodes.iter().enumerate() {
-            let own = depth[at].ok_or_else(|| format!("node {at} of a tree has no parent"))?;
             match *node {
                 Node::Leaf { value } if !value.is_finite() => {
                     return Err(format!("leaf {at} of a tree is {value}"));
                 }
-                Node::Leaf { .. } => {}
-                Node::Split { column, below, left, .. } => {
-                    if column >= features || usize::from(below) >= GRID_STEPS {
-                        return Err(format!(
-                            "node {at} of a tree splits column {column} of {features} at step {below}"
-                        ));
-                    }
-                    if own >= MOST_DEPTH {
-                        return Err(format!("a tree is deeper than {MOST_DEPTH} splits"));
-                    }
-                    for child in [left as usize, (left as usize).saturating_add(1)] {
-                        let parent_of = depth.get_mut(child).filter(|_| child > at);
-                        match parent_of {
-                            Some(unset @ None) => *unset = Some(own + 1),
-                            _ => {
-                                return Err(format!(
-                                    "node {at} of a tree has child {child}, which isn't its own"
-                                ));
-                            }
-                        }
-                    }
+                Node::Split { column, below, .. }
+                    if column >= features || usize::from(below) >= GRID_STEPS =>
+                {
+                    let what = format!("column {column} of {features} at step {below}");
+                    return Err(format!("node {at} of a tree splits {what}"));
                 }
+                Node::Leaf { .. } | Node::Split { .. } => {}
             }
         }
         Ok(())
     }
+}
+
+/// Checks that a binary tree ends, given each node's left child (the right one follows it), `None` for
+/// a leaf: every node but the root has one parent, which comes before it, and none is deeper than
+/// [`MOST_DEPTH`] splits.
+///
+/// # Errors
+/// The first node that doesn't fit.
+pub fn check_shape(left: impl ExactSizeIterator<Item = Option<u32>>) -> Result<(), String> {
+    let mut depth: Vec<Option<usize>> = vec![None; left.len()];
+    *depth.first_mut().ok_or("a tree without a root")? = Some(0);
+    for (at, left) in left.enumerate() {
+        let own = depth[at].ok_or_else(|| format!("node {at} of a tree has no parent"))?;
+        let Some(left) = left.map(|left| left as usize) else { continue };
+        if own >= MOST_DEPTH {
+            return Err(format!("a tree is deeper than {MOST_DEPTH} splits"));
+        }
+        for child in [left, left.saturating_add(1)] {
+            match depth.get_mut(child).filter(|_| child > at) {
+                Some(unset @ None) => *unset = Some(own + 1),
+                _ => {
+                    return Err(format!(
+                        "node {at} of a tree has child {child}, which isn't its own"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A model made of trees.

@@ -375,18 +375,6 @@ impl Classifier {
             }
         }
     }
-
-    /// The most numbers that a question about its models asks for per model, for the rule on wide sums.
-    pub fn widest_numbers_per_model(&self, features: u32) -> u64 {
-        match self.family() {
-            // Gram, gradients and Hessians determine one coefficient per feature and a constant.
-            Family::Linear(_) | Family::ClosedForm(_) => u64::from(features) + 1,
-            // The counts on the grid that bins are made of.
-            Family::Forest | Family::Boosting => {
-                u64::from(features) * crate::query::GRID_STEPS as u64
-            }
-        }
-    }
 }
 
 impl GridPoint {

@@ -21,7 +21,7 @@ pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
 use crate::ids::SiteId;
-use crate::query::{FoldPlan, Schema};
+use crate::query::{FoldPlan, GRID_STEPS, Schema};
 pub use crate::read::{Mistake, Mistakes};
 use crate::seed::Seed;
 
@@ -493,6 +493,18 @@ pub enum OnSiteLost {
 }
 
 impl Study {
+    /// The most numbers that a question about its models asks for per model, for the rule on wide sums;
+    /// what [`crate::query::Query::numbers_per_model`] will say of them.
+    pub fn widest_numbers_per_model(&self, features: u32) -> u64 {
+        let columns = u64::from(features) + 1;
+        match self.classifier.family() {
+            Family::Linear(_) => columns,
+            Family::ClosedForm(_) => columns * u64::from(self.target.classes.count()),
+            // The counts on the grid that bins are made of.
+            Family::Forest | Family::Boosting => u64::from(features) * GRID_STEPS as u64,
+        }
+    }
+
     /// Reads a study file.
     ///
     /// # Errors

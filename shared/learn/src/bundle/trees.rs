@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wardround_core::query::{MOST_DEPTH, Side, TreeOutput};
+use wardround_core::query::{Side, TreeOutput, check_shape};
 
 use crate::findings::{FinalTrees, OwnNode, OwnTree};
 
@@ -104,30 +104,22 @@ pub(super) fn check(model: &FinalTrees, features: usize) -> Result<(), String> {
 }
 
 fn check_tree(OwnTree(nodes): &OwnTree, features: usize) -> Result<(), String> {
-    let mut depth: Vec<Option<usize>> = vec![None; nodes.len()];
-    *depth.first_mut().ok_or("it has no root")? = Some(0);
+    check_shape(nodes.iter().map(|node| match node {
+        OwnNode::Split { left, .. } => Some(*left),
+        OwnNode::Leaf { .. } => None,
+    }))?;
     for (at, node) in nodes.iter().enumerate() {
-        let own = depth[at].ok_or_else(|| format!("node {at} has no parent"))?;
         match *node {
             OwnNode::Leaf { value } if !value.is_finite() => {
                 return Err(format!("leaf {at} is {value}"));
             }
-            OwnNode::Leaf { .. } => {}
-            OwnNode::Split { feature, below, left, .. } => {
-                if feature as usize >= features || !below.is_finite() {
-                    let what = format!("feature {feature} of {features} at {below}");
-                    return Err(format!("node {at} splits {what}"));
-                }
-                if own >= MOST_DEPTH {
-                    return Err(format!("it is deeper than {MOST_DEPTH} splits"));
-                }
-                for child in [left as usize, left as usize + 1] {
-                    match depth.get_mut(child).filter(|_| child > at) {
-                        Some(unset @ None) => *unset = Some(own + 1),
-                        _ => return Err(format!("node {at} has child {child}, not its own")),
-                    }
-                }
+            OwnNode::Split { feature, below, .. }
+                if feature as usize >= features || !below.is_finite() =>
+            {
+                let what = format!("feature {feature} of {features} at {below}");
+                return Err(format!("node {at} splits {what}"));
             }
+            OwnNode::Leaf { .. } | OwnNode::Split { .. } => {}
         }
     }
     Ok(())

@@ -103,7 +103,6 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
         bytes_up_per_site: (counts * COUNT_BYTES + fractions * FRACTION_BYTES) as u64,
         numbers_per_site: (counts + fractions) as u64,
         widest_numbers_per_model: study
-            .classifier
             .widest_numbers_per_model(schema.features)
             .max(2 * u64::from(BINS.count)),
     })

@@ -323,12 +323,12 @@ fn hostile_trees_are_refused() {
     let first =
         |nodes: Vec<OwnNode>| move |trees: &mut FinalTrees| trees.trees[0] = OwnTree(nodes.clone());
     for (nodes, why) in [
-        (vec![], "no root"),
-        (vec![split(0)], "not its own"),
-        (vec![split(1), split(0), leaf], "not its own"),
-        (vec![split(1), leaf, split(1), leaf], "not its own"),
+        (vec![], "without a root"),
+        (vec![split(0)], "isn't its own"),
+        (vec![split(1), split(0), leaf], "isn't its own"),
+        (vec![split(1), leaf, split(1), leaf], "isn't its own"),
         (vec![leaf, leaf], "no parent"),
-        (vec![split(u32::MAX), leaf, leaf], "not its own"),
+        (vec![split(u32::MAX), leaf, leaf], "isn't its own"),
         (vec![OwnNode::Leaf { value: f64::NAN }], "NaN"),
         (
             vec![
