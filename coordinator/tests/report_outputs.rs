@@ -2,9 +2,11 @@
 
 mod report_made_up;
 
-use report_made_up::{Patient, context, findings, heart, known, patients, site};
+use report_made_up::{Patient, compared, context, findings, heart, known, patients, site};
 use serde_json::{Value, json};
-use wardround::report::{BuildError, Count, Curve, DataKind, Estimate, ReadError, Report, SCHEMA};
+use wardround::report::{
+    BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, ReadError, Report, SCHEMA,
+};
 use wardround_learn::findings::{Figure, Findings, ProfileCell};
 use wardround_privacy::policy::{Consent, MinimumPatients};
 use wardround_privacy::suppress::Reason;
@@ -130,14 +132,15 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
     assert!(jsonschema::meta::is_valid(&schema));
     let validator = jsonschema::validator_for(&schema).unwrap();
     for (sites, list) in [(4, with_small_cells()), (1, patients(1, 90)), (2, patients(2, 9))] {
-        let findings = findings(sites, &list);
-        let report = Report::build(&findings, &context(&findings)).unwrap();
-        let value = serde_json::to_value(&report).unwrap();
-        let errors: Vec<String> = validator
-            .iter_errors(&value)
-            .map(|error| format!("{}: {error}", error.instance_path))
-            .collect();
-        assert!(errors.is_empty(), "{errors:?}");
+        for findings in [findings(sites, &list), compared(findings(sites, &list))] {
+            let report = Report::build(&findings, &context(&findings)).unwrap();
+            let value = serde_json::to_value(&report).unwrap();
+            let errors: Vec<String> = validator
+                .iter_errors(&value)
+                .map(|error| format!("{}: {error}", error.instance_path))
+                .collect();
+            assert!(errors.is_empty(), "{errors:?}");
+        }
     }
     let value = serde_json::to_value(usual().1).unwrap();
     for path in [
@@ -169,9 +172,9 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         }
     }
     let mut other = value;
-    other["format"] = json!(3);
+    other["format"] = json!(4);
     assert!(!validator.is_valid(&other));
-    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(3))));
+    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(4))));
 }
 
 #[test]
@@ -379,6 +382,40 @@ fn a_site_that_does_not_release_its_figures_takes_another_with_it() {
     let report = Report::build(&alone, &context).unwrap();
     assert!(report.pooled[0].figures.auc.value().is_none());
     assert!(report.pooled[0].auc_within_sites.value().is_none());
+}
+
+#[test]
+fn classifiers_stand_beside_each_other_with_what_the_best_is_worth() {
+    let findings = compared(findings(4, &patients(4, 160)));
+    let report = Report::build(&findings, &context(&findings)).unwrap();
+    let [json, html, text] = outputs(&report);
+    assert_eq!(Report::from_json(&json).unwrap(), report);
+    let ComparisonSection::Several(section) = &report.comparison else { panic!("several") };
+    assert_eq!(section.ranking[0].name, "logistic");
+    assert!(section.ranking[0].chosen && !section.ranking[1].chosen);
+    assert_eq!(section.grid_points, 2 * findings.grid.len() as u64);
+    assert_eq!(section.estimate, Estimate::from(&known(0.7317, 0.041)));
+    let own = |one: &wardround::report::RankedClassifier| (one.cost.rounds, one.cost.bytes_up > 0);
+    assert_eq!(section.ranking.iter().map(own).collect::<Vec<_>>(), [(28, true), (31, true)]);
+    // The head gives the estimate, not the first row's figure.
+    let head = html.split("<main>").next().unwrap();
+    assert!(head.contains("0.732") && head.contains("bootstrap bias-corrected"), "{head}");
+    for output in [&html, &text] {
+        for shown in ["logistic, class weights", "0.012", "0.017", "2 classifiers"] {
+            assert!(output.contains(shown), "{shown} is missing");
+        }
+    }
+    assert!(html.contains("<strong>+0.012</strong>") && html.contains("<strong>-0.012</strong>"));
+    // What is withheld of the one is withheld of all.
+    let mut strict = context(&findings);
+    strict.sites[3].policy.minimum_per_class_for_slice = MinimumPatients::new(100_000);
+    let report = Report::build(&findings, &strict).unwrap();
+    let ComparisonSection::Several(section) = &report.comparison else { panic!("several") };
+    let withheld = Estimate::Withheld { reason: Reason::SmallSlice };
+    assert_eq!((&section.estimate, &section.estimate_by_class[0].auc), (&withheld, &withheld));
+    assert!(section.ranking.iter().all(|one| one.auc == withheld));
+    assert!(section.ranking.iter().all(|one| one.classes[0].brier == withheld));
+    assert!(section.differences.iter().all(|d| d.auc == withheld && d.p.is_none()));
 }
 
 #[test]

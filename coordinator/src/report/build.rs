@@ -9,6 +9,7 @@ use wardround_learn::findings::{
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 
+use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
 use super::disclose::{Minimums, cohort_mask};
 use super::model::{
@@ -62,7 +63,7 @@ pub enum BuildError {
 
 /// See [`Report::build`].
 pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, BuildError> {
-    check(findings)?;
+    check(findings, context)?;
     let sites: Vec<&SiteContext> = findings
         .sites
         .iter()
@@ -85,6 +86,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         sites: Vec::new(),
         subgroups: Vec::new(),
         leave_one_site_out: Vec::new(),
+        comparison: ComparisonSection::Single,
         rounds: rounds(findings, context, &sites, &mask),
         sites_of_every_model: model_sites(findings),
         attempts: context.attempts.clone(),
@@ -95,6 +97,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
             reports: context.reports.clone(),
         },
     };
+    let mut masks = Vec::new();
     for target in &findings.targets {
         let released: Vec<_> = sites.iter().map(|site| site.policy.per_site_metrics).collect();
         let shown = TargetMask::new(target, &mask, &released, minimums);
@@ -104,17 +107,20 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         report.sites.push(by_site(findings, target, &shown, minimums, &name));
         report.subgroups.push(by_subgroup(findings, target, &shown, minimums, &name));
         report.leave_one_site_out.push(left_out(findings, target, &shown, minimums, &name)?);
+        masks.push(shown);
     }
+    report.comparison = comparison::section(findings, &context.study, &context.rounds, &masks)?;
     Ok(report)
 }
 
-fn check(findings: &Findings) -> Result<(), BuildError> {
+fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
     let size = |what, expected: usize, got: usize| {
         if expected == got { Ok(()) } else { Err(BuildError::Size { what, expected, got }) }
     };
     let (sites, profile) = (findings.sites.len(), &findings.profile);
     size("sites in the profile", sites, profile.by_site.len())?;
     size("sites by subgroup in the profile", sites, profile.by_site_and_subgroup.len())?;
+    below("the classifier", findings.classifier, context.study.classifiers.len())?;
     size("subgroup columns in the profile", findings.subgroups.len(), profile.by_subgroup.len())?;
     for by_column in &profile.by_site_and_subgroup {
         size("subgroup columns of a site", findings.subgroups.len(), by_column.len())?;
@@ -204,36 +210,37 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
                 format!("a table of {columns} columns")
             }
         },
-        classifier: match &study.classifier {
-            Classifier::Logistic { .. } => "logistic regression, L2-penalised".to_owned(),
-            Classifier::LinearSvm { .. } => "linear support vector machine, squared hinge; its \
-                                             probabilities aren't calibrated"
-                .to_owned(),
-            Classifier::Ridge { .. } => {
-                "ridge regression, its scores turned into logits".to_owned()
-            }
-            Classifier::Lda { .. } => {
-                "linear discriminant analysis with a shrunk covariance".to_owned()
-            }
-            Classifier::NearestMean { .. } => {
-                "nearest class mean, its scores turned into logits".to_owned()
-            }
-            Classifier::Forest(_) => {
-                "random forest, its trees grown from sums over all sites; its \
-                                      probabilities are mean shares of leaves"
-                    .to_owned()
-            }
-            Classifier::Boosting(_) => {
-                "gradient-boosted trees of the logistic loss, grown from sums over all sites"
-                    .to_owned()
-            }
-        },
+        classifier: in_words(&study.classifiers[findings.classifier]).to_owned(),
         seed: study.seed,
-        chosen_by: match study.validation.choose_by {
-            ChooseBy::WithinSites => "within-sites".to_owned(),
-            ChooseBy::OneList => "one-list".to_owned(),
-        },
+        chosen_by: judged_by(study.validation.choose_by).to_owned(),
         parsed: serde_json::to_value(study).expect("a study has text keys and plain values only"),
+    }
+}
+
+fn in_words(classifier: &Classifier) -> &'static str {
+    match classifier {
+        Classifier::Logistic { .. } => "logistic regression, L2-penalised",
+        Classifier::LinearSvm { .. } => {
+            "linear support vector machine, squared hinge; its probabilities aren't calibrated"
+        }
+        Classifier::Ridge { .. } => "ridge regression, its scores turned into logits",
+        Classifier::Lda { .. } => "linear discriminant analysis with a shrunk covariance",
+        Classifier::NearestMean { .. } => "nearest class mean, its scores turned into logits",
+        Classifier::Forest(_) => {
+            "random forest, its trees grown from sums over all sites; its probabilities are mean \
+             shares of leaves"
+        }
+        Classifier::Boosting(_) => {
+            "gradient-boosted trees of the logistic loss, grown from sums over all sites"
+        }
+    }
+}
+
+/// Which AUC chooses, as the study file says it.
+pub(super) fn judged_by(by: ChooseBy) -> &'static str {
+    match by {
+        ChooseBy::WithinSites => "within-sites",
+        ChooseBy::OneList => "one-list",
     }
 }
 

@@ -2,6 +2,7 @@
 //! table suppressed once; `report.json`, `report.html` and the terminal's table are made from it.
 
 mod build;
+mod comparison;
 mod context;
 mod disclose;
 mod html;
@@ -12,6 +13,10 @@ mod text;
 mod values;
 
 pub use build::BuildError;
+pub use comparison::{
+    ClassEstimate, ClassifierCost, ComparedSection, ComparisonSection, DifferenceRow, RankedClass,
+    RankedClassifier, TriedPoint,
+};
 pub use context::{Context, SetAsideCount, SiteContext};
 pub use model::{
     Attempt, ClassCounts, CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup,

@@ -13,10 +13,11 @@ use wardround_core::seed::Seed;
 use wardround_core::study::GridPoint;
 use wardround_privacy::judge::Aggregation;
 
+use super::comparison::ComparisonSection;
 use super::values::{Calibration, Count, Curve, Estimate};
 
 /// The format that this software writes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A finished study's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub struct Report {
     pub subgroups: Vec<SubgroupsSection>,
     /// Models that never saw the site they are judged at; one entry per modelled class.
     pub leave_one_site_out: Vec<LeftOutSection>,
+    /// The study's classifiers beside each other.
+    pub comparison: ComparisonSection,
     /// What it cost.
     pub rounds: RoundsSection,
     /// Which sites each model was fitted on.

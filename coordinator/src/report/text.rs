@@ -2,8 +2,10 @@
 
 use wardround_privacy::suppress::Reason;
 
+use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
+use super::html::verdict;
 use super::model::{DataKind, FigureRow, Report};
-use super::values::{Count, Estimate, grouped};
+use super::values::{Count, Estimate, decimal, grouped};
 
 /// Widest line, in characters.
 const WIDTH: usize = 100;
@@ -28,6 +30,7 @@ pub(super) fn table(report: &Report) -> String {
             if sites == 1 { "" } else { "s" }
         ),
     );
+    compared(report, &mut out);
     for at in 0..report.models.len() {
         target(report, at, &mut out);
     }
@@ -39,6 +42,40 @@ pub(super) fn table(report: &Report) -> String {
         out.wrapped("  ", &format!("loosened: {rule} = {now} (default {default}) at {sites}"));
     }
     out.text
+}
+
+/// The classifiers, best first.
+fn compared(report: &Report, out: &mut Lines) {
+    let ComparisonSection::Several(compared) = &report.comparison else { return };
+    out.wrapped("", "");
+    out.wrapped("", &verdict(report, compared));
+    let best = compared.ranking.first().map_or("", |one| one.name.as_str());
+    let rows = compared.ranking.iter().map(|one| {
+        let less = compared.differences.iter().find(|d| d.first == best && d.second == one.name);
+        let mean = |of: fn(&RankedClass) -> &Estimate| {
+            let values: Option<Vec<f64>> =
+                one.classes.iter().map(|class| of(class).value()).collect();
+            let mean = |v: Vec<f64>| decimal(v.iter().sum::<f64>() / v.len().max(1) as f64);
+            values.map_or("-".to_owned(), mean)
+        };
+        let auc = match one.auc.ends() {
+            Some([low, high]) => format!("{} ({low:.3}-{high:.3})", one.auc.short()),
+            None => cell(&one.auc),
+        };
+        let p = |row: &DifferenceRow| row.p.map_or("-".to_owned(), decimal);
+        vec![
+            one.name.clone(),
+            auc,
+            less.map_or(String::new(), |row| cell(&row.auc)),
+            less.map_or(String::new(), p),
+            mean(|class| &class.brier),
+            mean(|class| &class.ece),
+            grouped(one.cost.rounds),
+            super::values::bytes(one.cost.bytes_up + one.cost.bytes_down),
+        ]
+    });
+    let head = ["classifiers", "AUC (95 %)", "less", "p", "Brier", "ECE", "rounds", "bytes"];
+    out.columns(&head, rows.collect());
 }
 
 fn target(report: &Report, at: usize, out: &mut Lines) {

@@ -14,9 +14,10 @@ use wardround_core::study::{
     WeightsRule,
 };
 use wardround_learn::findings::{
-    Cost, Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult,
-    GridPoint, GridResult, Interval, Judged, LeftOut, Nested, NestedChoice, Profile, ProfileCell,
-    ReliabilityBin, SubgroupNames, TargetFindings,
+    Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
+    FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
+    Interval, Judged, LeftOut, Nested, NestedChoice, Profile, ProfileCell, ReliabilityBin,
+    SubgroupNames, TargetFindings,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
@@ -190,11 +191,57 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         classes: vec!["rest".into(), "mel".into()],
         subgroups,
         features: 1280,
+        classifier: 0,
         profile,
         grid,
         targets: vec![target],
+        comparison: Comparison::Single,
         cost: Cost { queries: 61, fitting_queries: 48, models: 66, queries_of_slowest_fit: 44 },
     }
+}
+
+/// The same with a second, worse classifier beside the first, on the same grid.
+pub fn compared(mut findings: Findings) -> Findings {
+    let one = |name: &str, less: f64, rounds: [u64; 2]| {
+        let target = &findings.targets[0];
+        let mut nested = target.nested.clone();
+        if let Figure::Known { value, .. } = &mut nested.judged.auc_within_sites {
+            *value -= less;
+        }
+        ComparedClassifier {
+            name: name.into(),
+            grid: findings.grid.clone(),
+            auc: nested.judged.auc_within_sites.clone(),
+            classes: vec![ComparedClass {
+                class: target.class,
+                used_for_choosing: target.used_for_choosing.clone(),
+                nested,
+                left_out: target.left_out.clone(),
+                point: target.model.point,
+            }],
+            cost: Cost { queries: rounds[1] - rounds[0] + 1, ..findings.cost.clone() },
+            rounds,
+        }
+    };
+    let classifiers =
+        vec![one("logistic", 0.0, [3, 30]), one("logistic, class weights", 0.0123, [31, 61])];
+    findings.comparison = Comparison::Several(Compared {
+        classifiers,
+        chosen: 0,
+        estimate: known(0.7317, 0.041),
+        estimate_by_class: vec![known(0.7317, 0.041)],
+        differences: vec![Difference {
+            first: 0,
+            second: 1,
+            auc: Figure::Known {
+                value: 0.0123,
+                interval: Interval::Between { low: 0.0021, high: 0.0225 },
+            },
+            p: Some(0.0171),
+        }],
+        replicates: 1000,
+    });
+    findings
 }
 
 /// The context that goes with findings about these sites.
@@ -310,11 +357,11 @@ fn study() -> Study {
             },
             augmentation: AugmentationRule::Off,
         },
-        classifier: Classifier::Logistic {
+        classifiers: vec![Classifier::Logistic {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
-        },
+        }],
         validation: Validation {
             folds: 5,
             repeats: 1,

@@ -34,6 +34,9 @@ pub const FORMAT: u8 = 2;
 /// The largest weight of a class.
 pub const MOST_WEIGHT: f64 = 1e6;
 
+/// Most replicates of a bootstrap in one question.
+pub const MOST_REPLICATES: u16 = 2000;
+
 /// Probability bins of the reliability curve and the expected calibration error.
 pub const CALIBRATION_BINS: usize = 15;
 
@@ -450,6 +453,38 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
+    /// How lists of scores rank when patients are drawn with replacement, again and again: every patient counts as often as a
+    /// Poisson draw of mean 1 says that is keyed by the patient, so that all lists of a study see the same draws.
+    ///
+    /// The last or last but one dimension is 2: patients as often as they were drawn, and those that weren't drawn, once each.
+    /// Blocks with [`Pairs::WithinSites`]: `won [lists, replicates, 2]` (pairs of a positive and a negative row of one site whose
+    /// positive scores higher, twice, and those that tie, once), `pairs [lists, replicates, 2]`; with [`Pairs::AllSites`]:
+    /// `positives [lists, replicates, 2, bins]`, `negatives [lists, replicates, 2, bins]`.
+    Bootstrap {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models.
+        models: Vec<Model>,
+        /// The lists to judge.
+        lists: Vec<ScoreList>,
+        /// The bins.
+        bins: Bins,
+        /// Which pairs of rows are compared.
+        pairs: Pairs,
+        /// What the draws are keyed by.
+        seed: Seed,
+        /// How many draws, 1 to [`MOST_REPLICATES`].
+        replicates: u16,
+    },
+}
+
+/// Which pairs of a positive and a negative row are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pairs {
+    /// Those of one site.
+    WithinSites,
+    /// All.
+    AllSites,
 }
 
 /// Rows whose cross products are wanted.
@@ -611,6 +646,20 @@ impl Query {
                     BlockSpec::fraction("calibration_scores", &[m, cells, CALIBRATION_BINS], *bits),
                 ]
             }
+            Ask::Bootstrap { lists, bins, pairs, replicates, .. } => {
+                let shape = [lists.len(), usize::from(*replicates), 2];
+                let [m, r, halves] = shape;
+                let binned = [m, r, halves, bins.count as usize];
+                match pairs {
+                    Pairs::WithinSites => {
+                        vec![BlockSpec::count("won", &shape), BlockSpec::count("pairs", &shape)]
+                    }
+                    Pairs::AllSites => vec![
+                        BlockSpec::count("positives", &binned),
+                        BlockSpec::count("negatives", &binned),
+                    ],
+                }
+            }
             Ask::Placements { lists, split, bits, .. } => {
                 let (m, cells) = (lists.len(), self.cells(split));
                 vec![
@@ -642,12 +691,14 @@ impl Query {
     pub fn numbers_per_model(&self) -> u64 {
         let d = u64::from(self.schema.features);
         match &self.ask {
-            Ask::Profile { .. } | Ask::Placements { .. } => 0,
+            Ask::Profile { .. }
+            | Ask::Placements { .. }
+            | Ask::Bootstrap { pairs: Pairs::WithinSites, .. } => 0,
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.
             Ask::ClassGram { .. } => (d + 1) * u64::from(self.schema.classes),
-            Ask::Scores { bins, .. } => 2 * u64::from(bins.count),
+            Ask::Scores { bins, .. } | Ask::Bootstrap { bins, .. } => 2 * u64::from(bins.count),
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
             }
@@ -677,6 +728,7 @@ impl Query {
             Ask::Grid { .. } => "grid",
             Ask::ClassGram { .. } => "class gram",
             Ask::Trees { .. } => "tree histograms",
+            Ask::Bootstrap { .. } => "bootstrap",
         }
     }
 }

@@ -19,12 +19,89 @@ pub struct Findings {
     pub features: u32,
     /// Who is in it.
     pub profile: Profile,
-    /// The grid; results refer to its points by index.
+    /// Index of the classifier among the study's: the only one, or the one that was chosen.
+    pub classifier: usize,
+    /// Its grid; results refer to its points by index.
     pub grid: Vec<GridPoint>,
     /// One entry per modelled class: one when binary, else one per class (against the rest).
     pub targets: Vec<TargetFindings>,
+    /// The study's classifiers beside each other.
+    pub comparison: Comparison,
     /// What it cost.
     pub cost: Cost,
+}
+
+/// Whether a study compares classifiers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Comparison {
+    /// It has one.
+    Single,
+    /// It has several.
+    Several(Compared),
+}
+
+/// Several classifiers on the same folds. AUCs are of the kind that the study chooses by; of several
+/// classes, the mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// One per classifier, in the study's order.
+    pub classifiers: Vec<ComparedClassifier>,
+    /// Index of the one with the largest nested AUC.
+    pub chosen: usize,
+    /// The chosen one's AUC without the advantage of having been chosen: bootstrap bias-corrected.
+    pub estimate: Figure,
+    /// The same for each modelled class.
+    pub estimate_by_class: Vec<Figure>,
+    /// Every pair of classifiers.
+    pub differences: Vec<Difference>,
+    /// Bootstrap replicates that all of this rests on.
+    pub replicates: u64,
+}
+
+/// One of several classifiers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedClassifier {
+    /// Its name.
+    pub name: String,
+    /// Its grid.
+    pub grid: Vec<GridPoint>,
+    /// Its nested AUC.
+    pub auc: Figure,
+    /// One per modelled class.
+    pub classes: Vec<ComparedClass>,
+    /// What it cost, without what all classifiers share.
+    pub cost: Cost,
+    /// Numbers of its first and last question, counted from 1.
+    pub rounds: [u64; 2],
+}
+
+/// One modelled class of one of several classifiers; the fields are those of [`TargetFindings`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedClass {
+    /// The class that counts as positive.
+    pub class: u8,
+    /// Every grid point's plain out-of-fold figures.
+    pub used_for_choosing: Vec<GridResult>,
+    /// Nested figures.
+    pub nested: Nested,
+    /// Every site left out once.
+    pub left_out: Vec<LeftOut>,
+    /// The grid point that would be refitted on all rows.
+    pub point: usize,
+}
+
+/// Two classifiers' nested AUCs, one less the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Index of the one.
+    pub first: usize,
+    /// Index of the other, which is subtracted.
+    pub second: usize,
+    /// The difference; its interval holds for all differences at once.
+    pub auc: Figure,
+    /// The p-value, adjusted for all differences (max-T); nothing where an AUC is undefined.
+    pub p: Option<f64>,
 }
 
 /// A subgroup column and its levels.

@@ -174,7 +174,9 @@ pub fn judge(
         leave_one_site_out(policy)?;
     }
     let alone = shows_site_alone(query, &sets, at);
-    if alone && matches!(query.ask, Ask::Scores { .. } | Ask::Placements { .. }) {
+    let judges =
+        matches!(query.ask, Ask::Scores { .. } | Ask::Placements { .. } | Ask::Bootstrap { .. });
+    if alone && judges {
         per_site_metrics(policy)?;
     }
     if query.kind() == AskKind::Training {
@@ -305,7 +307,9 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
             terms.iter().map(|term| term.rows).collect()
         }
-        Ask::Scores { lists, .. } | Ask::Placements { lists, .. } => {
+        Ask::Scores { lists, .. }
+        | Ask::Placements { lists, .. }
+        | Ask::Bootstrap { lists, .. } => {
             lists.iter().flat_map(|list| list.parts.iter().map(|(rows, _)| *rows)).collect()
         }
     }
@@ -317,7 +321,8 @@ fn split(query: &Query) -> &[Column] {
         | Ask::ClassGram { .. }
         | Ask::Logistic { .. }
         | Ask::SquaredHinge { .. }
-        | Ask::Trees { .. } => &[],
+        | Ask::Trees { .. }
+        | Ask::Bootstrap { .. } => &[],
         Ask::Profile { split }
         | Ask::Grid { split, .. }
         | Ask::Moments { split, .. }

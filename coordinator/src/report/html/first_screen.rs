@@ -1,14 +1,17 @@
 //! What a reader sees first: what was trained, on whom, how good it is, and what the coordinator
 //! could see.
 
+use super::super::comparison::ComparisonSection;
 use super::super::model::{DataKind, PooledSection, Report};
 use super::super::values::{Estimate, grouped};
+use super::comparison::verdict;
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
 /// Sections of the page, by id.
-pub const CONTENTS: [(&str, &str); 9] = [
+pub const CONTENTS: [(&str, &str); 10] = [
     ("performance", "How good"),
+    ("classifiers", "Classifiers"),
     ("sites", "Sites"),
     ("subgroups", "Subgroups"),
     ("left-out", "Left-out sites"),
@@ -28,8 +31,10 @@ pub fn header(report: &Report) -> Markup {
              says anything about patients.",
         ));
     }
+    let compares = report.comparison != ComparisonSection::Single;
     let contents = CONTENTS
         .iter()
+        .filter(|(id, _)| compares || *id != "classifiers")
         .map(|(id, name)| el("li").add(el("a").attr("href", format!("#{id}")).text(name)));
     header
         .add(
@@ -98,6 +103,23 @@ fn on_whom(report: &Report) -> Element {
 
 fn how_good(report: &Report) -> Element {
     let answer = el("div").add(el("h2").text("How good"));
+    if let ComparisonSection::Several(compared) = &report.comparison {
+        return answer
+            .add(
+                el("p")
+                    .attr("class", "big")
+                    .text(compared.estimate.short())
+                    .add(el("small").text(format!(" {}", beside(&compared.estimate)))),
+            )
+            .add(el("p").text(verdict(report, compared)))
+            .add_all(report.pooled.iter().map(|section| {
+                el("p").attr("class", "soft").text(format!(
+                    "{} against the rest, the chosen classifier\u{2019}s own nested AUC within sites: \
+                     {}.",
+                    section.class, section.auc_within_sites
+                ))
+            }));
+    }
     match report.pooled.as_slice() {
         [only] => answer
             .add(

@@ -1,5 +1,6 @@
 //! `report.html`: one file, no network, no script. Made from the suppressed [`Report`] alone.
 
+mod comparison;
 mod first_screen;
 mod forest;
 mod markup;
@@ -12,6 +13,7 @@ mod table;
 use wardround_core::digest::Digest;
 
 use super::model::Report;
+pub(super) use comparison::verdict;
 use markup::{Markup, el};
 
 /// Nothing may be loaded and nothing may run; the style sheet stands in the page.

@@ -7,7 +7,7 @@ use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
-use super::{forest, reliability, roc};
+use super::{comparison, forest, reliability, roc};
 
 /// Everything below the first screen.
 pub fn main(report: &Report) -> Markup {
@@ -15,9 +15,11 @@ pub fn main(report: &Report) -> Markup {
     let each = |part: &dyn Fn(&Report, usize) -> Markup| -> Markup {
         targets.clone().map(|at| part(report, at)).collect()
     };
-    el("main")
-        .add(section("performance", "How good", each(&performance)))
-        .add(section("sites", "Sites", each(&sites)))
+    let mut main = el("main").add(section("performance", "How good", each(&performance)));
+    if let Some(body) = comparison::comparison(report) {
+        main = main.add(section("classifiers", "Classifiers", body));
+    }
+    main.add(section("sites", "Sites", each(&sites)))
         .add(section("subgroups", "Subgroups", each(&subgroups)))
         .add(section("left-out", "Left-out sites", each(&left_out)))
         .add(section("choosing", "How the model was chosen", each(&choosing)))

@@ -5,7 +5,7 @@ use super::trees::{
 };
 use super::{
     Ask, Bins, ClassWeights, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, GramTerm,
-    LinearModel, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+    LinearModel, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 impl Query {
@@ -76,6 +76,14 @@ impl Query {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;
                 check_bits(*bits)
+            }
+            Ask::Bootstrap { frame, models, lists, bins, replicates, .. } => {
+                self.check_frame(frame)?;
+                self.check_lists(models, lists, &[], bins)?;
+                match (1..=MOST_REPLICATES).contains(replicates) {
+                    true => Ok(()),
+                    false => wrong(format!("{replicates} replicates of a bootstrap")),
+                }
             }
             Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
                 self.check_frame(frame)?;

@@ -44,6 +44,11 @@ impl<'a> Value<'a> {
         self.value.is_integer()
     }
 
+    /// Whether it is a list, for keys that take one thing or several.
+    pub fn is_list(&self) -> bool {
+        self.value.is_array()
+    }
+
     /// A text with so many characters, none of them a control character, without blanks around it.
     pub fn text(&self, length: RangeInclusive<usize>) -> Option<String> {
         let DeValue::String(text) = self.value else {

@@ -299,6 +299,49 @@ impl Balance {
 }
 
 impl Classifier {
+    /// The word for it in a study file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Logistic { .. } => "logistic",
+            Self::LinearSvm { .. } => "linear-svm",
+            Self::Ridge { .. } => "ridge",
+            Self::Lda { .. } => "lda",
+            Self::NearestMean { .. } => "nearest-mean",
+            Self::Forest(_) => "forest",
+            Self::Boosting(_) => "boosting",
+        }
+    }
+
+    /// What its grid does about classes of different size; nothing where it knows of no such thing.
+    pub fn balances(&self) -> &[Balance] {
+        match self {
+            Self::Logistic { balance, .. } | Self::LinearSvm { balance, .. } => balance,
+            Self::Forest(ForestGrid { balance, .. })
+            | Self::Boosting(BoostingGrid { balance, .. }) => balance,
+            Self::Ridge { .. } | Self::Lda { .. } | Self::NearestMean { .. } => &[],
+        }
+    }
+
+    /// One classifier for each way with classes of different size.
+    pub fn by_balance(self) -> Vec<Self> {
+        let with = |one: Balance| {
+            let mut classifier = self.clone();
+            match &mut classifier {
+                Self::Logistic { balance, .. } | Self::LinearSvm { balance, .. } => {
+                    *balance = vec![one];
+                }
+                Self::Forest(ForestGrid { balance, .. })
+                | Self::Boosting(BoostingGrid { balance, .. }) => *balance = vec![one],
+                Self::Ridge { .. } | Self::Lda { .. } | Self::NearestMean { .. } => {}
+            }
+            classifier
+        };
+        match self.balances() {
+            [] | [_] => vec![self],
+            several => several.iter().copied().map(with).collect(),
+        }
+    }
+
     /// What kind of model it is.
     pub fn family(&self) -> Family {
         match self {

@@ -42,8 +42,8 @@ pub struct Study {
     pub subgroups: Vec<Subgroup>,
     /// Where features come from.
     pub input: Input,
-    /// What is fitted.
-    pub classifier: Classifier,
+    /// What is fitted, 1 to 64; where there are several they are compared on the same folds.
+    pub classifiers: Vec<Classifier>,
     /// How it is validated.
     pub validation: Validation,
     /// How the sites work together.
@@ -497,12 +497,30 @@ impl Study {
     /// what [`crate::query::Query::numbers_per_model`] will say of them.
     pub fn widest_numbers_per_model(&self, features: u32) -> u64 {
         let columns = u64::from(features) + 1;
-        match self.classifier.family() {
+        let widest = |classifier: &Classifier| match classifier.family() {
             Family::Linear(_) => columns,
             Family::ClosedForm(_) => columns * u64::from(self.target.classes.count()),
             // The counts on the grid that bins are made of.
             Family::Forest | Family::Boosting => u64::from(features) * GRID_STEPS as u64,
+        };
+        self.classifiers.iter().map(widest).max().unwrap_or(0)
+    }
+
+    /// A name per classifier: its kind, what is done about classes of different size where that tells them apart, and a
+    /// number where several would have the same.
+    pub fn classifier_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for classifier in &self.classifiers {
+            let weighted = classifier.balances() == [Balance::Weights];
+            let name = match weighted && self.classifiers.len() > 1 {
+                true => format!("{}, class weights", classifier.kind()),
+                false => classifier.kind().to_owned(),
+            };
+            let numbered = (2..).map(|number| format!("{name} ({number})"));
+            let free = std::iter::once(name.clone()).chain(numbered).find(|n| !names.contains(n));
+            names.push(free.unwrap_or(name));
         }
+        names
     }
 
     /// Reads a study file.

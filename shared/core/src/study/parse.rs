@@ -111,17 +111,17 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let patient = root.section("patient", PATIENT).and_then(|t| patient(&t));
         let subgroups = root.or("subgroups", Vec::new(), subgroups);
         let input = input(root, &roles(target.as_ref(), patient.as_ref()));
-        let classifier =
-            root.section("classifier", classifier::KEYS).and_then(|t| classifier::classifier(&t));
-        let points = classifier.as_ref().map_or(1, |classifier| classifier.grid().len());
+        let classifiers = root.required("classifier").and_then(|v| classifier::classifiers(&v));
+        let points = classifiers.iter().flatten().map(|one| one.grid().len()).max().unwrap_or(1);
         let sites = cohort.as_ref().and_then(named_sites);
         let validation =
             root.section("validation", VALIDATION).and_then(|t| validation(&t, points, sites));
         let federation = root.or("federation", FederationRule::default(), |v| {
             federation(&v.table(FEDERATION)?, sites)
         });
-        if let (Some(classifier), Some(Input::Images { augmentation, .. })) = (&classifier, &input)
-            && !matches!(classifier.family(), Family::Linear(_))
+        if let (Some(classifiers), Some(Input::Images { augmentation, .. })) =
+            (&classifiers, &input)
+            && !classifiers.iter().all(|one| matches!(one.family(), Family::Linear(_)))
             && matches!(augmentation, AugmentationRule::On { copies: 1.., .. })
         {
             root.wrong(
@@ -139,7 +139,7 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
             patient: patient?,
             subgroups: subgroups?,
             input: input?,
-            classifier: classifier?,
+            classifiers: classifiers?,
             validation: validation?,
             federation: federation?,
             digest: Digest::of(text.as_bytes()),

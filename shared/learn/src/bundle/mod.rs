@@ -261,7 +261,7 @@ impl ModelBundle {
                 class: target.class,
                 learner: match &target.model.fitted {
                     FinalFit::Linear(model) => Learner::Linear {
-                        method: LinearMethod::of(study.classifier.family()),
+                        method: LinearMethod::of(study.classifiers[findings.classifier].family()),
                         point,
                         missing: match model.fill.is_empty() {
                             true => MissingFeatures::Refused,

@@ -5,9 +5,11 @@
 //! and four `Rows` of one site give the same bits. Products of the whole feature matrix run on
 //! rayon's threads; call it from a thread of its own, not from an async worker.
 
+mod bootstrap;
 mod builder;
 mod counts;
 mod cross;
+mod draws;
 mod kernel;
 mod linear;
 mod loss;

@@ -155,8 +155,9 @@ pub(super) fn answer(
 
 /// [`Rows::scores`].
 pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>>, CohortError> {
-    let (Ask::Scores { frame, models, lists, .. } | Ask::Placements { frame, models, lists, .. }) =
-        &query.ask
+    let (Ask::Scores { frame, models, lists, .. }
+    | Ask::Placements { frame, models, lists, .. }
+    | Ask::Bootstrap { frame, models, lists, .. }) = &query.ask
     else {
         return Ok(Vec::new());
     };

@@ -13,7 +13,7 @@ use wardround_core::study::Loss;
 use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
-use super::{RowView, counts, cross, loss, placements, scores, trees};
+use super::{RowView, bootstrap, counts, cross, draws, loss, placements, scores, trees};
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
 
@@ -203,6 +203,10 @@ impl SiteRows {
             Ask::Scores { frame, models, lists, split, bins, .. } => {
                 scores::answer(&seen, frame, models, lists, split, bins)
             }
+            Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
+                let scored = scores::Scored::new(&seen, frame, models, lists)?;
+                Ok(bootstrap::answer(&seen, &scored, lists, bins, *pairs, *seed))
+            }
             Ask::Placements { frame, models, lists, split, bins, tables, .. } => {
                 let scored = scores::Scored::new(&seen, frame, models, lists)?;
                 placements::answer(&seen, &scored, lists, split, bins, tables)
@@ -265,7 +269,7 @@ impl SiteRows {
         match &cache.patient_bits {
             Some((of_seed, bits)) if *of_seed == seed => bits.clone(),
             _ => {
-                let bits = Arc::new(trees::bits_of_patients(seed, &self.patients));
+                let bits = Arc::new(draws::bits_of_patients(seed, &self.patients));
                 cache.patient_bits.insert((seed, bits)).1.clone()
             }
         }

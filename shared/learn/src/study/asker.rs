@@ -142,6 +142,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::SquaredHinge { .. } => "support vector machine",
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",
+        Ask::Bootstrap { .. } => "bootstrap",
         Ask::Grid { .. } => "grid",
         Ask::ClassGram { .. } => "class gram",
         Ask::Trees { .. } => "trees",

@@ -2,7 +2,7 @@
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
-use wardround_core::study::{GridPoint, LinearPoint, Quorum, Study};
+use wardround_core::study::{Classifier, GridPoint, LinearPoint, Quorum, Study};
 
 use super::error::StudyError;
 
@@ -66,12 +66,16 @@ impl FitKey {
 }
 
 impl Design {
-    /// The fits of a study over some sites.
+    /// The fits of one of a study's classifiers over some sites.
     ///
     /// # Errors
     /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`].
-    pub fn new(study: &Study, sites: &[SiteId]) -> Result<Self, StudyError> {
-        let grid = study.classifier.grid();
+    pub fn new(
+        study: &Study,
+        classifier: &Classifier,
+        sites: &[SiteId],
+    ) -> Result<Self, StudyError> {
+        let grid = classifier.grid();
         let validation = &study.validation;
         let leave_out = validation.leave_one_site_out;
         let got = sites.len();

@@ -10,6 +10,14 @@ use crate::metrics::CellError;
 /// [`CohortError::SiteLost`] is the one that a caller may answer by starting again without the site.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StudyError {
+    /// One of several classifiers can't be fitted or judged.
+    #[error("{classifier}: {source}")]
+    Of {
+        /// Its name in the study.
+        classifier: String,
+        /// Why.
+        source: Box<StudyError>,
+    },
     /// The cohort didn't answer.
     #[error(transparent)]
     Cohort(#[from] CohortError),
@@ -110,4 +118,14 @@ pub enum StudyError {
     /// A question would be malformed.
     #[error(transparent)]
     Question(#[from] DecodeError),
+}
+
+impl StudyError {
+    /// The same of one of several classifiers; what the cohort says is about the study as a whole.
+    pub(crate) fn of(self, classifier: &str) -> Self {
+        match self {
+            Self::Cohort(_) | Self::Of { .. } => self,
+            source => Self::Of { classifier: classifier.to_owned(), source: Box::new(source) },
+        }
+    }
 }

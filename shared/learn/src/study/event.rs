@@ -3,6 +3,15 @@
 /// A step of a study's run, for progress lines.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StudyEvent {
+    /// One of several classifiers begins.
+    Classifier {
+        /// Its name in the study.
+        name: String,
+        /// Its number, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// A phase begins.
     Phase {
         /// Its name, a few words.

@@ -34,7 +34,7 @@ pub(crate) struct Judging<'a> {
 }
 
 /// What was chosen for one modelled class.
-struct Choices {
+pub(crate) struct Choices {
     /// Per outer fold, repeat by repeat.
     nested: Vec<Choice>,
     /// Per left-out site.
@@ -46,14 +46,12 @@ struct Choices {
 pub(crate) async fn targets<C: Cohort>(
     asker: &mut Asker<'_, C>,
     judging: &Judging<'_>,
+    choices: &[Choices],
 ) -> Result<Vec<TargetFindings>, StudyError> {
-    let design = judging.scoring.design;
-    let targets = 0..design.classes.len();
-    let choices: Vec<Choices> =
-        targets.clone().map(|t| judging.choices(asker, t)).collect::<Result<_, _>>()?;
-    let full = judging.full_lists(&choices)?;
+    let full = judging.full_lists(choices)?;
     let placed = judging.placements(asker, &full).await?;
-    let subgroups = judging.subgroups(asker, &choices).await?;
+    let subgroups = judging.subgroups(asker, choices).await?;
+    let targets = 0..choices.len();
     targets.map(|t| judging.target(t, &choices[t], &placed, &subgroups)).collect()
 }
 
@@ -88,6 +86,25 @@ struct BySubgroup {
 }
 
 impl Judging<'_> {
+    /// The choices of every modelled class.
+    pub fn all_choices<C>(&self, asker: &Asker<'_, C>) -> Result<Vec<Choices>, StudyError> {
+        (0..self.scoring.design.classes.len()).map(|t| self.choices(asker, t)).collect()
+    }
+
+    /// Every outer fold's rows by the model that was chosen without them: one list per modelled class
+    /// and repeat.
+    pub fn nested_lists(&self, choices: &[Choices]) -> Lists {
+        let design = self.scoring.design;
+        let mut lists = Lists::default();
+        for (t, choices) in choices.iter().enumerate() {
+            for repeat in 0..design.repeats {
+                let point = |k| choices.nested[outer(design, repeat, k)].point;
+                lists.push(design, full_list(design, t, repeat, point));
+            }
+        }
+        lists
+    }
+
     fn choices<C>(&self, asker: &Asker<'_, C>, target: usize) -> Result<Choices, StudyError> {
         let design = self.scoring.design;
         let (scores, by) = (self.scores, self.choose_by);

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
-    Classifier, ColumnSample, Family, GridPoint, LeafLimit, Loss, Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Family, GridPoint, LeafLimit, Loss, Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
+use super::bootstrap::{self, REPLICATES};
 use super::design::{Design, LeavingOut};
 use super::error::StudyError;
 use super::fits::{LARGE_SITE, MOST_FACTORS};
@@ -49,6 +50,23 @@ pub struct Plan {
     /// The most numbers that a question asks for per model, which the rule on wide sums compares
     /// with a site's patients.
     pub widest_numbers_per_model: u64,
+    /// Each classifier by itself, in the study's order, without what all share.
+    pub classifiers: Vec<PlannedClassifier>,
+}
+
+/// What one classifier of a study is expected to cost; see [`Plan`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedClassifier {
+    /// Its name.
+    pub name: String,
+    /// Questions.
+    pub queries: u64,
+    /// Models fitted.
+    pub models: u64,
+    /// Bytes that each site receives.
+    pub bytes_down_per_site: u64,
+    /// Bytes that each site sends.
+    pub bytes_up_per_site: u64,
 }
 
 /// Estimates what a study over some sites will cost, given what its rows look like.
@@ -56,61 +74,81 @@ pub struct Plan {
 /// # Errors
 /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`]: the study can't run at all.
 pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, StudyError> {
-    let design = Design::new(study, sites)?;
-    let mut tally = Tally::default();
     let d = f64::from(schema.features);
     let n_sites = sites.len() as f64;
     let classes = f64::from(schema.classes);
-
-    tally.ask(0.0, Numbers::counts(n_sites * (1.0 + 2.0 * classes)));
+    let mut shared = Tally::default();
+    shared.ask(0.0, Numbers::counts(n_sites * (1.0 + 2.0 * classes)));
     for &levels in &schema.levels {
-        tally.ask(0.0, Numbers::counts(n_sites * f64::from(levels) * (1.0 + 2.0 * classes)));
+        shared.ask(0.0, Numbers::counts(n_sites * f64::from(levels) * (1.0 + 2.0 * classes)));
     }
     for _ in 0..LOOKS - 1 {
-        tally.ask(2.0 * d, Numbers { counts: d + 1.0, fractions: 2.0 * d });
+        shared.ask(2.0 * d, Numbers { counts: d + 1.0, fractions: 2.0 * d });
     }
-    let ground = Ground { design: &design, d, n_sites };
-    match study.classifier.family() {
-        Family::Linear(loss) => ground.linear(&mut tally, loss, schema, sites.len()),
-        Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
-        Family::Forest | Family::Boosting => ground.trees(&mut tally, &study.classifier, classes),
+    let (mut cells, mut grid) = (Asked::NotYet, Asked::NotYet);
+    let compared = study.classifiers.len() > 1;
+    let mut classifiers = Vec::new();
+    let mut models = 0;
+    for (classifier, name) in study.classifiers.iter().zip(study.classifier_names()) {
+        let design = Design::new(study, classifier, sites)?;
+        let ground = Ground { design: &design, schema, d, n_sites };
+        match classifier.family() {
+            Family::Linear(_) | Family::ClosedForm(_) if cells == Asked::NotYet => {
+                ground.cells(&mut shared);
+                cells = Asked::Already;
+            }
+            Family::Forest | Family::Boosting if grid == Asked::NotYet => {
+                ground.grid(&mut shared, classes);
+                grid = Asked::Already;
+            }
+            _ => {}
+        }
+        let mut own = Tally::default();
+        match classifier.family() {
+            Family::Linear(loss) => ground.linear(&mut own, loss, sites.len()),
+            Family::ClosedForm(_) => ground.closed_form(&mut own, classes),
+            Family::Forest | Family::Boosting => ground.trees(&mut own, classifier),
+        }
+        ground.judging(&mut own);
+        if compared {
+            ground.bootstrap(&mut own, study.validation.choose_by);
+        }
+        let of_this = design.fits().len() as u64;
+        models += of_this;
+        classifiers.push(PlannedClassifier {
+            name,
+            queries: own.queries as u64,
+            models: of_this,
+            bytes_down_per_site: own.down as u64,
+            bytes_up_per_site: own.up() as u64,
+        });
+        shared.add(&own);
     }
-
-    let models = design.fits().len() as f64;
-    let targets = design.classes.len() as f64;
-    let (points, outer) = (design.grid.len() as f64, design.outer_folds().count() as f64);
-    let repeats = f64::from(design.repeats);
-    let left_out = design.left_out_sites().count() as f64;
-    let bins = f64::from(BINS.count);
-    let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
-    let lists = targets * points * (2.0 * outer + left_out * (repeats + 1.0));
-    tally.ask(models * (d + 1.0), Numbers::counts(lists * n_sites * cell));
-    let full = targets * (repeats * (1.0 + points) + left_out * points);
-    let model_numbers = targets * (points * outer + left_out * points) * (d + 1.0);
-    tally.ask(model_numbers + full * 2.0 * bins, Numbers::fractions(full * 5.0));
-    tally.ask(model_numbers + full * n_sites * 2.0 * bins, Numbers::counts(full * n_sites * 5.0));
-    for &levels in &schema.levels {
-        let (levels, chosen) = (f64::from(levels), targets * outer * (d + 1.0));
-        tally.ask(chosen, Numbers::counts(targets * outer * levels * cell));
-        let full = targets * repeats * levels;
-        tally.ask(chosen + full * 2.0 * bins, Numbers::fractions(full * 5.0));
-    }
-    let Numbers { counts, fractions } = tally.numbers;
+    let Numbers { counts, fractions } = shared.numbers;
     Ok(Plan {
-        queries: tally.queries as u64,
-        models: models as u64,
-        bytes_down_per_site: tally.down as u64,
-        bytes_up_per_site: (counts * COUNT_BYTES + fractions * FRACTION_BYTES) as u64,
+        queries: shared.queries as u64,
+        models,
+        bytes_down_per_site: shared.down as u64,
+        bytes_up_per_site: shared.up() as u64,
         numbers_per_site: (counts + fractions) as u64,
         widest_numbers_per_model: study
             .widest_numbers_per_model(schema.features)
             .max(2 * u64::from(BINS.count)),
+        classifiers,
     })
 }
 
-/// What fitting costs.
+/// Whether what several classifiers use was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Already,
+}
+
+/// What one classifier's fits and figures cost.
 struct Ground<'a> {
     design: &'a Design,
+    schema: &'a Schema,
     /// Features.
     d: f64,
     n_sites: f64,
@@ -119,7 +157,7 @@ struct Ground<'a> {
 impl Ground<'_> {
     /// Moments of every site and fold.
     fn cells(&self, tally: &mut Tally) {
-        let Self { design, d, n_sites } = *self;
+        let Self { design, d, n_sites, .. } = *self;
         for _ in 0..design.repeats {
             let cells = f64::from(design.folds);
             let others = (n_sites - 1.0) * cells * 2.0 * d;
@@ -130,7 +168,6 @@ impl Ground<'_> {
 
     /// Cross products of every training set in one round.
     fn closed_form(&self, tally: &mut Tally, classes: f64) {
-        self.cells(tally);
         let Self { design, d, .. } = *self;
         let scalers = [Standardise::All, Standardise::Site].into_iter().filter(|standardise| {
             design.grid.iter().any(|point| point.standardise() == *standardise)
@@ -142,16 +179,15 @@ impl Ground<'_> {
         tally.ask(2.0 * d * slices, Numbers::fractions(numbers));
     }
 
-    /// Moments of every training set, Gram matrices, and rounds of gradients.
-    fn linear(&self, tally: &mut Tally, loss: Loss, schema: &Schema, sites: usize) {
-        let Self { design, d, n_sites } = *self;
-        let (features, classes) = (schema.features, f64::from(schema.classes));
+    /// Gram matrices, and rounds of gradients.
+    fn linear(&self, tally: &mut Tally, loss: Loss, sites: usize) {
+        let Self { design, d, n_sites, .. } = *self;
+        let (features, classes) = (self.schema.features, f64::from(self.schema.classes));
         let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
         if points.iter().any(|point| !point.balance.is_none()) {
             let numbers = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
             (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
         }
-        self.cells(tally);
         let triangle = (d + 1.0) * (d + 2.0) / 2.0;
         let newton = features as usize <= NEWTON_FEATURES;
         if !newton {
@@ -180,10 +216,9 @@ impl Ground<'_> {
         tally.numbers.fractions += evaluations * answer;
     }
 
-    /// Counts on the grid, and histograms of growing trees.
-    fn trees(&self, tally: &mut Tally, classifier: &Classifier, classes: f64) {
-        let Self { design, d, n_sites } = *self;
-        let Some(rules) = classifier.tree_rules() else { return };
+    /// Counts on the grid.
+    fn grid(&self, tally: &mut Tally, classes: f64) {
+        let Self { design, d, n_sites, .. } = *self;
         let sites = match design.left_out {
             LeavingOut::EverySite => n_sites,
             LeavingOut::None => 1.0,
@@ -195,6 +230,12 @@ impl Ground<'_> {
             tally.queries += slices - 1.0;
             tally.ask(2.0 * d, Numbers::counts(numbers));
         }
+    }
+
+    /// Histograms of growing trees.
+    fn trees(&self, tally: &mut Tally, classifier: &Classifier) {
+        let Self { design, d, .. } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
         let columns = match rules.columns {
             ColumnSample::All => d,
             ColumnSample::AtMost(most) => d.min(f64::from(most)),
@@ -246,6 +287,45 @@ impl Ground<'_> {
     }
 }
 
+impl Ground<'_> {
+    /// Scores to choose by, figures, and both by subgroup.
+    fn judging(&self, tally: &mut Tally) {
+        let Self { design, schema, d, n_sites } = *self;
+        let models = design.fits().len() as f64;
+        let targets = design.classes.len() as f64;
+        let (points, outer) = (design.grid.len() as f64, design.outer_folds().count() as f64);
+        let repeats = f64::from(design.repeats);
+        let left_out = design.left_out_sites().count() as f64;
+        let bins = f64::from(BINS.count);
+        let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        let lists = targets * points * (2.0 * outer + left_out * (repeats + 1.0));
+        tally.ask(models * (d + 1.0), Numbers::counts(lists * n_sites * cell));
+        let full = targets * (repeats * (1.0 + points) + left_out * points);
+        let numbers = targets * (points * outer + left_out * points) * (d + 1.0);
+        tally.ask(numbers + full * 2.0 * bins, Numbers::fractions(full * 5.0));
+        tally.ask(numbers + full * n_sites * 2.0 * bins, Numbers::counts(full * n_sites * 5.0));
+        for &levels in &schema.levels {
+            let (levels, chosen) = (f64::from(levels), targets * outer * (d + 1.0));
+            tally.ask(chosen, Numbers::counts(targets * outer * levels * cell));
+            let full = targets * repeats * levels;
+            tally.ask(chosen + full * 2.0 * bins, Numbers::fractions(full * 5.0));
+        }
+    }
+
+    /// The nested lists under the bootstrap.
+    fn bootstrap(&self, tally: &mut Tally, by: ChooseBy) {
+        let Self { design, d, .. } = *self;
+        let lists = design.classes.len() as f64 * f64::from(design.repeats);
+        let each = 4.0 * f64::from(REPLICATES);
+        let numbers = match by {
+            // Pairs are counted; there are more of them than rows.
+            ChooseBy::WithinSites => Numbers::fractions(lists * each),
+            ChooseBy::OneList => Numbers::counts(lists * each * f64::from(bootstrap::BINS.count)),
+        };
+        tally.ask(lists * f64::from(design.folds) * (d + 1.0), numbers);
+    }
+}
+
 /// Leaves of a tree that are asked for: the root, and of every two siblings the smaller. Below five
 /// levels about half of the leaves no longer split.
 fn asked_nodes(depth: f64, leaves: LeafLimit) -> f64 {
@@ -284,6 +364,18 @@ impl Numbers {
 }
 
 impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.queries += other.queries;
+        self.down += other.down;
+        self.numbers.counts += other.numbers.counts;
+        self.numbers.fractions += other.numbers.fractions;
+    }
+
+    /// Bytes from a site.
+    fn up(&self) -> f64 {
+        self.numbers.counts * COUNT_BYTES + self.numbers.fractions * FRACTION_BYTES
+    }
+
     fn ask(&mut self, question: f64, answer: Numbers) {
         self.queries += 1.0;
         self.down += question * QUESTION_BYTES;

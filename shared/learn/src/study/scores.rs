@@ -118,8 +118,13 @@ impl Lists {
         Ok(placements)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Some of the lists with the models they use, each once, in the order of first use.
-    fn slice(
+    pub fn slice(
         &self,
         slice: std::ops::Range<usize>,
         ground: &Scoring<'_>,

@@ -6,33 +6,43 @@
 use std::sync::Arc;
 
 use wardround_core::query::{ClassWeights, Frame};
-use wardround_core::study::{Balance, Classifier, Family, GridPoint, LeafLimit, Study, TreeRules};
+use wardround_core::seed::Seed;
+use wardround_core::study::{Balance, Classifier, Family, GridPoint, LeafLimit, TreeRules};
 
 use super::asker::Asker;
-use super::design::{Design, FitKey, LeavingOut, describe};
+use super::design::{Design, FitKey, describe};
 use super::error::StudyError;
 use super::fits::{Fitted, FittedTrees, Models};
 use super::profile::balanced;
 use crate::cohort::Cohort;
-use crate::trees::cuts::grid_counts;
+use crate::trees::cuts::GridCounts;
 use crate::trees::grow::Rules;
 use crate::trees::lockstep::{Kind, TreeFit, fit_all};
 
 /// Binary places of gradients and Hessians: each lies in -1 to 1, and is off by 2^-25 at most.
 const BITS: u8 = 24;
 
+/// What trees need to know besides.
+pub(crate) struct Ground<'a> {
+    pub classifier: &'a Classifier,
+    pub design: &'a Design,
+    pub frame: &'a Arc<Frame>,
+    pub counts: &'a GridCounts,
+    /// A name per class code.
+    pub classes: &'a [String],
+    /// The study's.
+    pub seed: Seed,
+}
+
 /// Fits all models of the design.
 pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
-    study: &Study,
-    design: &Design,
-    frame: &Arc<Frame>,
-    classes: &[String],
+    ground: &Ground<'_>,
 ) -> Result<Models, StudyError> {
+    let Ground { classifier, design, frame, counts, classes, seed } = *ground;
     let before = asker.queries;
-    let rules = *study.classifier.tree_rules().expect("only studies of trees come here");
-    let counts = grid_counts(asker, frame, design.left_out == LeavingOut::EverySite).await?;
-    let boosted = study.classifier.family() == Family::Boosting;
+    let rules = *classifier.tree_rules().expect("only classifiers of trees come here");
+    let boosted = classifier.family() == Family::Boosting;
     let weighted = design.grid.iter().any(|point| !point.balance().is_none());
     // Bootstrap draws are whole numbers.
     let bits = if boosted || weighted { BITS } else { 0 };
@@ -62,15 +72,15 @@ pub(crate) async fn fit<C: Cohort>(
                         Balance::None => ClassWeights::EQUAL,
                         Balance::Weights => balanced(positives, total),
                     };
-                    let kind = kind(&study.classifier, weights, positives, total);
+                    let kind = kind(classifier, weights, positives, total);
                     fits.push(TreeFit {
                         rows,
                         class,
                         weights,
-                        rules: growing(&study.classifier, parameters, &rules, bits),
+                        rules: growing(classifier, parameters, &rules, bits),
                         binned: binned.clone(),
                         columns: rules.columns,
-                        seed: study.seed,
+                        seed,
                         kind,
                         count: 0,
                         trees: Vec::new(),

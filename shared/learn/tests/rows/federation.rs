@@ -92,8 +92,8 @@ fn splitless() -> Vec<Ask> {
         },
         Ask::Placements {
             frame: frame(),
-            models,
-            lists,
+            models: models.clone(),
+            lists: lists.clone(),
             split,
             bins,
             tables: (0..12).map(table).collect(),
@@ -101,7 +101,13 @@ fn splitless() -> Vec<Ask> {
         },
         Ask::Grid { frame: frame(), split: vec![Column::Subgroup(0)], columns: [3, 8] },
         growing(all),
+        bootstrap(models, lists, Pairs::AllSites),
     ]
+}
+
+fn bootstrap(models: Vec<Model>, lists: Vec<ScoreList>, pairs: Pairs) -> Ask {
+    let bins = Bins { half_width: 6.0, count: 64 };
+    Ask::Bootstrap { frame: frame(), models, lists, bins, pairs, seed: Seed(8), replicates: 20 }
 }
 
 /// Questions that know sites and folds; their models are fitted to some of them.

@@ -55,7 +55,7 @@ fn every_classifier_is_studied_with_several_classes_and_sites_left_out() {
         let mut study = study(&[1.0], &[Standardise::All]);
         let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
         study.target.classes = Classes::OneVsRest { labels };
-        study.classifier = classifier;
+        study.classifiers = vec![classifier];
         let mut made = lines(240, 5, 4, 26);
         for line in &mut made {
             line.class = (line.class + 2 * u8::from(line.patient % 5 == 0)).min(2);

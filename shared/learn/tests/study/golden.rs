@@ -109,7 +109,7 @@ fn lbfgs_on_sites_standardised_by_themselves_equals_scikit_learn() {
 }
 
 fn with(classifier: Classifier) -> Study {
-    Study { classifier, ..study(&[1.0], &[Standardise::All]) }
+    Study { classifiers: vec![classifier], ..study(&[1.0], &[Standardise::All]) }
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn four_hospitals_equal_one_place_for_support_vectors() {
 fn every_classifier_runs_on_four_hospitals_with_missing_values() {
     for (name, classifier) in every_classifier() {
         let mut study = heart(study);
-        study.classifier = classifier;
+        study.classifiers = vec![classifier];
         study.validation.leave_one_site_out = false;
         let Some(pooled) = read_rows(&study, false, Gaps::Kept) else { return };
         let (sites, schema) = (pooled.sites(), pooled.schema().clone());

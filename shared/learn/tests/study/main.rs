@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod bundle;
+mod compare;
 #[cfg(test)]
 mod federation;
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn a_plan_is_near_the_truth_of_closed_forms() {
     let base = with_subgroup(study(&[1.0], &[Standardise::All]));
     let standardise = vec![Standardise::All, Standardise::Site];
     let ridge = Classifier::Ridge { alpha: vec![1.0, 10.0], standardise };
-    check(&Study { classifier: ridge, ..base }, 20, true);
+    check(&Study { classifiers: vec![ridge], ..base }, 20, true);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_plan_is_near_the_truth_of_trees() {
         rules,
         balance: vec![Balance::None],
     };
-    check(&Study { classifier: Classifier::Forest(forest), ..base.clone() }, 12, true);
+    check(&Study { classifiers: vec![Classifier::Forest(forest)], ..base.clone() }, 12, true);
     let boosting = BoostingGrid {
         trees: vec![10, 30],
         depth: vec![3],
@@ -98,7 +98,7 @@ fn a_plan_is_near_the_truth_of_trees() {
         rules,
         balance: vec![Balance::None],
     };
-    check(&Study { classifier: Classifier::Boosting(boosting), ..base }, 12, false);
+    check(&Study { classifiers: vec![Classifier::Boosting(boosting)], ..base }, 12, false);
 }
 
 #[test]

@@ -30,11 +30,11 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         patient: PatientRule { key: "patient".into(), unit: "patient".into() },
         subgroups: vec![],
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
-        classifier: Classifier::Logistic {
+        classifiers: vec![Classifier::Logistic {
             c: c.to_vec(),
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
-        },
+        }],
         validation: Validation {
             folds: 5,
             repeats: 1,
@@ -57,7 +57,7 @@ pub fn svm(c: &[f64], standardise: &[Standardise]) -> Study {
         standardise: standardise.to_vec(),
         balance: vec![Balance::None],
     };
-    Study { classifier, ..study(c, standardise) }
+    Study { classifiers: vec![classifier], ..study(c, standardise) }
 }
 
 /// One classifier of every kind, small.

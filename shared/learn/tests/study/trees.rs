@@ -55,7 +55,7 @@ fn with(classifier: Classifier) -> Study {
     let mut study = study(&[1.0], &[Standardise::All]);
     study.validation.leave_one_site_out = false;
     study.validation.folds = 3;
-    Study { classifier, ..study }
+    Study { classifiers: vec![classifier], ..study }
 }
 
 fn boosting(trees: &[u32], depth: u8, rules: TreeRules) -> BoostingGrid {

@@ -77,7 +77,26 @@ const KINDS: [(&str, Kind); 7] = [
     ("boosting", Kind::Boosting),
 ];
 
-pub(super) fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
+/// `[classifier]`, or several to compare as `[[classifier]]`; then every way with classes of different size is a classifier
+/// of its own, so that the comparison shows what it does.
+pub(super) fn classifiers(value: &Value<'_>) -> Option<Vec<Classifier>> {
+    if !value.is_list() {
+        return Some(vec![classifier(&value.table(KEYS)?)?]);
+    }
+    let listed = value.list(1..=MOST, |entry| classifier(&entry.table(KEYS)?))?;
+    let each: Vec<Classifier> = listed.into_iter().flat_map(Classifier::by_balance).collect();
+    if each.len() > MOST {
+        let what = format!("[[classifier]] makes {} classifiers", each.len());
+        return value.refuse(what, format!("keep it to {MOST}: list fewer, or fewer balances"));
+    }
+    if let Some(twice) = each.iter().enumerate().find(|(at, one)| each[..*at].contains(one)) {
+        let what = format!("[[classifier]] number {} is there before", twice.0 + 1);
+        return value.refuse(what, "leave it out, or change a parameter");
+    }
+    Some(each)
+}
+
+fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     let kind = table.required("kind").and_then(|v| v.choice(&KINDS))?;
     let own = match kind {
         Kind::Logistic | Kind::LinearSvm => LINEAR,

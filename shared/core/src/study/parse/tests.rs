@@ -162,11 +162,11 @@ fn a_file_with_every_field_is_read() {
                 },
             },
         },
-        classifier: Classifier::Logistic {
+        classifiers: vec![Classifier::Logistic {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
-        },
+        }],
         validation: Validation {
             folds: 5,
             repeats: 2,
@@ -196,7 +196,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(backbone.weights, WeightsRule::Shipped);
     assert_eq!(backbone.preprocess, PreprocessRule::Shipped);
     assert_eq!((backbone.precision, augmentation), (Precision::F32, &AugmentationRule::Off));
-    assert_eq!(study.classifier.grid().len(), 1);
+    assert_eq!(study.classifiers[0].grid().len(), 1);
     assert_eq!((study.validation.folds, study.validation.repeats), (2, 1));
     assert!(!study.validation.leave_one_site_out);
     assert_eq!(study.validation.choose_by, ChooseBy::WithinSites);
@@ -211,7 +211,7 @@ fn a_classifier_is_one_of_those_known() {
         standardise: vec![Standardise::All],
         balance: vec![Balance::None],
     };
-    assert_eq!(of("\"linear-svm\"").unwrap().classifier, svm);
+    assert_eq!(of("\"linear-svm\"").unwrap().classifiers, [svm]);
     let error = of("\"svm\"").unwrap_err().to_string();
     assert!(error.contains("must be one of: logistic, linear-svm"), "{error}");
 }
@@ -235,15 +235,15 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
     ] {
         let study = with_classifier(&format!("{lines}\n"));
         let study = study.unwrap_or_else(|error| panic!("{lines}: {error}"));
-        assert_eq!(study.classifier.grid().len(), points, "{lines}");
+        assert_eq!(study.classifiers[0].grid().len(), points, "{lines}");
     }
     let Classifier::Boosting(boosting) =
-        with_classifier("kind = \"boosting\"\ntrees = [50]\n").unwrap().classifier
+        &with_classifier("kind = \"boosting\"\ntrees = [50]\n").unwrap().classifiers[0]
     else {
         panic!("boosting")
     };
     assert_eq!(boosting.rules.columns, ColumnSample::AtMost(128));
-    assert_eq!((boosting.depth, boosting.learning_rate), (vec![4], vec![0.1]));
+    assert_eq!((&boosting.depth[..], &boosting.learning_rate[..]), (&[4][..], &[0.1][..]));
 }
 
 #[test]
@@ -430,4 +430,29 @@ proptest! {
             prop_assert!(mistakes.0.iter().all(|m| m.line <= lines && m.column >= 1));
         }
     }
+}
+
+#[test]
+fn several_classifiers_are_compared_each_balance_by_itself() {
+    let (before, rest) = TABLE.split_once("[classifier]").unwrap();
+    let after = &rest[rest.find("\n[").unwrap()..];
+    let of = |text: &str| Study::parse(&format!("{before}{text}\n{after}"));
+    let logistic = "[[classifier]]\nkind = \"logistic\"\nc = [1.0]\n";
+    let both =
+        "[[classifier]]\nkind = \"logistic\"\nc = [0.1, 1.0]\nbalance = [\"none\", \"weights\"]\n";
+    let study = of(&format!("{logistic}{both}[[classifier]]\nkind = \"lda\"\n")).unwrap();
+    let names = ["logistic", "logistic (2)", "logistic, class weights", "lda"];
+    assert_eq!(study.classifier_names(), names);
+    let points: Vec<usize> = study.classifiers.iter().map(|one| one.grid().len()).collect();
+    assert_eq!(points, [1, 2, 2, 1]);
+    let one = of("[classifier]\nkind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]").unwrap();
+    assert_eq!(one.classifier_names(), ["logistic"]);
+    let twice = of(&format!("{logistic}{logistic}")).unwrap_err().to_string();
+    assert!(twice.contains("[[classifier]] number 2 is there before"), "{twice}");
+    let bad = "[[classifier]]\nkind = \"lda\"\nc = [1.0]\n[[classifier]]\nkind = \"svm\"\n";
+    let mistakes = of(bad).unwrap_err().to_string();
+    assert!(
+        mistakes.contains("no such parameter") && mistakes.contains("linear-svm"),
+        "{mistakes}"
+    );
 }

@@ -1,0 +1,116 @@
+//! How lists rank under bootstraps of the patients. (Poisson bootstrap: Hanley and MacGibbon, Comput.
+//! Methods Programs Biomed. 2006;83:57; Chamandy et al., 2012. Every patient's count is drawn by
+//! itself, so sites draw without talking.)
+
+use rayon::prelude::*;
+use wardround_core::query::{Ask, Bins, Pairs, ScoreList};
+use wardround_core::seed::Seed;
+
+use super::draws::{poisson, uniform};
+use super::scores::Scored;
+use super::site::Seen;
+
+/// A row of a list.
+struct Hit {
+    patient: usize,
+    bin: usize,
+    positive: bool,
+}
+
+/// [`Ask::Bootstrap`].
+pub(super) fn answer(
+    seen: &Seen<'_>,
+    scored: &Scored,
+    lists: &[ScoreList],
+    bins: &Bins,
+    pairs: Pairs,
+    seed: Seed,
+) -> Vec<Vec<i64>> {
+    let Ask::Bootstrap { replicates, .. } = seen.query.ask else { return Vec::new() };
+    let bits = seen.rows.patient_bits(seed);
+    let draws: Vec<Vec<u8>> = (0..u32::from(replicates))
+        .into_par_iter()
+        .map(|replicate| bits.iter().map(|bits| poisson(uniform(*bits, replicate))).collect())
+        .collect();
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
+        let hits: Vec<Hit> = scored
+            .list(list)
+            .into_iter()
+            .enumerate()
+            .flat_map(|(patient, rows)| {
+                rows.into_iter().map(move |(row, logit)| Hit {
+                    patient,
+                    bin: bins.index(logit),
+                    positive: seen.rows.class[row] == *class,
+                })
+            })
+            .collect();
+        let of_draw = |draws: &Vec<u8>| {
+            let drawn = histograms(&hits, bins, |patient| i64::from(draws[patient]));
+            let left = histograms(&hits, bins, |patient| i64::from(draws[patient] == 0));
+            match pairs {
+                Pairs::AllSites => ([drawn.0, left.0].concat(), [drawn.1, left.1].concat()),
+                Pairs::WithinSites => {
+                    let (drawn, left) = (compared(&drawn), compared(&left));
+                    (vec![drawn.0, left.0], vec![drawn.1, left.1])
+                }
+            }
+        };
+        let of_list: Vec<(Vec<i64>, Vec<i64>)> = draws.par_iter().map(of_draw).collect();
+        for (of_first, of_second) in of_list {
+            first.extend(of_first);
+            second.extend(of_second);
+        }
+    }
+    vec![first, second]
+}
+
+/// Positive and negative rows by bin, each as often as its patient counts.
+fn histograms(hits: &[Hit], bins: &Bins, count: impl Fn(usize) -> i64) -> (Vec<i64>, Vec<i64>) {
+    let mut positives = vec![0; bins.count as usize];
+    let mut negatives = positives.clone();
+    for Hit { patient, bin, positive } in hits {
+        let histogram = if *positive { &mut positives } else { &mut negatives };
+        histogram[*bin] += count(*patient);
+    }
+    (positives, negatives)
+}
+
+/// Pairs that the positive row won, twice, and tied, once; all pairs.
+fn compared((positives, negatives): &(Vec<i64>, Vec<i64>)) -> (i64, i64) {
+    let (mut won, mut below) = (0, 0);
+    for (positive, negative) in positives.iter().zip(negatives) {
+        won += positive * (2 * below + negative);
+        below += negative;
+    }
+    (won, positives.iter().sum::<i64>() * below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_those_of_every_two_rows_as_often_as_both_were_drawn() {
+        let uniform = |what: &str, at: usize| Seed(9).uniform(what, &[&at.to_le_bytes()]);
+        let hit = |at: usize| Hit {
+            patient: at / 2,
+            bin: (6.0 * uniform("bin", at)) as usize,
+            positive: uniform("class", at) < 0.4,
+        };
+        let hits: Vec<Hit> = (0..40).map(hit).collect();
+        let count = |patient: usize| (3.0 * uniform("draw", patient)) as i64;
+        let bins = Bins { half_width: 1.0, count: 6 };
+        let (mut won, mut pairs) = (0, 0);
+        for positive in hits.iter().filter(|hit| hit.positive) {
+            for negative in hits.iter().filter(|hit| !hit.positive) {
+                let times = count(positive.patient) * count(negative.patient);
+                pairs += times;
+                won += times * (positive.bin.cmp(&negative.bin) as i64 + 1);
+            }
+        }
+        assert!(pairs > 100 && won > 0 && won < 2 * pairs);
+        assert_eq!(compared(&histograms(&hits, &bins, count)), (won, pairs));
+    }
+}

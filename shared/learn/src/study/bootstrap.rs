@@ -1,0 +1,95 @@
+//! One classifier's nested out-of-fold AUC under the study's bootstrap of the patients: what the
+//! comparison of classifiers is made of.
+
+use wardround_core::query::{Ask, Bins, MOST_REPLICATES, Pairs};
+use wardround_core::seed::Seed;
+use wardround_core::study::ChooseBy;
+
+use super::asker::{Asker, slices};
+use super::error::StudyError;
+use super::judging::{Choices, Judging};
+use crate::cohort::Cohort;
+
+/// Draws of the patients.
+pub(crate) const REPLICATES: u16 = 1000;
+
+/// Bins of the logit where lists of all sites are compared: coarser than for figures, since every
+/// replicate has a histogram of its own.
+pub(crate) const BINS: Bins = Bins { half_width: 12.0, count: 256 };
+
+/// AUCs under a bootstrap.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Replicates {
+    /// Per modelled class and replicate, mean over repeats: of the patients drawn, and of those that
+    /// weren't; NaN where there was nothing to compare.
+    pub targets: Vec<Vec<[f64; 2]>>,
+}
+
+/// Asks for them.
+pub(crate) async fn ask<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    judging: &Judging<'_>,
+    choices: &[Choices],
+    seed: Seed,
+) -> Result<Replicates, StudyError> {
+    const { assert!(REPLICATES <= MOST_REPLICATES) };
+    let repeats = usize::from(judging.scoring.design.repeats);
+    let lists = judging.nested_lists(choices);
+    let (pairs, numbers) = match judging.choose_by {
+        ChooseBy::WithinSites => (Pairs::WithinSites, 1),
+        ChooseBy::OneList => (Pairs::AllSites, BINS.count),
+    };
+    let seed = Seed(seed.bits("bootstrap of the patients", &[]));
+    let each = 4 * u64::from(REPLICATES) * u64::from(numbers);
+    // Per list and replicate.
+    let mut aucs: Vec<[f64; 2]> = Vec::new();
+    for slice in slices(lists.len(), each) {
+        let (models, lists) = lists.slice(slice, &judging.scoring);
+        let answer = asker
+            .ask(Ask::Bootstrap {
+                frame: judging.scoring.frame.clone(),
+                models,
+                lists,
+                bins: BINS,
+                pairs,
+                seed,
+                replicates: REPLICATES,
+            })
+            .await?;
+        aucs.extend(match pairs {
+            Pairs::WithinSites => {
+                let (won, pairs) = (answer.counts("won"), answer.counts("pairs"));
+                let share = |(won, pairs): (&i64, &i64)| *won as f64 / (2.0 * *pairs as f64);
+                let all: Vec<f64> = won.iter().zip(pairs).map(share).collect();
+                all.as_chunks().0.to_vec()
+            }
+            Pairs::AllSites => {
+                let bins = BINS.count as usize;
+                let positives = answer.counts("positives").chunks_exact(bins);
+                let negatives = answer.counts("negatives").chunks_exact(bins);
+                let all: Vec<f64> = positives.zip(negatives).map(auc).collect();
+                all.as_chunks().0.to_vec()
+            }
+        });
+    }
+    let of_list: Vec<&[[f64; 2]]> = aucs.chunks_exact(usize::from(REPLICATES)).collect();
+    let mean = |lists: &[&[[f64; 2]]]| {
+        let of_replicate = |at: usize| {
+            let half = |half: usize| lists.iter().map(|list| list[at][half]).sum::<f64>();
+            [0, 1].map(|side| half(side) / lists.len() as f64)
+        };
+        (0..usize::from(REPLICATES)).map(of_replicate).collect()
+    };
+    Ok(Replicates { targets: of_list.chunks_exact(repeats).map(mean).collect() })
+}
+
+/// The AUC of weighted counts by bin; NaN without pairs.
+fn auc((positives, negatives): (&[i64], &[i64])) -> f64 {
+    let (mut won, mut below, mut all) = (0.0, 0.0, 0.0);
+    for (&positive, &negative) in positives.iter().zip(negatives) {
+        won += positive as f64 * (2.0 * below + negative as f64);
+        below += negative as f64;
+        all += positive as f64;
+    }
+    won / (2.0 * all * below)
+}

@@ -1,0 +1,83 @@
+//! What the classifiers of a study share: the frame, and sums that no model has a part in. Each is
+//! asked for when the first classifier needs it, and once.
+
+use std::sync::Arc;
+
+use wardround_core::query::Frame;
+
+use super::asker::Asker;
+use super::error::StudyError;
+use super::frame::{self, Cells};
+use crate::cohort::Cohort;
+use crate::findings::Profile;
+use crate::trees::cuts::{GridCounts, grid_counts, grid_frame};
+
+/// What the classifiers of a study share.
+pub(crate) struct Common {
+    pub profile: Profile,
+    /// Rows of all sites.
+    pub rows: u64,
+    /// A name per class code.
+    pub classes: Vec<String>,
+    /// What linear models act on.
+    pub frame: Arc<Frame>,
+    /// What trees act on.
+    pub grid_frame: Arc<Frame>,
+    /// Questions asked for the frame.
+    frame_queries: u64,
+    cells: Option<(Cells, u64)>,
+    grid: Option<(GridCounts, u64)>,
+}
+
+impl Common {
+    /// Asks for the frame.
+    pub async fn new<C: Cohort>(
+        asker: &mut Asker<'_, C>,
+        profile: Profile,
+        classes: Vec<String>,
+    ) -> Result<Self, StudyError> {
+        let rows = profile.all.rows_by_class.iter().sum();
+        let before = asker.queries;
+        let frame = frame::frame(asker, rows).await?;
+        let grid_frame = Arc::new(grid_frame(&frame));
+        let frame_queries = asker.queries - before;
+        let (cells, grid) = (None, None);
+        Ok(Self { profile, rows, classes, frame, grid_frame, frame_queries, cells, grid })
+    }
+
+    /// The moments of every site and fold, and the questions that a study of linear models alone asks
+    /// before it fits any.
+    pub async fn cells<C: Cohort>(
+        &mut self,
+        asker: &mut Asker<'_, C>,
+    ) -> Result<(&Cells, u64), StudyError> {
+        let known = match self.cells.take() {
+            Some(known) => known,
+            None => {
+                let before = asker.queries;
+                let cells = frame::cells(asker, &self.frame, self.rows).await?;
+                (cells, asker.queries - before)
+            }
+        };
+        let (cells, queries) = self.cells.insert(known);
+        Ok((cells, self.frame_queries + *queries))
+    }
+
+    /// The counts on the grid, and the questions that a study of trees alone asks before it grows any.
+    pub async fn grid<C: Cohort>(
+        &mut self,
+        asker: &mut Asker<'_, C>,
+        by_site: bool,
+    ) -> Result<(&GridCounts, u64), StudyError> {
+        let known = match self.grid.take() {
+            Some(known) => known,
+            None => {
+                let before = asker.queries;
+                let counts = grid_counts(asker, &self.grid_frame, by_site).await?;
+                (counts, asker.queries - before)
+            }
+        };
+        let (counts, queries) = self.grid.insert(known);
+        Ok((counts, self.frame_queries + *queries))
+    }
+}

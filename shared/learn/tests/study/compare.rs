@@ -1,0 +1,128 @@
+//! Several classifiers in one study: on the same folds, each as if it were alone.
+
+use wardround_core::study::{ChooseBy, Classes, Standardise, Study};
+use wardround_learn::findings::{Compared, Comparison, Figure, Findings, Interval};
+use wardround_learn::rows::Together;
+
+use crate::support::{every_classifier, find, lines, rows, study, value, with_subgroup};
+
+fn several() -> Study {
+    let classifiers = every_classifier().into_iter().map(|(_, classifier)| classifier).collect();
+    let mut study = with_subgroup(study(&[1.0], &[Standardise::All]));
+    study.validation.folds = 3;
+    Study { classifiers, ..study }
+}
+
+fn compared(findings: &Findings) -> &Compared {
+    let Comparison::Several(compared) = &findings.comparison else { panic!("compared") };
+    compared
+}
+
+#[test]
+fn each_classifier_is_as_if_it_were_alone() {
+    let study = several();
+    let rows = rows(&lines(240, 5, 4, 51), &study);
+    let (sites, schema) = (rows.sites(), rows.schema().clone());
+    let together = find(&rows, &study, &sites, &schema).unwrap();
+    let compared = compared(&together);
+    let names: Vec<&str> = compared.classifiers.iter().map(|one| one.name.as_str()).collect();
+    let kinds: Vec<&str> = every_classifier().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, kinds);
+    for (at, classifier) in study.classifiers.iter().enumerate() {
+        let alone = Study { classifiers: vec![classifier.clone()], ..study.clone() };
+        let alone = find(&rows, &alone, &sites, &schema).unwrap();
+        assert_eq!(alone.comparison, Comparison::Single);
+        let (one, expected) = (&compared.classifiers[at].classes[0], &alone.targets[0]);
+        assert_eq!(one.nested, expected.nested, "{}", names[at]);
+        assert_eq!(one.left_out, expected.left_out, "{}", names[at]);
+        if at == together.classifier {
+            assert_eq!(together.targets, alone.targets);
+        }
+    }
+    let best = compared.classifiers.iter().map(|one| value(&one.auc)).fold(0.0, f64::max);
+    assert_eq!(compared.chosen, together.classifier);
+    assert_eq!(value(&compared.classifiers[compared.chosen].auc), best);
+    assert_eq!(compared.differences.len(), 21);
+    let queries: u64 = compared.classifiers.iter().map(|one| one.cost.queries).sum();
+    assert!(queries < together.cost.queries);
+    for pair in compared.classifiers.windows(2) {
+        assert!(pair[0].rounds[1] < pair[1].rounds[0]);
+    }
+}
+
+#[test]
+fn sites_that_add_up_compare_as_one_place() {
+    for by in [ChooseBy::WithinSites, ChooseBy::OneList] {
+        let mut study = several();
+        study.validation.choose_by = by;
+        study.validation.leave_one_site_out = false;
+        study.classifiers.truncate(3);
+        let pooled = rows(&lines(160, 5, 3, 52), &study);
+        let (sites, schema) = (pooled.sites(), pooled.schema().clone());
+        let expected = find(&pooled, &study, &sites, &schema).unwrap();
+        let mut apart = pooled.by_site();
+        apart.reverse();
+        assert_eq!(find(&Together(apart), &study, &sites, &schema).unwrap(), expected);
+    }
+}
+
+#[test]
+fn noise_is_estimated_as_noise_however_many_classifiers_try() {
+    let mut study = several();
+    study.validation.leave_one_site_out = false;
+    let mut made = lines(200, 5, 2, 53);
+    for (at, line) in made.iter_mut().enumerate() {
+        line.class = u8::from(at * 7919 % 13 < 6);
+    }
+    let rows = rows(&made, &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let Figure::Known { value, interval: Interval::Between { low, high } } =
+        compared(&found).estimate
+    else {
+        panic!("{:?}", compared(&found).estimate)
+    };
+    assert!(low < 0.5 && 0.5 < high, "{value} ({low} to {high})");
+    let first = crate::support::value(&compared(&found).classifiers[compared(&found).chosen].auc);
+    assert!(value < first, "{value} of a first row of {first}");
+    assert!(compared(&found).differences.iter().all(|d| d.p.is_some_and(|p| p > 0.01)));
+}
+
+#[test]
+fn several_classes_are_chosen_by_their_mean() {
+    let mut study = several();
+    study.classifiers.truncate(3);
+    let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+    study.target.classes = Classes::OneVsRest { labels };
+    study.validation.leave_one_site_out = false;
+    let mut made = lines(240, 5, 2, 54);
+    for line in &mut made {
+        line.class = (line.class + 2 * u8::from(line.patient % 5 == 0)).min(2);
+    }
+    let rows = rows(&made, &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    let compared = compared(&found);
+    assert_eq!(compared.estimate_by_class.len(), 3);
+    for one in &compared.classifiers {
+        let of_class = |class: &wardround_learn::findings::ComparedClass| {
+            value(&class.nested.judged.auc_within_sites)
+        };
+        let mean = one.classes.iter().map(of_class).sum::<f64>() / 3.0;
+        assert!((value(&one.auc) - mean).abs() < 1e-12);
+    }
+    let mean = compared.estimate_by_class.iter().map(value).sum::<f64>() / 3.0;
+    assert!((value(&compared.estimate) - mean).abs() < 1e-12);
+}
+
+#[test]
+fn a_classifier_that_cant_be_fitted_is_named() {
+    let mut study = several();
+    let rows = rows(&lines(60, 40, 2, 55), &study);
+    study.classifiers.retain(|one| matches!(one.kind(), "logistic" | "lda"));
+    for classifier in &mut study.classifiers {
+        if let wardround_core::study::Classifier::Lda { shrinkage, .. } = classifier {
+            *shrinkage = vec![0.0];
+        }
+    }
+    let error = find(&rows, &study, &rows.sites(), rows.schema()).unwrap_err().to_string();
+    assert!(error.starts_with("lda: the features of rows"), "{error}");
+}
