@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
     Ask, Bins, ClassWeights, Column, ColumnCuts, Cuts, Derivatives, Fill, FoldSet, Gradients,
-    GramTerm, LinearModel, LinearTerm, Model, Node, PlacementTable, Query, RowSet, Sampling,
+    GramTerm, LinearModel, LinearTerm, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling,
     Scaler, ScoreList, Side, SiteSet, Tree, TreeTerm,
 };
 use wardround_core::seed::Seed;
@@ -160,6 +160,14 @@ fn sited(count: usize) -> Vec<Ask> {
             bins: Bins { half_width: 6.0, count: 32 },
             bits: 40,
         },
+        bootstrap(
+            vec![model(1, Scaler::Folded).into(), model(2, Scaler::OwnSite(train)).into()],
+            vec![ScoreList {
+                class: 1,
+                parts: vec![(everywhere(train), 0), (only, 1), (without, 1)],
+            }],
+            Pairs::WithinSites,
+        ),
     ]
 }
 
