@@ -34,7 +34,8 @@ use wardround_proto::v1::enrolment_client::EnrolmentClient;
 use wardround_proto::v1::site_link_client::SiteLinkClient;
 
 pub use outcome::{
-    Counts, Enlisted, Failure, FeatureSource, Origin, Outcome, SetAside, SetAsideReason, Verdict,
+    BackboneSource, Counts, Enlisted, Failure, FeatureSource, Origin, Outcome, SetAside,
+    SetAsideReason, Verdict,
 };
 
 /// This software's version, as the coordinator sees it.

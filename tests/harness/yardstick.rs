@@ -38,7 +38,9 @@ pub fn together(toml: &str, hospitals: &[&Hospital]) -> Findings {
     let id = StudyId::parse("yardstick").expect("an id");
     let sites = rows.sites();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(run(&rows, &study, &id, &sites, &schema, &Silent)).expect("findings")
+    runtime
+        .block_on(run(&rows, &study, &id, &sites, std::slice::from_ref(&schema), &Silent))
+        .expect("findings")
 }
 
 /// Largest difference between a bundle's model and a fit in one place, relative to the largest number

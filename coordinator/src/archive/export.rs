@@ -157,9 +157,10 @@ fn manifest(
     sites.extend(lost.map(|site| SiteEntry { site, part: Part::Lost }));
     sites.sort_by(|a, b| a.site.cmp(&b.site));
     let features = match stayed.iter().find_map(|(_, enlisted)| enlisted.as_ref()) {
-        Some(site) => {
-            FeaturesEntry::Agreed { count: site.features, source: FeatureSource::of(study, site)? }
-        }
+        Some(site) => FeaturesEntry::Agreed {
+            count: site.features.clone(),
+            source: FeatureSource::of(study, site)?,
+        },
         None => FeaturesEntry::NeverComputed,
     };
     let attempts = store.lost_attempts(&record.id)?.into_iter().map(|lost| AttemptEntry {

@@ -125,8 +125,9 @@ pub struct AttemptEntry {
 pub enum FeaturesEntry {
     /// All sites the same.
     Agreed {
-        /// Feature columns.
-        count: u32,
+        /// Feature columns of each input.
+        #[serde(with = "crate::store::one_or_many")]
+        count: Vec<u32>,
         /// Where they come from.
         source: FeatureSource,
     },

@@ -9,7 +9,7 @@ use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::Policy;
 
 use crate::report::{
-    Attempt, Context, DataKind, RoundCost, SetAsideCount, SiteContext, WeightsDigest,
+    Attempt, Context, DataKind, NamedDigest, RoundCost, SetAsideCount, SiteContext, WeightsDigest,
 };
 use crate::store::{EnlistedSite, Store, StoreError};
 
@@ -70,10 +70,21 @@ impl ReportContext {
             .collect();
         let synthetic = sites.iter().any(|(_, site)| site.synthetic);
         let weights = match (&study.input, sites.first()) {
-            (Input::Images { backbone, .. }, Some((_, site))) => WeightsDigest::Backbone {
-                name: backbone.name.clone(),
-                sha256: site.weights.parse().map_err(|e| StoreError::Damaged(format!("{e}")))?,
-            },
+            (Input::Images { backbones, .. }, Some((_, site))) => {
+                let named = backbones.iter().zip(&site.weights).map(|(backbone, weights)| {
+                    let sha256 =
+                        weights.parse().map_err(|e| StoreError::Damaged(format!("{e}")))?;
+                    Ok(NamedDigest { name: backbone.name.clone(), sha256 })
+                });
+                let mut named = named.collect::<Result<Vec<_>, StoreError>>()?;
+                match named.len() {
+                    1 => {
+                        let NamedDigest { name, sha256 } = named.remove(0);
+                        WeightsDigest::Backbone { name, sha256 }
+                    }
+                    _ => WeightsDigest::Backbones { backbones: named },
+                }
+            }
             _ => WeightsDigest::NoBackbone,
         };
         let attempts = store.lost_attempts(id)?.into_iter().map(|lost| Attempt {
@@ -151,7 +162,7 @@ fn site_of(
         set_aside: enlisted.reasons,
         rounds,
         numbers_sent,
-        numbers_held: enlisted.rows * u64::from(enlisted.features),
+        numbers_held: enlisted.rows * enlisted.features.iter().copied().map(u64::from).sum::<u64>(),
         bytes_up,
         bytes_down,
     })

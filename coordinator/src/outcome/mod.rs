@@ -25,11 +25,13 @@ pub enum FeatureSource {
     Table,
     /// Images through a backbone.
     Images {
-        /// SHA-256 of the weights' file.
-        weights: Digest,
-        /// How images are prepared, JSON. Kept as text: numbers that are read and written again may
-        /// change in their last digit.
-        preprocess: String,
+        /// SHA-256 of each backbone's weights' file.
+        #[serde(with = "crate::store::one_or_many")]
+        weights: Vec<Digest>,
+        /// How images are prepared for each backbone, JSON. Kept as text: numbers that are read and
+        /// written again may change in their last digit.
+        #[serde(with = "crate::store::one_or_many")]
+        preprocess: Vec<String>,
     },
 }
 
@@ -50,6 +52,9 @@ pub enum OutcomeError {
         /// What its sites did.
         sites: &'static str,
     },
+    /// The findings are of a combination that the study or its sites don't have.
+    #[error("the findings chose combination {0}, which the study or its sites don't have")]
+    Combination(usize),
     /// The findings make no bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -99,7 +104,7 @@ impl FeatureSource {
         match &study.input {
             Input::Table(_) => Ok(Self::Table),
             Input::Images { .. } => Ok(Self::Images {
-                weights: site.weights.parse()?,
+                weights: site.weights.iter().map(|w| w.parse()).collect::<Result<_, _>>()?,
                 preprocess: site.preprocess.clone(),
             }),
         }
@@ -124,21 +129,31 @@ pub fn bundle(
     findings: &Findings,
     software: &str,
 ) -> Result<Vec<u8>, OutcomeError> {
+    let chosen = study.combinations().get(findings.combination).map(|one| usize::from(one.input));
+    let chosen = chosen.ok_or(OutcomeError::Combination(findings.combination))?;
     let input = match (&study.input, source) {
         (
-            Input::Images { backbone, augmentation, .. },
+            Input::Images { backbones, augmentation, .. },
             FeatureSource::Images { weights, preprocess },
-        ) => BundleInput::Images {
-            backbone: backbone.name.clone(),
-            weights_source: match &backbone.weights {
-                WeightsRule::Shipped => "shipped".to_owned(),
-                WeightsRule::Pinned { source, .. } => source.clone(),
-            },
-            weights_digest: *weights,
-            preprocessing: serde_json::from_str(preprocess).map_err(OutcomeError::Preprocessing)?,
-            precision: backbone.precision,
-            views: BundleViews::of(augmentation, study.seed),
-        },
+        ) => {
+            let (Some(backbone), Some(weights), Some(preprocess)) =
+                (backbones.get(chosen), weights.get(chosen), preprocess.get(chosen))
+            else {
+                return Err(OutcomeError::Combination(findings.combination));
+            };
+            BundleInput::Images {
+                backbone: backbone.name.clone(),
+                weights_source: match &backbone.weights {
+                    WeightsRule::Shipped => "shipped".to_owned(),
+                    WeightsRule::Pinned { source, .. } => source.clone(),
+                },
+                weights_digest: *weights,
+                preprocessing: serde_json::from_str(preprocess)
+                    .map_err(OutcomeError::Preprocessing)?,
+                precision: backbone.precision,
+                views: BundleViews::of(augmentation, study.seed),
+            }
+        }
         (Input::Images { .. }, FeatureSource::Table) => {
             return Err(OutcomeError::Source { study: "images", sites: source.word() });
         }

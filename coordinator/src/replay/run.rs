@@ -4,6 +4,7 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::Schema;
 use wardround_learn::bundle::ModelBundle;
 use wardround_learn::findings::Findings;
 use wardround_learn::study::{Silent, StudyError};
@@ -106,12 +107,12 @@ pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
     let totals = Totals::new(&archive);
     // Runs that lost a site end where their lines end.
     for attempt in &manifest.attempts {
-        match run(&archive, &totals, &attempt.sites, *count) {
+        match run(&archive, &totals, &attempt.sites, count) {
             Ok(_) | Err(ReplayError::Unrecorded { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    let findings = run(&archive, &totals, &manifest.final_sites(), *count)?;
+    let findings = run(&archive, &totals, &manifest.final_sites(), count)?;
     let software = ModelBundle::read(model)
         .map_err(|error| ArchiveError::malformed(names::MODEL, error))?
         .manifest
@@ -160,11 +161,11 @@ fn run(
     archive: &Archive<'_>,
     totals: &Totals<'_>,
     sites: &[SiteId],
-    features: u32,
+    features: &[u32],
 ) -> Result<Findings, ReplayError> {
     let (study, id) = (&archive.study, &archive.manifest.study.id);
-    let schema = study.schema(features);
-    let outcome = wardround_learn::study::run(totals, study, id, sites, &schema, &Silent)
+    let schemas: Vec<Schema> = features.iter().map(|&wide| study.schema(wide)).collect();
+    let outcome = wardround_learn::study::run(totals, study, id, sites, &schemas, &Silent)
         .now_or_never()
         .expect("totals are read from memory, so no question ever waits");
     match (outcome, totals.take_unrecorded()) {

@@ -205,8 +205,8 @@ fn check_model(archive: &Archive<'_>) -> Result<Digest, ArchiveError> {
     if bundle.manifest.sites != archive.manifest.final_sites() {
         return differs(names::MANIFEST, "the model was fitted to the rows of other sites");
     }
-    match archive.manifest.features {
-        FeaturesEntry::Agreed { count, .. } if count == bundle.manifest.features => {
+    match &archive.manifest.features {
+        FeaturesEntry::Agreed { count, .. } if count.contains(&bundle.manifest.features) => {
             Ok(Digest::of(bytes))
         }
         _ => differs(names::MANIFEST, "the model takes another number of features"),

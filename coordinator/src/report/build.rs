@@ -120,7 +120,7 @@ fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
     let (sites, profile) = (findings.sites.len(), &findings.profile);
     size("sites in the profile", sites, profile.by_site.len())?;
     size("sites by subgroup in the profile", sites, profile.by_site_and_subgroup.len())?;
-    below("the classifier", findings.classifier, context.study.classifiers.len())?;
+    below("a combination", findings.combination, context.study.combinations().len())?;
     size("subgroup columns in the profile", findings.subgroups.len(), profile.by_subgroup.len())?;
     for by_column in &profile.by_site_and_subgroup {
         size("subgroup columns of a site", findings.subgroups.len(), by_column.len())?;
@@ -180,6 +180,7 @@ fn probability(what: &'static str, got: f64) -> Result<(), BuildError> {
 
 fn study(findings: &Findings, context: &Context) -> StudySection {
     let study = &context.study;
+    let chosen = &study.combinations()[findings.combination];
     StudySection {
         id: context.study_id.clone(),
         name: study.name.clone(),
@@ -192,7 +193,8 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
             Input::Table(_) => "row".to_owned(),
         },
         input: match &study.input {
-            Input::Images { backbone, augmentation, .. } => {
+            Input::Images { backbones, augmentation, .. } => {
+                let backbone = &backbones[usize::from(chosen.input)];
                 let precision = match backbone.precision {
                     Precision::F32 => String::new(),
                     precision => format!(" in {precision}"),
@@ -210,7 +212,7 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
                 format!("a table of {columns} columns")
             }
         },
-        classifier: in_words(&study.classifiers[findings.classifier]).to_owned(),
+        classifier: in_words(chosen.classifier).to_owned(),
         seed: study.seed,
         chosen_by: judged_by(study.validation.choose_by).to_owned(),
         parsed: serde_json::to_value(study).expect("a study has text keys and plain values only"),

@@ -584,6 +584,11 @@ pub enum WeightsDigest {
         /// SHA-256 of the weights file.
         sha256: Digest,
     },
+    /// The files that every site used, of backbones that were compared.
+    Backbones {
+        /// Each backbone with the SHA-256 of its weights file.
+        backbones: Vec<NamedDigest>,
+    },
 }
 
 /// A digest with a name.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::Schema;
 use wardround_core::study::{Input, Study};
 use wardround_proto::problem::{Problem, ProblemCode};
 use wardround_proto::v1;
@@ -59,13 +60,17 @@ impl Studies {
         let sites = self.sites_of(&study)?;
         let opinions = self.consider(toml, &sites).await?;
         let features = opinions.iter().find_map(|o| match &o.said {
-            Said::Verdict(verdict) if verdict.features > 0 => Some(verdict.features),
+            Said::Verdict(verdict) if verdict.features.len() == study.inputs() => {
+                Some(verdict.features.clone())
+            }
             _ => None,
         });
         let features = features.or_else(|| table_features(&study));
         let cost = match features {
-            Some(features) => {
-                let plan = wardround_learn::study::plan(&study, &study.schema(features), &sites)
+            Some(ref features) => {
+                let schemas: Vec<Schema> =
+                    features.iter().map(|&wide| study.schema(wide)).collect();
+                let plan = wardround_learn::study::plan(&study, &schemas, &sites)
                     .map_err(|e| Problem::new(ProblemCode::BadInput, e.to_string()))?;
                 serde_json::to_value(plan).map_err(internal)?
             }
@@ -108,9 +113,9 @@ impl Studies {
     }
 }
 
-fn table_features(study: &Study) -> Option<u32> {
+fn table_features(study: &Study) -> Option<Vec<u32>> {
     match &study.input {
-        Input::Table(table) => Some(table.feature_names().len() as u32),
+        Input::Table(table) => Some(vec![table.feature_names().len() as u32]),
         Input::Images { .. } => None,
     }
 }

@@ -100,8 +100,8 @@ impl Observer for Events {
             StudyEvent::Phase { name, models } => {
                 self.keep("phase", &json!({ "name": name, "models": models }));
             }
-            StudyEvent::Classifier { name, number, of } => {
-                self.keep("classifier", &json!({ "name": name, "number": number, "of": of }));
+            StudyEvent::Combination { name, number, of } => {
+                self.keep("combination", &json!({ "name": name, "number": number, "of": of }));
             }
             StudyEvent::Asked { query, name } => {
                 self.keep("round", &json!({ "round": query, "asks": name }));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::runtime::Handle;
 use wardround_core::ids::SiteId;
-use wardround_core::study::{OnSiteLost, Quorum, Study};
+use wardround_core::query::Schema;
+use wardround_core::study::{Input, OnSiteLost, Quorum, Study};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::findings::Findings;
 use wardround_learn::recorded::Recorded;
@@ -198,13 +199,13 @@ fn enlisted(message: &v1::Enlisted) -> Result<EnlistedSite, String> {
     let policy = message.policy.clone().unwrap_or_default();
     Ok(EnlistedSite {
         lock: lock.map_err(|e| e.to_string())?,
-        features: message.features,
+        features: message.features.clone(),
         patients: message.patients,
         rows: message.rows,
         set_aside: message.set_aside,
         filtered_out: message.filtered_out,
         rows_with_missing: message.rows_with_missing,
-        weights: hex::encode(&message.weights_digest),
+        weights: message.weights_digest.iter().map(hex::encode).collect(),
         preprocess: message.preprocess_json.clone(),
         device: message.device.clone(),
         policy: policy::policy(&policy)?,
@@ -219,11 +220,14 @@ fn agree(study: &Study, sites: &[(SiteId, EnlistedSite)]) -> Result<(), Stop> {
         return Err(Stop::Failed("no site is left".into()));
     };
     for (site, other) in &sites[1..] {
-        let differs = |what: &str, a: &dyn std::fmt::Display, b: &dyn std::fmt::Display| {
+        let differs = |what: &str, a: &[String], b: &[String]| {
+            let (a, b) = (a.join(", "), b.join(", "));
             Stop::Failed(format!("{site} has other {what} than {first}: {b}, not {a}"))
         };
+        let words = |features: &[u32]| features.iter().map(u32::to_string).collect::<Vec<_>>();
         if other.features != model.features {
-            return Err(differs("feature columns", &model.features, &other.features));
+            let (a, b) = (words(&model.features), words(&other.features));
+            return Err(differs("feature columns", &a, &b));
         }
         if other.weights != model.weights {
             return Err(differs("weights", &model.weights, &other.weights));
@@ -232,11 +236,23 @@ fn agree(study: &Study, sites: &[(SiteId, EnlistedSite)]) -> Result<(), Stop> {
             return Err(differs("preprocessing", &model.preprocess, &other.preprocess));
         }
     }
-    if let wardround_core::study::Input::Table(table) = &study.input {
-        let expected = table.feature_names().len() as u32;
-        if model.features != expected {
-            let got = model.features;
-            return Err(Stop::Failed(format!("{first} has {got} columns, the table {expected}")));
+    let (expected, got) = (study.inputs(), model.features.len());
+    if expected != got {
+        return Err(Stop::Failed(format!("{first} has features of {got} inputs, not {expected}")));
+    }
+    match &study.input {
+        Input::Table(table) => {
+            let (expected, got) = (table.feature_names().len() as u32, model.features[0]);
+            if got != expected {
+                let why = format!("{first} has {got} columns, the table {expected}");
+                return Err(Stop::Failed(why));
+            }
+        }
+        Input::Images { .. } => {
+            if model.weights.len() != expected || model.preprocess.len() != expected {
+                let why = format!("{first} didn't say with which weights it computed");
+                return Err(Stop::Failed(why));
+            }
         }
     }
     Ok(())
@@ -259,7 +275,7 @@ async fn fit(
     }
     events.state(state, "");
     let names: Vec<SiteId> = sites.iter().map(|(site, _)| site.clone()).collect();
-    let features = sites.first().map_or(0, |(_, site)| site.features);
+    let features = sites.first().map(|(_, site)| site.features.clone()).unwrap_or_default();
     let federation = Federation {
         hub: studies.hub.clone(),
         store: studies.store.clone(),
@@ -271,8 +287,8 @@ async fn fit(
     let journal =
         StudyJournal::new(studies.store.clone(), studies.clock.clone(), record.id.clone());
     let cohort = Recorded::new(federation, journal);
-    let schema = study.schema(features);
-    wardround_learn::study::run(&cohort, study, &record.id, &names, &schema, &**events).await
+    let schemas: Vec<Schema> = features.iter().map(|&wide| study.schema(wide)).collect();
+    wardround_learn::study::run(&cohort, study, &record.id, &names, &schemas, &**events).await
 }
 
 /// Gives a site up, if enough are left.

@@ -13,6 +13,7 @@ mod export;
 mod files;
 mod journal;
 mod members;
+pub(crate) mod one_or_many;
 mod sealed;
 mod studies;
 

@@ -97,8 +97,9 @@ pub struct StudyRecord {
 pub struct EnlistedSite {
     /// Digest of the frozen cohort.
     pub lock: Digest,
-    /// Feature columns.
-    pub features: u32,
+    /// Feature columns of each input.
+    #[serde(with = "super::one_or_many")]
+    pub features: Vec<u32>,
     /// Patients in the cohort.
     pub patients: u64,
     /// Rows in the cohort.
@@ -109,10 +110,12 @@ pub struct EnlistedSite {
     pub filtered_out: u64,
     /// Rows that miss a value.
     pub rows_with_missing: u64,
-    /// SHA-256 of the weights in hexadecimal; empty for a table.
-    pub weights: String,
-    /// How images are prepared, JSON; empty for a table.
-    pub preprocess: String,
+    /// SHA-256 of each backbone's weights in hexadecimal; none for a table.
+    #[serde(with = "super::one_or_many")]
+    pub weights: Vec<String>,
+    /// How images are prepared for each backbone, JSON; none for a table.
+    #[serde(with = "super::one_or_many")]
+    pub preprocess: Vec<String>,
     /// Where the site computes.
     pub device: String,
     /// The site's disclosure rules.

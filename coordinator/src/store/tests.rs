@@ -34,6 +34,7 @@ fn query(study: &StudyId) -> Query {
         study: study.clone(),
         sites: vec![site("a"), site("b")],
         schema: Schema { features: 2, classes: 2, levels: vec![] },
+        input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask: Ask::Profile { split: vec![] },
     }

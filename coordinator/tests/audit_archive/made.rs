@@ -117,7 +117,7 @@ pub fn done_with(toml: &str, sites: usize, fate: Fate) -> Made {
     let findings = loop {
         let left = store.study_sites(id).unwrap();
         let names: Vec<SiteId> = left.into_iter().map(|(site, _)| site).collect();
-        match block_on(run(&cohort, &study, id, &names, &schema, &Silent)) {
+        match block_on(run(&cohort, &study, id, &names, std::slice::from_ref(&schema), &Silent)) {
             Ok(findings) => break findings,
             Err(StudyError::Cohort(CohortError::SiteLost(lost))) => {
                 let round = store.journal_head(id).unwrap().map_or(0, |(line, _)| line);
@@ -141,13 +141,14 @@ fn enlisted(toml: &str, site: &SiteId) -> EnlistedSite {
     let (weights, preprocess) = match toml.contains("[images]") {
         true => {
             let weights = Digest::of(b"weights").to_string();
-            (weights, r#"{"std": [0.30000000000000004], "crop": {"b": 1, "a": 2}}"#.to_owned())
+            let preprocess = r#"{"std": [0.30000000000000004], "crop": {"b": 1, "a": 2}}"#;
+            (vec![weights], vec![preprocess.to_owned()])
         }
-        false => (String::new(), String::new()),
+        false => (vec![], vec![]),
     };
     EnlistedSite {
         lock: lock(site),
-        features: FEATURES,
+        features: vec![FEATURES],
         patients: 70,
         rows: 70,
         set_aside: 0,

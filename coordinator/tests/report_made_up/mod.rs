@@ -191,7 +191,7 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         classes: vec!["rest".into(), "mel".into()],
         subgroups,
         features: 1280,
-        classifier: 0,
+        combination: 0,
         profile,
         grid,
         targets: vec![target],
@@ -349,12 +349,12 @@ fn study() -> Study {
         ],
         input: Input::Images {
             column: "image".into(),
-            backbone: BackboneRule {
+            backbones: vec![BackboneRule {
                 name: "efficientnet-lite0".into(),
                 weights: WeightsRule::Shipped,
                 preprocess: PreprocessRule::Shipped,
                 precision: Precision::F32,
-            },
+            }],
             augmentation: AugmentationRule::Off,
         },
         classifiers: vec![Classifier::Logistic {

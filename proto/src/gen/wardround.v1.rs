@@ -234,9 +234,9 @@ pub struct Verdict {
     /// Rows whose features aren't in the site's cache yet.
     #[prost(uint64, tag = "6")]
     pub rows_to_extract: u64,
-    /// Number of feature columns.
-    #[prost(uint32, tag = "7")]
-    pub features: u32,
+    /// Number of feature columns of each input.
+    #[prost(uint32, repeated, tag = "7")]
+    pub features: ::prost::alloc::vec::Vec<u32>,
     /// The disclosure rules that the site's owner set.
     #[prost(message, optional, tag = "8")]
     pub policy: ::core::option::Option<Policy>,
@@ -290,8 +290,9 @@ pub struct SetAside {
 pub struct Enlisted {
     #[prost(bytes = "vec", tag = "1")]
     pub lock_digest: ::prost::alloc::vec::Vec<u8>,
-    #[prost(uint32, tag = "2")]
-    pub features: u32,
+    /// Number of feature columns of each input.
+    #[prost(uint32, repeated, tag = "2")]
+    pub features: ::prost::alloc::vec::Vec<u32>,
     #[prost(uint64, tag = "3")]
     pub patients: u64,
     #[prost(uint64, tag = "4")]
@@ -300,12 +301,12 @@ pub struct Enlisted {
     pub set_aside: u64,
     #[prost(uint64, tag = "6")]
     pub filtered_out: u64,
-    /// SHA-256 of the weights; empty for a table.
-    #[prost(bytes = "vec", tag = "7")]
-    pub weights_digest: ::prost::alloc::vec::Vec<u8>,
-    /// How images are prepared, as the weights' entry or the study says; empty for a table.
-    #[prost(string, tag = "8")]
-    pub preprocess_json: ::prost::alloc::string::String,
+    /// SHA-256 of each backbone's weights; none for a table.
+    #[prost(bytes = "vec", repeated, tag = "7")]
+    pub weights_digest: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// How images are prepared for each backbone, as the weights' entry or the study says; none for a table.
+    #[prost(string, repeated, tag = "8")]
+    pub preprocess_json: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "9")]
     pub device: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "10")]

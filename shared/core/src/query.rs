@@ -31,6 +31,9 @@ pub use self::trees::{
 /// weights.
 pub const FORMAT: u8 = 2;
 
+/// The first byte of an encoded query about another input than the first: the bytes of [`FORMAT`], then the input's number.
+pub const FORMAT_OF_INPUTS: u8 = 3;
+
 /// The largest weight of a class.
 pub const MOST_WEIGHT: f64 = 1e6;
 
@@ -49,6 +52,9 @@ pub struct Query {
     pub sites: Vec<SiteId>,
     /// What every row looks like.
     pub schema: Schema,
+    /// Which of the study's inputs rows are seen through: the number of the backbone, 0 where there is one or none.
+    #[serde(skip)]
+    pub input: u8,
     /// How folds are dealt.
     pub folds: FoldPlan,
     /// What is asked.
@@ -548,7 +554,12 @@ pub enum DecodeError {
 impl Query {
     /// The bytes that are hashed, journalled and sent: a format byte, then postcard.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        let mut bytes = encode(self);
+        if self.input > 0 {
+            bytes[0] = FORMAT_OF_INPUTS;
+            bytes.push(self.input);
+        }
+        bytes
     }
 
     /// Reads and checks encoded bytes.
@@ -556,7 +567,20 @@ impl Query {
     /// # Errors
     /// [`DecodeError`]: another format, malformed bytes, or dimensions that don't fit together.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let query: Query = decode(bytes)?;
+        let query: Query = match bytes.split_last() {
+            Some((&input, rest)) if bytes[0] == FORMAT_OF_INPUTS => {
+                if input == 0 {
+                    // Such a query has another encoding.
+                    return Err(DecodeError::Malformed("an input of 0".into()));
+                }
+                let mut plain = rest.to_vec();
+                if let Some(format) = plain.first_mut() {
+                    *format = FORMAT;
+                }
+                Query { input, ..decode(&plain)? }
+            }
+            _ => decode(bytes)?,
+        };
         query.check()?;
         Ok(query)
     }

@@ -62,6 +62,7 @@ fn time(rows: &Rows, name: &str, ask: Ask) -> Result<(), Box<dyn std::error::Err
         study: StudyId::parse("speed")?,
         sites: rows.sites(),
         schema: rows.schema().clone(),
+        input: 0,
         folds: FoldPlan { seed: Seed(1), folds: FOLDS, repeats: 1 },
         ask,
     };

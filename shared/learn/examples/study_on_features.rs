@@ -79,11 +79,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         let lines: Vec<String> = folds.iter().map(|fold| format!("{fold}\n")).collect();
         std::fs::write(options["--fold-column"], lines.concat())?;
     }
-    println!("{:?}", plan(&study, &schema, &sites)?);
+    println!("{:?}", plan(&study, std::slice::from_ref(&schema), &sites)?);
     let started = Instant::now();
     let id = StudyId::parse("features")?;
     let watch = Watch(started);
-    let findings = futures::executor::block_on(run(&rows, &study, &id, &sites, &schema, &watch))?;
+    let findings = futures::executor::block_on(run(
+        &rows,
+        &study,
+        &id,
+        &sites,
+        std::slice::from_ref(&schema),
+        &watch,
+    ))?;
     show(&findings);
     if !options["--weights"].is_empty() {
         let model = findings.targets[0].model.fitted.linear().ok_or("trees have no weights")?;

@@ -19,8 +19,8 @@ pub struct Findings {
     pub features: u32,
     /// Who is in it.
     pub profile: Profile,
-    /// Index of the classifier among the study's: the only one, or the one that was chosen.
-    pub classifier: usize,
+    /// Index among [`wardround_core::study::Study::combinations`]: the only one, or the one that was chosen.
+    pub combination: usize,
     /// Its grid; results refer to its points by index.
     pub grid: Vec<GridPoint>,
     /// One entry per modelled class: one when binary, else one per class (against the rest).

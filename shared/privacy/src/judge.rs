@@ -366,6 +366,7 @@ mod tests {
             study: StudyId::parse("s1").unwrap(),
             sites: (0..sites).map(site).collect(),
             schema: Schema { features: FEATURES, classes: 2, levels: vec![3, 4] },
+            input: 0,
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask,
         };

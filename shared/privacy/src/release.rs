@@ -83,6 +83,7 @@ mod tests {
             study: StudyId::parse("s1").unwrap(),
             sites: vec![a.clone(), b.clone()],
             schema: Schema { features: 2, classes: 2, levels: vec![] },
+            input: 0,
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask: Ask::Profile { split: vec![] },
         };

@@ -44,21 +44,21 @@ pub trait Desk: Send + 'static {
 }
 
 /// What a study would get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Considered {
     /// How large the cohort would be.
     pub counts: Counts,
     /// Rows whose features aren't in the cache yet.
     pub rows_to_extract: u64,
-    /// Feature columns.
-    pub features: u32,
+    /// Feature columns of each input.
+    pub features: Vec<u32>,
 }
 
 /// The rows of a frozen cohort.
 #[derive(Debug)]
 pub struct OpenCohort {
-    /// The rows, of this site alone.
-    pub rows: Rows,
+    /// The rows of each input, of this site alone.
+    pub rows: Vec<Rows>,
     /// Digest of the frozen list.
     pub lock: Digest,
 }

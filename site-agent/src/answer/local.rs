@@ -20,7 +20,8 @@ use crate::data::{
     Broken, Cohort, Features, Held, Lock, LockError, Obstacle, Reason, RowInput, Unusable, rows,
 };
 use crate::egress::{
-    Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason, Step,
+    BackboneSource, Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason,
+    Step,
 };
 use crate::features::{
     Altered, Caches, Extract, Imaging, Kept, Moved, Ready, ReadyError, Seen, Settled, survey,
@@ -43,7 +44,8 @@ pub struct LocalDesk {
 /// Where a study's features come from, made ready.
 enum Source {
     Table,
-    Backbone(Ready),
+    /// In the study's order.
+    Backbones(Vec<Ready>),
 }
 
 impl LocalDesk {
@@ -76,34 +78,51 @@ impl LocalDesk {
     }
 
     fn source(&self, study: &Study, watch: &Watch) -> Result<Source, Failure> {
-        let (rule, altered) = match &study.input {
+        let (backbones, augmentation) = match &study.input {
             Input::Table(_) => return Ok(Source::Table),
-            Input::Images { backbone, augmentation, .. } => {
-                (backbone, Altered::for_fitting(augmentation, study.seed))
-            }
+            Input::Images { backbones, augmentation, .. } => (backbones, augmentation),
         };
-        watch.moved(Step { stage: Stage::Weights, done: 0, total: 1 });
         let store = WeightsStore::new(self.config.weights.clone());
-        let ready = Ready::of_study(rule, altered, &store).map_err(|error| not_ready(&error))?;
-        wanted(watch)?;
-        Ok(Source::Backbone(ready))
+        let total = backbones.len() as u64;
+        let mut ready = Vec::with_capacity(backbones.len());
+        for (done, rule) in (0..).zip(backbones) {
+            watch.moved(Step { stage: Stage::Weights, done, total });
+            let altered = Altered::for_fitting(augmentation, study.seed);
+            let one = Ready::of_study(rule, altered, &store).map_err(|error| not_ready(&error))?;
+            ready.push(one);
+            wanted(watch)?;
+        }
+        Ok(Source::Backbones(ready))
     }
 
     fn cache(&self) -> PathBuf {
         self.config.cache.join("features")
     }
 
-    /// The features of a cohort: a table's own, or a backbone's from the cache and, where they
-    /// aren't there yet, from the images.
+    /// The features of a cohort, input by input: a table's own, or each backbone's.
     fn features(
         &mut self,
         source: &Source,
         cohort: &Cohort,
         watch: &Watch,
+    ) -> Result<Vec<Features>, Failure> {
+        match source {
+            Source::Table => {
+                Features::of_table(cohort).map(|one| vec![one]).map_err(|error| internal(&error))
+            }
+            Source::Backbones(all) => {
+                all.iter().map(|ready| self.computed(ready, cohort, watch)).collect()
+            }
+        }
+    }
+
+    /// A backbone's features from the cache and, where they aren't there yet, from the images.
+    fn computed(
+        &mut self,
+        ready: &Ready,
+        cohort: &Cohort,
+        watch: &Watch,
     ) -> Result<Features, Failure> {
-        let Source::Backbone(ready) = source else {
-            return Features::of_table(cohort).map_err(|error| internal(&error));
-        };
         let images = images(cohort);
         // It stays open, so that nobody prunes it before the features are read.
         let caches = Caches::open(ready, &self.cache()).map_err(|error| internal(&error))?;
@@ -145,7 +164,7 @@ impl LocalDesk {
         study: &Study,
         source: &Source,
         watch: &Watch,
-    ) -> Result<(Cohort, Features, Held), Failure> {
+    ) -> Result<(Cohort, Vec<Features>, Held), Failure> {
         let cohort = self.cohort(study, watch)?;
         let features = self.features(source, &cohort, watch)?;
         let held = Lock::hold(&self.home.lock(id), id, study.digest, &cohort, &features);
@@ -168,19 +187,21 @@ impl Desk for LocalDesk {
         match &study.input {
             Input::Table(table) => {
                 let features = table.feature_names().len() as u32;
-                Ok(Considered { counts, rows_to_extract: 0, features })
+                Ok(Considered { counts, rows_to_extract: 0, features: vec![features] })
             }
             Input::Images { .. } => {
                 let source = self.source(study, watch)?;
-                let Source::Backbone(ready) = source else {
+                let Source::Backbones(all) = source else {
                     return Err(internal(&"images without a backbone"));
                 };
-                let caches =
-                    Caches::open(&ready, &self.cache()).map_err(|error| internal(&error))?;
-                let missing = |digest: &Digest| !caches.has(digest);
-                let rows_to_extract =
-                    images(&cohort).iter().filter(|(_, digest)| missing(digest)).count() as u64;
-                let features = ready.entry.features as u32;
+                let (mut rows_to_extract, mut features) = (0, Vec::new());
+                for ready in &all {
+                    let caches =
+                        Caches::open(ready, &self.cache()).map_err(|error| internal(&error))?;
+                    let missing = |(_, digest): &&(&Path, Digest)| !caches.has(digest);
+                    rows_to_extract += images(&cohort).iter().filter(missing).count() as u64;
+                    features.push(ready.entry.features as u32);
+                }
                 Ok(Considered { counts, rows_to_extract, features })
             }
         }
@@ -207,13 +228,14 @@ impl Desk for LocalDesk {
         }
         let source = self.source(study, watch)?;
         let (cohort, features, held) = self.held(id, study, &source, watch)?;
-        let with_missing =
-            held.taken.iter().filter(|&&at| features.row(at).iter().any(|v| v.is_nan())).count();
+        let misses =
+            |at: &usize| features.iter().any(|one| one.row(*at).iter().any(|v| v.is_nan()));
+        let with_missing = held.taken.iter().filter(|at| misses(at)).count();
         let of_taken = patients(&cohort, held.taken.iter().copied());
         Ok(Enlisted {
             lock: held.digest,
             counts: counts(&cohort, held.taken.len(), of_taken),
-            features: features.per_row() as u32,
+            features: features.iter().map(|one| one.per_row() as u32).collect(),
             rows_with_missing: with_missing as u64,
             source: source.described(),
             device: match self.kept {
@@ -237,8 +259,10 @@ impl Desk for LocalDesk {
         let study = Study::parse(&text).map_err(|mistakes| not_understood(&mistakes))?;
         let source = self.source(&study, watch)?;
         let (cohort, features, held) = self.held(id, &study, &source, watch)?;
-        let rows = rows(&study, &self.me, &cohort, &held.taken, &features)
-            .map_err(|error| internal(&error))?;
+        let of_input = |one| {
+            rows(&study, &self.me, &cohort, &held.taken, one).map_err(|error| internal(&error))
+        };
+        let rows = features.iter().map(of_input).collect::<Result<_, _>>()?;
         Ok(OpenCohort { rows, lock: held.digest })
     }
 
@@ -256,11 +280,14 @@ impl Source {
     fn described(&self) -> FeatureSource {
         match self {
             Source::Table => FeatureSource::Table,
-            Source::Backbone(ready) => FeatureSource::Backbone {
-                weights: Digest::from_bytes(ready.weights.digest),
-                preprocess_json: serde_json::to_string(&ready.preprocess)
-                    .expect("a preprocessing holds only numbers and words"),
-            },
+            Source::Backbones(all) => {
+                let described = |ready: &Ready| BackboneSource {
+                    weights: Digest::from_bytes(ready.weights.digest),
+                    preprocess_json: serde_json::to_string(&ready.preprocess)
+                        .expect("a preprocessing holds only numbers and words"),
+                };
+                FeatureSource::Backbones(all.iter().map(described).collect())
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::egress::Failure;
 pub struct OpenStudy {
     study: StudyId,
     me: SiteId,
-    rows: Rows,
+    rows: Vec<Rows>,
     lock: Digest,
     facts: CohortFacts,
 }
@@ -29,7 +29,8 @@ impl OpenStudy {
     /// Opens a study at the site `me`.
     pub fn new(study: StudyId, me: SiteId, cohort: OpenCohort) -> Self {
         let OpenCohort { rows, lock } = cohort;
-        let patients = rows.patients().count() as u64;
+        // Every input is of the same patients.
+        let patients = rows.first().map_or(0, |rows| rows.patients().count()) as u64;
         // Until sums are masked the coordinator sees each site's own.
         let facts = CohortFacts { patients, aggregation: Aggregation::Plain };
         Self { study, me, rows, lock, facts }
@@ -60,6 +61,11 @@ impl OpenStudy {
         if query.study != self.study {
             return Err(not_understood("the question is for another study than its task"));
         }
+        let Some(rows) = self.rows.get(usize::from(query.input)) else {
+            return Err(not_understood(
+                "the question is about an input that the study doesn't have",
+            ));
+        };
         let allowed = judge(policy, &query, &self.facts, &self.me).map_err(|refusal| {
             tracing::warn!(study = %self.study, query = query.name(), %refusal, "refused");
             Failure::Refused(refusal)
@@ -68,7 +74,7 @@ impl OpenStudy {
         let sum = match store.find(&self.study, lock, digest).map_err(|e| internal(&e))? {
             Some(sum) => sum,
             None => {
-                let sum = self.rows.answer(&query).map_err(|error| failure(&error, &query))?;
+                let sum = rows.answer(&query).map_err(|error| failure(&error, &query))?;
                 store.keep(&self.study, lock, &sum).map_err(|e| internal(&e))?;
                 sum
             }

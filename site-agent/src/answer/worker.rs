@@ -182,8 +182,9 @@ impl<D: Desk> Bench<D> {
 
     fn consider(&mut self, study: &Study, sites: u16, watch: &Watch) -> Result<Verdict, Failure> {
         let considered = self.desk.consider(study, watch)?;
+        let widest = considered.features.iter().map(|&wide| study.widest_numbers_per_model(wide));
         let demand = StudyDemand {
-            numbers_per_model: study.widest_numbers_per_model(considered.features),
+            numbers_per_model: widest.max().unwrap_or(0),
             bins: BINS.count,
             folds: study.validation.folds,
             sites,

@@ -214,7 +214,12 @@ impl Listed {
 
 /// Whether a study needs features of this key. What isn't known without fetching weights counts as needed.
 fn needs(study: &Study, key: &FeatureKey) -> bool {
-    let Input::Images { backbone, augmentation, .. } = &study.input else { return false };
+    let Input::Images { backbones, augmentation, .. } = &study.input else { return false };
+    let altered = Altered::for_fitting(augmentation, study.seed);
+    backbones.iter().any(|backbone| is_of(backbone, &altered, key))
+}
+
+fn is_of(backbone: &BackboneRule, altered: &Altered, key: &FeatureKey) -> bool {
     let Ok((entry, preprocess)) = Ready::named(backbone) else { return false };
     let weights = pinned(backbone, entry);
     entry.architecture().name() == key.architecture
@@ -222,8 +227,8 @@ fn needs(study: &Study, key: &FeatureKey) -> bool {
         && precision(backbone.precision) == key.precision
         && match &key.views {
             Views::Plain => true,
-            Views::Augmented(kept) => match Altered::for_fitting(augmentation, study.seed) {
-                Altered::Copies { augmentation, .. } => augmentation == *kept,
+            Views::Augmented(kept) => match altered {
+                Altered::Copies { augmentation, .. } => augmentation == kept,
                 Altered::Off => false,
             },
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use wardround_core::digest::Digest;
-use wardround_core::study::{Input, Study};
+use wardround_core::study::{BackboneRule, Input, Study};
 use wardround_vision::{Precision, WeightsStore};
 
 use super::failure::{Exit, Failure};
@@ -67,7 +67,7 @@ impl PrecisionWord {
 }
 
 /// What was done for a study or a backbone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Done {
     /// The study's or the backbone's name.
     name: String,
@@ -85,7 +85,7 @@ struct Done {
 }
 
 /// How fast it went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Speed {
     /// Of the whole way, from the file to the cache; an altered copy counts as an image.
     images_per_s: f64,
@@ -109,7 +109,7 @@ impl Features {
         let config = SiteConfig::load(&home)?;
         let done = match (&self.backbone, &self.study) {
             (Some(name), _) => vec![self.of_backbone(name, &config)?],
-            (None, Some(file)) => vec![of_study(&study(file)?, &home, &config)?],
+            (None, Some(file)) => of_study(&study(file)?, &home, &config)?,
             (None, None) => {
                 let joined = studies(&home)?;
                 if joined.is_empty() {
@@ -119,7 +119,7 @@ impl Features {
                     ));
                 }
                 let done = joined.iter().map(|study| of_study(study, &home, &config));
-                done.collect::<Result<_, Failure>>()?
+                done.collect::<Result<Vec<_>, Failure>>()?.concat()
             }
         };
         self.output.print("features", &done, || done.iter().map(Done::text).collect())?;
@@ -154,11 +154,11 @@ impl Features {
     }
 }
 
-/// The images of a study's cohort.
-fn of_study(study: &Study, home: &Home, config: &SiteConfig) -> Result<Done, Failure> {
-    let Input::Images { backbone, augmentation, .. } = &study.input else {
+/// The images of a study's cohort, by each of its backbones.
+fn of_study(study: &Study, home: &Home, config: &SiteConfig) -> Result<Vec<Done>, Failure> {
+    let Input::Images { backbones, augmentation, .. } = &study.input else {
         let name = study.name.clone();
-        return Ok(Done {
+        return Ok(vec![Done {
             name,
             images: 0,
             copies: 0,
@@ -167,10 +167,10 @@ fn of_study(study: &Study, home: &Home, config: &SiteConfig) -> Result<Done, Fai
             failed: vec![],
             weights_sha256: None,
             speed: None,
-        });
+        }]);
     };
     let altered = Altered::for_fitting(augmentation, study.seed);
-    let ready = Ready::of_study(backbone, altered, &WeightsStore::new(config.weights.clone()))?;
+    let store = WeightsStore::new(config.weights.clone());
     let imaging = Imaging::Here { threads: config.data.image_threads.count() };
     let mut seen = Seen::open(config);
     let issuer = issuer(home, config)?;
@@ -184,11 +184,20 @@ fn of_study(study: &Study, home: &Home, config: &SiteConfig) -> Result<Done, Fai
             RowInput::Table(_) => None,
         })
         .collect();
-    let caches = Caches::open(&ready, &config.cache.join("features")).map_err(Failure::internal)?;
-    let missing = images.iter().filter(|(_, digest)| !caches.has(digest));
-    let missing: Vec<PathBuf> = missing.map(|(path, _)| (*path).clone()).collect();
-    let before = images.len() - missing.len();
-    compute(&study.name, &ready, missing, before, config)
+    let of_backbone = |backbone: &BackboneRule| {
+        let ready = Ready::of_study(backbone, altered.clone(), &store)?;
+        let folder = config.cache.join("features");
+        let caches = Caches::open(&ready, &folder).map_err(Failure::internal)?;
+        let missing = images.iter().filter(|(_, digest)| !caches.has(digest));
+        let missing: Vec<PathBuf> = missing.map(|(path, _)| (*path).clone()).collect();
+        let before = images.len() - missing.len();
+        let name = match backbones.len() {
+            1 => study.name.clone(),
+            _ => format!("{}: {}", study.name, backbone.name),
+        };
+        compute(&name, &ready, missing, before, config)
+    };
+    backbones.iter().map(of_backbone).collect()
 }
 
 /// Computes what isn't there; of `before` more images it is known that they have their features.

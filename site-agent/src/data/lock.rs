@@ -158,7 +158,7 @@ struct Head {
 }
 
 impl Lock {
-    /// Freezes a cohort. `study_file` is the digest of the study file.
+    /// Freezes a cohort with the features of each input. `study_file` is the digest of the study file.
     ///
     /// # Errors
     /// [`LockError::Features`].
@@ -166,7 +166,7 @@ impl Lock {
         study: StudyId,
         study_file: Digest,
         cohort: &Cohort,
-        features: &Features,
+        features: &[Features],
     ) -> Result<Self, LockError> {
         let mut entries = entries(cohort, features)?;
         entries.sort();
@@ -182,7 +182,7 @@ impl Lock {
         study: &StudyId,
         study_file: Digest,
         cohort: &Cohort,
-        features: &Features,
+        features: &[Features],
     ) -> Result<Held, LockError> {
         let lock = if path.exists() {
             let lock = Self::read(path)?;
@@ -240,7 +240,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`LockError::Broken`] with every frozen row that is gone or differs.
-    pub fn verify(&self, cohort: &Cohort, features: &Features) -> Result<Held, LockError> {
+    pub fn verify(&self, cohort: &Cohort, features: &[Features]) -> Result<Held, LockError> {
         let present = entries(cohort, features)?;
         let mut rows: HashMap<(&str, RowId), usize> = HashMap::new();
         let mut images: HashMap<RowId, usize> = HashMap::new();
@@ -350,10 +350,12 @@ impl fmt::Display for Broken {
 }
 
 /// One entry per row of the cohort, in its order.
-fn entries(cohort: &Cohort, features: &Features) -> Result<Vec<LockEntry>, LockError> {
-    let (expected, got) = (cohort.rows.len(), features.len());
-    if expected != got {
-        return Err(LockError::Features { expected, got });
+fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, LockError> {
+    let expected = cohort.rows.len();
+    for got in features.iter().map(Features::len) {
+        if expected != got {
+            return Err(LockError::Features { expected, got });
+        }
     }
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     let entries = cohort.rows.iter().enumerate().map(|(at, row)| {
@@ -369,10 +371,21 @@ fn entries(cohort: &Cohort, features: &Features) -> Result<Vec<LockEntry>, LockE
             row: id,
             class: row.class,
             levels: row.levels.clone(),
-            features: features.digest(at),
+            features: digest(features, at),
         }
     });
     Ok(entries.collect())
+}
+
+/// The digest of a row's features; of several inputs, that of their digests.
+fn digest(features: &[Features], row: usize) -> Digest {
+    match features {
+        [only] => only.digest(row),
+        several => {
+            let each = several.iter().flat_map(|one| *one.digest(row).as_bytes());
+            Digest::of(&each.collect::<Vec<u8>>())
+        }
+    }
 }
 
 fn difference(frozen: &LockEntry, present: &LockEntry, line: u64) -> Option<Broken> {

@@ -508,7 +508,13 @@ mod locks {
 
         fn hold_with(&self, cohort: &Cohort, features: &Features) -> Result<Held, LockError> {
             let study = StudyId::parse("s1").unwrap();
-            Lock::hold(&self.lock(), &study, Digest::of(IMAGES.as_bytes()), cohort, features)
+            Lock::hold(
+                &self.lock(),
+                &study,
+                Digest::of(IMAGES.as_bytes()),
+                cohort,
+                std::slice::from_ref(features),
+            )
         }
 
         #[track_caller]
@@ -592,10 +598,15 @@ mod locks {
         };
         let (cohort, features) = of(&rows);
         let id = StudyId::parse("s1").unwrap();
-        let lock = Lock::freeze(id, study.digest, &cohort, &features).unwrap();
+        let lock =
+            Lock::freeze(id, study.digest, &cohort, std::slice::from_ref(&features)).unwrap();
         assert_eq!(lock.entries()[1].row, RowId::Row(1));
         let (cohort, features) = of(&[rows[0], &rows[1].replace("2.3", "2.4")]);
-        let Err(LockError::Broken(broken, 2)) = lock.verify(&cohort, &features) else { panic!() };
+        let Err(LockError::Broken(broken, 2)) =
+            lock.verify(&cohort, std::slice::from_ref(&features))
+        else {
+            panic!()
+        };
         assert_eq!(broken, [("p1".to_owned(), Broken::OtherFeatures { line: 3 })]);
     }
 
@@ -629,8 +640,14 @@ mod locks {
         let cohort = site.cohort();
         let other = StudyId::parse("s2").unwrap();
         let features = site.features(&cohort);
-        let error =
-            Lock::hold(&site.lock(), &other, Digest::of(b""), &cohort, &features).unwrap_err();
+        let error = Lock::hold(
+            &site.lock(),
+            &other,
+            Digest::of(b""),
+            &cohort,
+            std::slice::from_ref(&features),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("is of study s1"), "{error}");
         assert!(site.hold().is_ok());
     }

@@ -32,8 +32,8 @@ pub struct Verdict {
     pub counts: Counts,
     /// Rows whose features aren't in the site's cache yet.
     pub rows_to_extract: u64,
-    /// Feature columns.
-    pub features: u32,
+    /// Feature columns of each input.
+    pub features: Vec<u32>,
 }
 
 /// The frozen cohort.
@@ -43,8 +43,8 @@ pub struct Enlisted {
     pub lock: Digest,
     /// How large it is.
     pub counts: Counts,
-    /// Feature columns.
-    pub features: u32,
+    /// Feature columns of each input.
+    pub features: Vec<u32>,
     /// Rows whose features are missing a value.
     pub rows_with_missing: u64,
     /// Where features come from.
@@ -125,13 +125,17 @@ impl SetAsideReason {
 pub enum FeatureSource {
     /// The manifest itself.
     Table,
-    /// A backbone.
-    Backbone {
-        /// SHA-256 of its weights.
-        weights: Digest,
-        /// How images are prepared, as the weights' entry or the study says (JSON).
-        preprocess_json: String,
-    },
+    /// Backbones, in the study's order.
+    Backbones(Vec<BackboneSource>),
+}
+
+/// A backbone that features come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackboneSource {
+    /// SHA-256 of its weights.
+    pub weights: Digest,
+    /// How images are prepared, as the weights' entry or the study says (JSON).
+    pub preprocess_json: String,
 }
 
 /// How large a cohort is.
@@ -167,19 +171,20 @@ impl Outcome {
                 set_aside: verdict.counts.set_aside,
                 filtered_out: verdict.counts.filtered_out,
                 rows_to_extract: verdict.rows_to_extract,
-                features: verdict.features,
+                features: verdict.features.clone(),
                 policy: Some(rules(policy)),
             }),
             Outcome::Enlisted(enlisted) => {
                 let (weights_digest, preprocess_json) = match &enlisted.source {
-                    FeatureSource::Table => (Vec::new(), String::new()),
-                    FeatureSource::Backbone { weights, preprocess_json } => {
-                        (weights.as_bytes().to_vec(), preprocess_json.clone())
-                    }
+                    FeatureSource::Table => (Vec::new(), Vec::new()),
+                    FeatureSource::Backbones(sources) => sources
+                        .iter()
+                        .map(|s| (s.weights.as_bytes().to_vec(), s.preprocess_json.clone()))
+                        .unzip(),
                 };
                 Wire::Enlisted(v1::Enlisted {
                     lock_digest: enlisted.lock.as_bytes().to_vec(),
-                    features: enlisted.features,
+                    features: enlisted.features.clone(),
                     patients: enlisted.counts.patients,
                     rows: enlisted.counts.rows,
                     set_aside: enlisted.counts.set_aside,

@@ -128,8 +128,14 @@ fn start_with(home: &Home, coordinator: &Coordinator, desk: impl Desk) -> Runnin
 fn query(ask: Ask) -> Query {
     let read = Study::parse(STUDY).unwrap();
     let sites = vec![me(), SiteId::parse("south").unwrap()];
-    let query =
-        Query { study: study(), sites, schema: read.schema(3), folds: read.fold_plan(), ask };
+    let query = Query {
+        study: study(),
+        sites,
+        schema: read.schema(3),
+        input: 0,
+        folds: read.fold_plan(),
+        ask,
+    };
     query.check().unwrap();
     query
 }
@@ -173,7 +179,8 @@ async fn enlisted(coordinator: &Coordinator) -> Digest {
     let outcome = coordinator.ask("enlist", enlist()).await;
     let v1::submission::Outcome::Enlisted(enlisted) = outcome else { panic!("{outcome:?}") };
     assert_eq!((enlisted.patients, enlisted.rows), (PATIENTS as u64, PATIENTS as u64));
-    assert_eq!((enlisted.set_aside, enlisted.features, enlisted.synthetic), (2, 3, false));
+    assert_eq!((enlisted.set_aside, enlisted.synthetic), (2, false));
+    assert_eq!(enlisted.features, [3]);
     let reasons: Vec<_> = enlisted.reasons.iter().map(|r| (r.reason.as_str(), r.rows)).collect();
     assert_eq!(reasons, [("unknown-label", 1), ("missing-value", 1)]);
     Digest::try_from(enlisted.lock_digest.as_slice()).unwrap()

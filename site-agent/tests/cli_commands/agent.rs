@@ -53,17 +53,19 @@ async fn a_site_joins_works_on_images_and_leaves() {
     let consider = v1::Consider { study_toml: study_toml.clone(), sites: sites.clone() };
     let considered = coordinator.ask("t1", v1::task::Work::Consider(consider.clone())).await;
     let Outcome::Verdict(verdict) = considered else { panic!("{considered:?}") };
-    assert_eq!((verdict.rows, verdict.rows_to_extract, verdict.features), (39, 39, 512));
+    assert_eq!((verdict.rows, verdict.rows_to_extract), (39, 39));
+    assert_eq!(verdict.features, [512]);
 
     let enlist = v1::Enlist { study_toml, sites };
     let enlisted = coordinator.ask("t2", v1::task::Work::Enlist(enlist.clone())).await;
     let Outcome::Enlisted(enlisted) = enlisted else { panic!("{enlisted:?}") };
-    assert_eq!((enlisted.rows, enlisted.set_aside, enlisted.features), (39, 1, 512));
+    assert_eq!((enlisted.rows, enlisted.set_aside), (39, 1));
+    assert_eq!(enlisted.features, [512]);
     assert_eq!(
         (enlisted.reasons[0].reason.as_str(), enlisted.synthetic),
         ("unreadable-image", true)
     );
-    assert!(enlisted.device.starts_with("cpu") && enlisted.preprocess_json.contains("crop"));
+    assert!(enlisted.device.starts_with("cpu") && enlisted.preprocess_json[0].contains("crop"));
     assert!(coordinator.stages().contains(&v1::Stage::Checking));
     // The network's weights alone have 45 MB: they were in a child.
     #[cfg(target_os = "linux")]

@@ -132,7 +132,8 @@ pub fn needles(study: &str, settings: &SiteSettings) -> Needles {
 /// A site's features by image digest.
 fn features(study: &str, settings: &SiteSettings) -> impl Fn(&Digest) -> Option<Vec<f32>> + use<> {
     let study = Study::parse(study).expect("a study");
-    let Input::Images { backbone, .. } = &study.input else { panic!("no images") };
+    let Input::Images { backbones, .. } = &study.input else { panic!("no images") };
+    let backbone = &backbones[0];
     let rule: &BackboneRule = backbone;
     let store = WeightsStore::new(settings.weights.clone());
     let ready = Ready::of_study(rule, Altered::Off, &store).expect("weights");

@@ -14,7 +14,7 @@ pub fn line(event: &v1::Event) -> String {
         "phase" => phase(&json),
         "round" => round(&json),
         "fit" => fit(&json),
-        "classifier" => classifier(&json),
+        "combination" => combination(&json),
         "trees" => trees(&json),
         _ => None,
     };
@@ -103,9 +103,9 @@ fn fit(json: &Value) -> Option<String> {
     Some(format!("step {step}: {unfinished} models unfinished{gradient}"))
 }
 
-fn classifier(json: &Value) -> Option<String> {
+fn combination(json: &Value) -> Option<String> {
     let [number, of] = ["number", "of"].map(|field| json[field].as_u64());
-    Some(format!("classifier {} of {}: {}", number?, of?, json["name"].as_str()?))
+    Some(format!("combination {} of {}: {}", number?, of?, json["name"].as_str()?))
 }
 
 fn trees(json: &Value) -> Option<String> {
@@ -146,7 +146,7 @@ mod tests {
                 r#"{"step":2,"unfinished":5,"gradient":0.01}"#,
                 "step 2: 5 models unfinished, largest gradient 1.0e-2",
             ),
-            ("classifier", r#"{"name":"forest","number":2,"of":7}"#, "classifier 2 of 7: forest"),
+            ("classifier", r#"{"name":"forest","number":2,"of":7}"#, "combination 2 of 7: forest"),
             ("trees", r#"{"step":8,"unfinished":3,"trees":20}"#, "step 8: 17 of 20 trees grown"),
             ("log", r#"{"what":"coarser"}"#, r#"log: {"what":"coarser"}"#),
             ("state", "damaged", "state: damaged"),

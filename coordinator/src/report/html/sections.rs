@@ -341,8 +341,14 @@ fn provenance(report: &Report) -> Markup {
         vec![Cell::plain("model bundle"), Cell::code(digests.bundle)],
         vec![Cell::plain("journal's last entry"), Cell::code(digests.journal_head)],
     ];
-    if let WeightsDigest::Backbone { name, sha256 } = &digests.weights {
-        rows.push(vec![Cell::plain(format!("weights of {name}")), Cell::code(sha256)]);
+    let weights =
+        |name: &str, sha256| vec![Cell::plain(format!("weights of {name}")), Cell::code(sha256)];
+    match &digests.weights {
+        WeightsDigest::NoBackbone => {}
+        WeightsDigest::Backbone { name, sha256 } => rows.push(weights(name, sha256)),
+        WeightsDigest::Backbones { backbones } => {
+            rows.extend(backbones.iter().map(|named| weights(&named.name, &named.sha256)));
+        }
     }
     rows.extend(report.models.iter().map(|model| {
         vec![

@@ -5,6 +5,7 @@ fn query(ask: Ask) -> Query {
         study: StudyId::parse("s1").unwrap(),
         sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
         schema: Schema { features: 3, classes: 2, levels: vec![3, 2] },
+        input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask,
     }
@@ -32,6 +33,19 @@ fn encoding_round_trips_and_names_its_format() {
     assert!(matches!(Query::decode(&longer), Err(DecodeError::Malformed(_))));
     assert!(Query::decode(&q.encode()[..10]).is_err());
     assert_eq!(q.numbers(), 6 + 12 + 12);
+}
+
+#[test]
+fn another_input_is_another_question() {
+    let first = query(Ask::Profile { split: vec![Column::Site] });
+    let second = Query { input: 1, ..first.clone() };
+    assert_ne!(first.digest(), second.digest());
+    assert_eq!(Query::decode(&second.encode()).unwrap(), second);
+    assert!(Query::decode(&second.encode()[..second.encode().len() - 1]).is_err());
+    let mut zero = second.encode();
+    *zero.last_mut().unwrap() = 0;
+    assert!(matches!(Query::decode(&zero), Err(DecodeError::Malformed(_))));
+    assert!(Query::decode(&[FORMAT_OF_INPUTS]).is_err());
 }
 
 #[test]

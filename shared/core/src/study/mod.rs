@@ -265,13 +265,24 @@ pub enum Input {
     Images {
         /// The column with the image's path.
         column: String,
-        /// The backbone.
-        backbone: BackboneRule,
+        /// The backbones, 1 to 16; each is an input of its own.
+        backbones: Vec<BackboneRule>,
         /// Whether altered copies of images are used.
         augmentation: AugmentationRule,
     },
     /// Numbers from the manifest itself.
     Table(Table),
+}
+
+/// A classifier on an input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Combination<'a> {
+    /// The number of the backbone, from 0; 0 for a table.
+    pub input: u8,
+    /// The classifier.
+    pub classifier: &'a Classifier,
+    /// The classifier's name, and the backbone's where there are several.
+    pub name: String,
 }
 
 /// Which backbone with which weights.
@@ -506,9 +517,39 @@ impl Study {
         self.classifiers.iter().map(widest).max().unwrap_or(0)
     }
 
+    /// What is fitted and judged: every classifier on every input, input by input.
+    pub fn combinations(&self) -> Vec<Combination<'_>> {
+        let inputs: Vec<Option<&str>> = match &self.input {
+            Input::Images { backbones, .. } if backbones.len() > 1 => {
+                backbones.iter().map(|backbone| Some(backbone.name.as_str())).collect()
+            }
+            Input::Images { .. } | Input::Table(_) => vec![None],
+        };
+        let names = self.classifier_names();
+        let of_input = |(input, backbone): (u8, &Option<&str>)| {
+            let with = names.iter().zip(&self.classifiers).map(|(name, classifier)| {
+                let name = match backbone {
+                    Some(backbone) => format!("{backbone}: {name}"),
+                    None => name.clone(),
+                };
+                Combination { input, classifier, name }
+            });
+            with.collect::<Vec<_>>()
+        };
+        (0..).zip(&inputs).flat_map(of_input).collect()
+    }
+
+    /// How many inputs there are: the backbones, or one table.
+    pub fn inputs(&self) -> usize {
+        match &self.input {
+            Input::Images { backbones, .. } => backbones.len(),
+            Input::Table(_) => 1,
+        }
+    }
+
     /// A name per classifier: its kind, what is done about classes of different size where that tells them apart, and a
     /// number where several would have the same.
-    pub fn classifier_names(&self) -> Vec<String> {
+    fn classifier_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for classifier in &self.classifiers {
             let weighted = classifier.balances() == [Balance::Weights];

@@ -20,6 +20,8 @@ const FORMAT: u32 = 1;
 const MOST: usize = 64;
 /// Most columns of one kind.
 const MOST_COLUMNS: usize = 4096;
+/// Most backbones of a study.
+const MOST_BACKBONES: usize = 16;
 /// Most altered copies of an image.
 const MOST_COPIES: u16 = 32;
 
@@ -32,6 +34,7 @@ const ROOT: &[Key] = &[
     Key::section("patient"),
     Key::section("subgroups"),
     Key::section("images"),
+    Key::section("backbone"),
     Key::section("augmentation"),
     Key::section("table"),
     Key::section("classifier"),
@@ -63,6 +66,14 @@ const SUBGROUP: &[Key] = &[
 const IMAGES: &[Key] = &[
     Key::value("column", "\"path\""),
     Key::value("backbone", "\"efficientnet_lite0\""),
+    Key::value("weights", "\"file:weights.safetensors\""),
+    Key::value("sha256", "\"...\", 64 hexadecimal digits"),
+    Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }"),
+    Key::value("precision", "\"f32\""),
+];
+const IMAGES_ALONE: &[Key] = &[Key::value("column", "\"path\"")];
+const BACKBONE: &[Key] = &[
+    Key::value("name", "\"efficientnet_lite0\""),
     Key::value("weights", "\"file:weights.safetensors\""),
     Key::value("sha256", "\"...\", 64 hexadecimal digits"),
     Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }"),
@@ -290,6 +301,9 @@ fn subgroup(name: String, value: &Value<'_>) -> Option<Subgroup> {
 
 fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
     let augmentation = root.optional("augmentation");
+    if let (Some(value), None) = (root.optional("backbone"), root.optional("images")) {
+        value.wrong("[[backbone]] stands without [images]", "add [images], or leave it out");
+    }
     if let (Some(value), Some(_)) = (&augmentation, root.optional("table")) {
         value
             .wrong("[augmentation] stands beside [table]", "leave it out: only images are altered");
@@ -300,7 +314,21 @@ fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
                 None => Some(AugmentationRule::Off),
                 Some(value) => value.table(AUGMENTATION).and_then(|t| augmented(&t)),
             };
-            images(&value.table(IMAGES)?, augmentation)
+            let (column, backbones) = match root.optional("backbone") {
+                Some(list) => {
+                    let table = value.table(IMAGES_ALONE)?;
+                    (image_column(&table), backbones(&list))
+                }
+                None => {
+                    let table = value.table(IMAGES)?;
+                    (image_column(&table), backbone(&table, "backbone").map(|one| vec![one]))
+                }
+            };
+            Some(Input::Images {
+                column: column?,
+                backbones: backbones?,
+                augmentation: augmentation?,
+            })
         }
         (None, Some(value)) => features(&value.table(TABLE)?, roles).map(Input::Table),
         (None, None) => {
@@ -320,9 +348,26 @@ fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
     }
 }
 
-fn images(table: &read::Table<'_>, augmentation: Option<AugmentationRule>) -> Option<Input> {
-    let column = table.or("column", "path".to_owned(), column);
-    let name = table.required("backbone").and_then(|v| v.text(1..=100));
+fn image_column(table: &read::Table<'_>) -> Option<String> {
+    table.or("column", "path".to_owned(), column)
+}
+
+/// Several to compare, as `[[backbone]]`.
+fn backbones(value: &Value<'_>) -> Option<Vec<BackboneRule>> {
+    let listed =
+        value.list(1..=MOST_BACKBONES, |entry| backbone(&entry.table(BACKBONE)?, "name"))?;
+    let again = |(at, one): &(usize, &BackboneRule)| {
+        listed[..*at].iter().any(|before| before.name == one.name)
+    };
+    if let Some((at, one)) = listed.iter().enumerate().find(again) {
+        let what = format!("[[backbone]] number {} is {} again", at + 1, read::quoted(&one.name));
+        return value.refuse(what, "name each backbone once");
+    }
+    Some(listed)
+}
+
+fn backbone(table: &read::Table<'_>, key: &str) -> Option<BackboneRule> {
+    let name = table.required(key).and_then(|v| v.text(1..=100));
     let weights = match (table.optional("weights"), table.optional("sha256")) {
         (None, None) => Some(WeightsRule::Shipped),
         (Some(source), digest) => {
@@ -331,21 +376,21 @@ fn images(table: &read::Table<'_>, augmentation: Option<AugmentationRule>) -> Op
                     return Some(text);
                 }
                 source.refuse(
-                    format!("images.weights is {}", read::quoted(&text)),
+                    format!("{} is {}", source.name(), read::quoted(&text)),
                     "it must start with pip:, hf: or file:",
                 )
             });
             let digest = match digest {
                 Some(digest) => digest.parsed(str::parse),
                 None => source.refuse(
-                    "images.weights stands without its digest",
+                    format!("{} stands without its digest", source.name()),
                     "add sha256 = \"...\" of the weights file, so that every site has the same",
                 ),
             };
             named.zip(digest).map(|(source, sha256)| WeightsRule::Pinned { source, sha256 })
         }
         (None, Some(digest)) => digest.refuse(
-            "images.sha256 stands without images.weights",
+            format!("{} stands without weights", digest.name()),
             "add weights = \"pip:...\", \"hf:...\" or \"file:...\", or leave sha256 out",
         ),
     };
@@ -353,13 +398,12 @@ fn images(table: &read::Table<'_>, augmentation: Option<AugmentationRule>) -> Op
         table.or("preprocess", PreprocessRule::Shipped, |v| preprocess(&v.table(PREPROCESS)?));
     let words = [("f32", Precision::F32), ("bf16", Precision::Bf16)];
     let precision = table.or("precision", Precision::F32, |v| v.choice(&words));
-    let backbone = BackboneRule {
+    Some(BackboneRule {
         name: name?,
         weights: weights?,
         preprocess: preprocess?,
         precision: precision?,
-    };
-    Some(Input::Images { column: column?, backbone, augmentation: augmentation? })
+    })
 }
 
 fn augmented(table: &read::Table<'_>) -> Option<AugmentationRule> {

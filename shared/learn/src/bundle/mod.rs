@@ -261,7 +261,9 @@ impl ModelBundle {
                 class: target.class,
                 learner: match &target.model.fitted {
                     FinalFit::Linear(model) => Learner::Linear {
-                        method: LinearMethod::of(study.classifiers[findings.classifier].family()),
+                        method: LinearMethod::of(
+                            study.combinations()[findings.combination].classifier.family(),
+                        ),
                         point,
                         missing: match model.fill.is_empty() {
                             true => MissingFeatures::Refused,

@@ -257,6 +257,7 @@ mod tests {
             study: &study,
             sites: &sites,
             schema: rows.schema(),
+            input: 0,
             folds: FOLDS,
             queries: 0,
         };

@@ -148,6 +148,7 @@ mod tests {
             study: StudyId::parse("s1").unwrap(),
             sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
             schema: Schema { features: 1, classes: 2, levels: vec![] },
+            input: 0,
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask,
         }

@@ -27,7 +27,7 @@ use wardround_core::sum::Sum;
 pub use self::builder::{Patient, Row, RowsBuilder, RowsError};
 pub use self::scores::RowScore;
 use self::site::SiteRows;
-pub use self::together::Together;
+pub use self::together::{Inputs, Together};
 use crate::cohort::{Cohort, CohortError};
 
 /// The rows of one or more sites.

@@ -24,3 +24,20 @@ impl Cohort for Together {
         }
     }
 }
+
+/// A cohort per input of a study: each question goes to the one of its input.
+#[derive(Debug)]
+pub struct Inputs<C>(pub Vec<C>);
+
+impl<C: Cohort> Cohort for Inputs<C> {
+    async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
+        match self.0.get(usize::from(query.input)) {
+            Some(cohort) => cohort.sum(query).await,
+            None => Err(CohortError::Unfit(format!(
+                "it is about input {} of {}",
+                query.input,
+                self.0.len()
+            ))),
+        }
+    }
+}

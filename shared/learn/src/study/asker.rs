@@ -22,6 +22,8 @@ pub(crate) struct Asker<'a, C> {
     pub study: &'a StudyId,
     pub sites: &'a [SiteId],
     pub schema: &'a Schema,
+    /// The input whose rows are asked for.
+    pub input: u8,
     pub folds: FoldPlan,
     /// Questions asked.
     pub queries: u64,
@@ -52,6 +54,7 @@ impl<C: Cohort> Asker<'_, C> {
             study: self.study.clone(),
             sites: self.sites.to_vec(),
             schema: self.schema.clone(),
+            input: self.input,
             folds: self.folds,
             ask,
         };

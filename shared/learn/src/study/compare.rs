@@ -35,7 +35,7 @@ pub(crate) fn compare(study: &Study, singles: &[Single], rounds: &[[u64; 2]]) ->
         .collect();
     let values: Vec<f64> = aucs.iter().map(value).collect();
     let chosen = best(values.iter().copied()).unwrap_or(0);
-    let names = study.classifier_names();
+    let names = study.combinations().into_iter().map(|combination| combination.name);
     let classifiers = singles.iter().zip(names).zip(&aucs).zip(rounds);
     Compared {
         chosen,

@@ -3,8 +3,8 @@
 /// A step of a study's run, for progress lines.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StudyEvent {
-    /// One of several classifiers begins.
-    Classifier {
+    /// One of several combinations of input and classifier begins.
+    Combination {
         /// Its name in the study.
         name: String,
         /// Its number, from 1.

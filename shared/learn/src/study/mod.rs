@@ -29,11 +29,11 @@ mod tree_fits;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
-use wardround_core::study::Study;
+use wardround_core::study::{Combination, Study};
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
-pub use self::plan::{Plan, PlannedClassifier, plan};
+pub use self::plan::{Plan, PlannedCombination, plan};
 pub use self::scores::BINS;
 
 use self::asker::Asker;
@@ -45,9 +45,9 @@ use crate::findings::{Comparison, Cost, Findings, SubgroupNames};
 
 /// Runs a study over some sites of a cohort.
 ///
-/// `sites` are sorted and distinct; `schema` is [`Study::schema`] of the features the sites have.
-/// The future may be dropped at any question; its work between questions is heavy, so it belongs
-/// on a thread of its own.
+/// `sites` are sorted and distinct; `schemas` has one entry per input of the study, each
+/// [`Study::schema`] of the features the sites have there. The future may be dropped at any question;
+/// its work between questions is heavy, so it belongs on a thread of its own.
 ///
 /// # Errors
 /// [`StudyError`] in clear sentences; [`crate::cohort::CohortError::SiteLost`] comes through, and
@@ -57,35 +57,41 @@ pub async fn run<C: Cohort>(
     study: &Study,
     id: &StudyId,
     sites: &[SiteId],
-    schema: &Schema,
+    schemas: &[Schema],
     observer: &dyn Observer,
 ) -> Result<Findings, StudyError> {
-    if *schema != study.schema(schema.features) {
-        let expected = study.schema(schema.features);
-        return Err(StudyError::Unfit(format!("expected rows like {expected:?}, got {schema:?}")));
-    }
-    for classifier in &study.classifiers {
-        // What can't run is found out before anything is asked.
-        Design::new(study, classifier, sites)?;
-    }
+    let combinations = study.combinations();
+    check(study, sites, schemas)?;
     let folds = study.fold_plan();
-    let mut asker = Asker { cohort, observer, study: id, sites, schema, folds, queries: 0 };
+    let schema = &schemas[0];
+    let input = 0;
+    let mut asker = Asker { cohort, observer, study: id, sites, schema, input, folds, queries: 0 };
     let phase = |name| observer.event(&StudyEvent::Phase { name, models: 0 });
     phase("profile");
     let profile = profile::profile(&mut asker).await?;
-    phase("moments");
-    let mut common = Common::new(&mut asker, profile, study.target.classes.names()).await?;
 
-    let names = study.classifier_names();
-    let alone = if names.len() == 1 { Alone::Yes } else { Alone::No };
+    let alone = if combinations.len() == 1 { Alone::Yes } else { Alone::No };
+    let mut common: Option<Common> = None;
     let (mut singles, mut rounds) = (Vec::new(), Vec::new());
-    for (number, (name, classifier)) in (1..).zip(names.iter().zip(&study.classifiers)) {
+    for (number, combination) in (1..).zip(&combinations) {
+        let Combination { input, classifier, name } = combination;
         if alone == Alone::No {
-            let (name, of) = (name.clone(), names.len());
-            observer.event(&StudyEvent::Classifier { name, number, of });
+            let (name, of) = (name.clone(), combinations.len());
+            observer.event(&StudyEvent::Combination { name, number, of });
         }
+        let mut shared = match common.take().filter(|_| asker.input == *input) {
+            Some(shared) => shared,
+            None => {
+                asker.input = *input;
+                asker.schema = &schemas[usize::from(*input)];
+                phase("moments");
+                let classes = study.target.classes.names();
+                Common::new(&mut asker, profile.clone(), classes).await?
+            }
+        };
         let first = asker.queries + 1;
-        let single = single::run(&mut asker, study, classifier, &mut common, alone).await;
+        let single = single::run(&mut asker, study, classifier, &mut shared, alone).await;
+        common = Some(shared);
         singles.push(match alone {
             Alone::Yes => single?,
             Alone::No => single.map_err(|error| error.of(name))?,
@@ -107,7 +113,6 @@ pub async fn run<C: Cohort>(
         queries_of_slowest_fit: of_all(|cost| cost.queries_of_slowest_fit).max().unwrap_or(0),
     };
     let Single { design, targets, .. } = singles.swap_remove(chosen);
-    let Common { profile, classes, .. } = common;
     Ok(Findings {
         sites: sites.to_vec(),
         subgroups: study
@@ -115,13 +120,33 @@ pub async fn run<C: Cohort>(
             .iter()
             .map(|s| SubgroupNames { name: s.name.clone(), levels: s.level_names() })
             .collect(),
-        features: schema.features,
-        classifier: chosen,
+        features: schemas[usize::from(combinations[chosen].input)].features,
+        combination: chosen,
         grid: design.grid,
-        classes,
+        classes: study.target.classes.names(),
         profile,
         targets,
         comparison,
         cost,
     })
+}
+
+/// What can't run is found out before anything is asked.
+fn check(study: &Study, sites: &[SiteId], schemas: &[Schema]) -> Result<(), StudyError> {
+    if schemas.len() != study.inputs() {
+        let (expected, got) = (study.inputs(), schemas.len());
+        return Err(StudyError::Unfit(format!("expected rows of {expected} inputs, got {got}")));
+    }
+    for schema in schemas {
+        let expected = study.schema(schema.features);
+        if *schema != expected {
+            return Err(StudyError::Unfit(format!(
+                "expected rows like {expected:?}, got {schema:?}"
+            )));
+        }
+    }
+    for classifier in &study.classifiers {
+        Design::new(study, classifier, sites)?;
+    }
+    Ok(())
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Family, GridPoint, LeafLimit, Loss, Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Combination, Family, GridPoint, LeafLimit, Loss,
+    Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
@@ -50,13 +51,13 @@ pub struct Plan {
     /// The most numbers that a question asks for per model, which the rule on wide sums compares
     /// with a site's patients.
     pub widest_numbers_per_model: u64,
-    /// Each classifier by itself, in the study's order, without what all share.
-    pub classifiers: Vec<PlannedClassifier>,
+    /// Each combination of input and classifier by itself, in the study's order, without what all share.
+    pub combinations: Vec<PlannedCombination>,
 }
 
-/// What one classifier of a study is expected to cost; see [`Plan`].
+/// What one combination of a study is expected to cost; see [`Plan`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlannedClassifier {
+pub struct PlannedCombination {
     /// Its name.
     pub name: String,
     /// Questions.
@@ -69,12 +70,13 @@ pub struct PlannedClassifier {
     pub bytes_up_per_site: u64,
 }
 
-/// Estimates what a study over some sites will cost, given what its rows look like.
+/// Estimates what a study over some sites will cost, given what its rows look like: one schema per input.
 ///
 /// # Errors
 /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`]: the study can't run at all.
-pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, StudyError> {
-    let d = f64::from(schema.features);
+pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, StudyError> {
+    super::check(study, sites, schemas)?;
+    let schema = &schemas[0];
     let n_sites = sites.len() as f64;
     let classes = f64::from(schema.classes);
     let mut shared = Tally::default();
@@ -82,14 +84,25 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
     for &levels in &schema.levels {
         shared.ask(0.0, Numbers::counts(n_sites * f64::from(levels) * (1.0 + 2.0 * classes)));
     }
-    for _ in 0..LOOKS - 1 {
-        shared.ask(2.0 * d, Numbers { counts: d + 1.0, fractions: 2.0 * d });
-    }
-    let (mut cells, mut grid) = (Asked::NotYet, Asked::NotYet);
-    let compared = study.classifiers.len() > 1;
-    let mut classifiers = Vec::new();
+    let (mut frame, mut cells, mut grid) = (Asked::NotYet, Asked::NotYet, Asked::NotYet);
+    let mut input = 0;
+    let combinations = study.combinations();
+    let compared = combinations.len() > 1;
+    let mut planned = Vec::new();
     let mut models = 0;
-    for (classifier, name) in study.classifiers.iter().zip(study.classifier_names()) {
+    for Combination { input: of_input, classifier, name } in combinations {
+        let schema = &schemas[usize::from(of_input)];
+        let d = f64::from(schema.features);
+        if of_input != input {
+            input = of_input;
+            (frame, cells, grid) = (Asked::NotYet, Asked::NotYet, Asked::NotYet);
+        }
+        if frame == Asked::NotYet {
+            for _ in 0..LOOKS - 1 {
+                shared.ask(2.0 * d, Numbers { counts: d + 1.0, fractions: 2.0 * d });
+            }
+            frame = Asked::Already;
+        }
         let design = Design::new(study, classifier, sites)?;
         let ground = Ground { design: &design, schema, d, n_sites };
         match classifier.family() {
@@ -115,7 +128,7 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
         }
         let of_this = design.fits().len() as u64;
         models += of_this;
-        classifiers.push(PlannedClassifier {
+        planned.push(PlannedCombination {
             name,
             queries: own.queries as u64,
             models: of_this,
@@ -131,10 +144,11 @@ pub fn plan(study: &Study, schema: &Schema, sites: &[SiteId]) -> Result<Plan, St
         bytes_down_per_site: shared.down as u64,
         bytes_up_per_site: shared.up() as u64,
         numbers_per_site: (counts + fractions) as u64,
-        widest_numbers_per_model: study
-            .widest_numbers_per_model(schema.features)
-            .max(2 * u64::from(BINS.count)),
-        classifiers,
+        widest_numbers_per_model: schemas
+            .iter()
+            .map(|schema| study.widest_numbers_per_model(schema.features))
+            .fold(2 * u64::from(BINS.count), u64::max),
+        combinations: planned,
     })
 }
 

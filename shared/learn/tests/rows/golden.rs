@@ -124,7 +124,7 @@ impl Golden {
 
 fn query(rows: &Rows, folds: FoldPlan, ask: Ask) -> Query {
     let study = StudyId::parse("golden").unwrap();
-    Query { study, sites: rows.sites(), schema: rows.schema().clone(), folds, ask }
+    Query { study, sites: rows.sites(), schema: rows.schema().clone(), input: 0, folds, ask }
 }
 
 fn close(got: &[f64], expected: &[f64], tolerance: f64) {

@@ -33,6 +33,7 @@ pub fn query(sites: Vec<SiteId>, ask: Ask) -> Query {
         study: StudyId::parse("rows").unwrap(),
         sites,
         schema: schema(),
+        input: 0,
         folds: FoldPlan { seed: Seed(99), folds: 4, repeats: 2 },
         ask,
     }

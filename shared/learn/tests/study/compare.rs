@@ -1,8 +1,13 @@
 //! Several classifiers in one study: on the same folds, each as if it were alone.
 
-use wardround_core::study::{ChooseBy, Classes, Standardise, Study};
+use wardround_core::ids::StudyId;
+use wardround_core::study::{
+    AugmentationRule, BackboneRule, ChooseBy, Classes, Input, Precision, PreprocessRule,
+    Standardise, Study, WeightsRule,
+};
 use wardround_learn::findings::{Compared, Comparison, Figure, Findings, Interval};
-use wardround_learn::rows::Together;
+use wardround_learn::rows::{Inputs, Together};
+use wardround_learn::study::{Silent, plan, run};
 
 use crate::support::{every_classifier, find, lines, rows, study, value, with_subgroup};
 
@@ -35,12 +40,12 @@ fn each_classifier_is_as_if_it_were_alone() {
         let (one, expected) = (&compared.classifiers[at].classes[0], &alone.targets[0]);
         assert_eq!(one.nested, expected.nested, "{}", names[at]);
         assert_eq!(one.left_out, expected.left_out, "{}", names[at]);
-        if at == together.classifier {
+        if at == together.combination {
             assert_eq!(together.targets, alone.targets);
         }
     }
     let best = compared.classifiers.iter().map(|one| value(&one.auc)).fold(0.0, f64::max);
-    assert_eq!(compared.chosen, together.classifier);
+    assert_eq!(compared.chosen, together.combination);
     assert_eq!(value(&compared.classifiers[compared.chosen].auc), best);
     assert_eq!(compared.differences.len(), 21);
     let queries: u64 = compared.classifiers.iter().map(|one| one.cost.queries).sum();
@@ -125,4 +130,63 @@ fn a_classifier_that_cant_be_fitted_is_named() {
     }
     let error = find(&rows, &study, &rows.sites(), rows.schema()).unwrap_err().to_string();
     assert!(error.starts_with("lda: the features of rows"), "{error}");
+}
+
+#[test]
+fn every_backbone_is_an_input_of_its_own() {
+    let mut study = several();
+    study.classifiers.retain(|one| matches!(one.kind(), "logistic" | "lda" | "forest"));
+    study.validation.leave_one_site_out = false;
+    let backbone = |name: &str| BackboneRule {
+        name: name.into(),
+        weights: WeightsRule::Shipped,
+        preprocess: PreprocessRule::Shipped,
+        precision: Precision::F32,
+    };
+    study.input = Input::Images {
+        column: "path".into(),
+        backbones: vec![backbone("blurred"), backbone("sharp")],
+        augmentation: AugmentationRule::Off,
+    };
+    let sharp = lines(200, 6, 3, 56);
+    let mut blurred = sharp.clone();
+    for line in &mut blurred {
+        let mean = line.features.iter().sum::<f64>() / 6.0;
+        line.features = vec![mean, -line.features[5]];
+    }
+    let both = [rows(&blurred, &study), rows(&sharp, &study)];
+    let schemas = both.each_ref().map(|rows| rows.schema().clone());
+    let sites = both[0].sites();
+    let id = StudyId::parse("test").unwrap();
+    let alone: Vec<Findings> = both
+        .iter()
+        .zip(&schemas)
+        .zip(["blurred", "sharp"])
+        .map(|((rows, schema), name)| {
+            let mut study = study.clone();
+            let Input::Images { backbones, .. } = &mut study.input else { panic!("images") };
+            backbones.retain(|backbone| backbone.name == name);
+            find(rows, &study, &sites, schema).unwrap()
+        })
+        .collect();
+    let cohort = Inputs(both.into());
+    let found =
+        futures::executor::block_on(run(&cohort, &study, &id, &sites, &schemas, &Silent)).unwrap();
+    let all = compared(&found);
+    let names: Vec<&str> = all.classifiers.iter().map(|one| one.name.as_str()).collect();
+    let expected = ["blurred: logistic", "blurred: lda", "blurred: forest"];
+    assert_eq!(names[..3], expected);
+    assert_eq!(names[3], "sharp: logistic");
+    let apart = alone.iter().flat_map(|findings| &compared(findings).classifiers);
+    for (one, expected) in all.classifiers.iter().zip(apart) {
+        assert_eq!(one.classes, expected.classes, "{}", one.name);
+    }
+    assert!(names[found.combination].starts_with("sharp"), "{}", names[found.combination]);
+    assert_eq!(found.features, 6);
+    assert_eq!(found.targets, alone[1].targets);
+    let promised = plan(&study, &schemas, &sites).unwrap();
+    assert_eq!(promised.combinations.len(), 6);
+    assert_eq!(promised.models, found.cost.models);
+    let apart = find(&cohort.0[0], &study, &sites, &schemas[0]).unwrap_err().to_string();
+    assert!(apart.contains("expected rows of 2 inputs, got 1"), "{apart}");
 }

@@ -198,7 +198,8 @@ fn a_run_can_move_to_a_thread_of_its_own() {
     let pooled = rows(&lines(90, 3, 3, 13), &study);
     let (sites, schema) = (pooled.sites(), pooled.schema().clone());
     let id = StudyId::parse("test").unwrap();
-    let running = sendable(run(&pooled, &study, &id, &sites, &schema, &Silent));
+    let running =
+        sendable(run(&pooled, &study, &id, &sites, std::slice::from_ref(&schema), &Silent));
     let here = find(&pooled, &study, &sites, &schema).unwrap();
     let there = std::thread::scope(|scope| {
         scope.spawn(move || futures::executor::block_on(running).unwrap()).join().unwrap()

