@@ -146,7 +146,7 @@ mod tests {
                 r#"{"step":2,"unfinished":5,"gradient":0.01}"#,
                 "step 2: 5 models unfinished, largest gradient 1.0e-2",
             ),
-            ("classifier", r#"{"name":"forest","number":2,"of":7}"#, "combination 2 of 7: forest"),
+            ("combination", r#"{"name":"forest","number":2,"of":7}"#, "combination 2 of 7: forest"),
             ("trees", r#"{"step":8,"unfinished":3,"trees":20}"#, "step 8: 17 of 20 trees grown"),
             ("log", r#"{"what":"coarser"}"#, r#"log: {"what":"coarser"}"#),
             ("state", "damaged", "state: damaged"),
