@@ -8,9 +8,9 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    AugmentationRule, BackboneRule, Balance, ChooseBy, Classes, Classifier, CohortRule,
+    AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
     FederationRule, Input, Levels, LinearPoint, Negative, OnSiteLost, PatientRule, Precision,
-    PreprocessRule, Quorum, Standardise, Study, StudySites, Subgroup, Target, Validation,
+    PreprocessRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Target, Validation,
     WeightsRule,
 };
 use wardround_learn::findings::{
@@ -367,6 +367,8 @@ fn study() -> Study {
             repeats: 1,
             leave_one_site_out: true,
             choose_by: ChooseBy::WithinSites,
+            choose: Choose::Best,
+            search: Search::Grid,
         },
         federation: FederationRule {
             quorum: Quorum::All,

@@ -7,7 +7,8 @@
 //!     --classifier 'kind = "logistic"; c = [0.001, 0.003, 0.01]; standardise = ["all", "site"]'
 //! ```
 //!
-//! The classifier is what a study file has under `[classifier]`, its lines separated by `;`.
+//! The classifier is what a study file has under `[classifier]`, its lines separated by `;`; several, to
+//! be compared, by `|`.
 //!
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
 //! where the manifest has them. `--weights FILE` writes the final model's standardised weights and
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::Study;
-use wardround_learn::findings::{Figure, Findings, Interval};
+use wardround_learn::findings::{Comparison, Difference, Figure, Findings, Interval};
 use wardround_learn::rows::{Patient, RowsBuilder};
 use wardround_learn::study::{Observer, StudyEvent, plan, run};
 
@@ -92,6 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &watch,
     ))?;
     show(&findings);
+    compare(&findings);
     if !options["--weights"].is_empty() {
         let model = findings.targets[0].model.fitted.linear().ok_or("trees have no weights")?;
         let numbers = model.weights.iter().chain([&model.intercept]);
@@ -127,7 +129,10 @@ fn read_npy(bytes: &[u8]) -> Result<(usize, Vec<f64>), Box<dyn Error>> {
 }
 
 fn study(options: &BTreeMap<&str, &str>) -> Result<Study, Box<dyn Error>> {
-    let classifier = options["--classifier"].replace(';', "\n");
+    let each: Vec<&str> = options["--classifier"].split('|').collect();
+    let head = if each.len() == 1 { "[classifier]" } else { "[[classifier]]" };
+    let each = each.iter().map(|one| format!("{head}\n{}\n", one.replace(';', "\n")));
+    let classifiers = each.collect::<String>();
     let leave_one_site_out = options["--leave-one-site-out"] == "yes";
     Ok(Study::parse(&format!(
         r#"
@@ -144,8 +149,7 @@ sex = {{ values = ["female", "male"] }}
 age = {{ bands = [0, 40, 60] }}
 [images]
 backbone = "extracted elsewhere"
-[classifier]
-{classifier}
+{classifiers}
 [validation]
 folds = {folds}
 leave_one_site_out = {leave_one_site_out}
@@ -217,6 +221,19 @@ fn show(findings: &Findings) {
         }
     }
     println!("\n{:?}", findings.cost);
+}
+
+fn compare(findings: &Findings) {
+    let Comparison::Several(compared) = &findings.comparison else { return };
+    println!("chosen: {}", compared.classifiers[compared.chosen].name);
+    println!("its AUC without the advantage of having been chosen: {}", text(&compared.estimate));
+    for one in &compared.classifiers {
+        println!("  {:30} AUC {}, {:?}", one.name, text(&one.auc), one.cost);
+    }
+    for Difference { first, second, auc, p } in &compared.differences {
+        let [first, second] = [first, second].map(|&at| &compared.classifiers[at].name);
+        println!("  {first} less {second}: {}, p = {:.4}", text(auc), p.unwrap_or(f64::NAN));
+    }
 }
 
 fn text(figure: &Figure) -> String {

@@ -73,6 +73,13 @@ fn text(plan: &Value) -> String {
             duration(seconds)
         ));
     }
+    let combinations = cost["combinations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if combinations.len() > 1 {
+        let rows: Vec<Vec<String>> = combinations.iter().map(of_combination).collect();
+        let header = ["combination", "models", "rounds", "down per site", "up per site"];
+        lines.push(String::new());
+        lines.push(table(&header, &rows));
+    }
     let rows: Vec<Vec<String>> = sites.iter().map(row).collect();
     let header =
         ["site", "connected", "patients", "rows", "set aside", "filtered out", "to extract"];
@@ -93,6 +100,18 @@ fn text(plan: &Value) -> String {
         }
     }
     lines.join("\n")
+}
+
+fn of_combination(planned: &Value) -> Vec<String> {
+    let count = |key: &str| planned[key].as_u64().map_or("-".to_owned(), |n| n.to_string());
+    let size = |key: &str| bytes(planned[key].as_f64().unwrap_or(0.0));
+    vec![
+        planned["name"].as_str().unwrap_or("?").to_owned(),
+        count("models"),
+        count("queries"),
+        size("bytes_down_per_site"),
+        size("bytes_up_per_site"),
+    ]
 }
 
 fn row(site: &Value) -> Vec<String> {
@@ -147,6 +166,21 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("b     no         -"), "{text}");
+        assert!(!text.contains("combination"), "{text}");
+        let mut several = plan.clone();
+        several["cost"]["combinations"] = json!([
+            { "name": "logistic", "models": 30, "queries": 41, "bytes_down_per_site": 2e6, "bytes_up_per_site": 3e6 },
+            { "name": "forest", "models": 60, "queries": 90, "bytes_down_per_site": 4e6, "bytes_up_per_site": 5e8 },
+        ]);
+        let several = super::text(&several);
+        assert!(
+            several.contains("logistic     30      41      2.0 MB         3.0 MB"),
+            "{several}"
+        );
+        assert!(
+            several.contains("forest       60      90      4.0 MB         500.0 MB"),
+            "{several}"
+        );
         assert!(text.ends_with("Refused:\n  a refuses: wide_sums"), "{text}");
     }
 }

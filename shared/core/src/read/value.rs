@@ -44,6 +44,11 @@ impl<'a> Value<'a> {
         self.value.is_integer()
     }
 
+    /// Whether it is a table, for keys that take a table or a word.
+    pub fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
     /// Whether it is a list, for keys that take one thing or several.
     pub fn is_list(&self) -> bool {
         self.value.is_array()

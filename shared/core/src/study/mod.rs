@@ -460,6 +460,31 @@ pub struct Validation {
     pub leave_one_site_out: bool,
     /// Which figure chooses among grid points.
     pub choose_by: ChooseBy,
+    /// Which grid point it chooses.
+    pub choose: Choose,
+    /// Which points of a grid are tried.
+    pub search: Search,
+}
+
+/// Which grid point is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choose {
+    /// The one with the largest AUC.
+    Best,
+    /// The simplest one whose AUC is within one standard error of the largest (Breiman, Friedman, Olshen and Stone 1984, section
+    /// 3.4.3).
+    OneStandardError,
+}
+
+/// Which points of a grid are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Search {
+    /// All.
+    Grid,
+    /// So many of each classifier, at least 1, drawn by the study's seed; all where there are no more (Bergstra and Bengio 2012).
+    Random(u16),
 }
 
 /// Which AUC chooses among grid points.
@@ -537,6 +562,20 @@ impl Study {
             with.collect::<Vec<_>>()
         };
         (0..).zip(&inputs).flat_map(of_input).collect()
+    }
+
+    /// The points of a classifier's grid that are tried, in the grid's order.
+    pub fn grid(&self, classifier: &Classifier) -> Vec<GridPoint> {
+        let all = classifier.grid();
+        let Search::Random(points) = self.validation.search else { return all };
+        let kind = classifier.kind().as_bytes();
+        let drawn =
+            |at: &usize| self.seed.bits("random search", &[kind, &(*at as u64).to_le_bytes()]);
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        order.sort_by_key(drawn);
+        order.truncate(usize::from(points));
+        order.sort_unstable();
+        order.into_iter().map(|at| all[at]).collect()
     }
 
     /// How many inputs there are: the backbones, or one table.

@@ -3,10 +3,10 @@
 mod classifier;
 
 use super::{
-    Alterations, AugmentationRule, BackboneRule, Categorical, ChooseBy, Classes, CohortRule,
-    CropRule, Family, FederationRule, Filter, Input, Levels, Missing, Negative, OnSiteLost,
-    PatientRule, Precision, PreprocessRule, Quorum, Study, StudySites, Subgroup, Table, Target,
-    Validation, WeightsRule,
+    Alterations, AugmentationRule, BackboneRule, Categorical, Choose, ChooseBy, Classes,
+    CohortRule, CropRule, Family, FederationRule, Filter, Input, Levels, Missing, Negative,
+    OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum, Search, Study, StudySites,
+    Subgroup, Table, Target, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -104,7 +104,10 @@ const VALIDATION: &[Key] = &[
     Key::value("repeats", "1"),
     Key::value("leave_one_site_out", "true"),
     Key::value("choose_by", "\"within-sites\""),
+    Key::value("choose", "\"best\""),
+    Key::value("search", "{ random = 20 }"),
 ];
+const SEARCH: &[Key] = &[Key::value("random", "20")];
 const FEDERATION: &[Key] = &[
     Key::value("quorum", "3"),
     Key::value("on_site_lost", "\"wait\""),
@@ -550,11 +553,22 @@ fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> O
     });
     let words = [("within-sites", ChooseBy::WithinSites), ("one-list", ChooseBy::OneList)];
     let choose_by = table.or("choose_by", ChooseBy::WithinSites, |v| v.choice(&words));
+    let words = [("best", Choose::Best), ("one-standard-error", Choose::OneStandardError)];
+    let choose = table.or("choose", Choose::Best, |v| v.choice(&words));
+    let search = table.or("search", Search::Grid, |v| match v.is_table() {
+        true => {
+            let random = v.table(SEARCH)?.required("random")?.integer(1u16..=256)?;
+            Some(Search::Random(random))
+        }
+        false => v.choice(&[("grid", Search::Grid)]),
+    });
     Some(Validation {
         folds: folds?,
         repeats: repeats?,
         leave_one_site_out: leave_one_site_out?,
         choose_by: choose_by?,
+        choose: choose?,
+        search: search?,
     })
 }
 

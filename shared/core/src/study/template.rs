@@ -210,6 +210,7 @@ fn classifier() -> String {
      # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
      # cross-validation. Others: \"ridge\" with alpha = [1.0], \"lda\" with shrinkage = [0.1],\n\
      # \"nearest-mean\"; trees: \"forest\" with trees = [300], \"boosting\" with trees = [100].\n\
+     # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise).\n\
      # `wardround study plan` says what a study costs.\n\
      [classifier]\n\
      kind = \"logistic\"\n\
@@ -229,7 +230,11 @@ fn validation() -> String {
      leave_one_site_out = false\n\
      # Which AUC chooses from the grid: \"within-sites\" compares patients of one site only,\n\
      # \"one-list\" all patients in one list.\n\
-     choose_by = \"within-sites\"\n"
+     choose_by = \"within-sites\"\n\
+     # The best grid point, or \"one-standard-error\": the simplest that is about as good.\n\
+     choose = \"best\"\n\
+     # Every grid point, or some of them, drawn by the seed: search = { random = 20 }\n\
+     search = \"grid\"\n"
         .to_owned()
 }
 

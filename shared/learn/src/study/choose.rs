@@ -6,11 +6,12 @@
 //! done again without it.
 
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
-use wardround_core::study::ChooseBy;
+use wardround_core::study::{Choose, ChooseBy};
 
 use super::design::{Design, FitKey, Nesting};
 use super::error::StudyError;
 use super::scores::{Lists, Scored};
+use crate::metrics::interval::delong_variance;
 use crate::metrics::ranking::{auc_within_sites, roc_auc};
 use crate::metrics::threshold::youden;
 use crate::metrics::{CellError, ScoreCell, ScoreHistogram, Threshold, Undefined};
@@ -174,35 +175,84 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
     TargetLists { plain, others, without, at_site }
 }
 
-/// Chooses the grid point with the largest AUC, mean over repeats, and the threshold on its scores.
-/// `scores` gives a grid point's out-of-fold scores, per repeat and site. Of equal points the one
-/// that is simpler, then the first.
+/// Chooses a grid point by AUC, mean over repeats, and the threshold on its scores. `scores` gives a grid
+/// point's out-of-fold scores, per repeat and site. Of equal points the one that is simpler, then the first.
 fn choose(
     design: &Design,
     by: ChooseBy,
     scores: impl Fn(usize) -> Vec<Vec<ScoreCell>>,
 ) -> Result<Result<Choice, Undefined>, CellError> {
-    let mut best: Option<(f64, usize)> = None;
+    let mut aucs = Vec::with_capacity(design.grid.len());
     for point in 0..design.grid.len() {
-        let mut sum = 0.0;
+        let (mut sum, mut repeats) = (0.0, 0.0);
         for sites in scores(point) {
             match auc(by, &sites)? {
                 Ok(auc) => sum += auc,
                 // All points are judged on the same rows, so none has an AUC.
                 Err(why) => return Ok(Err(why)),
             }
+            repeats += 1.0;
         }
-        let better = best.is_none_or(|(most, at)| {
-            sum > most || sum == most && design.grid[point].is_simpler_than(&design.grid[at])
-        });
-        if better {
-            best = Some((sum, point));
-        }
+        aucs.push(sum / repeats);
     }
-    let Some((_, point)) = best else { return Ok(Err(Undefined::NoRows)) };
+    let Some(best) = simplest(design, &aucs, |at, of| aucs[at] > aucs[of]) else {
+        return Ok(Err(Undefined::NoRows));
+    };
+    let point = match design.choose {
+        Choose::Best => best,
+        Choose::OneStandardError => {
+            let lowest = aucs[best] - standard_error(by, &scores(best))?;
+            let near: Vec<f64> =
+                aucs.iter().map(|&auc| if auc >= lowest { auc } else { f64::NAN }).collect();
+            // Complexity comes first, the AUC only between equally simple points.
+            let simpler = |at: usize, of: usize| {
+                let (a, b) = (&design.grid[at], &design.grid[of]);
+                a.is_simpler_than(b) || !b.is_simpler_than(a) && aucs[at] > aucs[of]
+            };
+            simplest(design, &near, simpler).unwrap_or(best)
+        }
+    };
     let chosen = scores(point);
     let all = ScoreHistogram::merged(chosen.iter().flatten().map(|cell| &cell.histogram))?;
     Ok(youden(&all).map(|threshold| Choice { point, threshold }))
+}
+
+/// The point that none of the others is better than; of equal ones the simpler, then the first. Points
+/// without an AUC don't count.
+fn simplest(design: &Design, aucs: &[f64], better: impl Fn(usize, usize) -> bool) -> Option<usize> {
+    let points = (0..aucs.len()).filter(|&at| !aucs[at].is_nan());
+    points.reduce(|of, at| {
+        let simpler = aucs[at] == aucs[of] && design.grid[at].is_simpler_than(&design.grid[of]);
+        if better(at, of) || simpler { at } else { of }
+    })
+}
+
+/// The standard error of the mean AUC: DeLong's, rows taken as independent; repeats share their rows, so
+/// their mean is no surer than each. 0 where it is undefined, so that the best point stays chosen.
+fn standard_error(by: ChooseBy, repeats: &[Vec<ScoreCell>]) -> Result<f64, CellError> {
+    let mut sum = 0.0;
+    for sites in repeats {
+        let variance = match by {
+            ChooseBy::OneList => {
+                let all = ScoreHistogram::merged(sites.iter().map(|cell| &cell.histogram))?;
+                delong_variance(&all).unwrap_or(0.0)
+            }
+            ChooseBy::WithinSites => {
+                let pairs = |cell: &ScoreCell| {
+                    let histogram = &cell.histogram;
+                    histogram.positive_rows() as f64 * histogram.negative_rows() as f64
+                };
+                let all: f64 = sites.iter().map(pairs).sum();
+                let of_site = |cell: &ScoreCell| {
+                    let share = pairs(cell) / all;
+                    share * share * delong_variance(&cell.histogram).unwrap_or(0.0)
+                };
+                sites.iter().filter(|cell| pairs(cell) > 0.0).map(of_site).sum()
+            }
+        };
+        sum += variance.sqrt();
+    }
+    Ok(sum / repeats.len().max(1) as f64)
 }
 
 /// The AUC that chooses, of scores by site.

@@ -2,7 +2,7 @@
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
-use wardround_core::study::{Classifier, GridPoint, LinearPoint, Quorum, Study};
+use wardround_core::study::{Choose, Classifier, GridPoint, LinearPoint, Quorum, Study};
 
 use super::error::StudyError;
 
@@ -11,13 +11,14 @@ use super::error::StudyError;
 pub(crate) struct Design {
     /// Class codes that a model is fitted for.
     pub classes: Vec<u8>,
-    /// The grid, in the order of [`wardround_core::study::Classifier::grid`].
+    /// The grid, in the order of [`wardround_core::study::Study::grid`].
     pub grid: Vec<GridPoint>,
     pub folds: u8,
     pub repeats: u8,
     pub sites: u16,
     pub nested: Nesting,
     pub left_out: LeavingOut,
+    pub choose: Choose,
 }
 
 /// Whether models are fitted without two folds.
@@ -75,7 +76,7 @@ impl Design {
         classifier: &Classifier,
         sites: &[SiteId],
     ) -> Result<Self, StudyError> {
-        let grid = classifier.grid();
+        let grid = study.grid(classifier);
         let validation = &study.validation;
         let leave_out = validation.leave_one_site_out;
         let got = sites.len();
@@ -108,6 +109,7 @@ impl Design {
                 .map_err(|_| StudyError::Unfit(format!("{got} sites are more than 65,535")))?,
             nested,
             left_out: if leave_out { LeavingOut::EverySite } else { LeavingOut::None },
+            choose: validation.choose,
         })
     }
 

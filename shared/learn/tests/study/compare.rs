@@ -2,8 +2,8 @@
 
 use wardround_core::ids::StudyId;
 use wardround_core::study::{
-    AugmentationRule, BackboneRule, ChooseBy, Classes, Input, Precision, PreprocessRule,
-    Standardise, Study, WeightsRule,
+    AugmentationRule, BackboneRule, Choose, ChooseBy, Classes, Input, Precision, PreprocessRule,
+    Search, Standardise, Study, WeightsRule,
 };
 use wardround_learn::findings::{Compared, Comparison, Figure, Findings, Interval};
 use wardround_learn::rows::{Inputs, Together};
@@ -189,4 +189,61 @@ fn every_backbone_is_an_input_of_its_own() {
     assert_eq!(promised.models, found.cost.models);
     let apart = find(&cohort.0[0], &study, &sites, &schemas[0]).unwrap_err().to_string();
     assert!(apart.contains("expected rows of 2 inputs, got 1"), "{apart}");
+}
+
+#[test]
+fn the_simplest_point_within_one_standard_error_is_chosen() {
+    let mut study = study(&[0.001, 0.01, 0.1, 1.0, 10.0], &[Standardise::All]);
+    study.validation.leave_one_site_out = false;
+    for by in [ChooseBy::WithinSites, ChooseBy::OneList] {
+        study.validation.choose_by = by;
+        study.validation.choose = Choose::Best;
+        let rows = rows(&lines(150, 8, 3, 57), &study);
+        let best = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+        study.validation.choose = Choose::OneStandardError;
+        let simple = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+        let (best, simple) = (&best.targets[0], &simple.targets[0]);
+        assert_eq!(best.used_for_choosing, simple.used_for_choosing);
+        let auc = |point: usize| {
+            let result = &best.used_for_choosing[point];
+            let figure = match by {
+                ChooseBy::WithinSites => &result.auc_within_sites,
+                ChooseBy::OneList => &result.auc_one_list,
+            };
+            let Figure::Known { interval: Interval::Between { low, .. }, value } = figure else {
+                panic!("{figure:?}")
+            };
+            (*value, *low)
+        };
+        assert!(simple.model.point < best.model.point);
+        // One standard error is about half of the way to the interval's end.
+        let ((most, low), (chosen, _)) = (auc(best.model.point), auc(simple.model.point));
+        assert!(chosen < most && chosen > most - 0.65 * (most - low), "{most} {low} {chosen}");
+        let points = simple.nested.choices.iter().zip(&best.nested.choices);
+        assert!(points.clone().all(|(simple, best)| simple.point <= best.point));
+    }
+}
+
+#[test]
+fn a_random_search_tries_some_points_and_always_the_same() {
+    let mut study = study(&[0.001, 0.01, 0.1, 1.0, 10.0, 100.0], &[Standardise::All]);
+    let all = study.grid(&study.classifiers[0]);
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..30 {
+        study.seed = wardround_core::seed::Seed(seed);
+        study.validation.search = Search::Random(3);
+        let some = study.grid(&study.classifiers[0]);
+        assert_eq!((some.len(), &some), (3, &study.grid(&study.classifiers[0])));
+        let places: Vec<usize> =
+            some.iter().map(|one| all.iter().position(|point| point == one).unwrap()).collect();
+        assert!(places.is_sorted());
+        seen.extend(places);
+    }
+    assert_eq!(seen.len(), 6);
+    study.validation.search = Search::Random(9);
+    assert_eq!(study.grid(&study.classifiers[0]), all);
+    study.validation.search = Search::Random(2);
+    let rows = rows(&lines(100, 4, 2, 58), &study);
+    let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+    assert_eq!(found.grid, study.grid(&study.classifiers[0]));
 }

@@ -5,9 +5,10 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    Balance, BoostingGrid, ChooseBy, Classes, Classifier, CohortRule, ColumnSample, FederationRule,
-    ForestGrid, Input, LeafLimit, Levels, Missing, Negative, OnSiteLost, PatientRule, Quorum,
-    Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
+    Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
+    FederationRule, ForestGrid, Input, LeafLimit, Levels, Missing, Negative, OnSiteLost,
+    PatientRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Table, Target,
+    TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -40,6 +41,8 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             repeats: 1,
             leave_one_site_out: true,
             choose_by: ChooseBy::WithinSites,
+            choose: Choose::Best,
+            search: Search::Grid,
         },
         federation: FederationRule {
             quorum: Quorum::All,

@@ -172,6 +172,8 @@ fn a_file_with_every_field_is_read() {
             repeats: 2,
             leave_one_site_out: true,
             choose_by: ChooseBy::OneList,
+            choose: Choose::Best,
+            search: Search::Grid,
         },
         federation: FederationRule {
             quorum: Quorum::AtLeast(2),
