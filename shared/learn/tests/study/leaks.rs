@@ -3,7 +3,7 @@
 //! them moves; one that doesn't stays where it was.
 
 use crate::support::{Line, find, lines, rows, study};
-use wardround_core::study::Standardise;
+use wardround_core::study::{Balance, Classifier, Standardise};
 use wardround_learn::findings::{Findings, TargetFindings};
 
 const BOTH: [Standardise; 2] = [Standardise::All, Standardise::Site];
@@ -92,4 +92,62 @@ fn an_outer_fold_has_no_part_in_its_own_scaler_c_or_threshold() {
         assert!((0..5).any(|other| other != fold && nested(old, other) != nested(new, other)));
         assert_ne!(weights(old), weights(new));
     }
+}
+
+#[test]
+fn no_classifier_lets_an_outer_fold_into_its_own_weights_bins_sums_or_choice() {
+    for (name, classifier) in several_points() {
+        let mut study = study(&[1.0], &[Standardise::All]);
+        study.validation.leave_one_site_out = false;
+        study.validation.folds = 3;
+        study.classifiers = vec![classifier];
+        let made = lines(240, 5, 3, 24);
+        let cohort = rows(&made, &study);
+        let folds = cohort.fold_column(&study.fold_plan(), 0);
+        let run = |made: &[Line]| {
+            let rows = rows(made, &study);
+            find(&rows, &study, &rows.sites(), rows.schema()).unwrap()
+        };
+        let before = run(&made);
+        // The fold's own values in another order, those of positives on top: center and scale of all rows,
+        // which the public grid of trees knows, stay.
+        let mut planted = made.clone();
+        let held_out = cohort.rows().zip(&folds).filter(|(_, fold)| **fold == 1);
+        let mut held_out: Vec<usize> = held_out.map(|(row, _)| row.source).collect();
+        let mut values: Vec<f64> = held_out.iter().map(|&at| made[at].features[0]).collect();
+        values.sort_by(f64::total_cmp);
+        held_out.sort_by_key(|&at| made[at].class);
+        for (&at, value) in held_out.iter().zip(values) {
+            planted[at].features[0] = value;
+        }
+        let after = run(&planted);
+        let (old, new) = (&before.targets[0], &after.targets[0]);
+        assert_eq!(nested(old, 1), nested(new, 1), "{name}");
+        // The control: the other folds' models were fitted to the planted rows, and theirs judge better.
+        assert_ne!(old.nested.folds[0], new.nested.folds[0], "{name}");
+        assert_ne!(old.model.fitted, new.model.fitted, "{name}");
+    }
+}
+
+/// Classifiers with something to choose, their balance included.
+fn several_points() -> Vec<(&'static str, Classifier)> {
+    let both = vec![Balance::None, Balance::Weights];
+    let mut all = crate::support::every_classifier();
+    for (_, classifier) in &mut all {
+        match classifier {
+            Classifier::Logistic { c, balance, .. } | Classifier::LinearSvm { c, balance, .. } => {
+                (*c, *balance) = (vec![0.01, 1.0], both.clone());
+            }
+            Classifier::Ridge { alpha, .. } => *alpha = vec![1.0, 100.0],
+            Classifier::Lda { shrinkage, .. } => *shrinkage = vec![0.1, 0.6],
+            Classifier::Forest(grid) => {
+                (grid.trees, grid.depth, grid.balance) = (vec![10, 20], vec![2, 4], both.clone());
+            }
+            Classifier::Boosting(grid) => {
+                (grid.trees, grid.balance) = (vec![10, 30], both.clone());
+            }
+            _ => {}
+        }
+    }
+    all
 }
