@@ -7,7 +7,7 @@ use wardround_proto::v1;
 use wardround_proto::v1::submission::Outcome;
 
 use super::coordinator::{Coordinator, SITE};
-use super::made_up::{Ended, Site, lies_below, site_file};
+use super::made_up::{Ended, Site, lies_below, site_file, with_second_backbone};
 
 async fn joined(site: &Site, coordinator: &Coordinator) {
     site.write("site.toml", &site_file(&coordinator.address));
@@ -83,6 +83,22 @@ async fn a_site_joins_works_on_images_and_leaves() {
     let Outcome::Enlisted(relisted) = relisted else { panic!("{relisted:?}") };
     assert_eq!(relisted.lock_digest, enlisted.lock_digest, "the cohort stays frozen");
 
+    // The same images through two backbones: what the first has is kept, and each is an input.
+    let study_toml = with_second_backbone(&site.read("study.toml"), &site);
+    let sites = vec![SITE.to_owned()];
+    let consider = v1::Consider { study_toml: study_toml.clone(), sites: sites.clone() };
+    let considered = coordinator.ask("t5", v1::task::Work::Consider(consider)).await;
+    let Outcome::Verdict(verdict) = considered else { panic!("{considered:?}") };
+    assert_eq!((verdict.rows_to_extract, &verdict.features[..]), (39, &[512, 1280][..]));
+    let both = coordinator
+        .ask_about("two", "t6", v1::task::Work::Enlist(v1::Enlist { study_toml, sites }))
+        .await;
+    let Outcome::Enlisted(both) = both else { panic!("{both:?}") };
+    assert_eq!((both.rows, &both.features[..]), (39, &[512, 1280][..]));
+    assert_eq!((both.weights_digest.len(), both.preprocess_json.len()), (2, 2));
+    assert_eq!(both.weights_digest[0], enlisted.weights_digest[0]);
+    assert_ne!(both.lock_digest, enlisted.lock_digest);
+
     let ended = site.run(&["leave", "--yes"]);
     assert_eq!((ended.code, coordinator.has_left()), (1, false), "the agent still runs: {ended:?}");
     assert!(ended.err.contains("stop it first"), "{ended:?}");
@@ -90,10 +106,10 @@ async fn a_site_joins_works_on_images_and_leaves() {
 
     for kind in ["join", "verdict", "enlisted"] {
         let lines = site.done(&["egress", "list", "--kind", kind]).out.lines().count();
-        assert_eq!(lines, if kind == "join" { 1 } else { 2 }, "{kind}");
+        assert_eq!(lines, if kind == "join" { 1 } else { 3 }, "{kind}");
     }
     let known = site.done(&["features"]).out;
-    assert!(known.contains("39 images, all had features already"), "{known}");
+    assert_eq!(known.matches("39 images, all had features already").count(), 3, "{known}");
 
     assert!(lies_below(&site.path("identity"), "pem"));
     assert_eq!(site.run(&["leave"]).code, 4, "nobody confirms");

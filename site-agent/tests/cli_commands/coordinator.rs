@@ -70,9 +70,14 @@ impl Coordinator {
 
     /// Hands out a task and waits for what becomes of it.
     pub async fn ask(&self, id: &str, work: v1::task::Work) -> Outcome {
+        self.ask_about("s1", id, work).await
+    }
+
+    /// Hands out a task of a study and waits for what becomes of it.
+    pub async fn ask_about(&self, study: &str, id: &str, work: v1::task::Work) -> Outcome {
         let (sender, outcome) = oneshot::channel();
         self.state.outcomes.lock().unwrap().insert(id.to_owned(), sender);
-        let (id, study) = (id.to_owned(), "s1".to_owned());
+        let (id, study) = (id.to_owned(), study.to_owned());
         let task = v1::Task { id, attempt: 1, study, lease_ms: 60_000, work: Some(work) };
         self.state.tasks.lock().unwrap().push(task);
         self.state.work.notify_one();

@@ -170,6 +170,21 @@ folds = 2
     )
 }
 
+/// The study of a site's images with a second backbone beside the first.
+pub fn with_second_backbone(study: &str, site: &Site) -> String {
+    let second = weights("mobilenet_v2");
+    let file = site.path("second.safetensors");
+    fs::write(&file, &second).unwrap();
+    let (before, rest) = study.split_once("[images]\nbackbone").unwrap();
+    let (first, after) = rest.split_once("[classifier]").unwrap();
+    format!(
+        "{before}[images]\n[[backbone]]\nname{first}[[backbone]]\nname = \"mobilenet_v2\"\nweights = \"file:{file}\"\n\
+         sha256 = \"{digest}\"\n[classifier]{after}",
+        file = file.display(),
+        digest = Digest::of(&second),
+    )
+}
+
 /// Made-up weights of an architecture as safetensors: small kernels, batch norm that changes nothing.
 pub fn weights(backbone: &str) -> Vec<u8> {
     let network = BackboneEntry::find(backbone).unwrap().architecture().network();
