@@ -46,6 +46,25 @@ fn a_killed_coordinator_ends_with_the_same_model_bytes() {
 }
 
 #[test]
+fn a_coordinator_that_is_killed_while_trees_grow_ends_with_the_same_model_bytes() {
+    let classifier = "kind = \"boosting\"\ntrees = [4]\ndepth = [3]\nmin_patients = [5]";
+    let toml = MadeStudy { classifier, ..MadeStudy::default() }.toml();
+    let (mut trial, _link) = Trial::slow(&four(), SLOW);
+    let whole = trial.submit(&toml).unwrap();
+    trial.wait_done(&whole);
+    let (expected, rounds) = (trial.bundle_bytes(&whole), trial.rounds(&whole));
+    // The second of three levels of the second tree or so.
+    for moment in [rounds / 2, rounds / 2 + 1] {
+        let study = trial.submit(&toml).unwrap();
+        trial.wait_round(&study, moment);
+        trial.federation.kill_coordinator();
+        trial.federation.restart_coordinator().unwrap();
+        trial.wait_done(&study);
+        assert_eq!(trial.bundle_bytes(&study), expected, "killed at round {moment} of {rounds}");
+    }
+}
+
+#[test]
 fn a_killed_site_and_a_cut_line_change_nothing() {
     let toml = MadeStudy::default().toml();
     let (mut trial, link) = Trial::slow(&four(), SLOW);

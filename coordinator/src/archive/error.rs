@@ -89,7 +89,7 @@ pub enum ArchiveError {
         /// The journal's last chain value.
         got: Digest,
     },
-    /// A total isn't the one that the journal names.
+    /// A total, or a decision in its place, isn't the one that the journal names.
     #[error("{entry} (line {line} of the journal): {what}")]
     Total {
         /// The entry.

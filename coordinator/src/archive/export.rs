@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use wardround_core::digest::Digest;
-use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::ids::StudyId;
 use wardround_core::study::Study;
+use wardround_learn::recorded::Receipt;
 
 use super::lines::{self, AnswerLine, JournalLine};
 use super::manifest::{
@@ -13,7 +14,7 @@ use super::manifest::{
 };
 use super::{ArchiveError, names, pack};
 use crate::outcome::{FeatureSource, OutcomeError, ReportContext, SOFTWARE};
-use crate::store::{Artefact, EnlistedSite, Store, StoreError, StudyRecord, StudyState};
+use crate::store::{Artefact, EnlistedSite, Kept, Store, StoreError, StudyRecord, StudyState};
 
 /// The federation's root certificate, for the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,21 +101,17 @@ fn add_journal(
 ) -> Result<JournalInfo, StoreError> {
     let mut journal = Vec::new();
     for entry in store.journal(id)? {
-        let total = store.compressed_total(id, entry.sequence)?.ok_or_else(|| {
-            StoreError::Damaged(format!("line {} of {id}'s journal has no total", entry.sequence))
+        let bytes = store.compressed_line(id, entry.sequence)?.ok_or_else(|| {
+            StoreError::Damaged(format!("line {} of {id}'s journal is gone", entry.sequence))
         })?;
-        files.insert(names::total_name(&entry.total), total);
-        let sites = entry.sites.split(',').filter(|site| !site.is_empty());
-        let sites: Result<Vec<SiteId>, _> = sites.map(SiteId::parse).collect();
-        journal.push(JournalLine {
-            sequence: entry.sequence,
-            query: entry.query,
-            total: entry.total,
-            what: entry.what,
-            sites: sites.map_err(|error| StoreError::Damaged(error.to_string()))?,
-            numbers: entry.numbers,
-            chain: entry.chain,
-        });
+        let Receipt { query, what, total, sites, numbers } = entry.receipt;
+        let name = match &entry.kept {
+            Kept::Total => names::total_name(&total),
+            Kept::Decision { digest, .. } => names::decision_name(digest),
+        };
+        files.insert(name, bytes);
+        let (sequence, kept, chain) = (entry.sequence, entry.kept, entry.chain);
+        journal.push(JournalLine { sequence, query, total, what, sites, numbers, kept, chain });
     }
     files.insert(names::JOURNAL.to_owned(), lines::write(&journal));
     let head = journal.last().map_or(Head::Empty, |line| Head::Line { chain: line.chain });

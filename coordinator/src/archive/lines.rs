@@ -4,8 +4,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
+use wardround_learn::recorded::Receipt;
 
 use super::ArchiveError;
+use crate::store::Kept;
 
 /// A line of `journal.jsonl`: a total of the study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +17,7 @@ pub struct JournalLine {
     pub sequence: u64,
     /// The query's digest.
     pub query: Digest,
-    /// Digest of the total's encoding; the total is the entry `totals/<digest>.zst`.
+    /// Digest of the total's encoding.
     pub total: Digest,
     /// What was asked, in a word.
     pub what: String,
@@ -23,8 +25,25 @@ pub struct JournalLine {
     pub sites: Vec<SiteId>,
     /// Numbers in the total.
     pub numbers: u64,
-    /// Hash over the line before, the query's and the total's digest.
+    /// The total, as the entry `totals/<digest>.zst`; or what was decided by it, as the entry
+    /// `decisions/<digest>.zst`. Journals before format 3 don't say: they keep totals.
+    #[serde(default)]
+    pub kept: Kept,
+    /// Hash over the line before and this one; [`crate::store::JournalEntry::link`].
     pub chain: Digest,
+}
+
+impl JournalLine {
+    /// What it says of its total.
+    pub fn receipt(&self) -> Receipt {
+        Receipt {
+            query: self.query,
+            what: self.what.clone(),
+            total: self.total,
+            sites: self.sites.clone(),
+            numbers: self.numbers,
+        }
+    }
 }
 
 /// A line of `answers.jsonl`: the receipt of a site's answer. The site's own ledger has the same

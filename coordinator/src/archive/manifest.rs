@@ -11,8 +11,12 @@ use crate::outcome::FeatureSource;
 /// The format this software writes, and the only one it reads.
 pub const FORMAT: u32 = 1;
 
-/// The journal's format: how queries and totals are encoded, digested and chained.
-pub const JOURNAL_FORMAT: u32 = 2;
+/// The journal's format: how queries and totals are encoded, digested and chained. 3: a line may keep
+/// what was decided by a total in the total's place.
+pub const JOURNAL_FORMAT: u32 = 3;
+
+/// The oldest journal's format that is read. 2: every line keeps its total.
+pub const OLDEST_JOURNAL_FORMAT: u32 = 2;
 
 /// Which questions a study asks, in which order. Counted up when the same study asks others, since
 /// an older journal can't be replayed then.

@@ -9,11 +9,12 @@
 //! model.safetensors     the model bundle                       (when the study is done)
 //! journal.jsonl         a line per total, hash-chained
 //! totals/<sha256>.zst   the totals that the journal names
+//! decisions/....zst     what was decided by totals of which only the digest is kept
 //! answers.jsonl         receipts of single sites' answers: digests only
 //! ca.pem                the federation's root certificate      (when given)
 //! ```
 //!
-//! The totals are what the coordinator worked with, before suppression: a total that is split by
+//! The totals, and the sums in decisions, are what the coordinator worked with, before suppression: a total that is split by
 //! site or subgroup holds small cells. An archive is for the study's own partners and its auditor;
 //! what may be published is the report.
 
@@ -30,6 +31,6 @@ pub use export::{CaCertificate, ExportError, export};
 pub use lines::{AnswerLine, JournalLine};
 pub use manifest::{
     ALGORITHM, AttemptEntry, End, Entry, FORMAT, FeaturesEntry, Head, JOURNAL_FORMAT, JournalInfo,
-    Manifest, Part, Signature, SiteEntry, StudyEntry,
+    Manifest, OLDEST_JOURNAL_FORMAT, Part, Signature, SiteEntry, StudyEntry,
 };
 pub use open::Archive;

@@ -20,7 +20,11 @@ pub(crate) const MOST_ENTRIES: u64 = 100_000;
 /// of 256 MiB of numbers, and a number takes up to 10 bytes.
 pub(crate) const LARGEST_TOTAL: u64 = 512 << 20;
 
-/// Bytes of all totals together, unpacked, above which an archive is refused.
+/// Bytes of one decision, compressed or not, above which it is refused: trees that grew at once have
+/// at most a million splits, of some 30 bytes each.
+pub(crate) const LARGEST_DECISION: u64 = 64 << 20;
+
+/// Bytes of all totals and decisions together, unpacked, above which an archive is refused.
 pub(crate) const LARGEST_TOTALS: u64 = 16 << 30;
 
 const MIB: u64 = 1 << 20;
@@ -28,6 +32,11 @@ const MIB: u64 = 1 << 20;
 /// The name of a total's entry.
 pub(crate) fn total_name(total: &Digest) -> String {
     format!("totals/{total}.zst")
+}
+
+/// The name of a decision's entry.
+pub(crate) fn decision_name(decision: &Digest) -> String {
+    format!("decisions/{decision}.zst")
 }
 
 /// The most bytes that an entry of this name may have; `None` for a name that no export writes.
@@ -38,10 +47,15 @@ pub(crate) fn limit_of(name: &str) -> Option<u64> {
         REPORT_HTML | JOURNAL | ANSWERS => Some(256 * MIB),
         MODEL => Some(LARGEST_BUNDLE as u64),
         _ => {
-            let digest = name.strip_prefix("totals/")?.strip_suffix(".zst")?;
-            let digest: Digest = digest.parse().ok()?;
+            let (folder, file) = name.split_once('/')?;
+            let digest: Digest = file.strip_suffix(".zst")?.parse().ok()?;
+            let (written, limit) = match folder {
+                "totals" => (total_name(&digest), LARGEST_TOTAL),
+                "decisions" => (decision_name(&digest), LARGEST_DECISION),
+                _ => return None,
+            };
             // Upper-case digits parse too, but aren't what an export writes.
-            (total_name(&digest) == name).then_some(LARGEST_TOTAL)
+            (written == name).then_some(limit)
         }
     }
 }
@@ -53,7 +67,8 @@ mod tests {
     #[test]
     fn only_the_names_of_an_export_have_a_limit() {
         let total = total_name(&Digest::of(b"a"));
-        for good in [MANIFEST, STUDY, MODEL, JOURNAL, &total] {
+        let decision = decision_name(&Digest::of(b"a"));
+        for good in [MANIFEST, STUDY, MODEL, JOURNAL, &total, &decision] {
             assert!(limit_of(good).is_some(), "{good}");
         }
         let upper = total.to_uppercase().replace("TOTALS", "totals").replace("ZST", "zst");

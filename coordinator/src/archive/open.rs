@@ -9,8 +9,9 @@ use wardround_core::study::Study;
 use wardround_core::sum::Sum;
 
 use super::lines::{self, AnswerLine, JournalLine};
-use super::manifest::{ALGORITHM, End, JOURNAL_FORMAT, Manifest};
+use super::manifest::{ALGORITHM, End, JOURNAL_FORMAT, Manifest, OLDEST_JOURNAL_FORMAT};
 use super::{ArchiveError, names, pack};
+use crate::store::Kept;
 
 /// Bytes of a total that aren't numbers: its query, its sites, the lengths of its blocks.
 const TOTAL_HEADER: u64 = 1 << 20;
@@ -24,7 +25,8 @@ pub struct Archive<'a> {
     pub digest: Digest,
     /// The study.
     pub study: Study,
-    /// Its totals in order, by digest; not yet checked against each other.
+    /// Its totals in order, by digest, some with the decisions that are kept in their place; not yet
+    /// checked against each other.
     pub journal: Vec<JournalLine>,
     /// Receipts of the sites' answers.
     pub answers: Vec<AnswerLine>,
@@ -43,10 +45,11 @@ impl<'a> Archive<'a> {
         let manifest = Manifest::read(manifest_bytes)?;
         check_entries(&manifest, &files)?;
         let journal = &manifest.journal;
-        if (journal.format, journal.algorithm) != (JOURNAL_FORMAT, ALGORITHM) {
+        let formats = OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT;
+        if !formats.contains(&journal.format) || journal.algorithm != ALGORITHM {
             let what = format!(
-                "its journal has format {} and algorithm {}; this version replays format \
-                 {JOURNAL_FORMAT} and algorithm {ALGORITHM}",
+                "its journal has format {} and algorithm {}; this version replays formats \
+                 {OLDEST_JOURNAL_FORMAT} to {JOURNAL_FORMAT} and algorithm {ALGORITHM}",
                 journal.format, journal.algorithm
             );
             return Err(ArchiveError::malformed(names::MANIFEST, what));
@@ -55,10 +58,17 @@ impl<'a> Archive<'a> {
             .map_err(|error| ArchiveError::malformed(names::STUDY, error))?;
         let study = Study::parse(toml)
             .map_err(|mistakes| ArchiveError::malformed(names::STUDY, mistakes))?;
+        let lines: Vec<JournalLine> = lines::read(names::JOURNAL, file(names::JOURNAL)?)?;
+        let decided = lines.iter().find(|line| line.kept != Kept::Total);
+        if let (OLDEST_JOURNAL_FORMAT, Some(line)) = (journal.format, decided) {
+            let what =
+                format!("line {} has a decision, which format 2 doesn't know", line.sequence);
+            return Err(ArchiveError::malformed(names::JOURNAL, what));
+        }
         Ok(Self {
             digest: Digest::of(manifest_bytes),
             study,
-            journal: lines::read(names::JOURNAL, file(names::JOURNAL)?)?,
+            journal: lines,
             answers: lines::read(names::ANSWERS, file(names::ANSWERS)?)?,
             manifest,
             files,
@@ -70,29 +80,23 @@ impl<'a> Archive<'a> {
         self.files.get(name).copied()
     }
 
+    /// How many lines keep a decision in their total's place.
+    pub fn decisions(&self) -> u64 {
+        self.journal.iter().filter(|line| line.kept != Kept::Total).count() as u64
+    }
+
     /// The total of a journal line, unpacked and checked against the line, and its unpacked size.
     ///
     /// # Errors
     /// [`ArchiveError::Total`], [`ArchiveError::Missing`].
     pub fn total(&self, line: &JournalLine) -> Result<(Sum, u64), ArchiveError> {
         let entry = names::total_name(&line.total);
-        let packed = self.file(&entry).ok_or_else(|| missing(&entry))?;
-        let wrong =
-            |what: String| ArchiveError::Total { entry: entry.clone(), line: line.sequence, what };
         // A number is a varint of 1 to 10 bytes. Both bounds hold before anything is decoded.
         let limit = line.numbers.saturating_mul(10).saturating_add(TOTAL_HEADER);
         let limit = limit.min(names::LARGEST_TOTAL);
-        let mut bytes = Vec::new();
-        zstd::Decoder::with_buffer(packed)
-            .and_then(|decoder| decoder.take(limit + 1).read_to_end(&mut bytes))
-            .map_err(|error| wrong(format!("it can't be unpacked: {error}")))?;
-        if bytes.len() as u64 > limit {
-            return Err(wrong(format!("it unpacks to more than {limit} bytes")));
-        }
-        let got = Digest::of(&bytes);
-        if got != line.total {
-            return Err(wrong(format!("it unpacks to something with SHA-256 {got}")));
-        }
+        let bytes = self.unpacked(line, &entry, &line.total, limit)?;
+        let wrong =
+            |what: String| ArchiveError::Total { entry: entry.clone(), line: line.sequence, what };
         // A varint ends in its only byte below 128, so that many numbers there are at most; else a
         // total of zero bytes would take eight times its size in memory.
         let most = bytes.iter().filter(|byte| **byte < 128).count() as u64;
@@ -114,6 +118,40 @@ impl<'a> Archive<'a> {
             return Err(wrong(format!("it has {numbers} numbers, its line says {}", line.numbers)));
         }
         Ok((sum, bytes.len() as u64))
+    }
+
+    /// The decision of a journal line, unpacked and checked against its digest.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Total`], [`ArchiveError::Missing`].
+    pub fn decision(&self, line: &JournalLine, digest: &Digest) -> Result<Vec<u8>, ArchiveError> {
+        self.unpacked(line, &names::decision_name(digest), digest, names::LARGEST_DECISION)
+    }
+
+    fn unpacked(
+        &self,
+        line: &JournalLine,
+        entry: &str,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Vec<u8>, ArchiveError> {
+        let packed = self.file(entry).ok_or_else(|| missing(entry))?;
+        let wrong = |what: String| {
+            let (entry, line) = (entry.to_owned(), line.sequence);
+            ArchiveError::Total { entry, line, what }
+        };
+        let mut bytes = Vec::new();
+        zstd::Decoder::with_buffer(packed)
+            .and_then(|decoder| decoder.take(limit + 1).read_to_end(&mut bytes))
+            .map_err(|error| wrong(format!("it can't be unpacked: {error}")))?;
+        if bytes.len() as u64 > limit {
+            return Err(wrong(format!("it unpacks to more than {limit} bytes")));
+        }
+        let got = Digest::of(&bytes);
+        if got != *digest {
+            return Err(wrong(format!("it unpacks to something with SHA-256 {got}")));
+        }
+        Ok(bytes)
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use wardround_core::clock::SystemClock;
 use wardround_core::ids::UserId;
+use wardround_learn::recorded::Keep;
 use wardround_net::pki::Hosts;
 use wardround_net::telemetry;
 
@@ -36,12 +37,23 @@ pub struct Serve {
     /// Make a one-time token for a further operator: every other one lost their key
     #[arg(long, value_name = "NAME")]
     invite_operator: Option<UserId>,
+    /// What journals keep of trees: what was decided, or the sums that it was decided by, some hundred
+    /// times as large, which a replay then decides by again
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "decisions")]
+    keep: KeepOfTrees,
     /// How log lines on stderr look: text or json
     #[arg(long, value_name = "FORMAT", default_value_t)]
     log: telemetry::Format,
     /// How the greeting on stdout is written
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+/// [`Keep`], as a word of the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum KeepOfTrees {
+    Decisions,
+    Sums,
 }
 
 impl Serve {
@@ -71,6 +83,10 @@ impl Serve {
             operator: match &self.invite_operator {
                 Some(user) => OperatorInvite::Now(user.clone()),
                 None => OperatorInvite::WhenEmpty(self.first_operator.clone()),
+            },
+            keep: match self.keep {
+                KeepOfTrees::Decisions => Keep::Decisions,
+                KeepOfTrees::Sums => Keep::Sums,
             },
             clock: Arc::new(SystemClock),
         })?;

@@ -1,10 +1,13 @@
 //! What a report says beside its findings: policies, traffic, attempts. A function of the store, and
 //! an entry of the export archive, so that the report can be made again without the store.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::{Input, Study};
+use wardround_learn::recorded::Receipt;
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::Policy;
 
@@ -169,16 +172,22 @@ fn site_of(
 }
 
 fn rounds(store: &Store, id: &StudyId) -> Result<Vec<RoundCost>, StoreError> {
+    let mut seen = BTreeSet::new();
     store
         .journal(id)?
         .into_iter()
         .map(|entry| {
-            let [bytes_down, bytes_up, took_ms] = store.round_cost(id, &entry.query)?;
+            let Receipt { query, what, numbers, .. } = entry.receipt;
+            // A question that was decided twice has two lines; the first says what it cost.
+            let [bytes_down, bytes_up, took_ms] = match seen.insert(query) {
+                true => store.round_cost(id, &query)?,
+                false => [0; 3],
+            };
             Ok(RoundCost {
                 round: entry.sequence,
-                statistic: entry.what,
-                query: entry.query,
-                numbers: entry.numbers,
+                statistic: what,
+                query,
+                numbers,
                 bytes_up,
                 bytes_down,
                 took_ms,

@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use wardround_core::digest::Digest;
 use wardround_core::query::Query;
 use wardround_core::sum::{Sum, SumError};
-use wardround_learn::cohort::{Cohort, CohortError};
-use wardround_learn::recorded::{Journal, NoCohort, Recorded};
+use wardround_learn::cohort::{Cohort, CohortError, Heard, Purpose};
+use wardround_learn::recorded::{Journal, NoCohort, Receipt, Recorded};
 
 use crate::archive::{Archive, JournalLine};
+use crate::store::Kept;
 
 /// Answers from an archive, and remembers which lines were used.
 pub(super) struct Totals<'a> {
-    lines: BTreeMap<Digest, u64>,
     recorded: Recorded<NoCohort, ArchiveJournal<'a>>,
     seen: Mutex<Seen>,
 }
@@ -33,13 +33,15 @@ pub(super) struct Unrecorded {
 
 impl<'a> Totals<'a> {
     pub(super) fn new(archive: &'a Archive<'a>) -> Self {
-        let lines = archive.journal.iter().map(|line| (line.query, line));
+        let lines = archive.journal.iter().map(|line| {
+            let purpose = match line.kept {
+                Kept::Total => For::Anybody,
+                Kept::Decision { purpose, .. } => For::One(purpose),
+            };
+            ((line.query, purpose), line)
+        });
         let journal = ArchiveJournal { archive, lines: lines.collect() };
-        Self {
-            lines: archive.journal.iter().map(|line| (line.query, line.sequence)).collect(),
-            recorded: Recorded::replay_only(journal),
-            seen: Mutex::default(),
-        }
+        Self { recorded: Recorded::replay_only(journal), seen: Mutex::default() }
     }
 
     /// The last question without a line since this was asked last.
@@ -50,7 +52,8 @@ impl<'a> Totals<'a> {
     /// Numbers of the lines that no run asked for.
     pub(super) fn unused(&self) -> Vec<u64> {
         let seen = self.seen();
-        let mut all: Vec<u64> = self.lines.values().copied().collect();
+        let lines = self.recorded.journal().lines.values();
+        let mut all: Vec<u64> = lines.map(|line| line.sequence).collect();
         all.retain(|line| !seen.used.contains(line));
         all.sort_unstable();
         all
@@ -62,18 +65,41 @@ impl<'a> Totals<'a> {
     }
 }
 
+impl Totals<'_> {
+    /// The line that one of these has, the first of them.
+    fn line(&self, query: &Query, purposes: &[For]) -> Result<u64, CohortError> {
+        let (digest, lines) = (query.digest(), &self.recorded.journal().lines);
+        let line = purposes.iter().find_map(|purpose| lines.get(&(digest, *purpose)));
+        line.map(|line| line.sequence).ok_or_else(|| {
+            self.seen().unrecorded = Some(Unrecorded { what: query.name(), query: digest });
+            out_of_range(query)
+        })
+    }
+
+    fn used(&self, line: u64) {
+        let mut seen = self.seen();
+        seen.used.insert(line);
+        seen.unrecorded = None;
+    }
+}
+
 impl Cohort for Totals<'_> {
     async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
-        let digest = query.digest();
-        let Some(line) = self.lines.get(&digest) else {
-            self.seen().unrecorded = Some(Unrecorded { what: query.name(), query: digest });
-            return Err(out_of_range(query));
-        };
+        let line = self.line(query, &[For::Anybody])?;
         let sum = self.recorded.sum(query).await?;
-        let mut seen = self.seen();
-        seen.used.insert(*line);
-        seen.unrecorded = None;
+        self.used(line);
         Ok(sum)
+    }
+
+    async fn sum_or_decision(
+        &self,
+        query: &Query,
+        purpose: &Purpose,
+    ) -> Result<Heard, CohortError> {
+        let line = self.line(query, &[For::One(*purpose), For::Anybody])?;
+        let heard = self.recorded.sum_or_decision(query, purpose).await?;
+        self.used(line);
+        Ok(heard)
     }
 }
 
@@ -86,18 +112,47 @@ fn out_of_range(query: &Query) -> CohortError {
     CohortError::Sum(SumError::OutOfRange { block, bits })
 }
 
+/// Whom a line answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum For {
+    /// A total is for everybody who asks.
+    Anybody,
+    /// A decision is for whoever took it.
+    One(Purpose),
+}
+
 struct ArchiveJournal<'a> {
     archive: &'a Archive<'a>,
-    lines: BTreeMap<Digest, &'a JournalLine>,
+    lines: BTreeMap<(Digest, For), &'a JournalLine>,
 }
 
 impl Journal for ArchiveJournal<'_> {
     fn find(&self, query: &Digest) -> Result<Option<Sum>, String> {
-        let Some(line) = self.lines.get(query) else { return Ok(None) };
+        let Some(line) = self.lines.get(&(*query, For::Anybody)) else { return Ok(None) };
         self.archive.total(line).map(|(sum, _)| Some(sum)).map_err(|error| error.to_string())
     }
 
+    fn find_decision(
+        &self,
+        query: &Digest,
+        purpose: &Purpose,
+    ) -> Result<Option<(Receipt, Vec<u8>)>, String> {
+        let Some(line) = self.lines.get(&(*query, For::One(*purpose))) else { return Ok(None) };
+        let Kept::Decision { digest, .. } = &line.kept else { return Ok(None) };
+        let decision = self.archive.decision(line, digest).map_err(|error| error.to_string())?;
+        Ok(Some((line.receipt(), decision)))
+    }
+
     fn record(&self, _query: &Query, _sum: &Sum) -> Result<(), String> {
+        Err("an archive's journal is closed".into())
+    }
+
+    fn record_decision(
+        &self,
+        _receipt: &Receipt,
+        _purpose: &Purpose,
+        _decision: &[u8],
+    ) -> Result<(), String> {
         Err("an archive's journal is closed".into())
     }
 }

@@ -28,6 +28,8 @@ pub struct Replayed {
     pub queries: u64,
     /// Lines of the journal.
     pub lines: u64,
+    /// Lines with a decision in their total's place, which was taken as it stands.
+    pub decisions: u64,
     /// Whether the findings give the archive's report.
     pub report: ReportMatch,
     /// Lines that no run of the study asks for, neither the final one nor one that lost a site.
@@ -125,6 +127,7 @@ pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
         replayed: Digest::of(&bundle),
         queries: findings.cost.queries,
         lines: archive.journal.len() as u64,
+        decisions: archive.decisions(),
         report,
         unused: totals.unused(),
         findings,

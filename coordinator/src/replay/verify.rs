@@ -1,14 +1,16 @@
 //! Do the parts of an archive belong together?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_learn::bundle::ModelBundle;
 
-use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, Head, Part, Signature, names};
-use crate::store::JournalEntry;
+use crate::archive::{
+    Archive, ArchiveError, End, Entry, FeaturesEntry, Head, Part, Signature, names,
+};
+use crate::store::{JournalEntry, Kept};
 
 /// What was checked and found whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,9 +31,12 @@ pub struct Verified {
     pub sites: Vec<SiteId>,
     /// The sites that were given up, sorted.
     pub lost: Vec<SiteId>,
-    /// Lines of the journal, each with its total.
+    /// Lines of the journal, each with its total or with what was decided by it.
     pub lines: u64,
-    /// Bytes of all totals, unpacked.
+    /// Lines with a decision: of their totals there is only the digest, which nothing in the archive can
+    /// be checked against.
+    pub decisions: u64,
+    /// Bytes of all totals and decisions, unpacked.
     pub total_bytes: u64,
     /// Receipts of sites' answers.
     pub answers: u64,
@@ -54,7 +59,7 @@ pub enum ModelDigest {
     NoModel,
 }
 
-/// Checks an archive: digests of all entries, the journal's chain, every total against its line,
+/// Checks an archive: digests of all entries, the journal's chain, every total or decision against its line,
 /// receipts of all answers, and that study, model and report name each other's digests. Blocking.
 ///
 /// # Errors
@@ -88,6 +93,7 @@ pub(super) fn verified(archive: &Archive<'_>) -> Result<Verified, ArchiveError> 
         sites: manifest.final_sites(),
         lost: lost.map(|s| s.site.clone()).collect(),
         lines: archive.journal.len() as u64,
+        decisions: archive.decisions(),
         total_bytes,
         answers: archive.answers.len() as u64,
         head,
@@ -98,18 +104,27 @@ pub(super) fn verified(archive: &Archive<'_>) -> Result<Verified, ArchiveError> 
 fn check_chain(archive: &Archive<'_>) -> Result<Head, ArchiveError> {
     let manifest = &archive.manifest;
     let mut before: Option<Digest> = None;
-    let mut queries = BTreeSet::new();
+    let mut asked = BTreeSet::new();
+    let mut totals = BTreeMap::new();
     for (expected, line) in (1..).zip(&archive.journal) {
         if line.sequence != expected {
             return Err(ArchiveError::Sequence { expected, got: line.sequence });
         }
         let link =
-            JournalEntry::link(before.as_ref(), &manifest.study.id, &line.query, &line.total);
+            JournalEntry::link(before.as_ref(), &manifest.study.id, &line.receipt(), &line.kept);
         if link != line.chain {
             return Err(ArchiveError::Chain { line: line.sequence });
         }
-        if !queries.insert(line.query) {
+        let purpose = match line.kept {
+            Kept::Total => None,
+            Kept::Decision { purpose, .. } => Some(purpose),
+        };
+        if !asked.insert((line.query, purpose)) {
             let what = format!("line {}: its query was answered before", line.sequence);
+            return Err(ArchiveError::malformed(names::JOURNAL, what));
+        }
+        if *totals.entry(line.query).or_insert(line.total) != line.total {
+            let what = format!("line {}: its query has another total before", line.sequence);
             return Err(ArchiveError::malformed(names::JOURNAL, what));
         }
         before = Some(link);
@@ -139,19 +154,25 @@ fn check_totals(archive: &Archive<'_>) -> Result<u64, ArchiveError> {
             let what = format!("line {} has site {stranger}", line.sequence);
             return Err(ArchiveError::contradiction(names::JOURNAL, names::MANIFEST, what));
         }
-        let (_, size) = archive.total(line)?;
-        bytes += size;
+        bytes += match &line.kept {
+            Kept::Total => archive.total(line)?.1,
+            Kept::Decision { digest, .. } => archive.decision(line, digest)?.len() as u64,
+        };
         if bytes > names::LARGEST_TOTALS {
             return Err(ArchiveError::TooLarge {
-                what: "the totals, unpacked".into(),
+                what: "totals and decisions, unpacked".into(),
                 unit: "bytes",
                 limit: names::LARGEST_TOTALS,
                 got: bytes,
             });
         }
-        named.insert(names::total_name(&line.total));
+        named.insert(match &line.kept {
+            Kept::Total => names::total_name(&line.total),
+            Kept::Decision { digest, .. } => names::decision_name(digest),
+        });
     }
-    let totals = archive.manifest.entries.iter().filter(|e| e.name.starts_with("totals/"));
+    let in_folders = |entry: &&Entry| entry.name.contains('/');
+    let totals = archive.manifest.entries.iter().filter(in_folders);
     match totals.map(|entry| &entry.name).find(|name| !named.contains(*name)) {
         Some(stray) => Err(ArchiveError::Unexpected(stray.clone())),
         None => Ok(bytes),

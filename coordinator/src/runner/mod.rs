@@ -22,6 +22,7 @@ use futures::Stream;
 use wardround_core::clock::Clock;
 use wardround_core::ids::{SiteId, StudyId, UserId};
 use wardround_core::study::{Study, StudySites};
+use wardround_learn::recorded::Keep;
 use wardround_proto::problem::{Problem, ProblemCode};
 use wardround_proto::v1;
 
@@ -35,13 +36,14 @@ pub struct Studies {
     store: Arc<Store>,
     hub: Arc<Hub>,
     clock: Arc<dyn Clock>,
+    keep: Keep,
     live: Mutex<HashMap<StudyId, Arc<Events>>>,
 }
 
 impl Studies {
-    /// Studies over a store and a hub.
-    pub fn new(store: Arc<Store>, hub: Arc<Hub>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, hub, clock, live: Mutex::default() })
+    /// Studies over a store and a hub, whose journals keep this of trees.
+    pub fn new(store: Arc<Store>, hub: Arc<Hub>, clock: Arc<dyn Clock>, keep: Keep) -> Arc<Self> {
+        Arc::new(Self { store, hub, clock, keep, live: Mutex::default() })
     }
 
     /// Goes on with every study that isn't over.

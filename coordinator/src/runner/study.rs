@@ -286,7 +286,7 @@ async fn fit(
     };
     let journal =
         StudyJournal::new(studies.store.clone(), studies.clock.clone(), record.id.clone());
-    let cohort = Recorded::new(federation, journal);
+    let cohort = Recorded::new(federation, journal, studies.keep);
     let schemas: Vec<Schema> = features.iter().map(|&wide| study.schema(wide)).collect();
     wardround_learn::study::run(&cohort, study, &record.id, &names, &schemas, &**events).await
 }

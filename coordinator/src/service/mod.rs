@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use wardround_core::clock::{Clock, Timestamp};
 use wardround_core::ids::{Role, UserId};
+use wardround_learn::recorded::Keep;
 use wardround_net::MAX_MESSAGE_BYTES;
 use wardround_net::invite::InviteToken;
 use wardround_net::pki::{Authority, Credentials, Fingerprint, Hosts, PkiError};
@@ -61,6 +62,8 @@ pub struct Options {
     pub hosts: Hosts,
     /// Who gets a one-time operator token.
     pub operator: OperatorInvite,
+    /// What journals keep of trees.
+    pub keep: Keep,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -134,7 +137,7 @@ impl Coordinator {
     /// # Errors
     /// [`StartError`].
     pub fn open(options: Options) -> Result<Self, StartError> {
-        let Options { data, name, hosts, operator, clock } = options;
+        let Options { data, name, hosts, operator, keep, clock } = options;
         let lock = lock(&data)?;
         let now = clock.now();
         let pki = data.join("pki");
@@ -151,7 +154,7 @@ impl Coordinator {
         let token_file = data.join("first-operator.token");
         let operator = invite_operator(&store, &authority, operator, &token_file, now)?;
         let hub = Hub::new(store.clone(), clock.clone())?;
-        let studies = Studies::new(store.clone(), hub.clone(), clock.clone());
+        let studies = Studies::new(store.clone(), hub.clone(), clock.clone(), keep);
         store.record_deed("coordinator", "start", env!("CARGO_PKG_VERSION"), now)?;
         let context = Arc::new(Context {
             store,

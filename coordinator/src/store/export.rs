@@ -27,7 +27,8 @@ impl Store {
     pub fn answers(&self, study: &StudyId) -> Result<Vec<AnswerEntry>, StoreError> {
         self.all(
             "SELECT a.query, a.site, a.digest, a.lock FROM answers a
-             LEFT JOIN journal j ON j.study = a.study AND j.query = a.query
+             LEFT JOIN (SELECT query, MIN(sequence) AS sequence FROM journal WHERE study = ?1
+                        GROUP BY query) j ON j.query = a.query
              WHERE a.study = ?1
              ORDER BY j.sequence IS NULL, j.sequence, a.query, a.site",
             [study.as_str()],
@@ -42,12 +43,12 @@ impl Store {
         )
     }
 
-    /// A total's compressed bytes (zstd) as the journal keeps them; `None` when the study's journal
-    /// has no such line.
+    /// A total's or a decision's compressed bytes (zstd) as the journal keeps them; `None` when the
+    /// study's journal has no such line.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn compressed_total(
+    pub fn compressed_line(
         &self,
         study: &StudyId,
         sequence: u64,

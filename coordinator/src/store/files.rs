@@ -1,4 +1,4 @@
-//! Content-addressed files: totals, queries, reports, bundles. Written to a temporary name, synced,
+//! Content-addressed files: totals, decisions, reports, bundles. Written to a temporary name, synced,
 //! then renamed, so that a file with a digest for a name is whole.
 
 use std::io::Write as _;

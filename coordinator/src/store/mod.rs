@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! <data>/coordinator.db     the index (write-ahead log, synchronous: a committed row survives a power cut)
-//! <data>/files/ab/abcd...   totals, queries, reports, bundles, by SHA-256
+//! <data>/files/ab/abcd...   totals, decisions, reports, bundles, by SHA-256
 //! <data>/sealed/...         single sites' answers, encrypted under a key per site and study
 //! ```
 
@@ -24,16 +24,19 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use deeds::Deed;
 pub use export::AnswerEntry;
-pub use journal::{JournalEntry, StudyJournal};
+pub use journal::{JournalEntry, Kept, StudyJournal};
 pub use members::{Invitee, Member, MemberState, Spent};
 pub use studies::{
     Artefact, EnlistedSite, LostAttempt, NewStudy, StoredEvent, StudyRecord, StudyState, Traffic,
 };
 
-/// The format of the database; a newer one is refused.
-const FORMAT: i64 = 1;
+/// The format of the database; an older one is brought to it, a newer one is refused.
+const FORMAT: i64 = 2;
 
 const TABLES: &str = include_str!("tables.sql");
+
+/// What makes format 2 of format 1: a journal may keep decisions.
+const FROM_1: &str = include_str!("from_1.sql");
 
 /// Why the store can't do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,9 @@ impl Store {
                 [env!("CARGO_PKG_VERSION")],
             )?;
             connection.pragma_update(None, "user_version", FORMAT)?;
+        }
+        if found == 1 {
+            connection.execute_batch(FROM_1)?;
         }
         let path = folder.join("sealing.key");
         let master = wardround_privacy::seal::MasterKey::open_or_create(&path)

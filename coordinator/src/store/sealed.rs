@@ -56,7 +56,8 @@ impl Store {
         Ok(())
     }
 
-    /// A site's answer, opened; `None` when it hasn't answered.
+    /// A site's answer, opened; `None` when it hasn't answered, or its answer was of no use any more: it
+    /// is asked again then, and its answer must have the digest that is known.
     ///
     /// # Errors
     /// [`StoreError`]: the key was destroyed, or the file is damaged.
@@ -67,11 +68,14 @@ impl Store {
         query: &Digest,
     ) -> Result<Option<Sum>, StoreError> {
         let Some(digest) = self.answer_digest(study, site, query)? else { return Ok(None) };
-        let path = self.sealed_path(study, site, query);
-        let sealed = std::fs::read(&path)
-            .map_err(|source| StoreError::File { path: path.clone(), source })?;
-        let damaged = |error: String| StoreError::Damaged(format!("{}: {error}", path.display()));
         let key = self.sealing_key(study, site)?;
+        let path = self.sealed_path(study, site, query);
+        let sealed = match std::fs::read(&path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::File { path, source }),
+        };
+        let damaged = |error: String| StoreError::Damaged(format!("{}: {error}", path.display()));
         let answer = key
             .open(&AnswerTo { study, site, query: *query }, &sealed)
             .map_err(|error| damaged(error.to_string()))?;
@@ -79,6 +83,25 @@ impl Store {
             return Err(damaged("another digest than the index says".into()));
         }
         Sum::decode(&answer).map(Some).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Removes a site's answer, if there is one; its digest stays in the index.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn forget_answer(
+        &self,
+        study: &StudyId,
+        site: &SiteId,
+        query: &Digest,
+    ) -> Result<(), StoreError> {
+        let path = self.sealed_path(study, site, query);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::File { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Destroys the key of a site's answers in a study: they can't be read any more.

@@ -413,7 +413,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn set_round_time(&self, id: &StudyId, query: &Digest, ms: i64) -> Result<(), StoreError> {
         self.run(
-            "UPDATE rounds SET took_ms = ?3 WHERE study = ?1 AND query = ?2",
+            "UPDATE rounds SET took_ms = ?3 WHERE study = ?1 AND query = ?2 AND took_ms = 0",
             (id.as_str(), query.to_string(), ms),
         )?;
         Ok(())

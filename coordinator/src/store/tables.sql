@@ -1,4 +1,4 @@
--- Format 1 of the coordinator's database.
+-- Format 2 of the coordinator's database.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
@@ -65,14 +65,17 @@ CREATE TABLE study_sites (
     PRIMARY KEY (study, site)
 ) STRICT;
 
--- The journal: totals only. `query` and `total` are digests of the encoded query and total, `file`
--- is the file with the compressed total; `chain` is the hash of the line before, the query's and
--- the total's digest. Queries aren't kept: a replay makes them again and is checked by their digest.
+-- The journal. `query` and `total` are digests of the encoded query and total. `file` is the file with
+-- the compressed total; or, where `decision` isn't empty, with the compressed decision of that digest,
+-- which is kept in the total's place, and was taken for that `purpose`. `chain` is the hash of the line before and of this one. Queries
+-- aren't kept: a replay makes them again and is checked by their digest.
 CREATE TABLE journal (
     study TEXT NOT NULL REFERENCES studies (id),
     sequence INTEGER NOT NULL,
     query TEXT NOT NULL,
+    purpose TEXT NOT NULL DEFAULT '',
     total TEXT NOT NULL,
+    decision TEXT NOT NULL DEFAULT '',
     file TEXT NOT NULL,
     what TEXT NOT NULL,
     sites TEXT NOT NULL,
@@ -80,10 +83,11 @@ CREATE TABLE journal (
     time_ms INTEGER NOT NULL,
     chain TEXT NOT NULL,
     PRIMARY KEY (study, sequence),
-    UNIQUE (study, query)
+    UNIQUE (study, query, purpose)
 ) STRICT;
 
--- Digests of single sites' answers; the answers themselves are sealed files.
+-- Digests of single sites' answers; the answers themselves are sealed files, removed with the journal's
+-- decision where it keeps one.
 CREATE TABLE answers (
     study TEXT NOT NULL REFERENCES studies (id),
     query TEXT NOT NULL,

@@ -4,7 +4,8 @@ use wardround_core::ids::{Role, SiteId, StudyId, UserId};
 use wardround_core::query::{Ask, FoldPlan, Query, Schema};
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
-use wardround_learn::recorded::Journal;
+use wardround_learn::cohort::Purpose;
+use wardround_learn::recorded::{Journal, Receipt};
 
 use super::*;
 
@@ -145,9 +146,10 @@ fn the_journal_is_chained_and_survives_a_restart() {
 
     let store = std::sync::Arc::new(Store::open(folder.path()).unwrap());
     let journal = StudyJournal::new(store.clone(), clock, study.clone());
-    assert_eq!(journal.find(&query.digest()).unwrap(), Some(sum));
+    assert_eq!(journal.find(&query.digest()).unwrap(), Some(sum.clone()));
     let lines = store.journal(&study).unwrap();
-    let chain = JournalEntry::link(None, &study, &lines[0].query, &lines[0].total);
+    assert_eq!(lines[0].receipt, Receipt::new(&query, &sum));
+    let chain = JournalEntry::link(None, &study, &lines[0].receipt, &Kept::Total);
     assert_eq!(store.journal_head(&study).unwrap(), Some((1, chain)));
 
     let name = folder.path().join("files");
@@ -178,11 +180,90 @@ fn sealed_answers_open_until_their_key_is_destroyed() {
 }
 
 #[test]
+fn a_decision_is_kept_and_single_answers_go() {
+    let (_folder, store) = store();
+    let (study, _) = store.add_study(&new_study(""), Timestamp(1)).unwrap();
+    let clock = std::sync::Arc::new(ManualClock::at(Timestamp(5)));
+    let journal = StudyJournal::new(store.clone(), clock, study.clone());
+    let query = query(&study);
+    let (digest, lock) = (query.digest(), Digest::of(b"lock"));
+    let mut total = Sum::zero(&query);
+    total.sites = query.sites.clone();
+    let put = || {
+        for site in &query.sites {
+            let mut answer = Sum::zero(&query);
+            answer.sites = vec![site.clone()];
+            let bytes = answer.encode();
+            store.put_answer(&study, site, &digest, &lock, &bytes, Timestamp(1)).unwrap();
+        }
+    };
+    put();
+    let sealed = walk(&store.folder().join("sealed"));
+    assert_eq!(sealed.len(), 2);
+    let left = std::fs::read(&sealed[0]).unwrap();
+
+    let receipt = Receipt::new(&query, &total);
+    let [one, other] = [b"one", b"two"].map(|name| Purpose(Digest::of(name)));
+    journal.record_decision(&receipt, &one, b"decided").unwrap();
+    assert!(journal.record_decision(&receipt, &one, b"decided").is_err(), "recorded once");
+    assert!(walk(&store.folder().join("sealed")).is_empty());
+    assert_eq!(store.answers(&study).unwrap().len(), 2, "their digests stay");
+    // A cut before they were removed: they go when the line is read.
+    std::fs::write(&sealed[0], left).unwrap();
+    let found = journal.find_decision(&digest, &one).unwrap();
+    assert_eq!(found, Some((receipt.clone(), b"decided".to_vec())));
+    assert!(walk(&store.folder().join("sealed")).is_empty());
+
+    // Whoever else asks has the sites asked again, for the same total.
+    assert_eq!(journal.find_decision(&digest, &other).unwrap(), None);
+    assert_eq!(journal.find(&digest).unwrap(), None);
+    assert_eq!(store.answer(&study, &site("a"), &digest).unwrap(), None);
+    put();
+    let another = Receipt { total: Digest::of(b"another"), ..receipt.clone() };
+    let error = journal.record_decision(&another, &other, b"otherwise").unwrap_err();
+    assert!(error.contains("and now has"), "{error}");
+    journal.record_decision(&receipt, &other, b"otherwise").unwrap();
+
+    let kept = |purpose, decision| Kept::Decision { purpose, digest: Digest::of(decision) };
+    let first = JournalEntry::link(None, &study, &receipt, &kept(one, b"decided"));
+    let chain = JournalEntry::link(Some(&first), &study, &receipt, &kept(other, b"otherwise"));
+    assert_eq!(store.journal_head(&study).unwrap(), Some((2, chain)));
+    assert_ne!(first, JournalEntry::link(None, &study, &receipt, &Kept::Total));
+}
+
+#[test]
+fn a_database_of_format_1_is_read_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Connection::open(folder.path().join("coordinator.db")).unwrap();
+    before.execute_batch(include_str!("../../tests/fixtures/coordinator-1.sql")).unwrap();
+    drop(before);
+    let store = std::sync::Arc::new(Store::open(folder.path()).unwrap());
+    let study = store.studies().unwrap().remove(0).id;
+    let lines = store.journal(&study).unwrap();
+    assert!(lines.len() > 10);
+    let mut chain = None;
+    for line in &lines {
+        assert_eq!(line.kept, Kept::Total);
+        chain = Some(JournalEntry::link(chain.as_ref(), &study, &line.receipt, &line.kept));
+        assert_eq!(chain, Some(line.chain));
+    }
+    let clock = std::sync::Arc::new(ManualClock::at(Timestamp(5)));
+    let journal = StudyJournal::new(store.clone(), clock, study.clone());
+    let query = query(&study);
+    let receipt = Receipt::new(&query, &Sum::zero(&query));
+    let purpose = Purpose(Digest::of(b"one"));
+    journal.record_decision(&receipt, &purpose, b"decided").unwrap();
+    drop((journal, store));
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.journal(&study).unwrap().len(), lines.len() + 1);
+}
+
+#[test]
 fn a_newer_database_is_refused() {
     let (folder, store) = store();
     store.db().pragma_update(None, "user_version", FORMAT + 1).unwrap();
     drop(store);
-    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 2 })));
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 3 })));
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {

@@ -63,6 +63,16 @@ fn a_total_that_unpacks_to_more_than_its_line_says_is_refused() {
 }
 
 #[test]
+fn a_decision_that_unpacks_to_too_much_is_refused() {
+    let (mut files, mut lines) = (files(), files().journal());
+    files.set_decision(&mut lines[1], &vec![0u8; (64 << 20) + 1]);
+    files.0.remove(&total_name(&lines[1].total));
+    files.chain_again(lines);
+    let error = refused(&files.zip());
+    assert!(error.to_string().contains("unpacks to more than"), "{error}");
+}
+
+#[test]
 fn bytes_beside_the_entries_are_refused() {
     let archive = &*ARCHIVE;
     let tail = archive.len() - 22;

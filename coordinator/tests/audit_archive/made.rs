@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::executor::block_on;
 use wardround::archive::{CaCertificate, export};
 use wardround::outcome;
-use wardround::store::{EnlistedSite, LostAttempt, NewStudy, Store, StudyJournal, StudyState};
+use wardround::store::{
+    EnlistedSite, LostAttempt, NewStudy, Store, StoreError, StudyJournal, StudyState,
+};
 use wardround_core::clock::{ManualClock, Timestamp};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId, UserId};
@@ -15,7 +17,7 @@ use wardround_core::seed::Seed;
 use wardround_core::study::Study;
 use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::{Cohort, CohortError};
-use wardround_learn::recorded::Recorded;
+use wardround_learn::recorded::{Keep, Recorded};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
 use wardround_learn::study::{Silent, StudyError, run};
 use wardround_privacy::policy::Policy;
@@ -46,6 +48,21 @@ folds = 3
 leave_one_site_out = false
 "#;
 
+/// The same with another classifier.
+pub fn with_classifier(classifier: &str) -> String {
+    HEART.replace("kind = \"logistic\"\nc = [0.1, 1.0]", classifier)
+}
+
+/// Boosted trees of two depths, so that fits part company.
+pub fn boosted() -> String {
+    with_classifier("kind = \"boosting\"\ntrees = [4]\ndepth = [2, 3]\nmin_patients = [5]")
+}
+
+/// A random forest.
+pub fn forest() -> String {
+    with_classifier("kind = \"forest\"\ntrees = [5]\ndepth = [4]\nmin_patients = [5]\ncolumns = 3")
+}
+
 const FEATURES: u32 = 4;
 
 /// The same on images; their features are made up too.
@@ -65,6 +82,10 @@ pub enum Fate {
     },
     /// Moments at the finest scale are out of range, once.
     NeedsACoarserScale,
+    /// The coordinator is killed again and again, each time after so many questions that it asked.
+    KilledOften {
+        after: usize,
+    },
 }
 
 /// A store with a study that is done.
@@ -107,14 +128,26 @@ pub fn done(sites: usize, fate: Fate) -> Made {
 
 /// Runs a study to its end.
 pub fn done_with(toml: &str, sites: usize, fate: Fate) -> Made {
+    done_keeping(toml, sites, fate, Keep::Decisions)
+}
+
+/// Runs a study to its end, with a choice of what its journal keeps of trees.
+pub fn done_keeping(toml: &str, sites: usize, fate: Fate, keep: Keep) -> Made {
     let made = submitted(toml, sites);
+    finish(&made, rows(sites), FEATURES, fate, keep);
+    made
+}
+
+/// Runs a study that is submitted to its end, on these rows.
+pub fn finish(made: &Made, rows: Vec<Rows>, features: u32, fate: Fate, keep: Keep) {
     let (store, id) = (&made.store, &made.study);
-    let study = Study::parse(toml).unwrap();
-    let journal =
-        StudyJournal::new(store.clone(), Arc::new(ManualClock::at(Timestamp(2))), id.clone());
-    let cohort = Recorded::new(Sites::new(store.clone(), sites, fate), journal);
-    let schema = study.schema(FEATURES);
+    let study = Study::parse(&store.study(id).unwrap().unwrap().toml).unwrap();
+    let sites = Sites::new(store.clone(), rows, fate);
+    let schema = study.schema(features);
     let findings = loop {
+        let clock = Arc::new(ManualClock::at(Timestamp(2)));
+        let journal = StudyJournal::new(store.clone(), clock, id.clone());
+        let cohort = Recorded::new(&sites, journal, keep);
         let left = store.study_sites(id).unwrap();
         let names: Vec<SiteId> = left.into_iter().map(|(site, _)| site).collect();
         match block_on(run(&cohort, &study, id, &names, std::slice::from_ref(&schema), &Silent)) {
@@ -125,12 +158,13 @@ pub fn done_with(toml: &str, sites: usize, fate: Fate) -> Made {
                 let lost = LostAttempt { attempt: 1, sites: names, lost, round, reason };
                 store.lose_site(id, &lost).unwrap();
             }
+            // Killed: all that is left is in the store.
+            Err(StudyError::Cohort(CohortError::Aborted)) => {}
             Err(error) => panic!("{error}"),
         }
     };
     outcome::finish(store, id, &study, &findings).unwrap();
     assert!(store.set_study_state(id, StudyState::Done, "", Timestamp(3)).unwrap());
-    made
 }
 
 pub fn site(at: usize) -> SiteId {
@@ -138,6 +172,11 @@ pub fn site(at: usize) -> SiteId {
 }
 
 fn enlisted(toml: &str, site: &SiteId) -> EnlistedSite {
+    enlisted_with(toml, site, FEATURES)
+}
+
+/// What a site of so many features says when it froze its cohort.
+pub fn enlisted_with(toml: &str, site: &SiteId, features: u32) -> EnlistedSite {
     let (weights, preprocess) = match toml.contains("[images]") {
         true => {
             let weights = Digest::of(b"weights").to_string();
@@ -148,7 +187,7 @@ fn enlisted(toml: &str, site: &SiteId) -> EnlistedSite {
     };
     EnlistedSite {
         lock: lock(site),
-        features: vec![FEATURES],
+        features: vec![features],
         patients: 70,
         rows: 70,
         set_aside: 0,
@@ -185,7 +224,7 @@ fn rows(sites: usize) -> Vec<Rows> {
     builder.build().unwrap().by_site()
 }
 
-/// Sites whose answers are kept as the coordinator keeps them.
+/// Sites whose answers are kept, and found again, as the coordinator does.
 struct Sites {
     store: Arc<Store>,
     rows: Together,
@@ -194,35 +233,50 @@ struct Sites {
 }
 
 impl Sites {
-    fn new(store: Arc<Store>, sites: usize, fate: Fate) -> Self {
-        Self { store, rows: Together(rows(sites)), fate, asked: AtomicUsize::new(0) }
+    fn new(store: Arc<Store>, rows: Vec<Rows>, fate: Fate) -> Self {
+        Self { store, rows: Together(rows), fate, asked: AtomicUsize::new(0) }
     }
-}
 
-impl Cohort for Sites {
-    async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
-        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+    fn befalls(&self, query: &Query, asked: usize) -> Result<(), CohortError> {
         let last = site(self.rows.0.len() - 1);
         match self.fate {
             Fate::LosesASite { after } if asked >= after && query.sites.contains(&last) => {
-                return Err(CohortError::SiteLost(last));
+                Err(CohortError::SiteLost(last))
             }
             // The first look at the moments is as coarse as can be, so it is the second one.
             Fate::NeedsACoarserScale if matches!(query.ask, Ask::Moments { .. }) && asked == 2 => {
                 let finest = query.layout().into_iter().max_by_key(|spec| spec.bits).unwrap();
                 let (block, bits) = (finest.name, finest.bits);
-                return Err(CohortError::Sum(SumError::OutOfRange { block, bits }));
+                Err(CohortError::Sum(SumError::OutOfRange { block, bits }))
             }
-            _ => {}
+            Fate::KilledOften { after } if asked % after == after - 1 => Err(CohortError::Aborted),
+            _ => Ok(()),
         }
+    }
+}
+
+impl Cohort for Sites {
+    async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
+        let failed = |error: StoreError| CohortError::Journal(error.to_string());
+        let mut total = Sum::zero(query);
+        let (study, digest) = (&query.study, query.digest());
+        for site in &query.sites {
+            if let Some(answer) = self.store.answer(study, site, &digest).map_err(failed)? {
+                total.add(&answer, query)?;
+            }
+        }
+        if total.sites == query.sites {
+            return Ok(total);
+        }
+        self.befalls(query, self.asked.fetch_add(1, Ordering::SeqCst))?;
         for rows in &self.rows.0 {
             let site = rows.sites().remove(0);
             if query.sites.contains(&site) {
                 let answer = rows.answer(query)?.encode();
-                let (study, lock, time) = (&query.study, lock(&site), Timestamp(2));
+                let (lock, time) = (lock(&site), Timestamp(2));
                 self.store
-                    .put_answer(study, &site, &query.digest(), &lock, &answer, time)
-                    .map_err(|error| CohortError::Journal(error.to_string()))?;
+                    .put_answer(study, &site, &digest, &lock, &answer, time)
+                    .map_err(failed)?;
             }
         }
         self.rows.sum(query).await

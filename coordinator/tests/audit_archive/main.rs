@@ -9,6 +9,8 @@ mod hostile;
 #[cfg(test)]
 mod made;
 #[cfg(test)]
+mod size;
+#[cfg(test)]
 mod tampered;
 #[cfg(test)]
 mod whole;

@@ -2,12 +2,16 @@ use std::sync::LazyLock;
 
 use wardround::archive::ArchiveError;
 use wardround::replay::{ReplayError, Replayed, ReportMatch, replay, verify};
+use wardround::store::Kept;
+use wardround_core::digest::Digest;
 use wardround_learn::bundle::{ModelBundle, Scorer};
 
-use crate::made::{Fate, done, site};
+use crate::made::{Fate, boosted, done, done_with, site};
 use crate::zipped::{Files, total_name};
 
 static ARCHIVE: LazyLock<Files> = LazyLock::new(|| Files::of(&done(3, Fate::Smooth).archive()));
+static TREES: LazyLock<Files> =
+    LazyLock::new(|| Files::of(&done_with(&boosted(), 3, Fate::Smooth).archive()));
 
 fn refused(files: &Files) -> ArchiveError {
     verify(&files.zip()).unwrap_err()
@@ -222,4 +226,113 @@ fn what_passes_the_checks_is_found_by_the_replay() {
     let error = replay(&files.zip()).unwrap_err();
     assert!(matches!(&error, ReplayError::Study(_)), "{error}");
     assert!(error.to_string().contains("numbers in block"), "{error}");
+}
+
+/// The first line with a decision that holds trees.
+fn first_trees() -> usize {
+    let holds = |line: &wardround::archive::JournalLine| {
+        line.kept != Kept::Total && TREES.decision(line).len() > 2
+    };
+    TREES.journal().iter().position(holds).unwrap()
+}
+
+#[test]
+fn lines_with_a_decision_are_chained_whole() {
+    let at = first_trees();
+    let line = at as u64 + 1;
+    for change in [
+        |line: &mut wardround::archive::JournalLine| line.numbers += 1,
+        |line: &mut wardround::archive::JournalLine| drop(line.sites.pop()),
+        |line: &mut wardround::archive::JournalLine| line.what.push('s'),
+        |line: &mut wardround::archive::JournalLine| line.total = line.query,
+        |line: &mut wardround::archive::JournalLine| line.kept = Kept::Total,
+        |line: &mut wardround::archive::JournalLine| {
+            let Kept::Decision { digest, .. } = &mut line.kept else { panic!("a decision") };
+            *digest = Digest::of(b"another");
+        },
+        |line: &mut wardround::archive::JournalLine| {
+            let Kept::Decision { purpose, .. } = &mut line.kept else { panic!("a decision") };
+            purpose.0 = Digest::of(b"another");
+        },
+    ] {
+        let (mut files, mut lines) = (TREES.clone(), TREES.journal());
+        change(&mut lines[at]);
+        files.set_journal(&lines);
+        files.list_again();
+        let error = refused(&files);
+        assert!(matches!(error, ArchiveError::Chain { line: got } if got == line), "{error}");
+    }
+
+    // Bytes that aren't the line's, though the manifest fits.
+    let (mut files, lines) = (TREES.clone(), TREES.journal());
+    let Kept::Decision { digest, .. } = lines[at].kept else { panic!("a decision") };
+    let name = crate::zipped::decision_name(&digest);
+    files.set(&name, zstd::encode_all(&b"other"[..], 3).unwrap());
+    files.list_again();
+    let error = refused(&files);
+    assert!(matches!(&error, ArchiveError::Total { entry, .. } if *entry == name), "{error}");
+
+    // Two totals of one query.
+    let (mut files, mut lines) = (TREES.clone(), TREES.journal());
+    let Kept::Decision { purpose, .. } = &mut lines[at + 1].kept else { panic!("a decision") };
+    purpose.0 = Digest::of(b"another");
+    lines[at + 1].query = lines[at].query;
+    files.chain_again(lines);
+    let error = refused(&files).to_string();
+    assert!(error.contains("another total before"), "{error}");
+
+    // A journal before decisions were kept has none.
+    let mut files = TREES.clone();
+    let mut manifest = files.manifest();
+    manifest.journal.format = 2;
+    files.set_manifest(&manifest);
+    let error = refused(&files).to_string();
+    assert!(error.contains("format 2 doesn't know"), "{error}");
+}
+
+#[test]
+fn other_trees_pass_the_checks_and_are_found_by_the_replay() {
+    let (at, journal) = (first_trees(), TREES.journal());
+    let with = |bytes: &[u8]| {
+        let (mut files, mut lines) = (TREES.clone(), journal.clone());
+        files.set_decision(&mut lines[at], bytes);
+        files.drop_strays(&lines);
+        files.chain_again(lines);
+        let forged = files.zip();
+        verify(&forged).unwrap();
+        replay(&forged)
+    };
+    let decision = TREES.decision(&journal[at]);
+    assert!(with(&decision).is_ok_and(|replayed| replayed.archived == replayed.replayed));
+    // Cut, prolonged, of another format, without trees, with those of another question.
+    let other = journal[at + 1..].iter().filter(|line| line.kept != Kept::Total);
+    let other = other.map(|line| TREES.decision(line)).find(|bytes| bytes.len() > 2).unwrap();
+    for bytes in [&decision[..decision.len() - 1], &[], &[1], &[1, 0], &[9], &other] {
+        let error = with(bytes).unwrap_err();
+        assert!(matches!(error, ReplayError::Study(_)), "{error}");
+    }
+    let error = with(&[decision.as_slice(), &[0]].concat()).unwrap_err();
+    assert!(error.to_string().contains("too many"), "{error}");
+    // Any byte changed: another question, one that can't be, or another model. What it may pass with is a
+    // count of patients that decides nothing.
+    let mut passed = 0;
+    for place in 0..decision.len() {
+        let mut bytes = decision.clone();
+        bytes[place] ^= 2;
+        let same = with(&bytes).is_ok_and(|replayed| replayed.archived == replayed.replayed);
+        passed += usize::from(same);
+    }
+    assert!(passed * 4 < decision.len(), "{passed} of {} bytes", decision.len());
+}
+
+#[test]
+fn a_digest_of_histograms_is_for_the_sites_to_confirm() {
+    // The module `replay` says so: nothing in an archive gives the total whose digest this is.
+    let (at, mut files, mut lines) = (first_trees(), TREES.clone(), TREES.journal());
+    lines[at].total = Digest::of(b"another");
+    files.chain_again(lines);
+    let forged = files.zip();
+    verify(&forged).unwrap();
+    let replayed = replay(&forged).unwrap();
+    assert_eq!(replayed.archived, replayed.replayed);
 }

@@ -1,10 +1,13 @@
 use wardround::archive::{CaCertificate, End, ExportError, Part, export};
 use wardround::replay::{ModelDigest, ReplayError, ReportMatch, replay, verify};
-use wardround::store::StudyState;
+use wardround::store::{Kept, StudyState};
 use wardround_core::clock::Timestamp;
 use wardround_core::digest::Digest;
+use wardround_learn::recorded::Keep;
 
-use crate::made::{Fate, HEART, done, done_with, on_images, site, submitted};
+use crate::made::{
+    Fate, HEART, boosted, done, done_keeping, done_with, forest, on_images, site, submitted,
+};
 use crate::zipped::Files;
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -116,4 +119,81 @@ fn a_running_study_isnt_exported_and_a_failed_one_has_no_model() {
     assert_eq!(verified.end, End::Failed { reason: "out of luck".into() });
     assert_eq!((verified.model, verified.lines), (ModelDigest::NoModel, 0));
     assert!(matches!(replay(&archive), Err(ReplayError::NoModel(study)) if study == made.study));
+}
+
+#[test]
+fn a_study_of_trees_is_replayed_from_what_was_decided() {
+    for toml in [boosted(), forest()] {
+        let made = done_with(&toml, 3, Fate::Smooth);
+        let archive = made.archive();
+        let (verified, files) = (verify(&archive).unwrap(), Files::of(&archive));
+        let journal = files.journal();
+        let of_trees = journal.iter().filter(|line| line.what == "tree histograms");
+        assert!(of_trees.clone().all(|line| line.kept != Kept::Total));
+        assert_eq!(verified.decisions, of_trees.clone().count() as u64);
+        assert!(verified.decisions > 3 && verified.decisions < verified.lines);
+        let replayed = replay(&archive).unwrap();
+        assert!(replayed.is_confirmed(), "{replayed:?}");
+        assert_eq!((replayed.decisions, replayed.queries), (verified.decisions, verified.lines));
+
+        // Single sites' histograms are gone as well, their digests aren't.
+        assert_eq!(verified.answers, 3 * verified.lines);
+        for line in &journal {
+            for site in &line.sites {
+                let sealed = made.store.folder().join("sealed").join(made.study.as_str());
+                let answer = sealed.join(site.as_str()).join(line.query.to_string());
+                assert_eq!(answer.exists(), line.kept == Kept::Total, "{}", line.what);
+            }
+        }
+
+        // With the sums in the journal it is the same model, decided again.
+        let whole = done_keeping(&toml, 3, Fate::Smooth, Keep::Sums).archive();
+        assert_eq!(verify(&whole).unwrap().decisions, 0);
+        let again = replay(&whole).unwrap();
+        assert!(again.is_confirmed(), "{again:?}");
+        assert_eq!((again.replayed, again.queries), (replayed.replayed, replayed.queries));
+    }
+}
+
+#[test]
+fn a_coordinator_that_is_killed_while_trees_grow_leaves_the_same_archive() {
+    for toml in [boosted(), forest()] {
+        let smooth = done_with(&toml, 3, Fate::Smooth).archive();
+        for after in [2, 3, 7] {
+            let killed = done_with(&toml, 3, Fate::KilledOften { after }).archive();
+            assert!(killed == smooth, "killed after every {after} questions");
+        }
+    }
+}
+
+#[test]
+fn a_question_that_is_decided_twice_has_two_lines() {
+    // Of two boosted models the first tree's first question is the same, and what follows isn't.
+    let of_depth = |depth| {
+        format!(
+            "[[classifier]]\nkind = \"boosting\"\ntrees = [2]\ndepth = [{depth}]\nmin_patients = [5]\n"
+        )
+    };
+    let single = "[classifier]\nkind = \"logistic\"\nc = [0.1, 1.0]";
+    let toml = HEART.replace(single, &(of_depth(2) + &of_depth(3)));
+    let archive = done_with(&toml, 3, Fate::Smooth).archive();
+    let verified = verify(&archive).unwrap();
+    assert!(verified.answers < 3 * verified.lines, "{verified:?}");
+    let replayed = replay(&archive).unwrap();
+    assert!(replayed.is_confirmed(), "{replayed:?}");
+    assert!(done_with(&toml, 3, Fate::KilledOften { after: 4 }).archive() == archive);
+}
+
+#[test]
+fn a_study_of_trees_that_lost_a_site_is_replayed_with_all_its_runs() {
+    for toml in [boosted(), forest()] {
+        for after in [5, 7, 9] {
+            let archive = done_with(&toml, 4, Fate::LosesASite { after }).archive();
+            let lines = Files::of(&archive).manifest().attempts[0].round;
+            assert!(lines <= after as u64);
+            let replayed = replay(&archive).unwrap();
+            assert!(replayed.is_confirmed(), "{:?}", replayed.unused);
+            assert_eq!(replayed.lines, replayed.queries + lines);
+        }
+    }
 }

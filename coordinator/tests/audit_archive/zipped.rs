@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Write as _};
 
 use wardround::archive::{Entry, Head, JournalLine, Manifest};
-use wardround::store::JournalEntry;
+use wardround::store::{JournalEntry, Kept};
 use wardround_core::digest::Digest;
 use wardround_core::sum::Sum;
+use wardround_learn::cohort::Purpose;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
@@ -90,7 +91,7 @@ impl Files {
         for (number, line) in (1..).zip(&mut journal) {
             line.sequence = number;
             let study = &manifest.study.id;
-            line.chain = JournalEntry::link(before.as_ref(), study, &line.query, &line.total);
+            line.chain = JournalEntry::link(before.as_ref(), study, &line.receipt(), &line.kept);
             before = Some(line.chain);
         }
         let chain = before.unwrap();
@@ -116,6 +117,40 @@ impl Files {
         line.total = Digest::of(bytes);
         self.set(&total_name(&line.total), zstd::encode_all(bytes, 3).unwrap());
     }
+}
+
+impl Files {
+    /// What a line keeps in its total's place, unpacked.
+    pub fn decision(&self, line: &JournalLine) -> Vec<u8> {
+        let Kept::Decision { digest, .. } = line.kept else { panic!("a total") };
+        zstd::decode_all(self.0[&decision_name(&digest)].as_slice()).unwrap()
+    }
+
+    /// Puts another decision in a line's place; its line still needs a chain.
+    pub fn set_decision(&mut self, line: &mut JournalLine, bytes: &[u8]) {
+        let digest = Digest::of(bytes);
+        let purpose = match line.kept {
+            Kept::Total => Purpose(Digest::of(b"made up")),
+            Kept::Decision { purpose, .. } => purpose,
+        };
+        line.kept = Kept::Decision { purpose, digest };
+        self.set(&decision_name(&digest), zstd::encode_all(bytes, 3).unwrap());
+    }
+
+    /// Drops decisions that no line names.
+    pub fn drop_strays(&mut self, journal: &[JournalLine]) {
+        let named = |name: &str| {
+            journal.iter().any(|line| match line.kept {
+                Kept::Total => false,
+                Kept::Decision { digest, .. } => decision_name(&digest) == name,
+            })
+        };
+        self.0.retain(|name, _| !name.starts_with("decisions/") || named(name));
+    }
+}
+
+pub fn decision_name(decision: &Digest) -> String {
+    format!("decisions/{decision}.zst")
 }
 
 pub fn total_name(total: &Digest) -> String {

@@ -14,6 +14,7 @@ use wardround::service::{Coordinator, OperatorInvite, Options, StartError};
 use wardround::store::Store;
 use wardround_core::clock::{Clock, ManualClock, SystemClock};
 use wardround_core::ids::UserId;
+use wardround_learn::recorded::Keep;
 use wardround_net::client::{Address, Endpoint, Trust};
 use wardround_net::pki::{Enrolled, Hosts, Wallet, certificate_from_pem};
 use wardround_net::server::Refusal;
@@ -40,6 +41,7 @@ pub fn options(data: &Path, clock: Arc<dyn Clock>) -> Options {
         name: Some("Test".into()),
         hosts: Hosts::parse(["127.0.0.1"]).expect("it is well-formed"),
         operator: OperatorInvite::WhenEmpty(UserId::parse("olga").expect("it is well-formed")),
+        keep: Keep::default(),
         clock,
     }
 }

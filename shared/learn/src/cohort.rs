@@ -3,6 +3,8 @@
 
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
+use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::query::Query;
 use wardround_core::sum::{Sum, SumError};
@@ -17,11 +19,76 @@ pub trait Cohort: Sync {
     /// # Errors
     /// [`CohortError`] says whose fault it is. The future may be dropped at any await.
     fn sum(&self, query: &Query) -> impl Future<Output = Result<Sum, CohortError>> + Send;
+
+    /// Asks one question whose answer is large beside what is decided by it. A cohort with a memory
+    /// need not remember the sum ([`Heard::Passing`]): once [`Cohort::settle`] brings the decision,
+    /// that stands in for it when the question is asked again for the same purpose
+    /// ([`Heard::Decided`]).
+    ///
+    /// # Errors
+    /// As [`Cohort::sum`].
+    fn sum_or_decision(
+        &self,
+        query: &Query,
+        purpose: &Purpose,
+    ) -> impl Future<Output = Result<Heard, CohortError>> + Send {
+        let _ = purpose;
+        async move { self.sum(query).await.map(Heard::Kept) }
+    }
+
+    /// Says what was decided by a sum that came as [`Heard::Passing`].
+    ///
+    /// # Errors
+    /// [`CohortError::Journal`]: the decision can't be kept, or there was no such sum.
+    fn settle(
+        &self,
+        query: &Digest,
+        purpose: &Purpose,
+        decision: &[u8],
+    ) -> Result<(), CohortError> {
+        let (Purpose(_), bytes) = (purpose, decision.len());
+        Err(CohortError::Journal(format!(
+            "expected no decision on query {query}, got one of {bytes} bytes"
+        )))
+    }
+}
+
+/// Who of a run asks a question, as a digest: one question may be asked twice, and lead to two decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Purpose(pub Digest);
+
+/// The answer to a question whose sum need not be remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// The sum; there is nothing to settle.
+    Kept(Sum),
+    /// The sum, which the cohort forgets: to be settled by the decision that it leads to.
+    Passing(Sum),
+    /// What an earlier run decided by the sum, in that run's bytes.
+    Decided(Vec<u8>),
 }
 
 impl<C: Cohort + Send> Cohort for &C {
     fn sum(&self, query: &Query) -> impl Future<Output = Result<Sum, CohortError>> + Send {
         C::sum(self, query)
+    }
+
+    fn sum_or_decision(
+        &self,
+        query: &Query,
+        purpose: &Purpose,
+    ) -> impl Future<Output = Result<Heard, CohortError>> + Send {
+        C::sum_or_decision(self, query, purpose)
+    }
+
+    fn settle(
+        &self,
+        query: &Digest,
+        purpose: &Purpose,
+        decision: &[u8],
+    ) -> Result<(), CohortError> {
+        C::settle(self, query, purpose, decision)
     }
 }
 

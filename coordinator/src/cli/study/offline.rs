@@ -72,13 +72,20 @@ fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {
 fn verified_text(verified: &Verified) -> String {
     let sites: Vec<&str> = verified.sites.iter().map(|site| site.as_str()).collect();
     format!(
-        "study {} ('{}') is whole: {} journal lines chained, {} receipts of answers, sites {}\n\
+        "study {} ('{}') is whole: {} journal lines chained, {} receipts of answers, sites {}{}\n\
          manifest {}; nobody signed it: compare this digest with one that came another way",
         verified.study,
         verified.name,
         verified.lines,
         verified.answers,
         sites.join(", "),
+        match verified.decisions {
+            0 => String::new(),
+            count => format!(
+                "\n{count} of the lines keep a decision about trees and only the digest of its total: \
+                 the sites can confirm that, this archive can't"
+            ),
+        },
         verified.manifest,
     )
 }
@@ -99,8 +106,15 @@ fn replayed_text(replayed: &Replayed) -> String {
             format!("a report that {software} made and this version doesn't compare")
         }
     };
+    let decided = match replayed.decisions {
+        0 => String::new(),
+        count => format!(
+            "\n{count} of the lines are about trees: their splits were taken as recorded and held to the \
+             study's rules, not to the histograms, of which the journal keeps the digests"
+        ),
+    };
     format!(
-        "study {}: {} queries answered from {} journal lines give {found} and {report}{unused}\n\
+        "study {}: {} queries answered from {} journal lines give {found} and {report}{unused}{decided}\n\
          archived {}\nreplayed {}",
         replayed.study, replayed.queries, replayed.lines, replayed.archived, replayed.replayed
     )

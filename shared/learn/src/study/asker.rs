@@ -1,13 +1,14 @@
 //! Asks a study's questions: fills in what all of them share, checks and counts the answers, and
 //! goes to a coarser scale where the fixed point overflows.
 
+use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{Ask, Column, FoldPlan, Query, Schema};
 use wardround_core::sum::{Sum, SumError, unit};
 
 use super::error::StudyError;
 use super::event::{Observer, StudyEvent};
-use crate::cohort::{Cohort, CohortError};
+use crate::cohort::{Cohort, CohortError, Heard, Purpose};
 
 /// Bytes of an answer above which a question is asked in slices.
 pub(crate) const SLICE_BYTES: u64 = 256 << 20;
@@ -35,6 +36,16 @@ pub(crate) struct Answer {
     pub sum: Sum,
 }
 
+/// The answer to a question whose sum a journal need not keep.
+pub(crate) enum Recalled {
+    /// Nothing is to be settled.
+    Kept(Answer),
+    /// To be settled by what is decided by it.
+    Passing(Answer),
+    /// What was decided by it.
+    Decided(Vec<u8>),
+}
+
 impl<C> Asker<'_, C> {
     /// Number of cells of a split.
     pub fn cells(&self, split: &[Column]) -> usize {
@@ -50,6 +61,36 @@ impl<C> Asker<'_, C> {
 impl<C: Cohort> Asker<'_, C> {
     /// Asks one question.
     pub async fn ask(&mut self, ask: Ask) -> Result<Answer, StudyError> {
+        let query = self.question(ask)?;
+        let sum = self.cohort.sum(&query).await?;
+        answer(query, sum)
+    }
+
+    /// Asks one question whose answer is large beside what is decided by it.
+    pub async fn ask_or_recall(
+        &mut self,
+        ask: Ask,
+        purpose: &Purpose,
+    ) -> Result<Recalled, StudyError> {
+        let query = self.question(ask)?;
+        Ok(match self.cohort.sum_or_decision(&query, purpose).await? {
+            Heard::Kept(sum) => Recalled::Kept(answer(query, sum)?),
+            Heard::Passing(sum) => Recalled::Passing(answer(query, sum)?),
+            Heard::Decided(decision) => Recalled::Decided(decision),
+        })
+    }
+
+    /// Says what was decided by an answer that came as [`Recalled::Passing`].
+    pub fn settle(
+        &self,
+        query: &Digest,
+        purpose: &Purpose,
+        decision: &[u8],
+    ) -> Result<(), StudyError> {
+        Ok(self.cohort.settle(query, purpose, decision)?)
+    }
+
+    fn question(&mut self, ask: Ask) -> Result<Query, StudyError> {
         let query = Query {
             study: self.study.clone(),
             sites: self.sites.to_vec(),
@@ -61,15 +102,7 @@ impl<C: Cohort> Asker<'_, C> {
         query.check()?;
         self.queries += 1;
         self.observer.event(&StudyEvent::Asked { query: self.queries, name: query.name() });
-        let sum = self.cohort.sum(&query).await?;
-        sum.check(&query).map_err(StudyError::Answer)?;
-        if sum.sites != query.sites {
-            return Err(StudyError::OtherSites {
-                expected: list(&query.sites),
-                got: list(&sum.sites),
-            });
-        }
-        Ok(Answer { query, sum })
+        Ok(query)
     }
 
     /// Asks a question at the finest scale, from `finest` down to `coarsest` binary places, that
@@ -96,6 +129,14 @@ impl<C: Cohort> Asker<'_, C> {
             }
         }
     }
+}
+
+fn answer(query: Query, sum: Sum) -> Result<Answer, StudyError> {
+    sum.check(&query).map_err(StudyError::Answer)?;
+    if sum.sites != query.sites {
+        return Err(StudyError::OtherSites { expected: list(&query.sites), got: list(&sum.sites) });
+    }
+    Ok(Answer { query, sum })
 }
 
 impl Answer {

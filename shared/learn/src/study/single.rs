@@ -72,6 +72,7 @@ pub(crate) async fn run<C: Cohort>(
             let leaves_out = design.left_out == LeavingOut::EverySite;
             let (counts, queries) = common.grid(asker, leaves_out).await?;
             phase("trees", design.fits().len());
+            let number = study.classifiers.iter().position(|one| one == classifier).unwrap_or(0);
             let ground = tree_fits::Ground {
                 classifier,
                 design: &design,
@@ -79,6 +80,7 @@ pub(crate) async fn run<C: Cohort>(
                 counts,
                 classes: &classes,
                 seed: study.seed,
+                number: number as u32,
             };
             let models = tree_fits::fit(asker, &ground).await?;
             (frame, models, queries)

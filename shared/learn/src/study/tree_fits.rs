@@ -32,6 +32,8 @@ pub(crate) struct Ground<'a> {
     pub classes: &'a [String],
     /// The study's.
     pub seed: Seed,
+    /// The classifier's number in the study.
+    pub number: u32,
 }
 
 /// Fits all models of the design.
@@ -39,7 +41,7 @@ pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
 ) -> Result<Models, StudyError> {
-    let Ground { classifier, design, frame, counts, classes, seed } = *ground;
+    let Ground { classifier, design, frame, counts, classes, seed, number } = *ground;
     let before = asker.queries;
     let rules = *classifier.tree_rules().expect("only classifiers of trees come here");
     let boosted = classifier.family() == Family::Boosting;
@@ -96,7 +98,7 @@ pub(crate) async fn fit<C: Cohort>(
             }
         }
     }
-    fit_all(asker, frame, &mut fits).await?;
+    fit_all(asker, frame, number, &mut fits).await?;
     let fitted = keys.into_iter().map(|(key, fit, trees)| {
         let (model, rounds) = (fits[fit].model(trees), fits[fit].rounds);
         (key, Fitted::Trees(FittedTrees { model, rounds }))

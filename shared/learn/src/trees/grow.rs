@@ -1,10 +1,13 @@
 //! One tree as a state machine: it names the leaves whose histograms it wants, takes them, and splits
-//! what is worth it, level by level.
+//! what is worth it, level by level. With a record of an earlier run it goes the same way, naming the
+//! same leaves, without histograms.
 
 use std::sync::Arc;
 
 use wardround_core::query::{ColumnCuts, Cuts, Node, PATIENT_BITS, Side, Tree};
-use wardround_core::sum::unit;
+use wardround_core::sum::{LIMIT, unit};
+
+use super::record::{Grown, Split};
 
 /// Gains below this share of a leaf's own score are rounding.
 const LEAST_GAIN: f64 = 1e-9;
@@ -45,6 +48,17 @@ pub(crate) struct Grower {
     open: Vec<Open>,
     /// Whether the root's sums are known.
     begun: bool,
+    /// What it is made of so far.
+    grown: Grown,
+    guide: Guide,
+}
+
+/// What a tree's splits are chosen by.
+#[derive(Debug, Clone)]
+enum Guide {
+    Histograms,
+    /// The whole tree as an earlier run grew it.
+    Record(Arc<Grown>),
 }
 
 /// A leaf that may split.
@@ -52,6 +66,8 @@ pub(crate) struct Grower {
 struct Open {
     node: u32,
     depth: u8,
+    /// Its sums; unknown, and zeros, for the root.
+    sums: Sums,
     source: Source,
 }
 
@@ -72,14 +88,22 @@ struct Candidate {
     below: u16,
     missing: Side,
     left: Sums,
-    right: Sums,
 }
 
 impl Grower {
     /// A root that may split by columns with these bins.
     pub fn new(rules: Rules, cuts: Arc<Cuts>) -> Self {
-        let root = Open { node: 0, depth: 0, source: Source::Asked };
-        Self { rules, cuts, tree: Tree::leaf(0.0), leaves: 1, open: vec![root], begun: false }
+        let root = Open { node: 0, depth: 0, sums: [0; 3], source: Source::Asked };
+        Self {
+            rules,
+            cuts,
+            tree: Tree::leaf(0.0),
+            leaves: 1,
+            open: vec![root],
+            begun: false,
+            grown: Grown::default(),
+            guide: Guide::Histograms,
+        }
     }
 
     /// Leaves whose histograms are wanted, ascending; none once the tree is done.
@@ -108,6 +132,16 @@ impl Grower {
         self.cuts.0.iter().map(ColumnCuts::bins).sum()
     }
 
+    /// Whether it grows by a record.
+    pub fn is_recorded(&self) -> bool {
+        matches!(self.guide, Guide::Record(_))
+    }
+
+    /// The tree and what it is made of, once it is done.
+    pub fn finish(&mut self) -> (Tree, Grown) {
+        (std::mem::take(&mut self.tree), std::mem::take(&mut self.grown))
+    }
+
     /// Takes the histograms of [`Self::wanted`], in that order.
     pub fn take(&mut self, histograms: Vec<Histogram>) {
         let open = std::mem::take(&mut self.open);
@@ -118,64 +152,150 @@ impl Grower {
             .collect();
         let known: Vec<Arc<Histogram>> = histograms.into_iter().map(Arc::new).collect();
         let of = |node: &u32| known[asked.binary_search(node).expect("it was wanted")].clone();
-        let level: Vec<(u32, u8, Arc<Histogram>)> = open
+        let histogram = |open: &Open| match &open.source {
+            Source::Asked => of(&open.node),
+            Source::Rest { sibling, parent } => {
+                let of_sibling = of(sibling);
+                let rest = parent.iter().zip(of_sibling.iter()).map(|(a, b)| less(a, b));
+                Arc::new(rest.collect())
+            }
+        };
+        let mut level: Vec<(Open, Arc<Histogram>)> = open
             .into_iter()
-            .map(|Open { node, depth, source }| match source {
-                Source::Asked => (node, depth, of(&node)),
-                Source::Rest { sibling, parent } => {
-                    let of_sibling = of(&sibling);
-                    let rest = parent.iter().zip(of_sibling.iter()).map(|(a, b)| less(a, b));
-                    (node, depth, Arc::new(rest.collect()))
-                }
+            .map(|open| {
+                let histogram = histogram(&open);
+                (open, histogram)
             })
             .collect();
         if !self.begun
-            && let [(_, _, histogram)] = &level[..]
+            && let [(root, histogram)] = &mut level[..]
         {
             let first = self.cuts.0.first().map_or(0, ColumnCuts::bins);
-            let root = histogram[..first].iter().fold([0; 3], |sum, bin| plus(&sum, bin));
-            self.tree = Tree::leaf(self.value(&root));
-            self.begun = true;
+            root.sums = histogram[..first].iter().fold([0; 3], |sum, bin| plus(&sum, bin));
+            self.begin(root.sums);
         }
         let mut splits: Vec<(usize, Candidate)> = level
             .iter()
             .enumerate()
-            .filter_map(|(at, (_, _, histogram))| Some((at, self.best(histogram)?)))
+            .filter_map(|(at, (_, histogram))| Some((at, self.best(histogram)?)))
             .collect();
         // The largest gains first while leaves are left; equal ones in order of nodes.
         splits.sort_by(|a, b| b.1.gain.total_cmp(&a.1.gain).then(a.0.cmp(&b.0)));
         splits.truncate(self.rules.leaves.saturating_sub(self.leaves) as usize);
         splits.sort_by_key(|(at, _)| *at);
-        self.leaves += splits.len() as u32;
-        for (at, candidate) in splits {
-            let (node, depth, histogram) = &level[at];
-            self.split(*node, *depth, histogram, &candidate);
+        for (at, Candidate { column, below, missing, left, .. }) in splits {
+            let (open, histogram) = &level[at];
+            let split = Split { node: open.node, column, below, missing, left };
+            self.split(open, split, histogram);
         }
+        self.close();
+    }
+
+    /// Has it become the tree of a record, whatever histograms come.
+    ///
+    /// # Errors
+    /// It has begun otherwise.
+    pub fn follow(&mut self, record: Grown) -> Result<(), String> {
+        let same_root = !self.begun || record.root == self.grown.root;
+        if !same_root || !record.splits.starts_with(&self.grown.splits) {
+            return Err("a recorded tree begins otherwise than its sums say".into());
+        }
+        self.guide = Guide::Record(Arc::new(record));
+        Ok(())
+    }
+
+    /// Grows a level by the record.
+    ///
+    /// # Errors
+    /// A split that the tree's rules and bins don't allow.
+    pub fn take_recorded(&mut self) -> Result<(), String> {
+        let Guide::Record(record) = self.guide.clone() else {
+            return Err("a tree without a record".into());
+        };
+        let mut open = std::mem::take(&mut self.open);
+        if !self.begun
+            && let [root] = &mut open[..]
+        {
+            root.sums = record.root;
+            check_range(&record.root)?;
+            self.begin(record.root);
+        }
+        let mut rest = record.splits.iter().skip(self.grown.splits.len()).peekable();
+        for open in &open {
+            if let Some(split) = rest.next_if(|split| split.node == open.node) {
+                self.check(open, split)?;
+                // The levels below come from the record as well, so nobody subtracts from this one.
+                self.split(open, *split, &Arc::default());
+            }
+        }
+        if self.leaves > self.rules.leaves {
+            return Err(format!("a recorded tree of more than {} leaves", self.rules.leaves));
+        }
+        self.close();
+        match rest.next() {
+            Some(split) if self.is_done() => Err(format!(
+                "a recorded split of node {}, which is none that may split",
+                split.node
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, root: Sums) {
+        self.tree = Tree::leaf(self.value(&root));
+        self.grown.root = root;
+        self.begun = true;
+    }
+
+    fn close(&mut self) {
         if self.leaves >= self.rules.leaves {
             self.open.clear();
         }
     }
 
-    fn split(&mut self, node: u32, depth: u8, histogram: &Arc<Histogram>, split: &Candidate) {
-        let Candidate { column, below, missing, left, right, .. } = *split;
-        let first = self.tree.0.len() as u32;
-        self.tree.0[node as usize] = Node::Split { column, below, missing, left: first };
+    fn split(&mut self, open: &Open, split: Split, histogram: &Arc<Histogram>) {
+        let Split { column, below, missing, left, .. } = split;
+        let right = less(&open.sums, &left);
+        let (first, depth) = (self.tree.0.len() as u32, open.depth + 1);
+        self.tree.0[open.node as usize] = Node::Split { column, below, missing, left: first };
+        self.grown.splits.push(split);
+        self.leaves += 1;
         for sums in [&left, &right] {
             let value = self.value(sums);
             self.tree.0.push(Node::Leaf { value });
         }
-        let may = [&left, &right].map(|sums| self.may_split(sums, depth + 1));
+        let children = [left, right];
+        let may = children.map(|sums| self.may_split(&sums, depth));
         // The smaller child is asked for: its rows are fewer. The other is what it leaves.
         let smaller = usize::from(right[2] < left[2]);
-        for (child, may) in may.iter().enumerate().filter(|(_, may)| **may) {
-            let both =
-                *may && child != smaller && self.may_split([&left, &right][smaller], depth + 1);
-            let source = match both {
+        for child in (0..2).filter(|&child| may[child]) {
+            let source = match child != smaller && may[smaller] {
                 true => Source::Rest { sibling: first + smaller as u32, parent: histogram.clone() },
                 false => Source::Asked,
             };
-            self.open.push(Open { node: first + child as u32, depth: depth + 1, source });
+            let (node, sums) = (first + child as u32, children[child]);
+            self.open.push(Open { node, depth, sums, source });
         }
+    }
+
+    /// Whether a recorded split could be one of this tree. That no other was better, only the histograms
+    /// could show.
+    fn check(&self, open: &Open, split: &Split) -> Result<(), String> {
+        let left = split.left;
+        check_range(&left)?;
+        let right = less(&open.sums, &left);
+        check_range(&right)?;
+        let is_cut = self.cuts.of(split.column).is_some_and(|cuts| match split.below {
+            0 => cuts.missing && split.missing == Side::Left,
+            below => cuts.steps.binary_search(&below).is_ok(),
+        });
+        if is_cut && self.gain(self.score(&open.sums), &left, &right).is_some() {
+            return Ok(());
+        }
+        let Split { node, column, below, .. } = split;
+        Err(format!(
+            "a recorded split of node {node} by column {column} at step {below}, which can't be"
+        ))
     }
 
     /// Whether two leaves could come of it.
@@ -210,6 +330,13 @@ impl Grower {
             && *hessian as f64 * unit(self.rules.bits) >= self.rules.min_weight
     }
 
+    /// What a split is worth to a leaf with a score of `own`, if it may be made.
+    fn gain(&self, own: f64, left: &Sums, right: &Sums) -> Option<f64> {
+        let gain = self.score(left) + self.score(right) - own;
+        let may = self.is_leaf(left) && self.is_leaf(right) && gain > LEAST_GAIN * own.max(1e-6);
+        may.then_some(gain)
+    }
+
     /// The split with the largest gain; of equal ones the first column's, then the lowest.
     fn best(&self, histogram: &Histogram) -> Option<Candidate> {
         let mut best: Option<Candidate> = None;
@@ -228,13 +355,9 @@ impl Grower {
         let all_present = present.iter().fold([0; 3], |sum, bin| plus(&sum, bin));
         let own = self.score(&plus(&all_present, &missing));
         let mut consider = |below: u16, left: Sums, right: Sums, missing: Side| {
-            if !self.is_leaf(&left) || !self.is_leaf(&right) {
-                return;
-            }
-            let gain = self.score(&left) + self.score(&right) - own;
-            if gain > LEAST_GAIN * own.max(1e-6) && best.is_none_or(|best| gain > best.gain) {
-                let column = cuts.column;
-                *best = Some(Candidate { gain, column, below, missing, left, right });
+            let Some(gain) = self.gain(own, &left, &right) else { return };
+            if best.is_none_or(|best| gain > best.gain) {
+                *best = Some(Candidate { gain, column: cuts.column, below, missing, left });
             }
         };
         if missing != [0; 3] {
@@ -259,6 +382,14 @@ impl Grower {
                 consider(step, below, plus(&above, &missing), Side::Right);
             }
         }
+    }
+}
+
+/// Sums and their differences stay in the range of `i64`.
+fn check_range(sums: &Sums) -> Result<(), String> {
+    match sums.iter().find(|sum| !(-LIMIT..LIMIT).contains(*sum)) {
+        Some(sum) => Err(format!("a recorded sum of {sum}, which is out of range")),
+        None => Ok(()),
     }
 }
 
@@ -321,6 +452,80 @@ mod tests {
             let Node::Split { missing, .. } = grower.tree().0[0] else { panic!() };
             assert_eq!(missing, side);
         }
+    }
+
+    const SHALLOW: Rules = Rules { depth: 2, ..RULES };
+
+    /// A tree of two levels, with what it asked for, and its record.
+    fn grown() -> (Grower, Vec<Vec<u32>>, Grown) {
+        let mut grower = Grower::new(SHALLOW, cuts(&[100, 200], false));
+        let mut wanted = vec![grower.wanted()];
+        grower.take(vec![vec![bin(0, 10), bin(1, 10), bin(9, 10)]]);
+        wanted.push(grower.wanted());
+        grower.take(vec![vec![bin(0, 0), bin(0, 0), bin(9, 10)]]);
+        assert!(grower.is_done());
+        let record = grower.grown.clone();
+        (grower, wanted, record)
+    }
+
+    #[test]
+    fn a_record_gives_the_same_tree_and_the_same_questions() {
+        let (grown, wanted, record) = grown();
+        // From its start, and when it has begun by histograms.
+        for begun in [false, true] {
+            let mut again = Grower::new(SHALLOW, grown.cuts.clone());
+            let mut levels = wanted.as_slice();
+            if begun {
+                again.take(vec![vec![bin(0, 10), bin(1, 10), bin(9, 10)]]);
+                levels = &levels[1..];
+            }
+            again.follow(record.clone()).unwrap();
+            for level in levels {
+                assert!(again.is_recorded() && !again.is_done());
+                assert_eq!(again.wanted(), *level);
+                again.take_recorded().unwrap();
+            }
+            assert!(again.is_done());
+            assert_eq!((again.tree(), &again.grown), (grown.tree(), &record));
+        }
+    }
+
+    #[test]
+    fn records_that_no_histograms_give_are_refused() {
+        let (grown, _, record) = grown();
+        let follow = |record: Grown, rules: Rules| {
+            let mut again = Grower::new(rules, grown.cuts.clone());
+            again.follow(record)?;
+            while !again.is_done() {
+                again.take_recorded()?;
+            }
+            Ok(again.tree().clone())
+        };
+        assert_eq!(follow(record.clone(), SHALLOW).as_ref(), Ok(grown.tree()));
+        let refused = |change: &dyn Fn(&mut Grown), rules: Rules, why: &str| {
+            let mut changed = record.clone();
+            change(&mut changed);
+            let error: String = follow(changed, rules).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        };
+        refused(&|r| r.root[0] = i64::MAX, SHALLOW, "out of range");
+        refused(&|r| r.splits[0].left[1] = i64::MIN, SHALLOW, "out of range");
+        refused(&|r| r.splits[0].column = 1, SHALLOW, "column 1");
+        refused(&|r| r.splits[0].below = 150, SHALLOW, "step 150");
+        refused(&|r| r.splits[0].below = 0, SHALLOW, "step 0");
+        // Sums that no rows have: more on the left than there is, or nothing gained.
+        refused(&|r| r.splits[0].left = [1, 40, 40 << PATIENT_BITS], SHALLOW, "can't be");
+        refused(&|r| r.splits[0].left = [5, 15, 15 << PATIENT_BITS], SHALLOW, "can't be");
+        refused(&|r| r.splits[1].node = 0, SHALLOW, "node 0");
+        refused(&|r| r.splits[1].node = u32::MAX, SHALLOW, "which is none");
+        refused(&|r| r.splits.push(r.splits[1]), SHALLOW, "which is none");
+        refused(&|_| (), Rules { leaves: 2, ..SHALLOW }, "which is none");
+        refused(&|_| (), Rules { depth: 1, ..SHALLOW }, "which is none");
+        refused(&|_| (), Rules { min_patients: 11, ..SHALLOW }, "can't be");
+        // Sums that came say otherwise.
+        let mut begun = Grower::new(SHALLOW, grown.cuts.clone());
+        begun.take(vec![vec![bin(0, 10), bin(5, 10), bin(9, 10)]]);
+        assert!(begun.follow(record).unwrap_err().contains("begins otherwise"));
     }
 
     #[test]

@@ -2,11 +2,19 @@
 //! holds. A forest's trees grow side by side, a boosted model's one after the other.
 //!
 //! What a tree becomes depends only on its own answers, so company changes nothing.
+//!
+//! A journal keeps trees in place of their histograms ([`super::record`]). A question is settled once all
+//! its trees are done, questions in the order of asking, and its decision holds each of its trees that no
+//! decision before it holds. So the settled questions of a run that is cut are its first ones, and every
+//! tree in one of them is known whole: it grows again without histograms. Trees that begin later get all
+//! of theirs, since the questions about them are asked anew; nothing depends on a histogram of a settled
+//! question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use wardround_core::digest::Digest;
 use wardround_core::query::{
     Ask, ClassWeights, Cuts, Frame, Gradients, MOST_CUTS, RowSet, Sampling, Tree, TreeModel,
     TreeOutput, TreeTerm,
@@ -16,9 +24,10 @@ use wardround_core::study::ColumnSample;
 
 use super::cuts::Binned;
 use super::grow::{Grower, Histogram, Rules};
-use crate::cohort::Cohort;
+use super::record::{self, Grown};
+use crate::cohort::{Cohort, CohortError, Purpose};
 use crate::study::StudyError;
-use crate::study::asker::{Answer, Asker, SLICE_BYTES};
+use crate::study::asker::{Answer, Asker, Recalled, SLICE_BYTES};
 use crate::study::event::StudyEvent;
 
 /// Bytes of histograms of growing trees.
@@ -72,14 +81,23 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) enum Slot {
     Growing(Grower),
-    Done(Tree),
+    Done(Tree, Record),
+}
+
+/// What a journal is yet to be told of a tree that is done.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// All of it, if it wants to know.
+    Unsettled(Grown),
+    /// It holds the tree already.
+    Settled,
 }
 
 impl TreeFit {
     /// The model of the first `count` trees.
     pub fn model(&self, count: usize) -> TreeModel {
         let trees = self.trees.iter().take(count).map(|slot| match slot {
-            Slot::Done(tree) => tree.clone(),
+            Slot::Done(tree, _) => tree.clone(),
             Slot::Growing(grower) => grower.tree().clone(),
         });
         let (output, start) = match self.kind {
@@ -164,14 +182,25 @@ struct Part {
     bins: usize,
 }
 
-/// Grows all trees of all fits and returns the number of rounds.
+/// A question that a journal keeps no sum of.
+struct Passing {
+    query: Digest,
+    purpose: Purpose,
+    /// Its trees, by fit and tree.
+    trees: Vec<(usize, usize)>,
+}
+
+/// Grows all trees of all fits and returns the number of rounds; `classifier` is the number of theirs in
+/// the study.
 pub(crate) async fn fit_all<C: Cohort>(
     asker: &mut Asker<'_, C>,
     frame: &Arc<Frame>,
+    classifier: u32,
     fits: &mut [TreeFit],
 ) -> Result<u64, StudyError> {
     let trees: usize = fits.iter().map(|fit| fit.count as usize).sum();
     let mut rounds = 0;
+    let mut passing = VecDeque::new();
     loop {
         let mut bytes: usize = fits.iter().map(|fit| fit.growing() * fit.reserve()).sum();
         for fit in fits.iter_mut() {
@@ -185,8 +214,9 @@ pub(crate) async fn fit_all<C: Cohort>(
             return Ok(rounds);
         }
         rounds += 1;
-        let answers = ask(asker, frame, fits, &parts).await?;
-        take(fits, &parts, answers);
+        let answers = ask(asker, frame, classifier, fits, &parts, &mut passing).await?;
+        take(fits, &parts, answers).map_err(disagrees)?;
+        settle(asker, fits, &mut passing)?;
         let unfinished = fits.iter().map(TreeFit::unfinished).sum();
         asker.observer.event(&StudyEvent::Trees { round: rounds, unfinished, trees });
     }
@@ -208,12 +238,14 @@ fn parts(fits: &[TreeFit]) -> Vec<Part> {
     parts
 }
 
-/// Per part, the histogram of each of its leaves.
+/// Per part, the histogram of each of its leaves; none where its tree is recorded.
 async fn ask<C: Cohort>(
     asker: &mut Asker<'_, C>,
     frame: &Arc<Frame>,
-    fits: &[TreeFit],
+    classifier: u32,
+    fits: &mut [TreeFit],
     parts: &[Part],
+    passing: &mut VecDeque<Passing>,
 ) -> Result<Vec<Vec<Histogram>>, StudyError> {
     let mut answers = Vec::with_capacity(parts.len());
     let mut rest = parts;
@@ -232,10 +264,77 @@ async fn ask<C: Cohort>(
             .collect();
         let cuts = tables(fits, now, &mut terms);
         let bits = fits[now[0].fit].rules.bits;
-        let answer = asker.ask(Ask::Trees { frame: frame.clone(), cuts, terms, bits }).await?;
-        answers.extend(histograms(&answer, now));
+        let question = Ask::Trees { frame: frame.clone(), cuts, terms, bits };
+        let purpose = purpose(classifier, now);
+        match asker.ask_or_recall(question, &purpose).await? {
+            Recalled::Kept(answer) => answers.extend(histograms(&answer, now)),
+            Recalled::Passing(answer) => {
+                answers.extend(histograms(&answer, now));
+                let trees = now.iter().map(|part| (part.fit, part.tree)).collect();
+                passing.push_back(Passing { query: answer.sum.query, purpose, trees });
+            }
+            Recalled::Decided(decision) => {
+                follow(fits, now, &decision).map_err(disagrees)?;
+                answers.extend(now.iter().map(|_| Vec::new()));
+            }
+        }
     }
     Ok(answers)
+}
+
+/// Who asks a question: fits that differ in their rules alone may ask the same one, at once or one after
+/// the other, and decide otherwise. None asks the same question twice, since its trees grow in between.
+fn purpose(classifier: u32, parts: &[Part]) -> Purpose {
+    let fits = parts.iter().map(|part| part.fit as u32);
+    let bytes: Vec<[u8; 4]> = [classifier].into_iter().chain(fits).map(u32::to_le_bytes).collect();
+    Purpose(Digest::of(bytes.as_flattened()))
+}
+
+/// Takes the trees of a decision: those of the question's that no decision before it held.
+fn follow(fits: &mut [TreeFit], parts: &[Part], decision: &[u8]) -> Result<(), String> {
+    let mut recorded = record::decode(decision)?.into_iter();
+    for part in parts {
+        if let Slot::Growing(grower) = &mut fits[part.fit].trees[part.tree]
+            && !grower.is_recorded()
+        {
+            let missing = || "it lacks a tree that was asked for".to_owned();
+            grower.follow(recorded.next().ok_or_else(missing)?)?;
+        }
+    }
+    match recorded.next() {
+        None => Ok(()),
+        Some(_) => Err("it holds a tree that wasn't asked for".into()),
+    }
+}
+
+/// Settles questions whose trees are done, up to the first that has one still growing.
+fn settle<C: Cohort>(
+    asker: &Asker<'_, C>,
+    fits: &mut [TreeFit],
+    passing: &mut VecDeque<Passing>,
+) -> Result<(), StudyError> {
+    let is_done = |fits: &[TreeFit], &(fit, tree): &(usize, usize)| {
+        matches!(fits[fit].trees[tree], Slot::Done(..))
+    };
+    while passing.front().is_some_and(|first| first.trees.iter().all(|at| is_done(fits, at)))
+        && let Some(Passing { query, purpose, trees }) = passing.pop_front()
+    {
+        let mut decided = Vec::new();
+        for (fit, tree) in trees {
+            if let Slot::Done(_, record) = &mut fits[fit].trees[tree]
+                && let Record::Unsettled(grown) = std::mem::replace(record, Record::Settled)
+            {
+                decided.push(grown);
+            }
+        }
+        asker.settle(&query, &purpose, &record::encode(&decided))?;
+    }
+    Ok(())
+}
+
+fn disagrees(what: String) -> StudyError {
+    let what = format!("a decision about trees doesn't fit its question: {what}");
+    StudyError::Cohort(CohortError::Journal(what))
 }
 
 /// One table of cuts per training set, of the columns that are asked for.
@@ -280,8 +379,9 @@ fn histograms(answer: &Answer, parts: &[Part]) -> Vec<Vec<Histogram>> {
     parts.par_iter().zip(starts).map(of_part).collect()
 }
 
-/// Every tree takes its own histograms; no number crosses between trees, so threads change nothing.
-fn take(fits: &mut [TreeFit], parts: &[Part], answers: Vec<Vec<Histogram>>) {
+/// Every tree takes its own histograms, or goes by its record; no number crosses between trees, so threads
+/// change nothing.
+fn take(fits: &mut [TreeFit], parts: &[Part], answers: Vec<Vec<Histogram>>) -> Result<(), String> {
     let mut by_tree: BTreeMap<(usize, usize), Vec<Histogram>> = BTreeMap::new();
     for (part, histograms) in parts.iter().zip(answers) {
         by_tree.entry((part.fit, part.tree)).or_default().extend(histograms);
@@ -296,14 +396,20 @@ fn take(fits: &mut [TreeFit], parts: &[Part], answers: Vec<Vec<Histogram>>) {
         }
         fit.rounds += u32::from(waiting.len() > before);
     }
-    waiting.into_par_iter().for_each(|(slot, histograms)| {
-        if let Slot::Growing(grower) = slot {
-            grower.take(histograms);
-            if grower.is_done() {
-                *slot = Slot::Done(grower.tree().clone());
-            }
+    waiting.into_par_iter().try_for_each(|(slot, histograms)| {
+        let Slot::Growing(grower) = slot else { return Ok(()) };
+        let recorded = grower.is_recorded();
+        match recorded {
+            true => grower.take_recorded()?,
+            false => grower.take(histograms),
         }
-    });
+        if grower.is_done() {
+            let (tree, grown) = grower.finish();
+            let record = if recorded { Record::Settled } else { Record::Unsettled(grown) };
+            *slot = Slot::Done(tree, record);
+        }
+        Ok(())
+    })
 }
 
 /// Draws `count` of `all` columns for a tree, ascending (Fisher and Yates).

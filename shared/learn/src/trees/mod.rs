@@ -12,8 +12,10 @@
 //! that only they travel; a leaf's minimum counts patients, not rows, over all sites; a random forest grows to
 //! a depth, not until its leaves are pure.
 //!
-//! [`cuts`] makes bins, [`grow`] one tree, [`lockstep`] all trees of all fits at once.
+//! [`cuts`] makes bins, [`grow`] one tree, [`lockstep`] all trees of all fits at once. [`record`] is what a
+//! journal keeps of a tree in place of its histograms.
 
 pub(crate) mod cuts;
 pub(crate) mod grow;
 pub(crate) mod lockstep;
+pub(crate) mod record;

@@ -5,7 +5,7 @@ use crate::support::{
 };
 use wardround_core::ids::StudyId;
 use wardround_core::study::{Classes, Standardise};
-use wardround_learn::recorded::{MemoryJournal, Recorded};
+use wardround_learn::recorded::{Keep, MemoryJournal, Recorded};
 use wardround_learn::rows::Together;
 use wardround_learn::study::{Silent, run};
 
@@ -213,7 +213,7 @@ fn threads_and_replay_change_nothing() {
     let pooled = rows(&lines(160, 70, 4, 19), &study);
     let (sites, schema) = (pooled.sites(), pooled.schema().clone());
     let journal = MemoryJournal::default();
-    let cohort = Recorded::new(pooled, &journal);
+    let cohort = Recorded::new(pooled, &journal, Keep::Decisions);
     let with_threads = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| find(&cohort, &study, &sites, &schema).unwrap())
