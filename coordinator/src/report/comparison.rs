@@ -105,7 +105,7 @@ pub struct TriedPoint {
 }
 
 /// What a classifier cost, without what all of them share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierCost {
     /// Rounds.
@@ -284,7 +284,11 @@ fn ranked(
 /// Adds up a classifier's rounds. The study's own are the last ones of the journal: what an earlier run
 /// asked, that was given up, stands before them.
 fn cost(one: &ComparedClassifier, findings: &Findings, rounds: &[RoundCost]) -> ClassifierCost {
-    let before = rounds.len().saturating_sub(findings.cost.queries as usize);
+    let Comparison::Several(compared) = &findings.comparison else {
+        return ClassifierCost::default();
+    };
+    let answered = compared.classifiers.iter().map(|one| one.rounds[1]).max().unwrap_or(0);
+    let before = rounds.len().saturating_sub(answered as usize);
     let [first, last] = one.rounds.map(|number| before + number as usize);
     let own = rounds.get(first.saturating_sub(1)..last.min(rounds.len())).unwrap_or_default();
     let sum = |of: fn(&RoundCost) -> u64| own.iter().map(of).sum();

@@ -72,7 +72,7 @@ pub struct ComparedClassifier {
     pub classes: Vec<ComparedClass>,
     /// What it cost, without what all classifiers share.
     pub cost: Cost,
-    /// Numbers of its first and last question, counted from 1.
+    /// Numbers of its first and last answered question, counted from 1: lines of the journal.
     pub rounds: [u64; 2],
 }
 

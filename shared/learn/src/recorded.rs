@@ -198,8 +198,11 @@ impl Cohort for NoCohort {
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     sums: Mutex<BTreeMap<Digest, Sum>>,
-    decisions: Mutex<BTreeMap<(Digest, Purpose), (Receipt, Vec<u8>)>>,
+    decisions: Mutex<BTreeMap<(Digest, Purpose), Decision>>,
 }
+
+/// What is left of a total, and what was decided by it.
+type Decision = (Receipt, Vec<u8>);
 
 impl MemoryJournal {
     /// How many answers it holds, and decisions by answers.

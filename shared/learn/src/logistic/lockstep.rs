@@ -251,16 +251,7 @@ mod tests {
 
     fn run(rows: &Rows, loss: Loss, fits: &mut [Fit]) -> u64 {
         let (study, sites) = (StudyId::parse("s").unwrap(), rows.sites());
-        let mut asker = Asker {
-            cohort: rows,
-            observer: &Silent,
-            study: &study,
-            sites: &sites,
-            schema: rows.schema(),
-            input: 0,
-            folds: FOLDS,
-            queries: 0,
-        };
+        let mut asker = Asker::new(rows, &Silent, &study, &sites, rows.schema(), FOLDS);
         let frame = Arc::new(Frame::identity(rows.schema().features as usize));
         futures::executor::block_on(fit_all(&mut asker, &frame, loss, fits)).unwrap()
     }

@@ -1,6 +1,8 @@
 //! Asks a study's questions: fills in what all of them share, checks and counts the answers, and
 //! goes to a coarser scale where the fixed point overflows.
 
+use std::collections::BTreeSet;
+
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{Ask, Column, FoldPlan, Query, Schema};
@@ -26,8 +28,12 @@ pub(crate) struct Asker<'a, C> {
     /// The input whose rows are asked for.
     pub input: u8,
     pub folds: FoldPlan,
-    /// Questions asked.
+    /// Questions asked; one that a cohort with a memory answers again from it counts once.
     pub queries: u64,
+    /// Of these, answered: the lines of a journal.
+    pub answered: u64,
+    /// Every question with its purpose.
+    pub asked: BTreeSet<(Digest, Option<Purpose>)>,
 }
 
 /// A question with its answer.
@@ -46,7 +52,20 @@ pub(crate) enum Recalled {
     Decided(Vec<u8>),
 }
 
-impl<C> Asker<'_, C> {
+impl<'a, C> Asker<'a, C> {
+    /// Nothing was asked yet; questions are about the first input.
+    pub fn new(
+        cohort: &'a C,
+        observer: &'a dyn Observer,
+        study: &'a StudyId,
+        sites: &'a [SiteId],
+        schema: &'a Schema,
+        folds: FoldPlan,
+    ) -> Self {
+        let (input, queries, answered, asked) = (0, 0, 0, BTreeSet::new());
+        Self { cohort, observer, study, sites, schema, input, folds, queries, answered, asked }
+    }
+
     /// Number of cells of a split.
     pub fn cells(&self, split: &[Column]) -> usize {
         let of = |column: &Column| match column {
@@ -61,8 +80,9 @@ impl<C> Asker<'_, C> {
 impl<C: Cohort> Asker<'_, C> {
     /// Asks one question.
     pub async fn ask(&mut self, ask: Ask) -> Result<Answer, StudyError> {
-        let query = self.question(ask)?;
+        let (query, new) = self.question(ask, None)?;
         let sum = self.cohort.sum(&query).await?;
+        self.answered += new;
         answer(query, sum)
     }
 
@@ -72,8 +92,10 @@ impl<C: Cohort> Asker<'_, C> {
         ask: Ask,
         purpose: &Purpose,
     ) -> Result<Recalled, StudyError> {
-        let query = self.question(ask)?;
-        Ok(match self.cohort.sum_or_decision(&query, purpose).await? {
+        let (query, new) = self.question(ask, Some(*purpose))?;
+        let heard = self.cohort.sum_or_decision(&query, purpose).await?;
+        self.answered += new;
+        Ok(match heard {
             Heard::Kept(sum) => Recalled::Kept(answer(query, sum)?),
             Heard::Passing(sum) => Recalled::Passing(answer(query, sum)?),
             Heard::Decided(decision) => Recalled::Decided(decision),
@@ -90,7 +112,8 @@ impl<C: Cohort> Asker<'_, C> {
         Ok(self.cohort.settle(query, purpose, decision)?)
     }
 
-    fn question(&mut self, ask: Ask) -> Result<Query, StudyError> {
+    /// A question, and 1 if it wasn't asked before.
+    fn question(&mut self, ask: Ask, purpose: Option<Purpose>) -> Result<(Query, u64), StudyError> {
         let query = Query {
             study: self.study.clone(),
             sites: self.sites.to_vec(),
@@ -100,9 +123,10 @@ impl<C: Cohort> Asker<'_, C> {
             ask,
         };
         query.check()?;
-        self.queries += 1;
+        let new = u64::from(self.asked.insert((query.digest(), purpose)));
+        self.queries += new;
         self.observer.event(&StudyEvent::Asked { query: self.queries, name: query.name() });
-        Ok(query)
+        Ok((query, new))
     }
 
     /// Asks a question at the finest scale, from `finest` down to `coarsest` binary places, that

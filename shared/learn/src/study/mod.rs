@@ -64,8 +64,7 @@ pub async fn run<C: Cohort>(
     check(study, sites, schemas)?;
     let folds = study.fold_plan();
     let schema = &schemas[0];
-    let input = 0;
-    let mut asker = Asker { cohort, observer, study: id, sites, schema, input, folds, queries: 0 };
+    let mut asker = Asker::new(cohort, observer, id, sites, schema, folds);
     let phase = |name| observer.event(&StudyEvent::Phase { name, models: 0 });
     phase("profile");
     let profile = profile::profile(&mut asker).await?;
@@ -89,14 +88,14 @@ pub async fn run<C: Cohort>(
                 Common::new(&mut asker, profile.clone(), classes).await?
             }
         };
-        let first = asker.queries + 1;
+        let first = asker.answered + 1;
         let single = single::run(&mut asker, study, classifier, &mut shared, alone).await;
         common = Some(shared);
         singles.push(match alone {
             Alone::Yes => single?,
             Alone::No => single.map_err(|error| error.of(name))?,
         });
-        rounds.push([first, asker.queries]);
+        rounds.push([first, asker.answered]);
     }
     let (chosen, comparison) = match alone {
         Alone::Yes => (0, Comparison::Single),
