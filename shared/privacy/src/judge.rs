@@ -307,6 +307,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
             terms.iter().map(|term| term.rows).collect()
         }
+        Ask::FourierHinge { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. } => {
@@ -321,6 +322,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::ClassGram { .. }
         | Ask::Logistic { .. }
         | Ask::SquaredHinge { .. }
+        | Ask::FourierHinge { .. }
         | Ask::Trees { .. }
         | Ask::Bootstrap { .. } => &[],
         Ask::Profile { split }
