@@ -11,6 +11,8 @@ mod golden;
 #[cfg(test)]
 mod heart;
 #[cfg(test)]
+mod kernel;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod plan;

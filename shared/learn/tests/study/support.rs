@@ -104,6 +104,16 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 balance: vec![Balance::None],
             },
         ),
+        (
+            "rbf-svm",
+            Classifier::RbfSvm {
+                c: vec![1.0],
+                gamma: vec![0.5],
+                components: 512,
+                standardise: scaled(),
+                balance: vec![Balance::None],
+            },
+        ),
         ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
         ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
         ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),

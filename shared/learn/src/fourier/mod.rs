@@ -11,9 +11,12 @@
 //! We depart from the paper in `p`, which is at least [`LEAST_WIDTH`]: frequencies all have the
 //! length `sqrt(p)` where a Gaussian's vary, which shifts the kernel by up to `0.54 / p`.
 //!
-//! Every number is one sum in a fixed order, and sine and cosine are libm's, so a row's numbers
-//! depend on nothing but the row and the map, on every machine.
+//! Every number is one sum in a fixed order, never fused, so a row's numbers depend on nothing but the
+//! row and the map, on every machine.
 
+mod sincos;
+
+use pulp::{Simd, WithSimd};
 use wardround_core::seed::Seed;
 
 /// Least order of Hadamard's matrix.
@@ -59,11 +62,7 @@ impl Fourier {
     pub fn map(&self, row: &[f64], out: &mut [f64]) {
         let (cosines, sines) = out.split_at_mut(self.frequencies);
         self.angles(row, cosines);
-        let length = 1.0 / (self.frequencies as f64).sqrt();
-        for (cosine, sine) in cosines.iter_mut().zip(sines) {
-            let (sin, cos) = libm::sincos(*cosine);
-            (*cosine, *sine) = (length * cos, length * sin);
-        }
+        sincos::cosines_and_sines(cosines, sines, 1.0 / (self.frequencies as f64).sqrt());
     }
 
     /// The frequencies as a matrix, feature by feature: `features` rows of as many numbers as there
@@ -85,8 +84,7 @@ impl Fourier {
             work[..self.features].copy_from_slice(row);
             work[self.features..].fill(0.0);
             for signs in signs {
-                work.iter_mut().zip(signs).for_each(|(value, sign)| *value *= sign);
-                hadamard(&mut work);
+                pulp::Arch::new().dispatch(Turn { values: &mut work, signs });
             }
             out.iter_mut().zip(&work).for_each(|(angle, sum)| *angle = self.scale * sum);
         }
@@ -102,18 +100,39 @@ fn signs(seed: Seed, block: usize, turn: usize, width: usize) -> Vec<f64> {
     (0..width / 64).map(word).flat_map(|bits| (0..64).map(move |at| sign(bits, at))).collect()
 }
 
-/// Multiplies by Hadamard's matrix of order `values.len()`, a power of two, in place (Fino and
-/// Algazi 1976).
-fn hadamard(values: &mut [f64]) {
-    let mut half = 1;
-    while half < values.len() {
-        for pair in values.chunks_exact_mut(2 * half) {
-            let (first, second) = pair.split_at_mut(half);
-            for (a, b) in first.iter_mut().zip(second) {
-                (*a, *b) = (*a + *b, *a - *b);
+/// Flips signs, then multiplies by Hadamard's matrix of order `values.len()`, a power of two, in place
+/// (Fino and Algazi, IEEE Trans. Comput. 1976).
+struct Turn<'a> {
+    values: &'a mut [f64],
+    signs: &'a [f64],
+}
+
+impl WithSimd for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { values, signs } = self;
+        values.iter_mut().zip(signs).for_each(|(value, sign)| *value *= sign);
+        let (eights, _) = values.as_chunks_mut::<8>();
+        for eight in eights {
+            for half in [1, 2, 4] {
+                for at in (0..8).filter(|at| at & half == 0) {
+                    let (a, b) = (eight[at], eight[at + half]);
+                    (eight[at], eight[at + half]) = (a + b, a - b);
+                }
             }
         }
-        half *= 2;
+        let mut half = 8;
+        while half < values.len() {
+            for pair in values.chunks_exact_mut(2 * half) {
+                let (first, second) = pair.split_at_mut(half);
+                for (a, b) in first.iter_mut().zip(second) {
+                    (*a, *b) = (*a + *b, *a - *b);
+                }
+            }
+            half *= 2;
+        }
     }
 }
 
