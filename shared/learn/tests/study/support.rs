@@ -104,6 +104,11 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 balance: vec![Balance::None],
             },
         ),
+        ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
+        ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
+        ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),
+        ("forest", Classifier::Forest(forest)),
+        ("boosting", Classifier::Boosting(boosting)),
         (
             "rbf-svm",
             Classifier::RbfSvm {
@@ -114,11 +119,6 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 balance: vec![Balance::None],
             },
         ),
-        ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
-        ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
-        ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),
-        ("forest", Classifier::Forest(forest)),
-        ("boosting", Classifier::Boosting(boosting)),
     ]
 }
 

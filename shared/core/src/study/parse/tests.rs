@@ -252,6 +252,15 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
 }
 
 #[test]
+fn a_study_of_kernels_is_as_wide_as_its_components() {
+    let widest = |components: u32, features| {
+        let lines = format!("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = {components}\n");
+        with_classifier(&lines).unwrap().widest_numbers_per_model(features)
+    };
+    assert_eq!((widest(4096, 20), widest(64, 1000)), (4097, 1001));
+}
+
+#[test]
 fn copies_are_for_models_that_are_fitted_to_them() {
     let (before, rest) = IMAGES.split_once("[classifier]").unwrap();
     let after = &rest[rest.find("\n[").unwrap()..];
