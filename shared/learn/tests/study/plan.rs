@@ -86,10 +86,10 @@ fn a_plan_is_near_the_truth_of_gaussian_kernels() {
     let base = with_subgroup(study(&[1.0], &[Standardise::All]));
     let rbf = Classifier::RbfSvm {
         c: vec![0.1, 1.0],
-        gamma: vec![0.3, 1.0],
+        gamma: vec![0.5],
         components: 256,
         standardise: vec![Standardise::All, Standardise::Site],
-        balance: vec![Balance::None, Balance::Weights],
+        balance: vec![Balance::Weights],
     };
     check(&Study { classifiers: vec![rbf], ..base }, 20, false);
 }
