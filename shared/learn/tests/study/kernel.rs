@@ -207,6 +207,7 @@ fn scores(study: &Study, rows: &Rows, model: &OwnFourier) -> Vec<f64> {
         study: StudyId::parse("test").unwrap(),
         sites: rows.sites(),
         schema: rows.schema().clone(),
+        input: 0,
         folds,
         ask: Ask::Scores {
             frame: Arc::new(Frame::identity(rows.schema().features as usize)),
