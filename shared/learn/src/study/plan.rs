@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Combination, Family, GridPoint, LeafLimit, Loss,
-    RbfPoint, Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Combination, Family, GridPoint, LeafLimit, Loss, RbfPoint,
+    Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
