@@ -23,8 +23,9 @@ const QUARTERS_PER_ONE: f64 = std::f64::consts::FRAC_2_PI;
 /// Turns angles into `length` times their cosines; writes `length` times their sines. Of an angle that
 /// isn't finite both are NaN.
 pub(super) fn cosines_and_sines(angles: &mut [f64], sines: &mut [f64], length: f64) {
+    let is_large = |angle: &f64| angle.is_nan() || angle.abs() > MOST;
     let large: Vec<(usize, f64)> =
-        angles.iter().copied().enumerate().filter(|(_, angle)| !(angle.abs() <= MOST)).collect();
+        angles.iter().copied().enumerate().filter(|(_, angle)| is_large(angle)).collect();
     pulp::Arch::new().dispatch(Both { angles: &mut *angles, sines: &mut *sines, length });
     for (at, angle) in large {
         let (sin, cos) = libm::sincos(angle);
