@@ -8,7 +8,7 @@
 //! random phase, have less error again (Sutherland and Schneider, UAI 2015), and make the map's
 //! products independent of where the features' origin is.
 //!
-//! We depart from the paper in `p`, which is at least [`LEAST_WIDTH`]: frequencies all have the
+//! We depart from the paper in `p`, which is at least 512: frequencies all have the
 //! length `sqrt(p)` where a Gaussian's vary, which shifts the kernel by up to `0.54 / p`.
 //!
 //! Every number is one sum in a fixed order, never fused, so a row's numbers depend on nothing but the
