@@ -15,6 +15,7 @@ pub fn kind(learner: &Learner) -> &'static str {
             LinearMethod::Lda => "lda",
             LinearMethod::NearestMean => "nearest-mean",
         },
+        Learner::Fourier { .. } => "rbf-svm",
         Learner::Trees { point: GridPoint::Boosting(_) } => "boosting",
         Learner::Trees { .. } => "forest",
     }

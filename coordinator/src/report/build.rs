@@ -4,7 +4,8 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::study::{AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Precision};
 use wardround_learn::findings::{
-    FinalFit, Findings, FoldResult, LeftOut, NestedChoice, ProfileCell, TargetFindings,
+    FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, NestedChoice, OwnFourier,
+    ProfileCell, TargetFindings,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
@@ -149,10 +150,14 @@ fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
         size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
         size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
         probability("a threshold", target.model.threshold)?;
-        if let FinalFit::Linear(model) = &target.model.fitted
-            && !model.gradient.is_finite()
-        {
-            return Err(BuildError::Gradient(model.gradient.to_string()));
+        match &target.model.fitted {
+            FinalFit::Linear(FinalLinear { gradient, .. })
+            | FinalFit::Fourier(FinalFourier { gradient, .. })
+                if !gradient.is_finite() =>
+            {
+                return Err(BuildError::Gradient(gradient.to_string()));
+            }
+            FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Trees(_) => {}
         }
         for choice in &target.nested.choices {
             probability("a threshold of a fold", choice.threshold)?;
@@ -224,6 +229,10 @@ fn in_words(classifier: &Classifier) -> &'static str {
         Classifier::Logistic { .. } => "logistic regression, L2-penalised",
         Classifier::LinearSvm { .. } => {
             "linear support vector machine, squared hinge; its probabilities aren't calibrated"
+        }
+        Classifier::RbfSvm { .. } => {
+            "support vector machine with a Gaussian kernel on random Fourier features, squared hinge; its \
+             probabilities aren't calibrated"
         }
         Classifier::Ridge { .. } => "ridge regression, its scores turned into logits",
         Classifier::Lda { .. } => "linear discriminant analysis with a shrunk covariance",
@@ -392,8 +401,9 @@ fn few_digits(value: f64) -> f64 {
 
 fn fitting(model: &FinalFit) -> Fitting {
     match model {
-        FinalFit::Linear(model) => {
-            Fitting::Linear { steps: model.steps, gradient: few_digits(model.gradient) }
+        FinalFit::Linear(FinalLinear { steps, gradient, .. })
+        | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
+            Fitting::Linear { steps: *steps, gradient: few_digits(*gradient) }
         }
         FinalFit::Trees(model) => {
             // A binary tree of n nodes has (n + 1) / 2 leaves.
@@ -405,8 +415,11 @@ fn fitting(model: &FinalFit) -> Fitting {
 
 fn digest(model: &FinalFit) -> Digest {
     match model {
-        FinalFit::Linear(model) => {
-            let numbers = model.weights.iter().chain([&model.intercept]);
+        FinalFit::Linear(FinalLinear { weights, intercept, .. })
+        | FinalFit::Fourier(FinalFourier {
+            model: OwnFourier { weights, intercept, .. }, ..
+        }) => {
+            let numbers = weights.iter().chain([intercept]);
             Digest::of(&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
         }
         FinalFit::Trees(model) => Digest::of(

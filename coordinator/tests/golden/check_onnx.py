@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Golden probabilities of exported models for model_files/golden.rs, by onnxruntime.
 
-    pip install numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0
+    pip install numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 onnx==1.23.2 onnxruntime==1.32.0
     python check_onnx.py TARGET/debug/wardround
 
 Writes, into onnx/ beside this script, small model bundles of made-up numbers (format 1, or 2 for what 1 doesn't
 know; see wardround_learn::bundle), has the
 program export them, holds every exported file to onnx's checker with full shape inference, runs it under onnxruntime and stores
 the probabilities in onnx.json. They must agree with the formula in numpy's double precision, and those of linear
-models with onnx's own reference evaluator, to 1e-6.
+models with onnx's own reference evaluator, to 1e-6. Random Fourier features are make_rbf.py's.
 
 Rows are float32 numbers; a missing one is null, and so is a probability that is no number. 1e39 is infinite as float32: JSON has
 no word for it.
@@ -24,6 +24,9 @@ import numpy as np
 import onnx
 import onnx.reference
 import onnxruntime
+
+sys.path.append(str(pathlib.Path(__file__).parents[3] / "shared/learn/tests/golden"))
+import make_rbf  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent / "onnx"
 INFINITE = 1e39
@@ -180,6 +183,36 @@ def cases():
     yield "refused", refused
     yield "forest", trees(rng(9), 5, three, [0, 1, 2], table(names), "forest")
     yield "boosting", trees(rng(10), 5, two, [1], table(names), "boosting")
+    yield "kernel", kernel(rng(13), 5, two, [1])
+    yield "kernel_filled", kernel(rng(14), 5, three, [0, 1, 2], fill=True)
+
+
+def kernel(rng, d, classes, modelled, *, standardise="all", fill=False, components=128, gamma=0.7, seed=11):
+    """Gaussian kernels on random Fourier features; the frequencies by the seed's HMAC and scipy's Hadamard matrix."""
+    make_rbf.SEED = seed
+    W = make_rbf.frequencies(d, components // 2, gamma)
+    means, inverse = rng.normal(size=d), rng.uniform(0.5, 2.0, d)
+    inverse[-1] = 0.0
+    point = {"c": 0.5, "gamma": gamma, "components": components, "standardise": standardise}
+    tensors, models, numbers = {}, [], []
+    for k in modelled:
+        weights, intercept = 3 * rng.normal(size=components), rng.normal()
+        tensors |= {f"class.{k}.weights": weights, f"class.{k}.intercept": [intercept], f"class.{k}.threshold": [0.5]}
+        if standardise == "all":
+            tensors |= {f"class.{k}.mean": means, f"class.{k}.inverse": inverse}
+        learner = {"kind": "fourier", "point": point, "seed": seed, "missing": "filled" if fill else "refused"}
+        models.append({"class": k, "learner": learner, "figures": FIGURES})
+        numbers.append((weights, intercept))
+
+    def expected(rows):
+        rows = np.where(np.isfinite(rows), rows, means if fill else np.nan).astype(np.float64)
+        angles = ((rows - means) * inverse) @ W.T
+        mapped = np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(components / 2)
+        return 1 / (1 + np.exp(-np.stack([mapped @ w + b for w, b in numbers], axis=1)))
+
+    rows = (means + 2 * rng.normal(size=(12, d))).astype(np.float32)
+    rows[0, 1], rows[3, 2] = np.nan, np.inf
+    return manifest(d, classes, table([f"x{i}" for i in range(d)]), models), tensors, rows, expected
 
 
 def number(x):

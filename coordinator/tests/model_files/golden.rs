@@ -63,8 +63,9 @@ fn onnxruntime_says_what_predict_says() {
             }
         }
     }
-    // 12 rows of 22 columns; without three rows of `refused` and one of each kind of trees, 1 + 3 + 1 columns.
-    assert_eq!((judged, refused), (12 * 22 - 3 - 3 - 1, 5));
+    // 12 rows of 26 columns; without three rows of `refused`, one of each kind of trees and two of `kernel`,
+    // 1 + 3 + 1 + 1 columns.
+    assert_eq!((judged, refused), (12 * 26 - 3 - 3 - 1 - 2, 7));
 }
 
 #[test]

@@ -52,6 +52,17 @@ fn every_kind_says_what_it_is() {
             .contains("nearest class mean, scores turned into logits: standardised over all")
     );
     assert!(says("forest").contains("random forest: trees 7, depth 3, patients per leaf 5"));
+    let kernel = says("kernel");
+    assert!(
+        kernel.contains(
+            "support vector machine with a Gaussian kernel, squared hinge, probabilities not calibrated: C 0.5, \
+             gamma 0.7, components 128, standardised over all sites, balance none"
+        ),
+        "{kernel}"
+    );
+    assert!(kernel.contains("128 random Fourier features of 5 features, drawn from seed 11"));
+    assert!(kernel.contains("a row with a missing feature isn't judged"));
+    assert!(says("kernel_filled").contains("a missing feature takes the training rows' mean"));
     let boosting = says("boosting");
     assert!(boosting.contains("gradient-boosted trees: trees 7, depth 3"), "{boosting}");
     assert!(boosting.contains("7 trees, 47 splits, most of them by"), "{boosting}");

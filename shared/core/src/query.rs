@@ -11,6 +11,7 @@
 //! column, shared by all sites, that brings every column near mean 0 and deviation 1.
 
 mod check;
+mod fourier;
 mod trees;
 
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use crate::ids::{SiteId, StudyId};
 use crate::seed::Seed;
 use crate::sum::BlockSpec;
 
+pub use self::fourier::{
+    FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
+};
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
     Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm, check_shape,
@@ -221,6 +225,8 @@ pub enum Model {
     Linear(LinearModel),
     /// A sum or a mean over trees; they act on the frame's grid.
     Trees(TreeModel),
+    /// A weighted sum of random Fourier features.
+    Fourier(FourierModel),
 }
 
 /// How much a training row of either class counts; 0 to [`MOST_WEIGHT`].
@@ -482,6 +488,21 @@ pub enum Ask {
         /// How many draws, 1 to [`MOST_REPLICATES`].
         replicates: u16,
     },
+    /// Squared hinge loss of models on random Fourier features and its derivatives by weights and
+    /// intercept, rounded once per site.
+    ///
+    /// Blocks: `loss [terms]`, `gradient`: per term, in their order and without padding, its map's
+    /// components and then the intercept.
+    FourierHinge {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The maps; terms refer to them by index.
+        maps: Vec<Arc<FourierMap>>,
+        /// The models, each with its rows.
+        terms: Vec<FourierTerm>,
+        /// Binary places.
+        bits: u8,
+    },
 }
 
 /// Which pairs of a positive and a negative row are compared.
@@ -644,6 +665,13 @@ impl Query {
                 BlockSpec::fraction("gram", &[terms.len(), triangle], *bits),
                 BlockSpec::fraction("sums", &[terms.len(), classes, d + 1], *bits),
             ],
+            Ask::FourierHinge { terms, bits, .. } => {
+                let numbers = terms.iter().map(|term| term.weights.len() + 1).sum();
+                vec![
+                    BlockSpec::fraction("loss", &[terms.len()], *bits),
+                    BlockSpec::fraction("gradient", &[numbers], *bits),
+                ]
+            }
             Ask::Grid { split, columns: [first, end], .. } => {
                 let (cells, columns) = (self.cells(split), end.saturating_sub(*first) as usize);
                 vec![
@@ -722,6 +750,9 @@ impl Query {
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.
             Ask::ClassGram { .. } => (d + 1) * u64::from(self.schema.classes),
+            Ask::FourierHinge { terms, .. } => {
+                terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
+            }
             Ask::Scores { bins, .. } | Ask::Bootstrap { bins, .. } => 2 * u64::from(bins.count),
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
@@ -753,6 +784,7 @@ impl Query {
             Ask::ClassGram { .. } => "class gram",
             Ask::Trees { .. } => "tree histograms",
             Ask::Bootstrap { .. } => "bootstrap",
+            Ask::FourierHinge { .. } => "fourier hinge gradient",
         }
     }
 }

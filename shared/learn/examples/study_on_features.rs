@@ -20,7 +20,9 @@ use std::time::Instant;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::Study;
-use wardround_learn::findings::{Comparison, Difference, Figure, Findings, Interval};
+use wardround_learn::findings::{
+    Comparison, Difference, Figure, FinalFit, FinalFourier, FinalLinear, Findings, Interval,
+};
 use wardround_learn::rows::{Patient, RowsBuilder};
 use wardround_learn::study::{Observer, StudyEvent, plan, run};
 
@@ -95,7 +97,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     show(&findings);
     compare(&findings);
     if !options["--weights"].is_empty() {
-        let model = findings.targets[0].model.fitted.linear().ok_or("trees have no weights")?;
+        let model = findings.targets[0]
+            .model
+            .fitted
+            .linear()
+            .ok_or("only linear models have weights of features")?;
         let numbers = model.weights.iter().chain([&model.intercept]);
         let lines: Vec<String> = numbers.map(|w| format!("{w:e}\n")).collect();
         std::fs::write(options["--weights"], lines.concat())?;
@@ -216,8 +222,12 @@ fn show(findings: &Findings) {
         }
         let model = &target.model;
         println!("  final: point {}, threshold {:.4}", model.point, model.threshold);
-        if let Some(linear) = model.fitted.linear() {
-            println!("  {} steps, gradient {:e} per row", linear.steps, linear.gradient);
+        match &model.fitted {
+            FinalFit::Linear(FinalLinear { steps, gradient, .. })
+            | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
+                println!("  {steps} steps, gradient {gradient:e} per row");
+            }
+            FinalFit::Trees(_) => {}
         }
     }
     println!("\n{:?}", findings.cost);

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{Frame, Node, Side, TreeModel, TreeOutput};
+use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
 
 /// Everything a finished study found, before anything is suppressed.
@@ -319,6 +320,8 @@ pub enum FinalFit {
     Linear(FinalLinear),
     /// A sum or mean of trees.
     Trees(FinalTrees),
+    /// A weighted sum of random Fourier features.
+    Fourier(FinalFourier),
 }
 
 impl FinalFit {
@@ -326,7 +329,7 @@ impl FinalFit {
     pub fn linear(&self) -> Option<&FinalLinear> {
         match self {
             Self::Linear(model) => Some(model),
-            Self::Trees(_) => None,
+            Self::Trees(_) | Self::Fourier(_) => None,
         }
     }
 }
@@ -346,6 +349,62 @@ pub struct FinalLinear {
     pub steps: u32,
     /// The gradient's largest entry at the end, per row.
     pub gradient: f64,
+}
+
+/// A linear model on random Fourier features, with how it was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalFourier {
+    /// The model.
+    pub model: OwnFourier,
+    /// L-BFGS steps it took.
+    pub steps: u32,
+    /// The gradient's largest entry at the end, per row.
+    pub gradient: f64,
+}
+
+/// A linear model on random Fourier features of rows in the features' own units; see
+/// [`wardround_core::query::FourierMap`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnFourier {
+    /// What the frequencies are drawn from.
+    pub seed: Seed,
+    /// The kernel's width.
+    pub gamma: f64,
+    /// How a row is standardised.
+    pub scaler: FourierScaler,
+    /// What becomes of a missing feature.
+    pub missing: MissingFeatures,
+    /// One weight per component.
+    pub weights: Vec<f64>,
+    /// The constant.
+    pub intercept: f64,
+}
+
+/// How a row is standardised before it is mapped: `(x - mean) * inverse`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum FourierScaler {
+    /// By mean and deviation over all sites' rows.
+    All {
+        /// Mean of each feature.
+        mean: Vec<f64>,
+        /// One over each feature's deviation; 0 where it is constant.
+        inverse: Vec<f64>,
+    },
+    /// By the site's own rows; a new site uses its own unlabelled rows.
+    OwnSite,
+}
+
+/// Whether a model takes rows with missing features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingFeatures {
+    /// A missing feature takes the training rows' mean (the site's own where sites are scaled by
+    /// themselves).
+    Filled,
+    /// A row with a missing feature can't be judged.
+    Refused,
 }
 
 /// Trees in the features' own units.

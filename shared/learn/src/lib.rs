@@ -9,6 +9,7 @@ mod closed_form;
 pub mod cohort;
 pub mod findings;
 pub mod folds;
+pub mod fourier;
 mod logistic;
 pub mod metrics;
 pub mod recorded;

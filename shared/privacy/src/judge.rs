@@ -307,6 +307,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
             terms.iter().map(|term| term.rows).collect()
         }
+        Ask::FourierHinge { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. } => {
@@ -321,6 +322,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::ClassGram { .. }
         | Ask::Logistic { .. }
         | Ask::SquaredHinge { .. }
+        | Ask::FourierHinge { .. }
         | Ask::Trees { .. }
         | Ask::Bootstrap { .. } => &[],
         Ask::Profile { split }
@@ -351,8 +353,8 @@ mod tests {
 
     use wardround_core::ids::StudyId;
     use wardround_core::query::{
-        Bins, Derivatives, Fill, FoldPlan, Frame, LinearModel, LinearTerm, Scaler, Schema,
-        ScoreList,
+        Bins, ClassWeights, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm, Frame,
+        LinearModel, LinearTerm, MapScaler, Scaler, Schema, ScoreList,
     };
     use wardround_core::seed::Seed;
 
@@ -450,6 +452,38 @@ mod tests {
         assert_eq!(verdict(&refused, &q, secure(63)), refusal(Rule::WideSums, 21, 20));
         let looser = Policy { wide_share: Share::new(0.5).unwrap(), ..Policy::default() };
         assert_eq!(verdict(&looser, &q, plain(63)), Ok(()));
+    }
+
+    #[test]
+    fn a_model_on_a_map_is_as_wide_as_its_components() {
+        let map = FourierMap {
+            seed: Seed(1),
+            components: 64,
+            gamma: 1.0,
+            scaler: MapScaler::OwnSite(FoldSet::all(5)),
+        };
+        let hinge = |sites| Ask::FourierHinge {
+            frame: frame(),
+            maps: vec![Arc::new(map.clone())],
+            terms: vec![FourierTerm {
+                rows: rows(sites),
+                class_weights: ClassWeights::EQUAL,
+                class: 1,
+                map: 0,
+                weights: vec![0.0; 64],
+                intercept: 0.0,
+            }],
+            bits: 30,
+        };
+        let policy = Policy::default();
+        let everywhere = query(4, hinge(SiteSet::All));
+        // 0.33 x 197 = 65.01.
+        assert_eq!(verdict(&policy, &everywhere, plain(197)), Ok(()));
+        assert_eq!(verdict(&policy, &everywhere, plain(196)), refusal(Rule::WideSums, 65, 64));
+        let without_me = query(4, hinge(SiteSet::Without(0)));
+        assert_eq!(verdict(&policy, &without_me, plain(500)), refusal(Rule::LeaveOneSiteOut, 1, 0));
+        let alone = query(4, hinge(SiteSet::Only(0)));
+        assert_eq!(verdict(&policy, &alone, secure(196)), refusal(Rule::WideSums, 65, 64));
     }
 
     #[test]

@@ -7,8 +7,10 @@
 mod table;
 
 use serde::Serialize;
-use wardround_learn::bundle::{ModelBundle, OwnScale, PredictError, predict, predict_at_site};
-use wardround_learn::findings::FinalScaler;
+use wardround_learn::bundle::{
+    ModelBundle, OwnScale, PredictError, Scorer, predict, predict_at_site,
+};
+use wardround_learn::findings::{FinalScaler, FourierScaler};
 
 pub use self::table::{TableError, rows};
 
@@ -37,8 +39,11 @@ pub struct Judged {
 
 /// Whether a bundle's models scale each site by its own rows.
 pub fn needs_own_rows(bundle: &ModelBundle) -> bool {
-    let linear = bundle.models.iter().filter_map(|model| model.scorer.linear());
-    linear.into_iter().any(|model| matches!(model.scaler, FinalScaler::OwnSite))
+    bundle.models.iter().any(|model| match &model.scorer {
+        Scorer::Linear(model) => matches!(model.scaler, FinalScaler::OwnSite),
+        Scorer::Fourier(model) => matches!(model.scaler, FourierScaler::OwnSite),
+        Scorer::Trees(_) => false,
+    })
 }
 
 /// The site's own scale from those subjects that have features.
@@ -110,7 +115,7 @@ mod tests {
     use wardround_core::study::{Balance, GridPoint, LinearPoint, Standardise};
     use wardround_learn::bundle::{
         BundleInput, FORMAT, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, Model,
-        ModelEntry, Scorer, Summary,
+        ModelEntry, Summary,
     };
 
     use super::*;

@@ -7,7 +7,7 @@ use wardround_learn::bundle::{
     BundleInput, BundleViews, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures,
     Model, ModelBundle, ModelEntry, Scorer, Summary,
 };
-use wardround_learn::findings::{FinalTrees, OwnNode};
+use wardround_learn::findings::{FinalTrees, OwnFourier, OwnNode};
 
 use crate::cli::output::table;
 use crate::export::kind;
@@ -56,7 +56,8 @@ pub fn text(bundle: &ModelBundle) -> String {
 }
 
 fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
-    let (Learner::Linear { point, .. } | Learner::Trees { point }) = &entry.learner;
+    let (Learner::Linear { point, .. } | Learner::Fourier { point, .. } | Learner::Trees { point }) =
+        &entry.learner;
     let mut data = json!({
         "class": entry.class,
         "name": class_name(manifest, entry.class),
@@ -74,6 +75,12 @@ fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
             "fill": linear.fill,
         }),
         Scorer::Trees(trees) => json!({ "start": trees.start, "trees": trees.trees }),
+        Scorer::Fourier(fourier) => json!({
+            "seed": fourier.seed,
+            "intercept": fourier.intercept,
+            "weights": fourier.weights,
+            "scaler": fourier.scaler,
+        }),
     };
     if let (Value::Object(data), Value::Object(own)) = (&mut data, own) {
         data.extend(own);
@@ -88,7 +95,8 @@ fn model_text(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> String 
         _ => "the rest".to_owned(),
     };
     let mut lines = vec![format!("'{name}' against {others}")];
-    let (Learner::Linear { point, .. } | Learner::Trees { point }) = &entry.learner;
+    let (Learner::Linear { point, .. } | Learner::Fourier { point, .. } | Learner::Trees { point }) =
+        &entry.learner;
     let parameters: Vec<String> =
         point.words().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
     lines.push(format!("  {}: {}", kind_words(&entry.learner), parameters.join(", ")));
@@ -98,6 +106,7 @@ fn model_text(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> String 
     let shown = match &model.scorer {
         Scorer::Linear(linear) => coefficients(manifest, linear),
         Scorer::Trees(trees) => splits(manifest, trees),
+        Scorer::Fourier(fourier) => map_words(manifest, fourier),
     };
     lines.extend(shown.lines().map(|line| format!("  {line}")));
     lines.join("\n")
@@ -149,6 +158,9 @@ fn kind_words(learner: &Learner) -> &'static str {
             LinearMethod::Lda => "linear discriminant analysis",
             LinearMethod::NearestMean => "nearest class mean, scores turned into logits",
         },
+        Learner::Fourier { .. } => {
+            "support vector machine with a Gaussian kernel, squared hinge, probabilities not calibrated"
+        }
         Learner::Trees { point: GridPoint::Boosting(_) } => "gradient-boosted trees",
         Learner::Trees { .. } => "random forest",
     }
@@ -157,10 +169,12 @@ fn kind_words(learner: &Learner) -> &'static str {
 /// What becomes of a missing feature: in a word, and for people.
 fn missing(learner: &Learner) -> (&'static str, &'static str) {
     match learner {
-        Learner::Linear { missing: MissingFeatures::Refused, .. } => {
+        Learner::Linear { missing: MissingFeatures::Refused, .. }
+        | Learner::Fourier { missing: MissingFeatures::Refused, .. } => {
             ("refused", "a row with a missing feature isn't judged")
         }
-        Learner::Linear { missing: MissingFeatures::Filled, point, .. } => {
+        Learner::Linear { missing: MissingFeatures::Filled, point, .. }
+        | Learner::Fourier { missing: MissingFeatures::Filled, point, .. } => {
             let mean = match point.standardise() {
                 Standardise::All => "a missing feature takes the training rows' mean",
                 Standardise::Site => "a missing feature takes the mean of the site's own rows",
@@ -220,6 +234,17 @@ fn splits(manifest: &Manifest, model: &FinalTrees) -> String {
     format!(
         "{trees} trees, {all} splits, most of them by\n{}",
         table(&["feature", "splits"], &rows)
+    )
+}
+
+/// What stands in place of coefficients: those of random features say nothing of one feature.
+fn map_words(manifest: &Manifest, model: &OwnFourier) -> String {
+    format!(
+        "{} random Fourier features of {} features, drawn from seed {}; constant {}",
+        model.weights.len(),
+        manifest.features,
+        model.seed.0,
+        signed(model.intercept)
     )
 }
 

@@ -11,6 +11,7 @@
 //!
 //! [`predict`]: wardround_learn::bundle::predict
 
+mod fourier;
 mod graph;
 mod linear;
 mod messages;
@@ -22,7 +23,7 @@ use wardround_learn::bundle::{
     BundleInput, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, ModelBundle,
     Scorer,
 };
-use wardround_learn::findings::FinalScaler;
+use wardround_learn::findings::{FinalScaler, FourierScaler};
 
 use self::graph::{Graph, int};
 use self::linear::Scale;
@@ -35,6 +36,9 @@ const IR_VERSION: i64 = 8;
 /// By how much a probability of the file may differ from `predict`'s.
 const TOLERANCE: f64 = 1e-5;
 
+/// Most frequencies' numbers that are written out: half a gigabyte, a quarter of what a file may hold.
+const MOST_NUMBERS: u64 = 1 << 26;
+
 /// Why a bundle can't be an ONNX file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
@@ -44,6 +48,17 @@ pub enum ExportError {
          use `wardround-site predict` at the site, or fit a study with standardise = [\"all\"]"
     )]
     NeedsOwnRows(String),
+    /// A model whose frequencies don't fit into a file.
+    #[error(
+        "the frequencies of the model of class '{class}' are {numbers} numbers, an ONNX file takes \
+         {MOST_NUMBERS} here: use `wardround-site predict`, or fit a study with fewer components"
+    )]
+    TooLarge {
+        /// The class.
+        class: String,
+        /// Features times frequencies.
+        numbers: u64,
+    },
     /// Metadata that is no JSON.
     #[error("the bundle's manifest can't be written as JSON: {0}")]
     Metadata(String),
@@ -81,6 +96,17 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
                 linear::probability(&mut graph, &rows, &scale, linear)
             }
             Scorer::Trees(trees) => trees::probability(&mut graph, &rows, trees),
+            Scorer::Fourier(model) => {
+                let class = class_name(manifest, entry.class);
+                let FourierScaler::All { mean, inverse } = &model.scaler else {
+                    return Err(ExportError::NeedsOwnRows(class.to_owned()));
+                };
+                let numbers = features as u64 * model.weights.len() as u64 / 2;
+                if numbers > MOST_NUMBERS {
+                    return Err(ExportError::TooLarge { class: class.to_owned(), numbers });
+                }
+                fourier::probability(&mut graph, &rows, (mean, inverse), model)
+            }
         });
     }
     let columns: Vec<_> = columns.iter().collect();
@@ -102,18 +128,18 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
 
 /// Features whose values, rounded to float32, could move a probability by more than 1e-5: those with a mean
 /// that is large beside their deviation. By feature; of several classes the one that is moved most. Trees
-/// aren't among them: a value that is rounded over a threshold goes the other way, wherever it lies.
+/// aren't among them: a value that is rounded over a threshold goes the other way, wherever it lies. Of a
+/// model on random Fourier features it is the most that any row's probability can move.
 pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
-    // Half a unit in the last of 24 binary digits; a probability moves by at most a quarter of its logit.
-    let moves = |linear: &LinearScorer, feature: usize| {
-        let Some(Scale { mean, deviation }) = scale(linear) else { return 0.0 };
-        let rounding = mean[feature].abs() * f64::from(f32::EPSILON) / 2.0;
-        (linear.weights[feature] * rounding / deviation[feature]).abs() / 4.0
-    };
+    let slopes: Vec<Vec<f64>> = bundle.models.iter().map(|model| slopes(&model.scorer)).collect();
     let worst = |feature: usize| {
-        let models = bundle.manifest.models.iter().zip(&bundle.models);
-        let moved = models.filter_map(|(entry, model)| {
-            Some((entry.class, moves(model.scorer.linear()?, feature)))
+        let models = bundle.manifest.models.iter().zip(&bundle.models).zip(&slopes);
+        let moved = models.filter_map(|((entry, model), slopes)| {
+            // Half a unit in the last of 24 binary digits; a probability moves by at most a quarter of
+            // its logit.
+            let mean = mean(&model.scorer)?[feature];
+            let rounding = mean.abs() * f64::from(f32::EPSILON) / 2.0;
+            Some((entry.class, slopes[feature] * rounding / 4.0))
         });
         let (class, moves) = moved.max_by(|a, b| a.1.total_cmp(&b.1))?;
         let name = match &bundle.manifest.input {
@@ -123,6 +149,31 @@ pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
         (moves > TOLERANCE).then_some(CoarseInput { feature, name, class, moves })
     };
     (0..bundle.manifest.features as usize).filter_map(worst).collect()
+}
+
+/// By how much a logit moves with each feature at most; none where that isn't known.
+fn slopes(scorer: &Scorer) -> Vec<f64> {
+    match scorer {
+        Scorer::Linear(model) => {
+            scale(model).map_or_else(Vec::new, |Scale { deviation, .. }| {
+                model.weights.iter().zip(deviation).map(|(w, s)| (w / s).abs()).collect()
+            })
+        }
+        Scorer::Fourier(model) => fourier::slopes(model),
+        Scorer::Trees(_) => Vec::new(),
+    }
+}
+
+/// The mean of each feature, where a model scales by it.
+fn mean(scorer: &Scorer) -> Option<&[f64]> {
+    match scorer {
+        Scorer::Linear(model) => scale(model).map(|scale| scale.mean),
+        Scorer::Fourier(model) => match &model.scaler {
+            FourierScaler::All { mean, .. } => Some(mean),
+            FourierScaler::OwnSite => None,
+        },
+        Scorer::Trees(_) => None,
+    }
 }
 
 fn scale(model: &LinearScorer) -> Option<Scale<'_>> {
@@ -144,7 +195,11 @@ fn input_doc(bundle: &ModelBundle) -> String {
         }
     };
     let refuses = |learner: &Learner| {
-        matches!(learner, Learner::Linear { missing: MissingFeatures::Refused, .. })
+        matches!(
+            learner,
+            Learner::Linear { missing: MissingFeatures::Refused, .. }
+                | Learner::Fourier { missing: MissingFeatures::Refused, .. }
+        )
     };
     let missing = match bundle.manifest.models.iter().any(|entry| refuses(&entry.learner)) {
         true => "A missing one is NaN; a model that takes complete rows only then says NaN.",
@@ -157,7 +212,10 @@ fn output_doc(manifest: &Manifest) -> String {
     let names: Vec<&str> =
         manifest.models.iter().map(|entry| class_name(manifest, entry.class)).collect();
     let svm = |learner: &Learner| {
-        matches!(learner, Learner::Linear { method: LinearMethod::SquaredHinge, .. })
+        matches!(
+            learner,
+            Learner::Linear { method: LinearMethod::SquaredHinge, .. } | Learner::Fourier { .. }
+        )
     };
     let calibration = match manifest.models.iter().any(|entry| svm(&entry.learner)) {
         true => " Those of support vector machines rank rows and aren't calibrated.",

@@ -4,8 +4,9 @@ use super::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MOST_CUTS, Node, Sampling, Tree, TreeTerm,
 };
 use super::{
-    Ask, Bins, ClassWeights, Column, DecodeError, Fill, FoldPlan, FoldSet, Frame, GramTerm,
-    LinearModel, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, ClassWeights, Column, DecodeError, Fill, FoldPlan, FoldSet, FourierModel, Frame,
+    GramTerm, LinearModel, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList,
+    SiteSet,
 };
 
 impl Query {
@@ -72,6 +73,12 @@ impl Query {
                 terms.iter().try_for_each(|term| self.check_term(term, cuts))?;
                 check_bits(*bits)
             }
+            Ask::FourierHinge { frame, maps, terms, bits } => {
+                self.check_frame(frame)?;
+                maps.iter().try_for_each(|map| self.check_map(map))?;
+                terms.iter().try_for_each(|term| self.check_fourier_term(term, maps))?;
+                check_bits(*bits)
+            }
             Ask::Scores { frame, models, lists, split, bins, bits } => {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;
@@ -127,6 +134,10 @@ impl Query {
         for model in models {
             match model {
                 Model::Linear(model) => self.check_model(model)?,
+                Model::Fourier(FourierModel { class, map, weights, intercept }) => {
+                    self.check_map(map)?;
+                    self.check_on_map(map, *class, weights, *intercept)?;
+                }
                 Model::Trees(model) => {
                     self.check_class(model.class)?;
                     check_finite("a model of trees", [&model.start])?;
@@ -234,7 +245,7 @@ impl Query {
         Ok(())
     }
 
-    fn check_class(&self, class: u8) -> Result<(), DecodeError> {
+    pub(super) fn check_class(&self, class: u8) -> Result<(), DecodeError> {
         if class < self.schema.classes {
             return Ok(());
         }
@@ -249,7 +260,7 @@ impl Query {
         }
     }
 
-    fn check_rows(&self, rows: &RowSet) -> Result<(), DecodeError> {
+    pub(super) fn check_rows(&self, rows: &RowSet) -> Result<(), DecodeError> {
         self.check_folds(rows.folds)?;
         if rows.repeat >= self.folds.repeats {
             let repeats = self.folds.repeats;
@@ -265,7 +276,7 @@ impl Query {
         }
     }
 
-    fn check_folds(&self, folds: FoldSet) -> Result<(), DecodeError> {
+    pub(super) fn check_folds(&self, folds: FoldSet) -> Result<(), DecodeError> {
         if folds.0 & !FoldSet::all(self.folds.folds).0 == 0 {
             return Ok(());
         }
@@ -291,7 +302,7 @@ impl Query {
     }
 }
 
-fn check_weights(weights: &ClassWeights) -> Result<(), DecodeError> {
+pub(super) fn check_weights(weights: &ClassWeights) -> Result<(), DecodeError> {
     let both = [weights.negative, weights.positive];
     if both.iter().all(|weight| (0.0..=MOST_WEIGHT).contains(weight)) {
         return Ok(());
@@ -307,7 +318,7 @@ fn check_bits(bits: u8) -> Result<(), DecodeError> {
     }
 }
 
-fn check_finite<'a>(
+pub(super) fn check_finite<'a>(
     what: &str,
     values: impl IntoIterator<Item = &'a f64>,
 ) -> Result<(), DecodeError> {

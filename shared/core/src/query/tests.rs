@@ -95,3 +95,61 @@ fn fold_sets_are_sets() {
     assert_eq!(set.iter().collect::<Vec<_>>(), [0, 1, 3, 4]);
     assert!(!FoldSet::all(64).contains(64) && FoldSet::all(64).contains(63));
 }
+
+#[test]
+fn maps_and_models_on_them_fit_together() {
+    let map = FourierMap {
+        seed: Seed(1),
+        components: 64,
+        gamma: 1.0,
+        scaler: MapScaler::Given { mean: vec![0.0; 3], inverse: vec![1.0, 0.0, 2.0] },
+    };
+    let term = FourierTerm {
+        rows: RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All },
+        class_weights: ClassWeights::EQUAL,
+        class: 1,
+        map: 0,
+        weights: vec![0.5; 64],
+        intercept: 0.0,
+    };
+    let frame = Arc::new(Frame::identity(3));
+    let asked = |map: &FourierMap, term: &FourierTerm| {
+        let (maps, terms) = (vec![Arc::new(map.clone())], vec![term.clone(), term.clone()]);
+        query(Ask::FourierHinge { frame: frame.clone(), maps, terms, bits: 30 })
+    };
+    let good = asked(&map, &term);
+    assert_eq!(Query::decode(&good.encode()).unwrap(), good);
+    assert_eq!((good.numbers_per_model(), good.numbers()), (65, 2 * 66));
+    let own = FourierMap { scaler: MapScaler::OwnSite(FoldSet::only(2)), ..map.clone() };
+    assert!(asked(&own, &term).check().is_ok());
+
+    let given = |mean: &[f64], inverse: &[f64]| {
+        let (mean, inverse) = (mean.to_vec(), inverse.to_vec());
+        FourierMap { scaler: MapScaler::Given { mean, inverse }, ..map.clone() }
+    };
+    for wrong in [
+        FourierMap { components: 62, ..map.clone() },
+        FourierMap { components: 65, ..map.clone() },
+        FourierMap { components: MOST_COMPONENTS + 2, ..map.clone() },
+        FourierMap { gamma: 0.0, ..map.clone() },
+        FourierMap { gamma: f64::NAN, ..map.clone() },
+        FourierMap { gamma: f64::INFINITY, ..map.clone() },
+        FourierMap { scaler: MapScaler::OwnSite(FoldSet::only(5)), ..map.clone() },
+        given(&[0.0; 2], &[1.0; 3]),
+        given(&[0.0; 3], &[1.0; 4]),
+        given(&[0.0; 3], &[1.0, -1.0, 1.0]),
+        given(&[0.0, f64::NAN, 0.0], &[1.0; 3]),
+    ] {
+        let fitting = FourierTerm { weights: vec![0.5; wrong.components as usize], ..term.clone() };
+        assert!(asked(&wrong, &fitting).check().is_err(), "{wrong:?}");
+    }
+    for wrong in [
+        FourierTerm { map: 1, ..term.clone() },
+        FourierTerm { class: 2, ..term.clone() },
+        FourierTerm { weights: vec![0.5; 63], ..term.clone() },
+        FourierTerm { weights: vec![f64::NAN; 64], ..term.clone() },
+        FourierTerm { intercept: f64::INFINITY, ..term.clone() },
+    ] {
+        assert!(asked(&map, &wrong).check().is_err());
+    }
+}

@@ -28,6 +28,22 @@ pub enum Classifier {
         /// The grid over the balance.
         balance: Vec<Balance>,
     },
+    /// Support vector machine with the Gaussian kernel `exp(-gamma / features |x - x'|^2)` of
+    /// standardised features and the squared hinge loss, on random Fourier features of that kernel
+    /// (Rahimi and Recht 2007): what [`Classifier::LinearSvm`] minimises, of the mapped rows.
+    RbfSvm {
+        /// The grid over C, positive, ascending, distinct.
+        c: Vec<f64>,
+        /// The grid over the kernel's width, positive, ascending, distinct: 1 is scikit-learn's
+        /// `gamma="scale"`.
+        gamma: Vec<f64>,
+        /// Numbers that a row is mapped to, even, 64 to 16,384.
+        components: u32,
+        /// The grid over the scaler.
+        standardise: Vec<Standardise>,
+        /// The grid over the balance.
+        balance: Vec<Balance>,
+    },
     /// L2-penalised least squares on -1 and 1, as scikit-learn's `RidgeClassifier(alpha)`.
     Ridge {
         /// The grid over the penalty, positive, ascending, distinct.
@@ -148,6 +164,8 @@ pub enum Family {
     Linear(Loss),
     /// Linear, from sums of one round.
     ClosedForm(ClosedForm),
+    /// Support vector machines with a Gaussian kernel.
+    Rbf,
     /// Random forests.
     Forest,
     /// Boosted trees.
@@ -171,6 +189,8 @@ pub enum ClosedForm {
 pub enum GridPoint {
     /// Of a linear model with a loss.
     Linear(LinearPoint),
+    /// Of a support vector machine with a Gaussian kernel.
+    Rbf(RbfPoint),
     /// Of ridge regression.
     Ridge(RidgePoint),
     /// Of linear discriminant analysis.
@@ -189,6 +209,23 @@ pub enum GridPoint {
 pub struct LinearPoint {
     /// Inverse strength of the L2 penalty, as in scikit-learn.
     pub c: f64,
+    /// Over which rows features are standardised.
+    pub standardise: Standardise,
+    /// What is done about classes of different size; left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Balance::is_none")]
+    pub balance: Balance,
+}
+
+/// Hyperparameters of a support vector machine with a Gaussian kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RbfPoint {
+    /// Inverse strength of the L2 penalty, as in scikit-learn.
+    pub c: f64,
+    /// The kernel's width; 1 is scikit-learn's `gamma="scale"`.
+    pub gamma: f64,
+    /// Numbers that a row is mapped to.
+    pub components: u32,
     /// Over which rows features are standardised.
     pub standardise: Standardise,
     /// What is done about classes of different size; left out where it is nothing.
@@ -304,6 +341,7 @@ impl Classifier {
         match self {
             Self::Logistic { .. } => "logistic",
             Self::LinearSvm { .. } => "linear-svm",
+            Self::RbfSvm { .. } => "rbf-svm",
             Self::Ridge { .. } => "ridge",
             Self::Lda { .. } => "lda",
             Self::NearestMean { .. } => "nearest-mean",
@@ -315,7 +353,9 @@ impl Classifier {
     /// What its grid does about classes of different size; nothing where it knows of no such thing.
     pub fn balances(&self) -> &[Balance] {
         match self {
-            Self::Logistic { balance, .. } | Self::LinearSvm { balance, .. } => balance,
+            Self::Logistic { balance, .. }
+            | Self::LinearSvm { balance, .. }
+            | Self::RbfSvm { balance, .. } => balance,
             Self::Forest(ForestGrid { balance, .. })
             | Self::Boosting(BoostingGrid { balance, .. }) => balance,
             Self::Ridge { .. } | Self::Lda { .. } | Self::NearestMean { .. } => &[],
@@ -327,9 +367,9 @@ impl Classifier {
         let with = |one: Balance| {
             let mut classifier = self.clone();
             match &mut classifier {
-                Self::Logistic { balance, .. } | Self::LinearSvm { balance, .. } => {
-                    *balance = vec![one];
-                }
+                Self::Logistic { balance, .. }
+                | Self::LinearSvm { balance, .. }
+                | Self::RbfSvm { balance, .. } => *balance = vec![one],
                 Self::Forest(ForestGrid { balance, .. })
                 | Self::Boosting(BoostingGrid { balance, .. }) => *balance = vec![one],
                 Self::Ridge { .. } | Self::Lda { .. } | Self::NearestMean { .. } => {}
@@ -347,6 +387,7 @@ impl Classifier {
         match self {
             Self::Logistic { .. } => Family::Linear(Loss::Logistic),
             Self::LinearSvm { .. } => Family::Linear(Loss::SquaredHinge),
+            Self::RbfSvm { .. } => Family::Rbf,
             Self::Ridge { .. } => Family::ClosedForm(ClosedForm::Ridge),
             Self::Lda { .. } => Family::ClosedForm(ClosedForm::Lda),
             Self::NearestMean { .. } => Family::ClosedForm(ClosedForm::NearestMean),
@@ -365,6 +406,24 @@ impl Classifier {
                     for &standardise in standardise {
                         let point = |&c| GridPoint::Linear(LinearPoint { c, standardise, balance });
                         grid.extend(c.iter().map(point));
+                    }
+                }
+            }
+            Self::RbfSvm { c, gamma, components, standardise, balance } => {
+                for &balance in balance {
+                    for &standardise in standardise {
+                        for &gamma in gamma {
+                            grid.extend(c.iter().map(|&c| {
+                                let components = *components;
+                                GridPoint::Rbf(RbfPoint {
+                                    c,
+                                    gamma,
+                                    components,
+                                    standardise,
+                                    balance,
+                                })
+                            }));
+                        }
                     }
                 }
             }
@@ -410,6 +469,7 @@ impl Classifier {
         match self {
             Self::Logistic { .. }
             | Self::LinearSvm { .. }
+            | Self::RbfSvm { .. }
             | Self::Ridge { .. }
             | Self::Lda { .. }
             | Self::NearestMean { .. } => None,
@@ -427,6 +487,13 @@ impl GridPoint {
             Self::Linear(LinearPoint { c, standardise, balance }) => {
                 vec![("C", c.to_string()), standardise.words(), balance.words()]
             }
+            Self::Rbf(RbfPoint { c, gamma, components, standardise, balance }) => vec![
+                ("C", c.to_string()),
+                ("gamma", gamma.to_string()),
+                ("components", components.to_string()),
+                standardise.words(),
+                balance.words(),
+            ],
             Self::Ridge(RidgePoint { alpha, standardise }) => {
                 vec![("alpha", alpha.to_string()), standardise.words()]
             }
@@ -458,11 +525,12 @@ impl GridPoint {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, fewer
-    /// splits, fewer trees. Of two equally good ones the simpler is chosen.
+    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, a wider
+    /// kernel, fewer splits, fewer trees. Of two equally good ones the simpler is chosen.
     pub fn is_simpler_than(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Linear(a), Self::Linear(b)) => a.c < b.c,
+            (Self::Rbf(a), Self::Rbf(b)) => (a.c, a.gamma) < (b.c, b.gamma),
             (Self::Ridge(a), Self::Ridge(b)) => a.alpha > b.alpha,
             (Self::Lda(a), Self::Lda(b)) => a.shrinkage > b.shrinkage,
             (Self::Forest(a), Self::Forest(b)) => {
@@ -479,6 +547,7 @@ impl GridPoint {
     pub fn standardise(&self) -> Standardise {
         match self {
             Self::Linear(point) => point.standardise,
+            Self::Rbf(point) => point.standardise,
             Self::Ridge(point) => point.standardise,
             Self::Lda(point) => point.standardise,
             Self::NearestMean(point) => point.standardise,
@@ -490,6 +559,7 @@ impl GridPoint {
     pub fn balance(&self) -> Balance {
         match self {
             Self::Linear(point) => point.balance,
+            Self::Rbf(point) => point.balance,
             Self::Forest(point) => point.balance,
             Self::Boosting(point) => point.balance,
             Self::Ridge(_) | Self::Lda(_) | Self::NearestMean(_) => Balance::None,
@@ -502,7 +572,7 @@ impl GridPoint {
             Self::Ridge(_) => Some(ClosedForm::Ridge),
             Self::Lda(_) => Some(ClosedForm::Lda),
             Self::NearestMean(_) => Some(ClosedForm::NearestMean),
-            Self::Linear(_) | Self::Forest(_) | Self::Boosting(_) => None,
+            Self::Linear(_) | Self::Rbf(_) | Self::Forest(_) | Self::Boosting(_) => None,
         }
     }
 
@@ -542,6 +612,14 @@ impl GridPoint {
     pub fn linear(&self) -> Option<&LinearPoint> {
         match self {
             Self::Linear(point) => Some(point),
+            _ => None,
+        }
+    }
+
+    /// The parameters of a support vector machine with a Gaussian kernel; `None` for all others.
+    pub fn rbf(&self) -> Option<&RbfPoint> {
+        match self {
+            Self::Rbf(point) => Some(point),
             _ => None,
         }
     }

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 pub use classifier::{
     Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
-    ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RidgePoint,
-    Standardise, TreeRules,
+    ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RbfPoint,
+    RidgePoint, Standardise, TreeRules,
 };
 pub use template::{Header, HeaderColumn, template};
 
@@ -535,6 +535,11 @@ impl Study {
         let columns = u64::from(features) + 1;
         let widest = |classifier: &Classifier| match classifier.family() {
             Family::Linear(_) => columns,
+            Family::Rbf => {
+                let points = classifier.grid();
+                let components = points.iter().filter_map(GridPoint::rbf).map(|p| p.components);
+                components.max().map_or(columns, |most| columns.max(u64::from(most) + 1))
+            }
             Family::ClosedForm(_) => columns * u64::from(self.target.classes.count()),
             // The counts on the grid that bins are made of.
             Family::Forest | Family::Boosting => u64::from(features) * GRID_STEPS as u64,

@@ -208,8 +208,9 @@ fn input(guess: &Guess) -> String {
 fn classifier() -> String {
     "# What is fitted: logistic regression (\"logistic\") or a support vector machine (\"linear-svm\")\n\
      # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
-     # cross-validation. Others: \"ridge\" with alpha = [1.0], \"lda\" with shrinkage = [0.1],\n\
-     # \"nearest-mean\"; trees: \"forest\" with trees = [300], \"boosting\" with trees = [100].\n\
+     # cross-validation. Others: \"rbf-svm\" with c = [0.1] and gamma = [0.3, 1.0], \"ridge\" with\n\
+     # alpha = [1.0], \"lda\" with shrinkage = [0.1], \"nearest-mean\"; trees: \"forest\" with\n\
+     # trees = [300], \"boosting\" with trees = [100].\n\
      # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise).\n\
      # `wardround study plan` says what a study costs.\n\
      [classifier]\n\

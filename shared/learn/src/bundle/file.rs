@@ -8,9 +8,9 @@ use wardround_core::study::{GridPoint, Standardise};
 
 use super::{
     FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry,
-    Scorer, first_format, trees,
+    Scorer, first_format, fourier, trees,
 };
-use crate::findings::FinalScaler;
+use crate::findings::{FinalScaler, FourierScaler, OwnFourier};
 
 /// Bytes above which a file is refused unread: 64 classes of 100,000 features fit.
 pub const LARGEST_BUNDLE: usize = 256 << 20;
@@ -68,6 +68,14 @@ impl ModelBundle {
                 }
                 Scorer::Trees(trees) => {
                     trees::columns(trees).iter().for_each(|(name, values)| put(name, values));
+                }
+                Scorer::Fourier(model) => {
+                    put("weights", &model.weights);
+                    put("intercept", &[model.intercept]);
+                    if let FourierScaler::All { mean, inverse } = &model.scaler {
+                        put("mean", mean);
+                        put("inverse", inverse);
+                    }
                 }
             }
         }
@@ -173,6 +181,15 @@ fn check_model(
             trees::check(model, features)
                 .map_err(|what| inconsistent(format!("class {class}: {what}")))
         }
+        (Learner::Fourier { point, seed, missing }, Scorer::Fourier(model))
+            if (*seed, *missing) == (model.seed, model.missing) =>
+        {
+            let point = point.rbf().ok_or_else(|| {
+                inconsistent(format!("class {class}: a map with {}", point.line()))
+            })?;
+            fourier::check(model, point, features)
+                .map_err(|what| inconsistent(format!("class {class}: {what}")))
+        }
         _ => Err(inconsistent(format!("class {class} isn't of the kind that it says"))),
     }
 }
@@ -265,6 +282,26 @@ fn model(
                 weights: take("weights", features)?,
                 intercept: take("intercept", Some(1))?[0],
                 fill,
+            })
+        }
+        Learner::Fourier { point, seed, missing } => {
+            let point = point.rbf().ok_or_else(|| {
+                inconsistent(format!("class {}: a map with {}", entry.class, point.line()))
+            })?;
+            let features = Some(features);
+            Scorer::Fourier(OwnFourier {
+                seed: *seed,
+                gamma: point.gamma,
+                scaler: match point.standardise {
+                    Standardise::Site => FourierScaler::OwnSite,
+                    Standardise::All => FourierScaler::All {
+                        mean: take("mean", features)?,
+                        inverse: take("inverse", features)?,
+                    },
+                },
+                missing: *missing,
+                weights: take("weights", Some(point.components as usize))?,
+                intercept: take("intercept", Some(1))?[0],
             })
         }
         Learner::Trees { point } => {

@@ -7,10 +7,13 @@
 //!
 //! Tensors, per modelled class `k`: `class.k.weights [features]`, `class.k.intercept [1]`,
 //! `class.k.threshold [1]`, unless sites are scaled by themselves `class.k.mean [features]` and
-//! `class.k.deviation [features]`, and if features may be missing `class.k.fill [features]`.
+//! `class.k.deviation [features]`, and if features may be missing `class.k.fill [features]`. Of a model on
+//! random Fourier features `weights` has one number per component, and `class.k.inverse [features]`, one over
+//! the deviation, is in place of the latter two.
 
 mod file;
 mod first_format;
+mod fourier;
 mod predict;
 mod trees;
 
@@ -25,7 +28,10 @@ use wardround_core::study::{
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
 pub use self::predict::{OwnScale, PredictError, predict, predict_at_site};
-use crate::findings::{Figure, FinalFit, FinalScaler, FinalTrees, Findings, TargetFindings};
+pub use crate::findings::MissingFeatures;
+use crate::findings::{
+    Figure, FinalFit, FinalScaler, FinalTrees, Findings, OwnFourier, TargetFindings,
+};
 
 /// The format this software writes. It reads format 1 as well, which knows linear models only.
 pub const FORMAT: u32 = 2;
@@ -138,6 +144,15 @@ pub enum Learner {
         /// Whether features may be missing.
         missing: MissingFeatures,
     },
+    /// A weighted sum of random Fourier features: a support vector machine with a Gaussian kernel.
+    Fourier {
+        /// Its hyperparameters: [`GridPoint::Rbf`].
+        point: GridPoint,
+        /// What the frequencies are drawn from.
+        seed: Seed,
+        /// Whether features may be missing.
+        missing: MissingFeatures,
+    },
     /// Trees; features may be missing.
     Trees {
         /// How they were grown: [`GridPoint::Forest`] or [`GridPoint::Boosting`].
@@ -169,8 +184,10 @@ impl LinearMethod {
             Family::ClosedForm(ClosedForm::Ridge) => Self::Ridge,
             Family::ClosedForm(ClosedForm::Lda) => Self::Lda,
             Family::ClosedForm(ClosedForm::NearestMean) => Self::NearestMean,
-            // Trees aren't linear, and nobody asks for theirs.
-            Family::Linear(Loss::Logistic) | Family::Forest | Family::Boosting => Self::Logistic,
+            // The others aren't linear, and nobody asks for theirs.
+            Family::Linear(Loss::Logistic) | Family::Rbf | Family::Forest | Family::Boosting => {
+                Self::Logistic
+            }
         }
     }
 
@@ -183,17 +200,6 @@ impl LinearMethod {
             Self::NearestMean => point.closed_form() == Some(ClosedForm::NearestMean),
         }
     }
-}
-
-/// Whether a model takes rows with missing features.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MissingFeatures {
-    /// A missing feature takes the training rows' mean (the site's own where sites are scaled by
-    /// themselves).
-    Filled,
-    /// A row with a missing feature can't be judged.
-    Refused,
 }
 
 /// The figures of a model that travel with it, to six decimals; `None` where undefined.
@@ -226,6 +232,8 @@ pub enum Scorer {
     Linear(LinearScorer),
     /// Trees.
     Trees(FinalTrees),
+    /// A weighted sum of random Fourier features.
+    Fourier(OwnFourier),
 }
 
 /// A weighted sum of features.
@@ -246,7 +254,7 @@ impl Scorer {
     pub fn linear(&self) -> Option<&LinearScorer> {
         match self {
             Self::Linear(model) => Some(model),
-            Self::Trees(_) => None,
+            Self::Trees(_) | Self::Fourier(_) => None,
         }
     }
 }
@@ -271,6 +279,10 @@ impl ModelBundle {
                         },
                     },
                     FinalFit::Trees(_) => Learner::Trees { point },
+                    FinalFit::Fourier(fitted) => {
+                        let OwnFourier { seed, missing, .. } = fitted.model;
+                        Learner::Fourier { point, seed, missing }
+                    }
                 },
                 figures: Summary {
                     auc_within_sites: six_decimals(&judged.auc_within_sites),
@@ -290,6 +302,7 @@ impl ModelBundle {
                     fill: model.fill.clone(),
                 }),
                 FinalFit::Trees(trees) => Scorer::Trees(trees.clone()),
+                FinalFit::Fourier(fitted) => Scorer::Fourier(fitted.model.clone()),
             },
         };
         Self {

@@ -1,6 +1,6 @@
 //! Probabilities for new rows, with the arithmetic that the models were fitted with.
 
-use super::{LinearScorer, Model, ModelBundle, Scorer};
+use super::{LinearScorer, Model, ModelBundle, Scorer, fourier};
 use crate::findings::FinalScaler;
 
 /// Mean and deviation of a site's own rows, for models that scale each site by itself. Made from the
@@ -118,6 +118,10 @@ fn probability(
                 return Err(PredictError::Missing(j, features[j].to_string()));
             }
             trees.logit(features)
+        }
+        Scorer::Fourier(model) => {
+            let own = own.map(|own| (own.mean.as_slice(), own.inverse.as_slice()));
+            fourier::logit(model, own, features)?
         }
     };
     let small = libm::exp(-logit.abs());

@@ -4,7 +4,8 @@
 //! The preconditioner is the Hessian that a model without weights would have, `P = q (1 - q) G +
 //! penalty` with the prevalence `q` and the Gram matrix `G`: one question for all models. With
 //! `P = L L^T` the method runs plainly on `u = L^T v`, so each round costs one triangular solve
-//! forth and one back, and the scale of the inverse Hessian falls out of the last step.
+//! forth and one back, and the scale of the inverse Hessian falls out of the last step. Of wide models
+//! `P` is the Hessian's diagonal alone.
 //!
 //! Line search: a step is taken when the loss falls enough (Armijo), else shortened by the parabola
 //! through what is known. Near the optimum the loss no longer resolves what the gradient does; there
@@ -42,6 +43,33 @@ const ROUNDING: f64 = 1e-12;
 const MOST_STEPS: u32 = 2_000;
 const MOST_SHORTENINGS: u32 = 40;
 
+/// `L` of a preconditioner `L L^T`.
+#[derive(Debug, Clone)]
+pub(crate) enum Factor {
+    /// Of a whole matrix.
+    Dense(Arc<Cholesky>),
+    /// Of a diagonal one: the root of each entry, positive.
+    Diagonal(Arc<Vec<f64>>),
+}
+
+impl Factor {
+    /// Solves `L u = g` in place.
+    fn forward(&self, g: &mut [f64]) {
+        match self {
+            Self::Dense(factor) => factor.forward(g),
+            Self::Diagonal(roots) => g.iter_mut().zip(&**roots).for_each(|(g, root)| *g /= root),
+        }
+    }
+
+    /// Solves `L^T x = u` in place.
+    fn backward(&self, u: &mut [f64]) {
+        match self {
+            Self::Dense(factor) => factor.backward(u),
+            Self::Diagonal(_) => self.forward(u),
+        }
+    }
+}
+
 /// L-BFGS for one model.
 #[derive(Debug, Clone)]
 pub(crate) struct Lbfgs {
@@ -54,7 +82,7 @@ pub(crate) struct Lbfgs {
     /// Distance to the optimum, as a share of the point, that is good enough.
     accuracy: f64,
     penalty: Penalty,
-    preconditioner: Arc<Cholesky>,
+    preconditioner: Factor,
     trial: Vec<f64>,
     pairs: VecDeque<Pair>,
     /// Lengths of the proposed steps so far.
@@ -89,12 +117,7 @@ struct Accepted {
 impl Lbfgs {
     /// Starts at a point: one weight per feature, the constant last.
     /// `accuracy` is the distance to the optimum, as a share of the point, that is good enough.
-    pub fn start(
-        penalty: Penalty,
-        preconditioner: Arc<Cholesky>,
-        point: Vec<f64>,
-        accuracy: f64,
-    ) -> Self {
+    pub fn start(penalty: Penalty, preconditioner: Factor, point: Vec<f64>, accuracy: f64) -> Self {
         Self {
             accuracy,
             lengths: Vec::new(),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, ClassWeights, Derivatives, Fill, Frame, LinearModel, LinearTerm, RowSet, Scaler,
+    Ask, ClassWeights, Derivatives, Fill, FourierMap, FourierTerm, Frame, LinearModel, LinearTerm,
+    RowSet, Scaler,
 };
 use wardround_core::study::Loss;
 
@@ -35,12 +36,19 @@ pub(crate) struct Fit {
     pub class: u8,
     /// How much rows count.
     pub weights: ClassWeights,
-    /// How rows are standardised.
-    pub scaler: Scaler,
-    /// What stands in for missing features.
-    pub fill: Fill,
+    /// What its weights are of.
+    pub space: Space,
     /// The method with its state.
     pub optimiser: Optimiser,
+}
+
+/// What a model's weights are of; all fits of a run have the same kind.
+#[derive(Debug, Clone)]
+pub(crate) enum Space {
+    /// Features, standardised and filled so.
+    Features { scaler: Scaler, fill: Fill },
+    /// Random Fourier features; only the squared hinge loss is asked of them.
+    Fourier(Arc<FourierMap>),
 }
 
 /// Why a fit didn't reach its optimum; `fit` is its index.
@@ -54,18 +62,22 @@ pub(crate) enum Failure {
     Study(StudyError),
 }
 
-impl Fit {
-    /// The model at the point where the loss is wanted, at the end the optimum.
-    pub fn model(&self) -> LinearModel {
-        let (intercept, weights) =
-            self.optimiser.next_point().split_last().expect("a point has a constant");
-        LinearModel {
-            class: self.class,
-            scaler: self.scaler,
-            weights: weights.to_vec(),
-            intercept: *intercept,
-            fill: self.fill.clone(),
+impl Space {
+    /// Scaler and fill of features; `None` of random Fourier features.
+    pub fn features(&self) -> Option<(Scaler, &Fill)> {
+        match self {
+            Self::Features { scaler, fill } => Some((*scaler, fill)),
+            Self::Fourier(_) => None,
         }
+    }
+}
+
+impl Fit {
+    /// Weights and constant at the point where the loss is wanted, at the end the optimum.
+    pub fn weights_and_constant(&self) -> (Vec<f64>, f64) {
+        let (constant, weights) =
+            self.optimiser.next_point().split_last().expect("a point has a constant");
+        (weights.to_vec(), *constant)
     }
 }
 
@@ -113,7 +125,7 @@ async fn evaluate<C: Cohort>(
     open: &[usize],
     bits: u8,
 ) -> Result<Vec<Evaluation>, StudyError> {
-    let columns = asker.schema.features as usize + 1;
+    let columns = fits[open[0]].optimiser.next_point().len();
     let derivatives = match fits[open[0]].optimiser {
         Optimiser::Newton(_) => Derivatives::Hessian,
         Optimiser::Lbfgs(_) => Derivatives::Gradient,
@@ -124,21 +136,10 @@ async fn evaluate<C: Cohort>(
     };
     let mut answers = Vec::with_capacity(open.len());
     for slice in slices(open.len(), (1 + columns + triangle) as u64) {
-        let terms: Vec<LinearTerm> = open[slice]
-            .iter()
-            .map(|&i| LinearTerm {
-                rows: fits[i].rows,
-                weights: fits[i].weights,
-                model: fits[i].model(),
-            })
-            .collect();
+        let points = Points::new(slice.map(|at| &fits[open[at]]));
         let answer = asker
             .ask_at(bits, COARSEST_BITS.min(bits), |bits| {
-                let (frame, terms) = (frame.clone(), terms.clone());
-                match loss {
-                    Loss::Logistic => Ask::Logistic { frame, terms, derivatives, bits },
-                    Loss::SquaredHinge => Ask::SquaredHinge { frame, terms, derivatives, bits },
-                }
+                points.clone().ask(frame.clone(), loss, derivatives, bits)
             })
             .await?;
         let gradients = answer.values("gradient");
@@ -154,11 +155,56 @@ async fn evaluate<C: Cohort>(
     Ok(answers)
 }
 
+/// The points of some fits, as a question carries them.
+#[derive(Clone, Default)]
+struct Points {
+    linear: Vec<LinearTerm>,
+    maps: Vec<Arc<FourierMap>>,
+    fourier: Vec<FourierTerm>,
+}
+
+impl Points {
+    fn new<'a>(fits: impl Iterator<Item = &'a Fit>) -> Self {
+        let mut points = Self::default();
+        for fit in fits {
+            let (weights, intercept) = fit.weights_and_constant();
+            let (rows, class, class_weights) = (fit.rows, fit.class, fit.weights);
+            match &fit.space {
+                Space::Features { scaler, fill } => {
+                    let (scaler, fill) = (*scaler, fill.clone());
+                    let model = LinearModel { class, scaler, weights, intercept, fill };
+                    points.linear.push(LinearTerm { rows, weights: class_weights, model });
+                }
+                Space::Fourier(map) => {
+                    let known = points.maps.iter().position(|other| Arc::ptr_eq(other, map));
+                    let at = known.unwrap_or_else(|| {
+                        points.maps.push(map.clone());
+                        points.maps.len() - 1
+                    });
+                    let map = at as u32;
+                    let term = FourierTerm { rows, class_weights, class, map, weights, intercept };
+                    points.fourier.push(term);
+                }
+            }
+        }
+        points
+    }
+
+    fn ask(self, frame: Arc<Frame>, loss: Loss, derivatives: Derivatives, bits: u8) -> Ask {
+        let Self { linear: terms, maps, fourier } = self;
+        match loss {
+            _ if !fourier.is_empty() => Ask::FourierHinge { frame, maps, terms: fourier, bits },
+            Loss::Logistic => Ask::Logistic { frame, terms, derivatives, bits },
+            Loss::SquaredHinge => Ask::SquaredHinge { frame, terms, derivatives, bits },
+        }
+    }
+}
+
 /// Without weights of features the model says the same of every row, so the derivative by the constant counts the
 /// positives.
 fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
     for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
-        let (constant, count) = (start.model().intercept, start.count as f64);
+        let ((_, constant), count) = (start.weights_and_constant(), start.count as f64);
         let by_constant = answer.gradient.last().expect("a gradient has the constant");
         // With weights: those of the negatives say how many there are of both.
         let ClassWeights { negative, positive } = start.weights;
@@ -203,7 +249,7 @@ mod tests {
     use super::*;
     use crate::logistic::Penalty;
     use crate::logistic::cholesky::Cholesky;
-    use crate::logistic::lbfgs::Lbfgs;
+    use crate::logistic::lbfgs::{Factor, Lbfgs};
     use crate::logistic::newton::Newton;
     use crate::rows::{Patient, Rows, RowsBuilder};
     use crate::study::event::Silent;
@@ -240,8 +286,7 @@ mod tests {
                     count: column.iter().filter(|&&f| f != fold).count() as u64,
                     class: 1,
                     weights: ClassWeights::EQUAL,
-                    scaler: Scaler::Folded,
-                    fill: Fill::Complete,
+                    space: Space::Features { scaler: Scaler::Folded, fill: Fill::Complete },
                     optimiser: method(Penalty { strength: vec![strength; d] }, d + 1),
                 });
             }
@@ -263,7 +308,7 @@ mod tests {
         let lbfgs: fn(Penalty, usize) -> Optimiser = |penalty, n| {
             let identity: Vec<f64> =
                 (0..n).flat_map(|i| (i..n).map(move |j| f64::from(u8::from(i == j)))).collect();
-            let factor = Arc::new(Cholesky::of_upper(n, &identity).unwrap());
+            let factor = Factor::Dense(Arc::new(Cholesky::of_upper(n, &identity).unwrap()));
             Optimiser::Lbfgs(Lbfgs::start(penalty, factor, vec![0.0; n], 1e-9))
         };
         let hinge = Loss::SquaredHinge;

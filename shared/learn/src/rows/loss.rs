@@ -245,7 +245,7 @@ fn hessians(
 }
 
 /// A row's loss and its derivative by what the model says.
-fn of(loss: Loss, says: f64, is_positive: bool) -> (f64, f64) {
+pub(super) fn of(loss: Loss, says: f64, is_positive: bool) -> (f64, f64) {
     match (loss, is_positive) {
         (Loss::Logistic, true) => {
             let logit = Logit::new(says);

@@ -10,6 +10,7 @@ mod builder;
 mod counts;
 mod cross;
 mod draws;
+mod fourier;
 mod kernel;
 mod linear;
 mod loss;

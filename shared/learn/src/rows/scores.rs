@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, Frame, Model, Query, Scaler, ScoreList, TreeModel,
+    Ask, Bins, CALIBRATION_BINS, Column, FourierModel, Frame, MapScaler, Model, Query, Scaler,
+    ScoreList, TreeModel,
 };
 
 use super::Rows;
 use super::counts::by_cell;
+use super::fourier;
 use super::kernel::{Matrix, dot};
 use super::linear::{Folded, Logit};
 use super::site::{Seen, SitePatient};
@@ -69,6 +71,7 @@ impl Scored {
                 }
                 let own_site = |model: &Model| match model {
                     Model::Linear(model) => matches!(model.scaler, Scaler::OwnSite(_)),
+                    Model::Fourier(model) => matches!(model.map.scaler, MapScaler::OwnSite(_)),
                     Model::Trees(_) => false,
                 };
                 let of_repeat = own_site(&models[*model as usize]).then_some(set.repeat);
@@ -77,6 +80,7 @@ impl Scored {
                 if column == next {
                     scorers.push(match &models[*model as usize] {
                         Model::Trees(model) => Scorer::Trees(model),
+                        Model::Fourier(model) => Scorer::Fourier(model, set.repeat),
                         Model::Linear(model) => {
                             let framed = seen.rows.framed(frame);
                             Scorer::Linear(Folded::new(seen, &framed, model, set.repeat)?)
@@ -184,6 +188,8 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
 enum Scorer<'a> {
     Linear(Folded),
     Trees(&'a TreeModel),
+    /// With the repeat whose folds an own-site scaler's are.
+    Fourier(&'a FourierModel, u8),
 }
 
 /// Per model, the logit of each row that needs one (0 elsewhere).
@@ -195,9 +201,14 @@ fn logits(
 ) -> Result<Vec<Vec<f64>>, CohortError> {
     let mut logits = vec![Vec::new(); scorers.len()];
     let (mut places, mut linear, mut of_linear) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut on_maps, mut places_on_maps) = (Vec::new(), Vec::new());
     for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
         match scorer {
             Scorer::Trees(model) => logits[at] = seen.rows.gridded(frame).scores(model, needed),
+            Scorer::Fourier(model, repeat) => {
+                places_on_maps.push(at);
+                on_maps.push((*model, *repeat, needed.as_slice()));
+            }
             Scorer::Linear(folded) => {
                 places.push(at);
                 linear.push(folded);
@@ -210,6 +221,8 @@ fn logits(
         let of_models = linear_logits(seen, &framed.z, &linear, &of_linear);
         places.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
     }
+    let of_models = fourier::logits(seen, frame, &on_maps);
+    places_on_maps.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
     if let Some(bad) = logits.iter().flatten().find(|logit| !logit.is_finite()) {
         return Err(CohortError::Unfit(format!("a score at site {} is {bad}", seen.rows.id)));
     }

@@ -13,7 +13,7 @@ use wardround_core::study::Loss;
 use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
-use super::{RowView, bootstrap, counts, cross, draws, loss, placements, scores, trees};
+use super::{RowView, bootstrap, counts, cross, draws, fourier, loss, placements, scores, trees};
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
 
@@ -199,6 +199,9 @@ impl SiteRows {
             Ask::Grid { frame, split, columns } => Ok(trees::grid(&seen, frame, split, *columns)),
             Ask::Trees { frame, cuts, terms, bits } => {
                 trees::answer(&seen, frame, cuts, terms, *bits)
+            }
+            Ask::FourierHinge { frame, maps, terms, .. } => {
+                fourier::answer(&seen, frame, maps, terms)
             }
             Ask::Scores { frame, models, lists, split, bins, .. } => {
                 scores::answer(&seen, frame, models, lists, split, bins)

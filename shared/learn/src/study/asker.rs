@@ -207,7 +207,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Moments { .. } => "moments",
         Ask::Gram { .. } => "gram",
         Ask::Logistic { .. } => "logistic regression",
-        Ask::SquaredHinge { .. } => "support vector machine",
+        Ask::SquaredHinge { .. } | Ask::FourierHinge { .. } => "support vector machine",
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",
         Ask::Bootstrap { .. } => "bootstrap",

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, ClassWeights, FoldSet, Frame, LinearModel, Model, RowSet, Scaler, SiteSet, TreeModel,
+    Ask, ClassWeights, FoldSet, FourierModel, Frame, LinearModel, Model, RowSet, Scaler, SiteSet,
+    TreeModel,
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
 
@@ -17,8 +18,8 @@ use super::profile::{FoldCounts, balanced, fold_counts};
 use crate::cohort::Cohort;
 use crate::findings::ProfileCell;
 use crate::logistic::cholesky::Cholesky;
-use crate::logistic::lbfgs::Lbfgs;
-use crate::logistic::lockstep::{Failure, Fit, fit_all};
+use crate::logistic::lbfgs::{Factor, Lbfgs};
+use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
 use crate::logistic::newton::Newton;
 use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
 
@@ -26,17 +27,17 @@ use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
 const COARSEST_BITS: u8 = 32;
 
 /// Distance to the optimum, as a share of the weights, at which L-BFGS ends.
-const ACCURACY: f64 = 1e-7;
+pub(super) const ACCURACY: f64 = 1e-7;
 
 /// The same for models of which only scores count: those are binned at 0.023 of the logit, so this
 /// is far more than enough. Such models train on fewer rows and would be the last to finish.
-const ACCURACY_OF_SCORES: f64 = 1e-6;
+pub(super) const ACCURACY_OF_SCORES: f64 = 1e-6;
 
 /// A site with one of this many rows, or more, is large: its absence calls for its own Gram matrix.
 pub(crate) const LARGE_SITE: u64 = 7;
 
 /// Share of rows within the margin that preconditioners expect.
-const WITHIN_MARGIN: f64 = 0.5;
+pub(super) const WITHIN_MARGIN: f64 = 0.5;
 
 /// Preconditioners kept at once; each takes half of (features + 1)^2 numbers.
 pub(crate) const MOST_FACTORS: usize = 48;
@@ -66,6 +67,7 @@ pub(crate) struct Models {
 pub(crate) enum Fitted {
     Linear(FittedLinear),
     Trees(FittedTrees),
+    Fourier(FittedFourier),
 }
 
 /// A linear model at its optimum, in the units of the question.
@@ -73,6 +75,19 @@ pub(crate) enum Fitted {
 pub(crate) struct FittedLinear {
     pub model: LinearModel,
     pub standard: Arc<Standard>,
+    pub steps: u32,
+    pub evaluations: u32,
+    /// Largest entry of the gradient, divided by the number of rows.
+    pub gradient: f64,
+}
+
+/// A linear model on random Fourier features at its optimum.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FittedFourier {
+    pub model: FourierModel,
+    pub standard: Arc<Standard>,
+    /// Whether any row of the study misses a feature.
+    pub any_missing: bool,
     pub steps: u32,
     pub evaluations: u32,
     /// Largest entry of the gradient, divided by the number of rows.
@@ -93,6 +108,7 @@ impl Fitted {
         match self {
             Self::Linear(fitted) => Model::Linear(fitted.model.clone()),
             Self::Trees(fitted) => Model::Trees(fitted.model.clone()),
+            Self::Fourier(fitted) => Model::Fourier(fitted.model.clone()),
         }
     }
 
@@ -101,6 +117,7 @@ impl Fitted {
         match self {
             Self::Linear(fitted) => fitted.evaluations,
             Self::Trees(fitted) => fitted.rounds,
+            Self::Fourier(fitted) => fitted.evaluations,
         }
     }
 }
@@ -161,23 +178,34 @@ pub(crate) async fn fit<C: Cohort>(
         fits.push(fit);
     }
     if let Err(failure) = fit_all(asker, ground.frame, loss, &mut fits).await {
-        return Err(match failure {
-            Failure::Study(error) => error,
-            Failure::OneClass { fit, positives } => {
-                let one_class = NoOptimum::OneClass { positives };
-                explain(one_class, &keys[fit], fits[fit].count, asker, ground)
-            }
-            Failure::Stuck { fit } => {
-                let Fit { optimiser, count, .. } = &fits[fit];
-                let stuck =
-                    NoOptimum::Stuck { steps: optimiser.steps(), gradient: optimiser.gradient() };
-                explain(stuck, &keys[fit], *count, asker, ground)
-            }
-        });
+        return Err(failed(failure, &keys, &fits, asker, ground));
     }
     let fitted = |(at, fit): (usize, &Fit)| Fitted::Linear(finish(fit, standard(at).clone()));
     let by_key = keys.iter().copied().zip(fits.iter().enumerate().map(fitted)).collect();
     Ok(Models { by_key, queries: asker.queries - before, gram_queries })
+}
+
+/// Which fit failed, and why.
+pub(super) fn failed<C>(
+    failure: Failure,
+    keys: &[FitKey],
+    fits: &[Fit],
+    asker: &Asker<'_, C>,
+    ground: &Ground<'_>,
+) -> StudyError {
+    match failure {
+        Failure::Study(error) => error,
+        Failure::OneClass { fit, positives } => {
+            let one_class = NoOptimum::OneClass { positives };
+            explain(one_class, &keys[fit], fits[fit].count, asker, ground)
+        }
+        Failure::Stuck { fit } => {
+            let Fit { optimiser, count, .. } = &fits[fit];
+            let stuck =
+                NoOptimum::Stuck { steps: optimiser.steps(), gradient: optimiser.gradient() };
+            explain(stuck, &keys[fit], *count, asker, ground)
+        }
+    }
 }
 
 /// How models are fitted.
@@ -206,7 +234,7 @@ struct Unfactored {
 }
 
 /// Why a fit has no optimum.
-enum NoOptimum {
+pub(super) enum NoOptimum {
     OneClass { positives: u64 },
     Stuck { steps: u32, gradient: f64 },
 }
@@ -336,7 +364,8 @@ fn set_up(
                 Purpose::Use => ACCURACY,
                 Purpose::Scores => ACCURACY_OF_SCORES,
             };
-            Optimiser::Lbfgs(Lbfgs::start(penalty, factor.factor.clone(), start, accuracy))
+            let factor = Factor::Dense(factor.factor.clone());
+            Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy))
         }
     };
     Ok(Fit {
@@ -344,14 +373,20 @@ fn set_up(
         count: standard.rows,
         class,
         weights,
-        scaler: scaler(point.standardise, key.folds),
-        fill: standard.fill(ground.cells.any_missing()),
+        space: Space::Features {
+            scaler: scaler(point.standardise, key.folds),
+            fill: standard.fill(ground.cells.any_missing()),
+        },
         optimiser,
     })
 }
 
 /// How much rows count in a fit. Counts are there where a grid point needs them.
-fn weights(ground: &Ground<'_>, key: &FitKey, counts: Option<&FoldCounts>) -> ClassWeights {
+pub(super) fn weights(
+    ground: &Ground<'_>,
+    key: &FitKey,
+    counts: Option<&FoldCounts>,
+) -> ClassWeights {
     let class = usize::from(ground.design.classes[key.target]);
     match (ground.design.grid[key.point].balance(), counts) {
         (Balance::Weights, Some(counts)) => {
@@ -373,8 +408,11 @@ pub(crate) fn scaler(standardise: Standardise, folds: FoldSet) -> Scaler {
 /// Takes the optimum; the weight of a column that is constant in the training rows goes into the
 /// constant, exactly.
 fn finish(fit: &Fit, standard: Arc<Standard>) -> FittedLinear {
-    let mut model = fit.model();
-    if fit.scaler == Scaler::Folded {
+    let (scaler, fill) = fit.space.features().expect("only linear models are set up here");
+    let (weights, intercept) = fit.weights_and_constant();
+    let fill = fill.clone();
+    let mut model = LinearModel { class: fit.class, scaler, weights, intercept, fill };
+    if scaler == Scaler::Folded {
         for (j, weight) in
             model.weights.iter_mut().enumerate().filter(|(j, _)| standard.constant[*j])
         {
@@ -391,7 +429,7 @@ fn finish(fit: &Fit, standard: Arc<Standard>) -> FittedLinear {
     }
 }
 
-fn explain<C>(
+pub(super) fn explain<C>(
     why: NoOptimum,
     key: &FitKey,
     total: u64,
@@ -407,7 +445,10 @@ fn explain<C>(
         }
         NoOptimum::Stuck { steps, gradient } => StudyError::NotConverged {
             rows,
-            c: design.linear(key.point).c.to_string(),
+            c: match &design.grid[key.point] {
+                GridPoint::Rbf(point) => point.c.to_string(),
+                _ => design.linear(key.point).c.to_string(),
+            },
             steps,
             gradient: format!("{gradient:e}"),
         },
@@ -434,7 +475,7 @@ impl Ground<'_> {
     }
 
     /// Share of rows of a class at some sites; 0 when there are none.
-    fn prevalence(&self, class: u8, sites: SiteSet) -> f64 {
+    pub(super) fn prevalence(&self, class: u8, sites: SiteSet) -> f64 {
         let (mut positives, mut all) = (0, 0);
         for (site, cell) in self.by_site.iter().enumerate() {
             if sites.contains(site as u16) {

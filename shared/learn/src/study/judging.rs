@@ -1,19 +1,20 @@
 //! Judges the chosen models: scores by subgroup, placement sums, and all figures of the findings.
 
-use wardround_core::query::{Column, Fill, FoldSet, Frame, RowSet, Scaler, SiteSet};
+use wardround_core::query::{Column, Fill, FoldSet, Frame, MapScaler, RowSet, Scaler, SiteSet};
 use wardround_core::study::ChooseBy;
 
 use super::asker::Asker;
 use super::choose::{Choice, Choosing, Scores, full_list, merged, nothing_to_compare};
 use super::design::{Design, FitKey};
 use super::error::StudyError;
-use super::fits::{Fitted, FittedLinear};
+use super::fits::{Fitted, FittedFourier, FittedLinear};
 use super::repeats;
 use super::scores::{Lists, Scored, Scoring};
 use crate::cohort::Cohort;
 use crate::findings::{
-    FinalFit, FinalLinear, FinalModel, FinalScaler, FinalTrees, FoldResult, GridResult, Judged,
-    LeftOut, Nested, NestedChoice, ProfileCell, TargetFindings,
+    FinalFit, FinalFourier, FinalLinear, FinalModel, FinalScaler, FinalTrees, FoldResult,
+    FourierScaler, GridResult, Judged, LeftOut, MissingFeatures, Nested, NestedChoice, OwnFourier,
+    ProfileCell, TargetFindings,
 };
 use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
@@ -409,6 +410,7 @@ impl Judging<'_> {
             fitted: match models.get(&key) {
                 Fitted::Linear(fitted) => FinalFit::Linear(final_linear(fitted, frame)),
                 Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, frame)),
+                Fitted::Fourier(fitted) => FinalFit::Fourier(final_fourier(fitted, frame)),
             },
         }
     }
@@ -441,6 +443,25 @@ fn final_linear(fitted: &FittedLinear, frame: &Frame) -> FinalLinear {
         steps: fitted.steps,
         gradient: fitted.gradient,
     }
+}
+
+fn final_fourier(fitted: &FittedFourier, frame: &Frame) -> FinalFourier {
+    let FittedFourier { model, standard, any_missing, steps, gradient, .. } = fitted;
+    let own = OwnFourier {
+        seed: model.map.seed,
+        gamma: model.map.gamma,
+        scaler: match &model.map.scaler {
+            MapScaler::OwnSite(_) => FourierScaler::OwnSite,
+            MapScaler::Given { inverse, .. } => FourierScaler::All {
+                mean: standard.own_mean(frame),
+                inverse: inverse.iter().zip(&frame.scale).map(|(i, scale)| i / scale).collect(),
+            },
+        },
+        missing: if *any_missing { MissingFeatures::Filled } else { MissingFeatures::Refused },
+        weights: model.weights.clone(),
+        intercept: model.intercept,
+    };
+    FinalFourier { model: own, steps: *steps, gradient: *gradient }
 }
 
 fn outer(design: &Design, repeat: u8, fold: u8) -> usize {

@@ -20,6 +20,7 @@ pub(crate) mod event;
 mod fits;
 mod frame;
 mod judging;
+mod kernel_fits;
 mod plan;
 mod profile;
 mod repeats;

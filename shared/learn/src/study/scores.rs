@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, FoldSet, Frame, Model, RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, CALIBRATION_BINS, Column, FoldSet, FourierModel, Frame, LinearModel, MapScaler,
+    Model, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 use super::asker::{Asker, finest_bits, slices};
@@ -178,11 +179,19 @@ pub(crate) struct Scoring<'a> {
 impl Scoring<'_> {
     fn model(&self, part: &Scored) -> Model {
         let mut model = self.models.get(&part.fit).model();
-        if let Model::Linear(model) = &mut model
-            && scale_of(part) == ScaleOf::AllRows
-            && let Scaler::OwnSite(_) = model.scaler
-        {
-            model.scaler = Scaler::OwnSite(self.design.all_folds());
+        if scale_of(part) == ScaleOf::AllRows {
+            let folds = self.design.all_folds();
+            match &mut model {
+                Model::Linear(LinearModel { scaler: scaler @ Scaler::OwnSite(_), .. }) => {
+                    *scaler = Scaler::OwnSite(folds);
+                }
+                Model::Fourier(FourierModel { map, .. })
+                    if matches!(map.scaler, MapScaler::OwnSite(_)) =>
+                {
+                    Arc::make_mut(map).scaler = MapScaler::OwnSite(folds);
+                }
+                Model::Linear(_) | Model::Trees(_) | Model::Fourier(_) => {}
+            }
         }
         model
     }

@@ -1,17 +1,21 @@
 //! Federated equals pooled: one `Rows` of all sites, the same sites adding up in any order, and any
 //! other split of the patients give the same bits.
 
+use std::sync::Arc;
+
 use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
-    Ask, Bins, ClassWeights, Column, ColumnCuts, Cuts, Derivatives, Fill, FoldSet, Gradients,
-    GramTerm, LinearModel, LinearTerm, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling,
-    Scaler, ScoreList, Side, SiteSet, Tree, TreeTerm,
+    Ask, Bins, ClassWeights, Column, ColumnCuts, Cuts, Derivatives, Fill, FoldSet, FourierMap,
+    FourierModel, FourierTerm, Gradients, GramTerm, LinearModel, LinearTerm, MapScaler, Model,
+    Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList, Side, SiteSet, Tree,
+    TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::{Cohort, CohortError};
+use wardround_learn::fourier::Fourier;
 use wardround_learn::rows::{Rows, Together};
 
 use crate::population::{FEATURES, Population, frame, query, schema, sites};
@@ -30,6 +34,43 @@ fn model(seed: u64, scaler: Scaler) -> LinearModel {
         intercept: draw(FEATURES),
         fill: Fill::Values((0..FEATURES).map(|k| draw(100 + k)).collect()),
     }
+}
+
+/// A map of a few components.
+fn map(seed: u64, scaler: MapScaler) -> Arc<FourierMap> {
+    Arc::new(FourierMap { seed: Seed(seed), components: 64, gamma: 0.6, scaler })
+}
+
+fn given() -> MapScaler {
+    let number = |k: usize| 0.1 + 0.05 * k as f64;
+    let mean = (0..FEATURES).map(number).collect();
+    MapScaler::Given { mean, inverse: (0..FEATURES).map(number).rev().collect() }
+}
+
+fn on_map(seed: u64, map: &Arc<FourierMap>) -> FourierModel {
+    let draw = |k: usize| 4.0 * Seed(seed).uniform("weights", &[&k.to_le_bytes()]) - 2.0;
+    let weights = (0..64).map(draw).collect();
+    FourierModel { class: 1, map: map.clone(), weights, intercept: draw(64) }
+}
+
+/// The hinge loss of models on maps, each with its rows.
+fn fourier_hinge(models: &[(RowSet, FourierModel)], bits: u8) -> Ask {
+    let mut maps: Vec<Arc<FourierMap>> = Vec::new();
+    let mut terms = Vec::new();
+    for (rows, FourierModel { class, map, weights, intercept }) in models {
+        if !maps.contains(map) {
+            maps.push(map.clone());
+        }
+        terms.push(FourierTerm {
+            rows: *rows,
+            class_weights: ClassWeights { negative: 0.6, positive: 2.5 },
+            class: *class,
+            map: maps.iter().position(|other| other == map).unwrap() as u32,
+            weights: weights.clone(),
+            intercept: *intercept,
+        });
+    }
+    Ask::FourierHinge { frame: frame(), maps, terms, bits }
 }
 
 /// Trees that grow, of a forest and of a boosted model, on some rows.
@@ -68,10 +109,14 @@ fn growing(rows: RowSet) -> Ask {
 fn splitless() -> Vec<Ask> {
     let split = vec![Column::Subgroup(0), Column::Subgroup(1)];
     let all = everywhere(FoldSet::all(4));
-    let models: Vec<Model> = vec![model(1, Scaler::Folded).into(), model(2, Scaler::Folded).into()];
+    let models: Vec<Model> = vec![
+        model(1, Scaler::Folded).into(),
+        model(2, Scaler::Folded).into(),
+        Model::Fourier(on_map(3, &map(1, given()))),
+    ];
     let lists = vec![
         ScoreList { class: 1, parts: vec![(all, 0)] },
-        ScoreList { class: 2, parts: vec![(all, 1), (all, 0)] },
+        ScoreList { class: 2, parts: vec![(all, 1), (all, 0), (all, 2)] },
     ];
     let bins = Bins { half_width: 6.0, count: 64 };
     let table = |at: usize| PlacementTable {
@@ -132,8 +177,18 @@ fn sited(count: usize) -> Vec<Ask> {
             bits: 36,
         },
     );
-    let lists =
-        vec![ScoreList { class: 1, parts: vec![(everywhere(train), 0), (only, 1), (without, 1)] }];
+    let own = map(1, MapScaler::OwnSite(train));
+    let on_maps = [
+        (everywhere(train), on_map(1, &map(1, given()))),
+        (without, on_map(2, &own)),
+        (only, on_map(3, &own)),
+        (everywhere(FoldSet::all(4)), on_map(4, &map(2, given()))),
+    ];
+    let list = |parts: &[(RowSet, u32)]| ScoreList { class: 1, parts: parts.to_vec() };
+    let lists = vec![
+        list(&[(everywhere(train), 0), (only, 1), (without, 1)]),
+        list(&[(everywhere(train), 2), (only, 3), (without, 3)]),
+    ];
     vec![
         Ask::Profile { split: split.clone() },
         Ask::Moments { frame: frame(), split: split.clone(), bits: 40 },
@@ -152,9 +207,15 @@ fn sited(count: usize) -> Vec<Ask> {
         logistic(Derivatives::Hessian),
         hinge(Derivatives::Gradient),
         hinge(Derivatives::Hessian),
+        fourier_hinge(&on_maps, 36),
         Ask::Scores {
             frame: frame(),
-            models: vec![model(1, Scaler::Folded).into(), model(2, Scaler::OwnSite(train)).into()],
+            models: vec![
+                model(1, Scaler::Folded).into(),
+                model(2, Scaler::OwnSite(train)).into(),
+                Model::Fourier(on_maps[0].1.clone()),
+                Model::Fourier(on_maps[1].1.clone()),
+            ],
             lists,
             split,
             bins: Bins { half_width: 6.0, count: 32 },
@@ -243,6 +304,9 @@ proptest! {
         }
         let gram = Ask::Gram { frame: frame(), rows: all, scaler: Scaler::Folded, bits: 40 };
         prop_assert!(ask_both(gram, "gram") < 1e-9);
+        let on_maps = fourier_hinge(&[(all, on_map(seed, &map(seed, given())))], 40);
+        prop_assert!(ask_both(on_maps.clone(), "loss") < 1e-9);
+        prop_assert!(ask_both(on_maps, "gradient") < 1e-9);
     }
 }
 
@@ -255,7 +319,8 @@ fn left_out_sites_answer_zeros() {
     let logistic =
         Ask::Logistic { frame: frame(), terms, derivatives: Derivatives::Hessian, bits: 30 };
     let gram = Ask::Gram { frame: frame(), rows: set, scaler: Scaler::Folded, bits: 30 };
-    for one in [logistic, gram] {
+    let on_map = fourier_hinge(&[(set, on_map(1, &map(1, given())))], 30);
+    for one in [logistic, gram, on_map] {
         let query = query(names.clone(), one);
         for (site, rows) in Population::draw(3, 60).rows(3, 3).by_site().into_iter().enumerate() {
             let sum = rows.answer(&query).unwrap();
@@ -263,6 +328,70 @@ fn left_out_sites_answer_zeros() {
             let zeros = sum.blocks.iter().flatten().all(|&value| value == 0);
             assert_eq!(zeros, site == 1, "{} at site {site}", query.name());
         }
+    }
+}
+
+#[test]
+fn models_on_maps_are_the_same_alone_and_in_company() {
+    let rows = Population::draw(9, 60).rows(2, 9);
+    let train = FoldSet::all(4).without(1);
+    let (shared, own) = (map(1, given()), map(1, MapScaler::OwnSite(train)));
+    let other = RowSet { repeat: 0, folds: FoldSet::only(1), sites: SiteSet::Only(0) };
+    let models = [
+        (everywhere(train), on_map(1, &shared)),
+        (other, on_map(2, &shared)),
+        (everywhere(train), on_map(3, &own)),
+        (RowSet { repeat: 0, ..everywhere(train) }, on_map(3, &own)),
+    ];
+    let gradient = |models: &[_]| {
+        let query = query(rows.sites(), fourier_hinge(models, 40));
+        rows.answer(&query).unwrap().blocks[1].clone()
+    };
+    let together = gradient(&models);
+    for (model, in_company) in models.iter().zip(together.chunks_exact(65)) {
+        assert_eq!(gradient(std::slice::from_ref(model)), in_company);
+        assert!(in_company.iter().any(|&value| value != 0));
+    }
+}
+
+#[test]
+fn the_hinge_of_a_model_on_a_map_is_that_of_its_mapped_rows() {
+    // By hand from the map's matrix, with missing features at the mean.
+    let rows = Population::draw(10, 60).rows(2, 10);
+    let set = everywhere(FoldSet::all(4).without(3));
+    let (map, weights) = (map(5, given()), ClassWeights { negative: 0.6, positive: 2.5 });
+    let model = on_map(6, &map);
+    let query = query(rows.sites(), fourier_hinge(&[(set, model.clone())], 40));
+    let sum = rows.answer(&query).unwrap();
+    let MapScaler::Given { mean, inverse } = given() else { panic!("given") };
+    let matrix = Fourier::new(Seed(5), FEATURES, 64, 0.6).matrix();
+    let (frame, folds) = (frame(), rows.fold_column(&query.folds, 1));
+    let (mut loss, mut gradient) = (0.0, vec![0.0; 65]);
+    for (view, fold) in rows.rows().zip(folds).filter(|(_, fold)| *fold != 3) {
+        assert!(set.folds.contains(fold));
+        let x = |k: usize| match view.features[k] {
+            gap if gap.is_nan() => 0.0,
+            x => ((x - frame.center[k]) / frame.scale[k] - mean[k]) * inverse[k],
+        };
+        let angle = |at: usize| (0..FEATURES).map(|k| x(k) * matrix[k * 32 + at]).sum::<f64>();
+        let root = 32f64.sqrt();
+        let mut mapped: Vec<f64> = (0..32).map(|at| angle(at).cos() / root).collect();
+        mapped.extend((0..32).map(|at| angle(at).sin() / root));
+        mapped.push(1.0);
+        let all = model.weights.iter().chain([&model.intercept]);
+        let says: f64 = all.zip(&mapped).map(|(w, z)| w * z).sum();
+        let (sign, weight) = match view.class == 1 {
+            true => (1.0, weights.positive),
+            false => (-1.0, weights.negative),
+        };
+        let short = (1.0 - sign * says).max(0.0);
+        loss += weight * short * short;
+        let slope = -2.0 * weight * sign * short;
+        gradient.iter_mut().zip(&mapped).for_each(|(sum, z)| *sum += slope * z);
+    }
+    assert!((sum.values(&query, "loss").unwrap()[0] - loss).abs() < 1e-9);
+    for (got, expected) in sum.values(&query, "gradient").unwrap().iter().zip(&gradient) {
+        assert!((got - expected).abs() < 1e-9, "{got} {expected}");
     }
 }
 

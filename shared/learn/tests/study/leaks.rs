@@ -138,6 +138,9 @@ fn several_points() -> Vec<(&'static str, Classifier)> {
             Classifier::Logistic { c, balance, .. } | Classifier::LinearSvm { c, balance, .. } => {
                 (*c, *balance) = (vec![0.01, 1.0], both.clone());
             }
+            Classifier::RbfSvm { c, gamma, components, .. } => {
+                (*c, *gamma, *components) = (vec![0.1, 1.0], vec![0.3, 1.0], 64);
+            }
             Classifier::Ridge { alpha, .. } => *alpha = vec![1.0, 100.0],
             Classifier::Lda { shrinkage, .. } => *shrinkage = vec![0.1, 0.6],
             Classifier::Forest(grid) => {

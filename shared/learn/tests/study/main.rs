@@ -13,6 +13,8 @@ mod heart;
 #[cfg(test)]
 mod journal;
 #[cfg(test)]
+mod kernel;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod plan;

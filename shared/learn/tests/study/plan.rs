@@ -82,6 +82,19 @@ fn a_plan_is_near_the_truth_of_closed_forms() {
 }
 
 #[test]
+fn a_plan_is_near_the_truth_of_gaussian_kernels() {
+    let base = with_subgroup(study(&[1.0], &[Standardise::All]));
+    let rbf = Classifier::RbfSvm {
+        c: vec![0.1, 1.0],
+        gamma: vec![0.5],
+        components: 256,
+        standardise: vec![Standardise::All, Standardise::Site],
+        balance: vec![Balance::Weights],
+    };
+    check(&Study { classifiers: vec![rbf], ..base }, 20, false);
+}
+
+#[test]
 fn a_plan_is_near_the_truth_of_trees() {
     let rules =
         TreeRules { columns: ColumnSample::AtMost(8), leaves: LeafLimit::Unlimited, bins: 32 };

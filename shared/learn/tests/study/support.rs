@@ -109,6 +109,16 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),
         ("forest", Classifier::Forest(forest)),
         ("boosting", Classifier::Boosting(boosting)),
+        (
+            "rbf-svm",
+            Classifier::RbfSvm {
+                c: vec![1.0],
+                gamma: vec![0.5],
+                components: 512,
+                standardise: scaled(),
+                balance: vec![Balance::None],
+            },
+        ),
     ]
 }
 

@@ -4,7 +4,7 @@ use super::super::{
     Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, TreeRules,
 };
 use super::MOST;
-use crate::query::MOST_CUTS;
+use crate::query::{LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_GAMMA};
 use crate::read::{self, Key, Value};
 
 /// Most trees of a model.
@@ -16,10 +16,14 @@ const MOST_POINTS: usize = 256;
 /// Columns of a tree unless the study says otherwise: with 128 of 1,280 features boosted trees are as
 /// good as with all of them, for a tenth of the bytes.
 const COLUMNS: u32 = 128;
+/// Components of random Fourier features unless the study says otherwise.
+const COMPONENTS: u32 = 4096;
 
 pub(super) const KEYS: &[Key] = &[
     Key::value("kind", "\"logistic\""),
     Key::value("c", "[0.001, 0.01, 0.1]"),
+    Key::value("gamma", "[0.3, 1.0]"),
+    Key::value("components", "4096"),
     Key::value("alpha", "[1.0, 100.0]"),
     Key::value("shrinkage", "[0.1, 0.5]"),
     Key::value("standardise", "[\"all\"]"),
@@ -38,6 +42,7 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Which keys belong to which kind, beside `kind` itself.
 const LINEAR: &[&str] = &["c", "standardise", "balance"];
+const RBF_SVM: &[&str] = &["c", "gamma", "components", "standardise", "balance"];
 const RIDGE: &[&str] = &["alpha", "standardise"];
 const LDA: &[&str] = &["shrinkage", "standardise"];
 const NEAREST_MEAN: &[&str] = &["standardise"];
@@ -60,6 +65,7 @@ const BOOSTING: &[&str] = &[
 enum Kind {
     Logistic,
     LinearSvm,
+    RbfSvm,
     Ridge,
     Lda,
     NearestMean,
@@ -67,9 +73,10 @@ enum Kind {
     Boosting,
 }
 
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("logistic", Kind::Logistic),
     ("linear-svm", Kind::LinearSvm),
+    ("rbf-svm", Kind::RbfSvm),
     ("ridge", Kind::Ridge),
     ("lda", Kind::Lda),
     ("nearest-mean", Kind::NearestMean),
@@ -100,6 +107,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     let kind = table.required("kind").and_then(|v| v.choice(&KINDS))?;
     let own = match kind {
         Kind::Logistic | Kind::LinearSvm => LINEAR,
+        Kind::RbfSvm => RBF_SVM,
         Kind::Ridge => RIDGE,
         Kind::Lda => LDA,
         Kind::NearestMean => NEAREST_MEAN,
@@ -128,6 +136,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
             let read = linear(table);
             read.map(|(c, standardise, balance)| Classifier::LinearSvm { c, standardise, balance })
         }
+        Kind::RbfSvm => rbf_svm(table),
         Kind::Ridge => {
             let alpha = table.required("alpha").and_then(|v| {
                 let each = v.list(1..=MOST, Value::positive);
@@ -171,6 +180,33 @@ fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>, Vec<Ba
     });
     let (standardise, balance) = (standardise(table), balance(table));
     Some((c?, standardise?, balance?))
+}
+
+fn rbf_svm(table: &read::Table<'_>) -> Option<Classifier> {
+    let width = |entry: &Value<'_>| {
+        let gamma = entry.positive()?;
+        if gamma <= MOST_GAMMA {
+            return Some(gamma);
+        }
+        entry.refuse(format!("{} is {gamma}", entry.name()), format!("at most {MOST_GAMMA}"))
+    };
+    let gamma = table.or("gamma", vec![1.0], |v| {
+        let each = v.list(1..=MOST, width);
+        each.and(v.ascending(1..=MOST))
+    });
+    let components = table.or("components", COMPONENTS, |v| {
+        let components = v.integer(LEAST_COMPONENTS..=MOST_COMPONENTS)?;
+        if components.is_multiple_of(2) {
+            return Some(components);
+        }
+        v.refuse(
+            format!("{} is {components}", v.name()),
+            "it must be even: each frequency has a cosine and a sine",
+        )
+    });
+    let linear = linear(table);
+    let (c, standardise, balance) = linear?;
+    Some(Classifier::RbfSvm { c, gamma: gamma?, components: components?, standardise, balance })
 }
 
 fn balance(table: &read::Table<'_>) -> Option<Vec<Balance>> {

@@ -230,6 +230,8 @@ fn with_classifier(lines: &str) -> Result<Study, String> {
 fn every_kind_of_classifier_is_read_with_its_defaults() {
     for (lines, points) in [
         ("kind = \"ridge\"\nalpha = [1, 10]\nstandardise = [\"all\", \"site\"]", 4),
+        ("kind = \"rbf-svm\"\nc = [0.1, 1.0]\ngamma = [0.3, 1.0, 3.0]", 6),
+        ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 512\nstandardise = [\"site\"]", 1),
         ("kind = \"lda\"", 1),
         ("kind = \"nearest-mean\"", 1),
         ("kind = \"forest\"\ntrees = [100, 300]\ndepth = [4, 8]", 4),
@@ -250,6 +252,15 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
 }
 
 #[test]
+fn a_study_of_kernels_is_as_wide_as_its_components() {
+    let widest = |components: u32, features| {
+        let lines = format!("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = {components}\n");
+        with_classifier(&lines).unwrap().widest_numbers_per_model(features)
+    };
+    assert_eq!((widest(4096, 20), widest(64, 1000)), (4097, 1001));
+}
+
+#[test]
 fn copies_are_for_models_that_are_fitted_to_them() {
     let (before, rest) = IMAGES.split_once("[classifier]").unwrap();
     let after = &rest[rest.find("\n[").unwrap()..];
@@ -257,7 +268,9 @@ fn copies_are_for_models_that_are_fitted_to_them() {
         let before = before.replace("copies = 4", &format!("copies = {copies}\nviews = 2"));
         Study::parse(&format!("{before}[classifier]\n{classifier}\n{after}"))
     };
-    for classifier in ["kind = \"forest\"\ntrees = [5]", "kind = \"lda\""] {
+    for classifier in
+        ["kind = \"forest\"\ntrees = [5]", "kind = \"lda\"", "kind = \"rbf-svm\"\nc = [1.0]"]
+    {
         assert!(study(0, classifier).is_ok());
         let error = study(2, classifier).unwrap_err().to_string();
         assert!(error.contains("fitted to the images alone"), "{error}");
@@ -279,6 +292,12 @@ fn what_a_classifier_cant_have_is_named() {
         ("kind = \"boosting\"\ntrees = [9]\nrows = 1.5", "rows"),
         ("kind = \"boosting\"\ntrees = [20, 9]", "ascend"),
         ("kind = \"lda\"\nshrinkage = [1.5]", "shrinkage"),
+        ("kind = \"rbf-svm\"", "c"),
+        ("kind = \"rbf-svm\"\nc = [1.0]\ngamma = [0.0]", "above 0"),
+        ("kind = \"rbf-svm\"\nc = [1.0]\ngamma = [1e7]", "at most 1000000"),
+        ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 65", "even"),
+        ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 16386", "64 to 16384"),
+        ("kind = \"linear-svm\"\nc = [1.0]\ngamma = [1.0]", "no such parameter"),
         ("kind = \"ridge\"", "alpha"),
         ("kind = \"ridge\"\nalpha = [1.0]\nbalance = [\"weights\"]", "no such parameter"),
         ("kind = \"forest\"\ntrees = [9]\nbins = 65", "bins"),
