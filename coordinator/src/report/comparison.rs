@@ -36,7 +36,9 @@ pub struct ComparedSection {
     pub estimate_by_class: Vec<ClassEstimate>,
     /// Which AUC all of this is about: "within-sites" or "one-list".
     pub judged_by: String,
-    /// Classifiers and grid points that were tried.
+    /// How many inputs, such as backbones, the classifiers were tried on.
+    pub inputs: u64,
+    /// Grid points that were tried, of all classifiers.
     pub grid_points: u64,
     /// Bootstrap replicates behind the estimate and the differences.
     pub replicates: u64,
@@ -189,6 +191,7 @@ pub(super) fn section(
             })
             .collect(),
         judged_by: super::build::judged_by(study.validation.choose_by).to_owned(),
+        inputs: study.inputs() as u64,
         grid_points: compared.classifiers.iter().map(|one| one.grid.len() as u64).sum(),
         replicates: compared.replicates,
         ranking: ranking.collect(),

@@ -29,11 +29,12 @@ pub fn verdict(report: &Report, compared: &ComparedSection) -> String {
         "within-sites" => "within sites",
         _ => "with all sites in one list",
     };
+    let kind = if compared.inputs == 1 { "classifier" } else { "combination" };
     format!(
         "{} was chosen among {} with {} in all, by AUC {over}. Without the advantage of having been \
          chosen its AUC is {} (bootstrap bias-corrected, {} replicates of the {}s).",
         compared.chosen,
-        counted(compared.ranking.len(), "classifier"),
+        counted(compared.ranking.len(), kind),
         counted(compared.grid_points as usize, "grid point"),
         compared.estimate,
         grouped(compared.replicates),
