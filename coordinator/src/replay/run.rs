@@ -13,7 +13,7 @@ use super::cohort::{Totals, Unrecorded};
 use super::verify::verified;
 use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, Head, names};
 use crate::outcome::{self, OutcomeError, ReportContext, SOFTWARE};
-use crate::report::Report;
+use crate::report::{FORMAT, Report};
 
 /// A study, recomputed from its journal.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,6 +55,11 @@ pub enum ReportMatch {
     NotCompared {
         /// Name and version of the software that made it.
         software: String,
+    },
+    /// The report is of a format that this version doesn't write; its numbers weren't compared.
+    OtherFormat {
+        /// Its format.
+        format: u64,
     },
 }
 
@@ -145,6 +150,15 @@ fn compare_report(
         return Ok(ReportMatch::NotCompared { software: software.to_owned() });
     }
     let file = |name| archive.file(name).unwrap_or_default();
+    let archived: serde_json::Value = serde_json::from_slice(file(names::REPORT_JSON))
+        .map_err(|error| ArchiveError::malformed(names::REPORT_JSON, error))?;
+    match archived["format"].as_u64() {
+        Some(format) if format != u64::from(FORMAT) => {
+            return Ok(ReportMatch::OtherFormat { format });
+        }
+        // What has no format at all is compared, and differs.
+        _ => {}
+    }
     let context: ReportContext = serde_json::from_slice(file(names::CONTEXT))
         .map_err(|error| ArchiveError::malformed(names::CONTEXT, error))?;
     let head = match head {

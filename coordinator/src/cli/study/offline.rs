@@ -105,6 +105,9 @@ fn replayed_text(replayed: &Replayed) -> String {
         ReportMatch::NotCompared { software } => {
             format!("a report that {software} made and this version doesn't compare")
         }
+        ReportMatch::OtherFormat { format } => {
+            format!("a report of format {format}, which this version doesn't write")
+        }
     };
     let decided = match replayed.decisions {
         0 => String::new(),
