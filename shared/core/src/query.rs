@@ -11,6 +11,7 @@
 //! column, shared by all sites, that brings every column near mean 0 and deviation 1.
 
 mod check;
+mod encoding;
 mod fourier;
 mod trees;
 
@@ -18,11 +19,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
 use crate::ids::{SiteId, StudyId};
 use crate::seed::Seed;
 use crate::sum::BlockSpec;
 
+pub use self::encoding::DecodeError;
+pub(crate) use self::encoding::{decode, encode};
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
@@ -558,59 +560,7 @@ pub enum AskKind {
     Training,
 }
 
-/// The bytes are no query or sum of this software.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Written by another version.
-    #[error("expected format {FORMAT} of a query or sum, got format {0}")]
-    Format(u8),
-    /// Not decodable.
-    #[error("malformed query or sum: {0}")]
-    Malformed(String),
-    /// Decodable, but not consistent.
-    #[error("inconsistent query or sum: {0}")]
-    Inconsistent(String),
-}
-
 impl Query {
-    /// The bytes that are hashed, journalled and sent: a format byte, then postcard.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = encode(self);
-        if self.input > 0 {
-            bytes[0] = FORMAT_OF_INPUTS;
-            bytes.push(self.input);
-        }
-        bytes
-    }
-
-    /// Reads and checks encoded bytes.
-    ///
-    /// # Errors
-    /// [`DecodeError`]: another format, malformed bytes, or dimensions that don't fit together.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let query: Query = match bytes.split_last() {
-            Some((&input, rest)) if bytes[0] == FORMAT_OF_INPUTS => {
-                if input == 0 {
-                    // Such a query has another encoding.
-                    return Err(DecodeError::Malformed("an input of 0".into()));
-                }
-                let mut plain = rest.to_vec();
-                if let Some(format) = plain.first_mut() {
-                    *format = FORMAT;
-                }
-                Query { input, ..decode(&plain)? }
-            }
-            _ => decode(bytes)?,
-        };
-        query.check()?;
-        Ok(query)
-    }
-
-    /// The digest that names this query in journal, ledger and answers.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.encode())
-    }
-
     /// Number of cells of a split.
     pub fn cells(&self, split: &[Column]) -> usize {
         split
@@ -786,25 +736,6 @@ impl Query {
             Ask::Bootstrap { .. } => "bootstrap",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
         }
-    }
-}
-
-/// A format byte, then postcard: deterministic, since no map and no padding occur.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![FORMAT]).expect(
-        "queries and sums hold only lengths, numbers and lists, which postcard always takes",
-    )
-}
-
-pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => match postcard::take_from_bytes(rest) {
-            Ok((value, [])) => Ok(value),
-            Ok((_, more)) => Err(DecodeError::Malformed(format!("{} bytes too many", more.len()))),
-            Err(error) => Err(DecodeError::Malformed(error.to_string())),
-        },
-        Some((&other, _)) => Err(DecodeError::Format(other)),
-        None => Err(DecodeError::Malformed("no bytes".into())),
     }
 }
 
