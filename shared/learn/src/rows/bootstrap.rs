@@ -27,43 +27,52 @@ pub(super) fn answer(
     seed: Seed,
 ) -> Vec<Vec<i64>> {
     let Ask::Bootstrap { replicates, .. } = seen.query.ask else { return Vec::new() };
+    let hits: Vec<Vec<Hit>> =
+        lists.iter().enumerate().map(|(at, list)| hits(seen, scored, at, list, bins)).collect();
     let bits = seen.rows.patient_bits(seed);
-    let draws: Vec<Vec<u8>> = (0..u32::from(replicates))
-        .into_par_iter()
-        .map(|replicate| bits.iter().map(|bits| poisson(uniform(*bits, replicate))).collect())
-        .collect();
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
-        let hits: Vec<Hit> = scored
-            .list(list)
-            .into_iter()
-            .enumerate()
-            .flat_map(|(patient, rows)| {
-                rows.into_iter().map(move |(row, logit)| Hit {
-                    patient,
-                    bin: bins.index(logit),
-                    positive: seen.rows.class[row] == *class,
-                })
-            })
-            .collect();
-        let of_draw = |draws: &Vec<u8>| {
-            let drawn = histograms(&hits, bins, |patient| i64::from(draws[patient]));
-            let left = histograms(&hits, bins, |patient| i64::from(draws[patient] == 0));
-            match pairs {
-                Pairs::AllSites => ([drawn.0, left.0].concat(), [drawn.1, left.1].concat()),
-                Pairs::WithinSites => {
-                    let (drawn, left) = (compared(&drawn), compared(&left));
-                    (vec![drawn.0, left.0], vec![drawn.1, left.1])
-                }
+    let of_list = |hits: &Vec<Hit>, draws: &[u8]| {
+        let drawn = histograms(hits, bins, |patient| i64::from(draws[patient]));
+        let left = histograms(hits, bins, |patient| i64::from(draws[patient] == 0));
+        match pairs {
+            Pairs::AllSites => ([drawn.0, left.0].concat(), [drawn.1, left.1].concat()),
+            Pairs::WithinSites => {
+                let (drawn, left) = (compared(&drawn), compared(&left));
+                (vec![drawn.0, left.0], vec![drawn.1, left.1])
             }
-        };
-        let of_list: Vec<(Vec<i64>, Vec<i64>)> = draws.par_iter().map(of_draw).collect();
-        for (of_first, of_second) in of_list {
-            first.extend(of_first);
-            second.extend(of_second);
+        }
+    };
+    // Replicate by replicate, so that never more draws are held than there are threads.
+    let of_replicate = |replicate: u32| -> Vec<(Vec<i64>, Vec<i64>)> {
+        let draws: Vec<u8> = bits.iter().map(|bits| poisson(uniform(*bits, replicate))).collect();
+        hits.iter().map(|hits| of_list(hits, &draws)).collect()
+    };
+    let by_replicate: Vec<_> =
+        (0..u32::from(replicates)).into_par_iter().map(of_replicate).collect();
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for list in 0..lists.len() {
+        for replicate in &by_replicate {
+            first.extend_from_slice(&replicate[list].0);
+            second.extend_from_slice(&replicate[list].1);
         }
     }
     vec![first, second]
+}
+
+fn hits(
+    seen: &Seen<'_>,
+    scored: &Scored,
+    at: usize,
+    ScoreList { class, .. }: &ScoreList,
+    bins: &Bins,
+) -> Vec<Hit> {
+    let of_patient = |(patient, rows): (usize, Vec<(usize, f64)>)| {
+        rows.into_iter().map(move |(row, logit)| Hit {
+            patient,
+            bin: bins.index(logit),
+            positive: seen.rows.class[row] == *class,
+        })
+    };
+    scored.list(at).into_iter().enumerate().flat_map(of_patient).collect()
 }
 
 /// Positive and negative rows by bin, each as often as its patient counts.
