@@ -4,7 +4,6 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::Schema;
 use wardround_learn::bundle::ModelBundle;
 use wardround_learn::findings::Findings;
 use wardround_learn::study::{Silent, StudyError};
@@ -181,7 +180,7 @@ fn run(
     features: &[u32],
 ) -> Result<Findings, ReplayError> {
     let (study, id) = (&archive.study, &archive.manifest.study.id);
-    let schemas: Vec<Schema> = features.iter().map(|&wide| study.schema(wide)).collect();
+    let schemas = study.schemas(features);
     let outcome = wardround_learn::study::run(totals, study, id, sites, &schemas, &Silent)
         .now_or_never()
         .expect("totals are read from memory, so no question ever waits");

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::Schema;
 use wardround_core::study::{Input, Study};
 use wardround_proto::problem::{Problem, ProblemCode};
 use wardround_proto::v1;
@@ -68,9 +67,7 @@ impl Studies {
         let features = features.or_else(|| table_features(&study));
         let cost = match features {
             Some(ref features) => {
-                let schemas: Vec<Schema> =
-                    features.iter().map(|&wide| study.schema(wide)).collect();
-                let plan = wardround_learn::study::plan(&study, &schemas, &sites)
+                let plan = wardround_learn::study::plan(&study, &study.schemas(features), &sites)
                     .map_err(|e| Problem::new(ProblemCode::BadInput, e.to_string()))?;
                 serde_json::to_value(plan).map_err(internal)?
             }

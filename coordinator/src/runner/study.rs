@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::runtime::Handle;
 use wardround_core::ids::SiteId;
-use wardround_core::query::Schema;
 use wardround_core::study::{Input, OnSiteLost, Quorum, Study};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::findings::Findings;
@@ -287,7 +286,7 @@ async fn fit(
     let journal =
         StudyJournal::new(studies.store.clone(), studies.clock.clone(), record.id.clone());
     let cohort = Recorded::new(federation, journal, studies.keep);
-    let schemas: Vec<Schema> = features.iter().map(|&wide| study.schema(wide)).collect();
+    let schemas = study.schemas(&features);
     wardround_learn::study::run(&cohort, study, &record.id, &names, &schemas, &**events).await
 }
 

@@ -622,6 +622,11 @@ impl Study {
         FoldPlan { seed: self.seed, folds, repeats }
     }
 
+    /// [`Study::schema`] of each input, given their numbers of features.
+    pub fn schemas(&self, features: &[u32]) -> Vec<Schema> {
+        features.iter().map(|&wide| self.schema(wide)).collect()
+    }
+
     /// What every row looks like, given the number of features (the backbone's, or the table's).
     pub fn schema(&self, features: u32) -> Schema {
         Schema {

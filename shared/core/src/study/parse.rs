@@ -63,22 +63,17 @@ const SUBGROUP: &[Key] = &[
     Key::value("values", "[\"female\", \"male\"]"),
     Key::value("bands", "[0, 40, 60, 75]"),
 ];
-const IMAGES: &[Key] = &[
-    Key::value("column", "\"path\""),
-    Key::value("backbone", "\"efficientnet_lite0\""),
-    Key::value("weights", "\"file:weights.safetensors\""),
-    Key::value("sha256", "\"...\", 64 hexadecimal digits"),
-    Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }"),
-    Key::value("precision", "\"f32\""),
-];
-const IMAGES_ALONE: &[Key] = &[Key::value("column", "\"path\"")];
-const BACKBONE: &[Key] = &[
-    Key::value("name", "\"efficientnet_lite0\""),
-    Key::value("weights", "\"file:weights.safetensors\""),
-    Key::value("sha256", "\"...\", 64 hexadecimal digits"),
-    Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }"),
-    Key::value("precision", "\"f32\""),
-];
+const PATH: Key = Key::value("column", "\"path\"");
+const WEIGHTS: Key = Key::value("weights", "\"file:weights.safetensors\"");
+const SHA256: Key = Key::value("sha256", "\"...\", 64 hexadecimal digits");
+const PREPARED: Key =
+    Key::value("preprocess", "{ shorter_side = 256, crop = 224, mean = [...], std = [...] }");
+const PRECISION: Key = Key::value("precision", "\"f32\"");
+const IMAGES: &[Key] =
+    &[PATH, Key::value("backbone", "\"efficientnet_lite0\""), WEIGHTS, SHA256, PREPARED, PRECISION];
+const IMAGES_ALONE: &[Key] = &[PATH];
+const BACKBONE: &[Key] =
+    &[Key::value("name", "\"efficientnet_lite0\""), WEIGHTS, SHA256, PREPARED, PRECISION];
 const AUGMENTATION: &[Key] = &[
     Key::value("copies", "4"),
     Key::value("views", "1"),

@@ -51,10 +51,15 @@ impl ScoreHistogram {
 
     /// Counts one row. `logit` is finite.
     pub fn add(&mut self, logit: f64, positive: bool) {
+        self.add_rows(self.bins.index(logit), positive, 1);
+    }
+
+    /// Counts some rows of one bin. `bin` is below the number of bins.
+    pub(crate) fn add_rows(&mut self, bin: usize, positive: bool, rows: u64) {
         let counts = if positive { &mut self.positives } else { &mut self.negatives };
         // `Bins::index` is below `count`; a histogram of no bins counts nothing.
-        if let Some(count) = counts.get_mut(self.bins.index(logit)) {
-            *count += 1;
+        if let Some(count) = counts.get_mut(bin) {
+            *count += rows;
         }
     }
 

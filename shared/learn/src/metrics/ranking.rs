@@ -21,7 +21,7 @@ use super::{ScoreHistogram, Undefined};
 /// # Errors
 /// [`Undefined::NoPositives`], [`Undefined::NoNegatives`].
 pub fn roc_auc(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
-    let pairs = Pairs::of(histogram);
+    let pairs = RowPairs::of(histogram);
     if histogram.positive_rows() == 0 {
         return Err(Undefined::NoPositives);
     }
@@ -40,9 +40,9 @@ pub fn roc_auc(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
 /// # Errors
 /// [`Undefined::NoSiteWithBoth`].
 pub fn auc_within_sites(sites: &[ScoreHistogram]) -> Result<f64, Undefined> {
-    let mut pairs = Pairs::default();
+    let mut pairs = RowPairs::default();
     for site in sites {
-        let of_site = Pairs::of(site);
+        let of_site = RowPairs::of(site);
         pairs.all += of_site.all;
         pairs.won_twice += of_site.won_twice;
     }
@@ -63,7 +63,7 @@ pub fn site_only_auc(counts: &[[u64; 2]]) -> Result<f64, Undefined> {
         counts.iter().map(|c| c.map(u128::from)).filter(|[n, p]| n + p > 0).collect();
     // By prevalence p / (n + p), compared as p n' < p' n.
     sites.sort_by(|[n, p], [other_n, other_p]| (p * other_n).cmp(&(other_p * n)));
-    let mut pairs = Pairs::default();
+    let mut pairs = RowPairs::default();
     let (mut below, mut all_positives, mut at) = (0, 0, 0);
     while at < sites.len() {
         let [n, p] = sites[at];
@@ -132,18 +132,18 @@ pub fn binning_error(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
     roc_auc(histogram)?;
     let both = histogram.positives().iter().zip(histogram.negatives());
     let tied: u128 = both.map(|(p, n)| u128::from(*p) * u128::from(*n)).sum();
-    Ok(0.5 * tied as f64 / Pairs::of(histogram).all as f64)
+    Ok(0.5 * tied as f64 / RowPairs::of(histogram).all as f64)
 }
 
 /// Pairs of a positive and a negative row, and twice the number the positive one won (ties once).
 #[derive(Debug, Default)]
-struct Pairs {
-    all: u128,
-    won_twice: u128,
+pub(crate) struct RowPairs {
+    pub all: u128,
+    pub won_twice: u128,
 }
 
-impl Pairs {
-    fn of(histogram: &ScoreHistogram) -> Self {
+impl RowPairs {
+    pub fn of(histogram: &ScoreHistogram) -> Self {
         let mut below = 0;
         let mut won_twice = 0;
         for (p, n) in histogram.positives().iter().zip(histogram.negatives()) {

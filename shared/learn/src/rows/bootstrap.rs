@@ -9,6 +9,8 @@ use wardround_core::seed::Seed;
 use super::draws::{poisson, uniform};
 use super::scores::Scored;
 use super::site::Seen;
+use crate::metrics::ScoreHistogram;
+use crate::metrics::ranking::RowPairs;
 
 /// A row of a list.
 struct Hit {
@@ -31,13 +33,16 @@ pub(super) fn answer(
         lists.iter().enumerate().map(|(at, list)| hits(seen, scored, at, list, bins)).collect();
     let bits = seen.rows.patient_bits(seed);
     let of_list = |hits: &Vec<Hit>, draws: &[u8]| {
-        let drawn = histograms(hits, bins, |patient| i64::from(draws[patient]));
-        let left = histograms(hits, bins, |patient| i64::from(draws[patient] == 0));
+        let drawn = histogram(hits, bins, |patient| u64::from(draws[patient]));
+        let left = histogram(hits, bins, |patient| u64::from(draws[patient] == 0));
+        let halves = [drawn, left];
+        let all = |of: fn(&ScoreHistogram) -> Vec<i64>| halves.iter().flat_map(of).collect();
         match pairs {
-            Pairs::AllSites => ([drawn.0, left.0].concat(), [drawn.1, left.1].concat()),
+            Pairs::AllSites => {
+                (all(|half| whole(half.positives())), all(|half| whole(half.negatives())))
+            }
             Pairs::WithinSites => {
-                let (drawn, left) = (compared(&drawn), compared(&left));
-                (vec![drawn.0, left.0], vec![drawn.1, left.1])
+                (all(|half| vec![compared(half).0]), all(|half| vec![compared(half).1]))
             }
         }
     };
@@ -75,25 +80,23 @@ fn hits(
     scored.list(at).into_iter().enumerate().flat_map(of_patient).collect()
 }
 
-/// Positive and negative rows by bin, each as often as its patient counts.
-fn histograms(hits: &[Hit], bins: &Bins, count: impl Fn(usize) -> i64) -> (Vec<i64>, Vec<i64>) {
-    let mut positives = vec![0; bins.count as usize];
-    let mut negatives = positives.clone();
+/// Rows by bin, each as often as its patient counts.
+fn histogram(hits: &[Hit], bins: &Bins, count: impl Fn(usize) -> u64) -> ScoreHistogram {
+    let mut histogram = ScoreHistogram::empty(*bins);
     for Hit { patient, bin, positive } in hits {
-        let histogram = if *positive { &mut positives } else { &mut negatives };
-        histogram[*bin] += count(*patient);
+        histogram.add_rows(*bin, *positive, count(*patient));
     }
-    (positives, negatives)
+    histogram
 }
 
-/// Pairs that the positive row won, twice, and tied, once; all pairs.
-fn compared((positives, negatives): &(Vec<i64>, Vec<i64>)) -> (i64, i64) {
-    let (mut won, mut below) = (0, 0);
-    for (positive, negative) in positives.iter().zip(negatives) {
-        won += positive * (2 * below + negative);
-        below += negative;
-    }
-    (won, positives.iter().sum::<i64>() * below)
+/// Pairs that the positive row won, twice, and tied, once; all pairs. A site's are far fewer than 2^62.
+fn compared(histogram: &ScoreHistogram) -> (i64, i64) {
+    let RowPairs { won_twice, all } = RowPairs::of(histogram);
+    (won_twice as i64, all as i64)
+}
+
+fn whole(counts: &[u64]) -> Vec<i64> {
+    counts.iter().map(|&count| count as i64).collect()
 }
 
 #[cfg(test)]
@@ -109,17 +112,17 @@ mod tests {
             positive: uniform("class", at) < 0.4,
         };
         let hits: Vec<Hit> = (0..40).map(hit).collect();
-        let count = |patient: usize| (3.0 * uniform("draw", patient)) as i64;
+        let count = |patient: usize| (3.0 * uniform("draw", patient)) as u64;
         let bins = Bins { half_width: 1.0, count: 6 };
         let (mut won, mut pairs) = (0, 0);
         for positive in hits.iter().filter(|hit| hit.positive) {
             for negative in hits.iter().filter(|hit| !hit.positive) {
-                let times = count(positive.patient) * count(negative.patient);
+                let times = (count(positive.patient) * count(negative.patient)) as i64;
                 pairs += times;
                 won += times * (positive.bin.cmp(&negative.bin) as i64 + 1);
             }
         }
         assert!(pairs > 100 && won > 0 && won < 2 * pairs);
-        assert_eq!(compared(&histograms(&hits, &bins, count)), (won, pairs));
+        assert_eq!(compared(&histogram(&hits, &bins, count)), (won, pairs));
     }
 }

@@ -9,6 +9,8 @@ use super::asker::{Asker, slices};
 use super::error::StudyError;
 use super::judging::{Choices, Judging};
 use crate::cohort::Cohort;
+use crate::metrics::ScoreHistogram;
+use crate::metrics::ranking::roc_auc;
 
 /// Draws of the patients.
 pub(crate) const REPLICATES: u16 = 1000;
@@ -67,7 +69,11 @@ pub(crate) async fn ask<C: Cohort>(
                 let bins = BINS.count as usize;
                 let positives = answer.counts("positives").chunks_exact(bins);
                 let negatives = answer.counts("negatives").chunks_exact(bins);
-                let all: Vec<f64> = positives.zip(negatives).map(auc).collect();
+                let auc = |(positives, negatives)| -> Result<f64, StudyError> {
+                    let histogram = ScoreHistogram::from_blocks(BINS, positives, negatives)?;
+                    Ok(roc_auc(&histogram).unwrap_or(f64::NAN))
+                };
+                let all = positives.zip(negatives).map(auc).collect::<Result<Vec<f64>, _>>()?;
                 all.as_chunks().0.to_vec()
             }
         });
@@ -81,15 +87,4 @@ pub(crate) async fn ask<C: Cohort>(
         (0..usize::from(REPLICATES)).map(of_replicate).collect()
     };
     Ok(Replicates { targets: of_list.chunks_exact(repeats).map(mean).collect() })
-}
-
-/// The AUC of weighted counts by bin; NaN without pairs.
-fn auc((positives, negatives): (&[i64], &[i64])) -> f64 {
-    let (mut won, mut below, mut all) = (0.0, 0.0, 0.0);
-    for (&positive, &negative) in positives.iter().zip(negatives) {
-        won += positive as f64 * (2.0 * below + negative as f64);
-        below += negative as f64;
-        all += positive as f64;
-    }
-    won / (2.0 * all * below)
 }

@@ -200,17 +200,13 @@ impl Judging<'_> {
         choices: &[Choices],
     ) -> Result<Vec<BySubgroup>, StudyError> {
         let design = self.scoring.design;
-        let (mut folds, mut full) = (Lists::default(), Lists::default());
+        let (mut folds, full) = (Lists::default(), self.nested_lists(choices));
         for (t, choices) in choices.iter().enumerate() {
             for (at, (repeat, k)) in design.outer_folds().enumerate() {
                 let point = choices.nested[at].point;
                 let without: FoldSet = design.all_folds().without(k);
                 let fit = FitKey { target: t, point, repeat, folds: without, sites: SiteSet::All };
                 folds.push(design, vec![Scored::fold(k, SiteSet::All, fit)]);
-            }
-            for repeat in 0..design.repeats {
-                let point = |k| choices.nested[outer(design, repeat, k)].point;
-                full.push(design, full_list(design, t, repeat, point));
             }
         }
         let (per_repeat, repeats) = (usize::from(design.folds), usize::from(design.repeats));

@@ -13,23 +13,24 @@ struct Golden {
     cases: BTreeMap<String, Case>,
 }
 
+/// Made-up rows, and the model that another program fits to them.
 #[derive(Deserialize)]
-struct Case {
-    n: usize,
-    d: usize,
-    sites: usize,
-    salt: u64,
+pub struct Case {
+    pub n: usize,
+    pub d: usize,
+    pub sites: usize,
+    pub salt: u64,
     #[serde(rename = "C")]
-    c: f64,
-    standardise: Standardise,
-    missing: bool,
-    constant: bool,
+    pub c: f64,
+    pub standardise: Standardise,
+    pub missing: bool,
+    pub constant: bool,
     #[serde(default)]
-    mean: Vec<f64>,
+    pub mean: Vec<f64>,
     #[serde(default)]
-    deviation: Vec<f64>,
-    weights: Vec<f64>,
-    intercept: f64,
+    pub deviation: Vec<f64>,
+    pub weights: Vec<f64>,
+    pub intercept: f64,
 }
 
 fn check(name: &str, tolerance: f64) {

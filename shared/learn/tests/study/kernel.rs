@@ -18,6 +18,7 @@ use wardround_learn::bundle::{
 use wardround_learn::findings::{FinalFit, Findings, FourierScaler, MissingFeatures, OwnFourier};
 use wardround_learn::rows::{Rows, Together};
 
+use crate::golden::Case;
 use crate::support::{Line, find, lines, relative, rows, study, value};
 
 #[derive(Deserialize)]
@@ -26,25 +27,6 @@ struct Golden {
     gamma: f64,
     components: u32,
     cases: BTreeMap<String, Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    n: usize,
-    d: usize,
-    sites: usize,
-    salt: u64,
-    #[serde(rename = "C")]
-    c: f64,
-    standardise: Standardise,
-    missing: bool,
-    constant: bool,
-    #[serde(default)]
-    mean: Vec<f64>,
-    #[serde(default)]
-    deviation: Vec<f64>,
-    weights: Vec<f64>,
-    intercept: f64,
 }
 
 const GAMMA: f64 = 0.7;
