@@ -27,7 +27,7 @@ use wardround_net::transfer::{
 };
 use wardround_privacy::ledger::{Ledger, LedgerError, Message, What, Why};
 use wardround_privacy::policy::Policy;
-use wardround_privacy::release::Released;
+use wardround_privacy::release::{Holds, Released};
 use wardround_proto::payload::{Packed, PayloadHead};
 use wardround_proto::v1;
 use wardround_proto::v1::enrolment_client::EnrolmentClient;
@@ -114,17 +114,20 @@ pub struct Step {
 
 /// A released sum, packed for the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackedAnswer(Arc<Packed>);
+pub struct PackedAnswer {
+    packed: Arc<Packed>,
+    holds: Holds,
+}
 
 impl PackedAnswer {
     /// Packs a sum; the same sum always gives the same bytes.
     pub fn new(sum: &Released<Sum>) -> Self {
-        Self(Arc::new(Packed::new(&sum.get().encode())))
+        Self { packed: Arc::new(Packed::new(&sum.get().encode())), holds: sum.holds() }
     }
 
     /// Whether it travels inside its outcome.
     pub fn is_inline(&self) -> bool {
-        self.0.is_inline()
+        self.packed.is_inline()
     }
 }
 
@@ -242,7 +245,7 @@ impl Egress {
             && !answer.is_inline()
         {
             let sink = AnswerSink { egress: self, errand, answer };
-            let payload = Payload::from_bytes(answer.0.bytes.clone());
+            let payload = Payload::from_bytes(answer.packed.bytes.clone());
             upload(&sink, &payload, patience).await.map_err(transfer_error)?;
         }
         let send = || self.send(Outgoing::Outcome(errand.clone(), outcome.clone()));
@@ -387,12 +390,18 @@ impl Outgoing {
             Outgoing::Progress(..) => What::Progress,
             Outgoing::Outcome(_, Outcome::Verdict(_)) => What::Verdict,
             Outgoing::Outcome(_, Outcome::Enlisted(_)) => What::Enlisted,
-            Outgoing::Outcome(_, Outcome::Answer(_)) => What::Answer,
+            Outgoing::Outcome(_, Outcome::Answer(answer)) => match answer.holds {
+                Holds::Sums => What::Answer,
+                Holds::Rows => What::Rows,
+            },
             Outgoing::Outcome(_, Outcome::Failure(_)) => What::Failure,
             Outgoing::Outcome(_, Outcome::Closed) => What::Closed,
             Outgoing::GetChunk(..) => What::GetChunk,
             Outgoing::MissingChunks(..) => What::MissingChunks,
-            Outgoing::Chunk(..) => What::Chunk,
+            Outgoing::Chunk(_, answer, _) => match answer.holds {
+                Holds::Sums => What::Chunk,
+                Holds::Rows => What::Rows,
+            },
             Outgoing::Renew { .. } => What::Renew,
             Outgoing::Leave => What::Leave,
         }
@@ -443,8 +452,8 @@ impl Outgoing {
                 index: *index,
             }),
             Outgoing::MissingChunks(_, answer) => Wire::MissingChunks(v1::MissingChunksRequest {
-                digest: answer.0.digest.as_bytes().to_vec(),
-                size: answer.0.bytes.len() as u64,
+                digest: answer.packed.digest.as_bytes().to_vec(),
+                size: answer.packed.bytes.len() as u64,
             }),
             Outgoing::Chunk(_, answer, index) => Wire::PutChunk(answer.chunk(*index)?),
             Outgoing::Renew { csr_der } => {
@@ -457,19 +466,19 @@ impl Outgoing {
 
 impl PackedAnswer {
     fn message(&self) -> v1::Payload {
-        self.0.message()
+        self.packed.message()
     }
 
     fn chunk(&self, index: u32) -> Result<v1::Chunk, SendError> {
         let start = u64::from(index) * wardround_net::transfer::CHUNK_BYTES;
-        let size = self.0.bytes.len() as u64;
+        let size = self.packed.bytes.len() as u64;
         let length = wardround_net::transfer::chunk_length(size, index);
         if length == 0 {
             return Err(SendError::NoSuchChunk(index));
         }
         // Both ends lie within bytes in memory, so they fit usize.
-        let data = self.0.bytes[start as usize..(start + length) as usize].to_vec();
-        Ok(v1::Chunk { digest: self.0.digest.as_bytes().to_vec(), size, index, data })
+        let data = self.packed.bytes[start as usize..(start + length) as usize].to_vec();
+        Ok(v1::Chunk { digest: self.packed.digest.as_bytes().to_vec(), size, index, data })
     }
 }
 

@@ -6,3 +6,4 @@ mod identity;
 mod interrupted;
 mod refusals;
 mod result;
+mod rows;

@@ -2,7 +2,9 @@
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::study::{AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Precision};
+use wardround_core::study::{
+    AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Mode, Precision,
+};
 use wardround_learn::findings::{
     FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, NestedChoice, OwnFourier,
     ProfileCell, TargetFindings,
@@ -266,7 +268,7 @@ fn protection(context: &Context, sites: &[&SiteContext], mask: &CohortMask) -> P
     });
     Protection {
         aggregation: context.aggregation,
-        sentence: sentence(context.aggregation).to_owned(),
+        sentence: sentence(context.aggregation, context.study.federation.mode).to_owned(),
         sites: sites
             .iter()
             .zip(&mask.sites)
@@ -281,13 +283,17 @@ fn protection(context: &Context, sites: &[&SiteContext], mask: &CohortMask) -> P
 }
 
 /// What it means for a hospital; the report opens with it.
-fn sentence(aggregation: Aggregation) -> &'static str {
-    match aggregation {
-        Aggregation::Plain => {
+fn sentence(aggregation: Aggregation, mode: Mode) -> &'static str {
+    match (mode, aggregation) {
+        (Mode::FeatureRows, _) => {
+            "Rows of features of single patients left the hospitals, as each owner allowed by name; the coordinator \
+             holds them and computed on them in one place"
+        }
+        (Mode::Sums, Aggregation::Plain) => {
             "The coordinator saw each hospital's own sums; until secure aggregation is on they are \
              not protected against reconstruction"
         }
-        Aggregation::Secure => {
+        (Mode::Sums, Aggregation::Secure) => {
             "The coordinator saw sums over all hospitals, never one hospital's own"
         }
     }

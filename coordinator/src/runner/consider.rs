@@ -67,8 +67,14 @@ impl Studies {
         let features = features.or_else(|| table_features(&study));
         let cost = match features {
             Some(ref features) => {
-                let plan = wardround_learn::study::plan(&study, &study.schemas(features), &sites)
+                let schemas = study.schemas(features);
+                let plan = wardround_learn::study::plan(&study, &schemas, &sites)
                     .map_err(|e| Problem::new(ProblemCode::BadInput, e.to_string()))?;
+                let rows = opinions.iter().filter_map(|o| match &o.said {
+                    Said::Verdict(verdict) => Some(verdict.rows),
+                    _ => None,
+                });
+                let plan = plan.with_rows(&study, &schemas, rows.max().unwrap_or(0));
                 serde_json::to_value(plan).map_err(internal)?
             }
             None => Value::Null,

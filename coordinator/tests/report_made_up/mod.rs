@@ -9,7 +9,7 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    FederationRule, Input, Levels, LinearPoint, Negative, OnSiteLost, PatientRule, Precision,
+    FederationRule, Input, Levels, LinearPoint, Mode, Negative, OnSiteLost, PatientRule, Precision,
     PreprocessRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Target, Validation,
     WeightsRule,
 };
@@ -374,6 +374,7 @@ fn study() -> Study {
             quorum: Quorum::All,
             on_site_lost: OnSiteLost::Restart,
             patience_s: 600,
+            mode: Mode::Sums,
         },
         digest: Digest::of(b"study"),
     }

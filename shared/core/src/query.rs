@@ -505,6 +505,28 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
+    /// Rows of single patients of one site: no sum. Only a study in feature-rows mode asks for them, one site at a time, and a site
+    /// answers where its owner allows that by name. Rows stand in an order of the study's own ([`crate::seed::Seed`] of its folds),
+    /// that says nothing about the patients' keys.
+    ///
+    /// Blocks: `patients [rows]` (a number for each patient, from 0), `classes [rows]`, `levels [rows, subgroup columns]`,
+    /// `features [rows, features]` ([`RowPrecision::Single`]: IEEE 754 bits of 32-bit numbers) or `[rows, features, 2]`
+    /// ([`RowPrecision::Double`]: upper and lower half of 64-bit numbers). A missing feature is NaN.
+    FeatureRows {
+        /// First row, and the one after the last.
+        rows: [u32; 2],
+        /// How exactly features are wanted.
+        precision: RowPrecision,
+    },
+}
+
+/// How exactly features of rows are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowPrecision {
+    /// 32 bits: all that a backbone computes.
+    Single,
+    /// 64 bits.
+    Double,
 }
 
 /// Which pairs of a positive and a negative row are compared.
@@ -615,6 +637,19 @@ impl Query {
                 BlockSpec::fraction("gram", &[terms.len(), triangle], *bits),
                 BlockSpec::fraction("sums", &[terms.len(), classes, d + 1], *bits),
             ],
+            Ask::FeatureRows { rows: [first, end], precision } => {
+                let n = end.saturating_sub(*first) as usize;
+                let features: &[usize] = match precision {
+                    RowPrecision::Single => &[n, d],
+                    RowPrecision::Double => &[n, d, 2],
+                };
+                vec![
+                    BlockSpec::count("patients", &[n]),
+                    BlockSpec::count("classes", &[n]),
+                    BlockSpec::count("levels", &[n, self.schema.levels.len()]),
+                    BlockSpec::count("features", features),
+                ]
+            }
             Ask::FourierHinge { terms, bits, .. } => {
                 let numbers = terms.iter().map(|term| term.weights.len() + 1).sum();
                 vec![
@@ -696,6 +731,8 @@ impl Query {
             Ask::Profile { .. }
             | Ask::Placements { .. }
             | Ask::Bootstrap { pairs: Pairs::WithinSites, .. } => 0,
+            // Consent to rows is asked for by itself.
+            Ask::FeatureRows { .. } => 0,
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.
@@ -735,6 +772,7 @@ impl Query {
             Ask::Trees { .. } => "tree histograms",
             Ask::Bootstrap { .. } => "bootstrap",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
+            Ask::FeatureRows { .. } => "rows of features",
         }
     }
 }

@@ -16,6 +16,7 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::{Ask, AskKind, Column, FoldSet, Query, RowSet, SiteSet};
 
 use crate::policy::{Consent, FeatureRows, Policy, Rule, WideSums};
+use crate::release::Holds;
 
 /// Fewest sites in a sum under secure aggregation: with two, each knows the other's.
 pub const MINIMUM_SITES: u64 = 3;
@@ -67,6 +68,7 @@ pub struct StudyDemand {
 pub struct Allowed {
     pub(crate) query: Digest,
     pub(crate) site: SiteId,
+    pub(crate) holds: Holds,
 }
 
 /// A rule that forbids what is asked.
@@ -166,6 +168,11 @@ pub fn judge(
     // Sites are counted by 16 bits in a query; a position beyond matches no set.
     let at = u16::try_from(at).unwrap_or(u16::MAX);
     minimum_cohort(policy, facts)?;
+    if let Ask::FeatureRows { .. } = query.ask {
+        // Rules on sums protect single rows; an owner who gives those has nothing left to protect by them.
+        feature_rows(policy)?;
+        return Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Rows });
+    }
     let sets = row_sets(query);
     if sets.iter().any(|set| matches!(set.sites, SiteSet::Without(_))) {
         minimum_sites(query.sites.len(), MINIMUM_SITES_TO_LEAVE_ONE_OUT)?;
@@ -194,18 +201,20 @@ pub fn judge(
             minimum_fold(policy, &facts, query.folds.folds)?;
         }
     }
-    Ok(Allowed { query: query.digest(), site: me.clone() })
+    Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Sums })
 }
 
 /// Judges a whole study before it starts: every rule that would refuse one of its queries. The same
 /// rules as [`judge`], so that a study that passes here isn't refused later.
 pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -> Vec<Refusal> {
-    let mut verdicts = vec![
-        minimum_cohort(policy, facts),
-        wide_sums(policy, facts, demand.numbers_per_model),
-        wide_sums(policy, facts, 2 * u64::from(demand.bins)),
-        minimum_fold(policy, facts, demand.folds),
-    ];
+    let mut verdicts = vec![minimum_cohort(policy, facts)];
+    if demand.feature_rows {
+        verdicts.push(feature_rows(policy));
+    } else {
+        verdicts.push(wide_sums(policy, facts, demand.numbers_per_model));
+        verdicts.push(wide_sums(policy, facts, 2 * u64::from(demand.bins)));
+        verdicts.push(minimum_fold(policy, facts, demand.folds));
+    }
     let sites = usize::from(demand.sites);
     if facts.aggregation == Aggregation::Secure {
         verdicts.push(minimum_sites(sites, MINIMUM_SITES));
@@ -218,10 +227,9 @@ pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -
         verdicts.push(per_site_metrics(policy));
         // A histogram of one site is not hidden among others.
         let plain = CohortFacts { aggregation: Aggregation::Plain, ..*facts };
-        verdicts.push(wide_sums(policy, &plain, 2 * u64::from(demand.bins)));
-    }
-    if demand.feature_rows && policy.feature_rows == FeatureRows::Refused {
-        verdicts.push(Err(Refusal { rule: Rule::FeatureRows, asked: 1, allowed: 0 }));
+        if !demand.feature_rows {
+            verdicts.push(wide_sums(policy, &plain, 2 * u64::from(demand.bins)));
+        }
     }
     let mut refusals: Vec<Refusal> = Vec::new();
     for refusal in verdicts.into_iter().filter_map(Result::err) {
@@ -242,6 +250,13 @@ fn minimum_sites(sites: usize, needed: u64) -> Result<(), Refusal> {
 
 fn leave_one_site_out(policy: &Policy) -> Result<(), Refusal> {
     consent(Rule::LeaveOneSiteOut, policy.leave_one_site_out)
+}
+
+fn feature_rows(policy: &Policy) -> Result<(), Refusal> {
+    match policy.feature_rows {
+        FeatureRows::Allowed => Ok(()),
+        FeatureRows::Refused => Err(Refusal { rule: Rule::FeatureRows, asked: 1, allowed: 0 }),
+    }
 }
 
 fn per_site_metrics(policy: &Policy) -> Result<(), Refusal> {
@@ -300,7 +315,9 @@ fn numbers_per_model(query: &Query) -> u64 {
 /// Every set of rows that the query names.
 fn row_sets(query: &Query) -> Vec<RowSet> {
     match &query.ask {
-        Ask::Profile { .. } | Ask::Moments { .. } | Ask::Grid { .. } => Vec::new(),
+        Ask::Profile { .. } | Ask::Moments { .. } | Ask::Grid { .. } | Ask::FeatureRows { .. } => {
+            Vec::new()
+        }
         Ask::Trees { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Gram { rows, .. } => vec![*rows],
         Ask::ClassGram { terms, .. } => terms.iter().map(|term| term.rows).collect(),
@@ -324,6 +341,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::SquaredHinge { .. }
         | Ask::FourierHinge { .. }
         | Ask::Trees { .. }
+        | Ask::FeatureRows { .. }
         | Ask::Bootstrap { .. } => &[],
         Ask::Profile { split }
         | Ask::Grid { split, .. }
@@ -354,7 +372,7 @@ mod tests {
     use wardround_core::ids::StudyId;
     use wardround_core::query::{
         Bins, ClassWeights, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm, Frame,
-        LinearModel, LinearTerm, MapScaler, Scaler, Schema, ScoreList,
+        LinearModel, LinearTerm, MapScaler, RowPrecision, Scaler, Schema, ScoreList,
     };
     use wardround_core::seed::Seed;
 
@@ -584,7 +602,7 @@ mod tests {
             sites: 3,
             leave_one_site_out: true,
             per_site_metrics: true,
-            feature_rows: true,
+            feature_rows: false,
         };
         let refusals = judge_study(&Policy::default(), &demand, &plain(9));
         let codes: Vec<_> = refusals.iter().map(|r| (r.rule.code(), r.asked, r.allowed)).collect();
@@ -597,8 +615,15 @@ mod tests {
                 ("minimum_fold", 1, 5),
                 ("leave_one_site_out", 1, 0),
                 ("minimum_sites", 3, 4),
-                ("feature_rows", 1, 0),
             ]
+        );
+        // Rows are asked for instead of sums.
+        let rows = StudyDemand { feature_rows: true, ..demand };
+        let refusals = judge_study(&Policy::default(), &rows, &plain(9));
+        let codes: Vec<_> = refusals.iter().map(|r| r.rule.code()).collect();
+        assert_eq!(
+            codes,
+            ["minimum_cohort", "feature_rows", "leave_one_site_out", "minimum_sites"]
         );
         let loosened = Policy {
             minimum_cohort: MinimumPatients::new(1),
@@ -607,8 +632,28 @@ mod tests {
             feature_rows: FeatureRows::Allowed,
             ..Policy::default()
         };
-        let demand = StudyDemand { sites: 4, ..demand };
-        assert_eq!(judge_study(&loosened, &demand, &plain(9)), []);
+        for demand in [demand, rows] {
+            let demand = StudyDemand { sites: 4, ..demand };
+            assert_eq!(judge_study(&loosened, &demand, &plain(9)), []);
+        }
+    }
+
+    #[test]
+    fn rows_leave_only_by_name_and_say_that_they_are_rows() {
+        let ask = Ask::FeatureRows { rows: [0, 5], precision: RowPrecision::Single };
+        let rows = query(1, ask);
+        assert_eq!(
+            verdict(&Policy::default(), &rows, plain(100)),
+            refusal(Rule::FeatureRows, 1, 0)
+        );
+        // However much else is allowed.
+        let sums = Policy { wide_sums: WideSums::Allowed, ..Policy::default() };
+        assert_eq!(verdict(&sums, &rows, plain(100)), refusal(Rule::FeatureRows, 1, 0));
+        let policy = Policy { feature_rows: FeatureRows::Allowed, ..Policy::default() };
+        assert_eq!(verdict(&policy, &rows, plain(9)), refusal(Rule::MinimumCohort, 9, 10));
+        let holds = |query| judge(&policy, query, &plain(100), &site(0)).unwrap().holds;
+        assert_eq!(holds(&rows), Holds::Rows);
+        assert_eq!(holds(&query(1, Ask::Profile { split: vec![] })), Holds::Sums);
     }
 
     #[test]

@@ -46,6 +46,8 @@ words! {
         Enlisted = "enlisted",
         /// The answer to a query.
         Answer = "answer",
+        /// Rows of single patients, or a piece of them.
+        Rows = "rows",
         /// Why a task can't be done, as a code.
         Failure = "failure",
         /// A study's memory was dropped.

@@ -15,6 +15,16 @@ use crate::judge::Allowed;
 pub struct Released<T> {
     value: T,
     query: Digest,
+    holds: Holds,
+}
+
+/// What an answer is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Sums over patients.
+    Sums,
+    /// Rows of single patients, which the owner gives away by name.
+    Rows,
 }
 
 impl<T> Released<T> {
@@ -26,6 +36,11 @@ impl<T> Released<T> {
     /// The query that was judged.
     pub fn query(&self) -> Digest {
         self.query
+    }
+
+    /// What it is made of.
+    pub fn holds(&self) -> Holds {
+        self.holds
     }
 }
 
@@ -62,7 +77,7 @@ impl Allowed {
         if sum.sites != [self.site.clone()] {
             return Err(ReleaseError::OtherSites { site: self.site, got: sum.sites.len() });
         }
-        Ok(Released { value: sum, query: self.query })
+        Ok(Released { value: sum, query: self.query, holds: self.holds })
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::study::Study;
+use wardround_core::study::{Mode, Study};
 use wardround_learn::study::BINS;
 use wardround_privacy::judge::{Aggregation, CohortFacts, StudyDemand, judge_study};
 use wardround_privacy::policy::Policy;
@@ -191,7 +191,7 @@ impl<D: Desk> Bench<D> {
             leave_one_site_out: study.validation.leave_one_site_out,
             // Every study is judged within each site as well.
             per_site_metrics: true,
-            feature_rows: false,
+            feature_rows: study.federation.mode == Mode::FeatureRows,
         };
         let patients = considered.counts.patients;
         let facts = CohortFacts { patients, aggregation: Aggregation::Plain };

@@ -88,9 +88,12 @@ pub fn path_of(what: What) -> &'static str {
         What::Join => "/wardround.v1.Enrolment/Join",
         What::Poll => "/wardround.v1.SiteLink/Poll",
         What::Progress => "/wardround.v1.SiteLink/Progress",
-        What::Verdict | What::Enlisted | What::Answer | What::Failure | What::Closed => {
-            "/wardround.v1.SiteLink/Submit"
-        }
+        What::Verdict
+        | What::Enlisted
+        | What::Answer
+        | What::Rows
+        | What::Failure
+        | What::Closed => "/wardround.v1.SiteLink/Submit",
         What::Chunk => "/wardround.v1.SiteLink/PutChunk",
         What::GetChunk => "/wardround.v1.SiteLink/GetChunk",
         What::MissingChunks => "/wardround.v1.SiteLink/MissingChunks",

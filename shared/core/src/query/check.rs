@@ -73,6 +73,11 @@ impl Query {
                 terms.iter().try_for_each(|term| self.check_term(term, cuts))?;
                 check_bits(*bits)
             }
+            Ask::FeatureRows { rows: [first, end], .. } => match self.sites.len() {
+                1 if first < end => Ok(()),
+                1 => wrong(format!("rows {first} to {end}")),
+                sites => wrong(format!("rows of {sites} sites in one question")),
+            },
             Ask::FourierHinge { frame, maps, terms, bits } => {
                 self.check_frame(frame)?;
                 maps.iter().try_for_each(|map| self.check_map(map))?;

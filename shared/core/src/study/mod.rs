@@ -506,6 +506,26 @@ pub struct FederationRule {
     pub on_site_lost: OnSiteLost,
     /// A site without progress for this long counts as lost, in seconds (10 to 30 days).
     pub patience_s: u32,
+    /// What leaves a site; not written where it is sums.
+    #[serde(skip_serializing_if = "Mode::is_sums")]
+    pub mode: Mode,
+}
+
+/// What leaves a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Sums over its patients.
+    #[default]
+    Sums,
+    /// The rows of features themselves, where every site's owner allows that by name; the coordinator computes on them.
+    FeatureRows,
+}
+
+impl Mode {
+    fn is_sums(&self) -> bool {
+        *self == Self::Sums
+    }
 }
 
 /// How many sites a fit needs at least.

@@ -4,7 +4,7 @@ mod classifier;
 
 use super::{
     Alterations, AugmentationRule, BackboneRule, Categorical, Choose, ChooseBy, Classes,
-    CohortRule, CropRule, Family, FederationRule, Filter, Input, Levels, Missing, Negative,
+    CohortRule, CropRule, Family, FederationRule, Filter, Input, Levels, Missing, Mode, Negative,
     OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum, Search, Study, StudySites,
     Subgroup, Table, Target, Validation, WeightsRule,
 };
@@ -107,6 +107,7 @@ const FEDERATION: &[Key] = &[
     Key::value("quorum", "3"),
     Key::value("on_site_lost", "\"wait\""),
     Key::value("patience_s", "3600"),
+    Key::value("mode", "\"sums\""),
 ];
 
 pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
@@ -136,6 +137,17 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
             root.wrong(
                 "[augmentation] has copies, and this classifier is fitted to the images alone",
                 "set copies = 0, or kind = \"logistic\" or \"linear-svm\"",
+            );
+            return None;
+        }
+        if let (Some(federation), Some(Input::Images { augmentation, .. })) = (&federation, &input)
+            && federation.mode == Mode::FeatureRows
+            && matches!(augmentation, AugmentationRule::On { copies: 1.., .. })
+        {
+            root.wrong(
+                "[augmentation] has copies, and with mode = \"feature-rows\" only the images' own \
+                 rows leave a site",
+                "set copies = 0, or mode = \"sums\"",
             );
             return None;
         }
@@ -585,13 +597,25 @@ fn federation(table: &read::Table<'_>, sites: Option<usize>) -> Option<Federatio
     let words = [("wait", OnSiteLost::Wait), ("restart", OnSiteLost::Restart)];
     let on_site_lost = table.or("on_site_lost", default.on_site_lost, |v| v.choice(&words));
     let patience_s = table.or("patience_s", default.patience_s, |v| v.integer(10..=30 * 86_400));
-    Some(FederationRule { quorum: quorum?, on_site_lost: on_site_lost?, patience_s: patience_s? })
+    let modes = [("sums", Mode::Sums), ("feature-rows", Mode::FeatureRows)];
+    let mode = table.or("mode", default.mode, |v| v.choice(&modes));
+    Some(FederationRule {
+        quorum: quorum?,
+        on_site_lost: on_site_lost?,
+        patience_s: patience_s?,
+        mode: mode?,
+    })
 }
 
 impl Default for FederationRule {
     /// Every site takes part; a lost one is waited for; lost is who shows no progress for an hour.
     fn default() -> Self {
-        Self { quorum: Quorum::All, on_site_lost: OnSiteLost::Wait, patience_s: 3600 }
+        Self {
+            quorum: Quorum::All,
+            on_site_lost: OnSiteLost::Wait,
+            patience_s: 3600,
+            mode: Mode::Sums,
+        }
     }
 }
 

@@ -247,7 +247,10 @@ fn federation() -> String {
      # When a site doesn't come back: \"wait\" for it, or \"restart\" the fit without it.\n\
      on_site_lost = \"wait\"\n\
      # Seconds without progress after which a site counts as lost.\n\
-     patience_s = 3600\n"
+     patience_s = 3600\n\
+     # What leaves a site: \"sums\", or \"feature-rows\": the rows of features themselves, which needs each\n\
+     # owner's consent by name.\n\
+     mode = \"sums\"\n"
         .to_owned()
 }
 

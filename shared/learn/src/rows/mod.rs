@@ -11,6 +11,7 @@ mod counts;
 mod cross;
 mod draws;
 mod fourier;
+mod given;
 mod kernel;
 mod linear;
 mod loss;

@@ -13,7 +13,9 @@ use wardround_core::study::Loss;
 use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
-use super::{RowView, bootstrap, counts, cross, draws, fourier, loss, placements, scores, trees};
+use super::{
+    RowView, bootstrap, counts, cross, draws, fourier, given, loss, placements, scores, trees,
+};
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
 
@@ -200,6 +202,7 @@ impl SiteRows {
             Ask::Trees { frame, cuts, terms, bits } => {
                 trees::answer(&seen, frame, cuts, terms, *bits)
             }
+            Ask::FeatureRows { rows, precision } => given::answer(&seen, *rows, *precision),
             Ask::FourierHinge { frame, maps, terms, .. } => {
                 fourier::answer(&seen, frame, maps, terms)
             }

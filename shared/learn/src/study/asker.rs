@@ -214,6 +214,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Grid { .. } => "grid",
         Ask::ClassGram { .. } => "class gram",
         Ask::Trees { .. } => "trees",
+        Ask::FeatureRows { .. } => "rows of features",
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Phases: profile; the shared frame and every training set's scaler from moments; then, classifier by
 //! classifier, all fits in lockstep; scores to choose by; scores and placement sums to judge by. Only questions are asked
-//! and only sums come back, so a run is a function of the answers: it can be resumed and replayed.
+//! and only sums come back, so a run is a function of the answers: it can be resumed and replayed. In
+//! feature-rows mode (`gather`) the answers are rows, and the questions go to those.
 //!
 //! Read [`run`], then `single` (one classifier), `design` (what is fitted), `choose` (which rows a choice
 //! may see), `judging`, `compare`.
@@ -19,6 +20,7 @@ mod error;
 pub(crate) mod event;
 mod fits;
 mod frame;
+mod gather;
 mod judging;
 mod kernel_fits;
 mod plan;
@@ -30,7 +32,7 @@ mod tree_fits;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
-use wardround_core::study::{Combination, Study};
+use wardround_core::study::{Combination, Mode, Study};
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
@@ -40,6 +42,7 @@ pub use self::scores::BINS;
 use self::asker::Asker;
 use self::common::Common;
 use self::design::Design;
+use self::gather::{Within, gather};
 use self::single::{Alone, Single};
 use crate::cohort::Cohort;
 use crate::findings::{Comparison, Cost, Findings, SubgroupNames};
@@ -61,8 +64,28 @@ pub async fn run<C: Cohort>(
     schemas: &[Schema],
     observer: &dyn Observer,
 ) -> Result<Findings, StudyError> {
-    let combinations = study.combinations();
     check(study, sites, schemas)?;
+    match study.federation.mode {
+        Mode::Sums => from_sums(cohort, study, id, sites, schemas, observer).await,
+        Mode::FeatureRows => {
+            let rows = gather(cohort, study, id, sites, schemas, observer).await?;
+            let within = Within(observer);
+            let mut findings = from_sums(&rows.cohort, study, id, sites, schemas, &within).await?;
+            rows.account(&mut findings);
+            Ok(findings)
+        }
+    }
+}
+
+async fn from_sums<C: Cohort>(
+    cohort: &C,
+    study: &Study,
+    id: &StudyId,
+    sites: &[SiteId],
+    schemas: &[Schema],
+    observer: &dyn Observer,
+) -> Result<Findings, StudyError> {
+    let combinations = study.combinations();
     let folds = study.fold_plan();
     let schema = &schemas[0];
     let mut asker = Asker::new(cohort, observer, id, sites, schema, folds);

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Combination, Family, GridPoint, LeafLimit, Loss, RbfPoint,
-    Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Combination, Family, GridPoint, LeafLimit, Loss, Mode,
+    RbfPoint, Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
@@ -15,6 +15,7 @@ use super::design::{Design, LeavingOut};
 use super::error::StudyError;
 use super::fits::{LARGE_SITE, MOST_FACTORS};
 use super::frame::LOOKS;
+use super::gather::{numbers_of_row, precision};
 use super::scores::BINS;
 use crate::logistic::NEWTON_FEATURES;
 use crate::trees::lockstep::GROWING_BYTES;
@@ -25,6 +26,9 @@ const FRACTION_BYTES: f64 = 7.0;
 
 /// Bytes of a count, and of a zero in another site's cell.
 const COUNT_BYTES: f64 = 1.0;
+
+/// Bytes of 32 bits in an answer.
+const HALF_BYTES: f64 = 5.0;
 
 /// Bytes of a number in a question.
 const QUESTION_BYTES: f64 = 8.0;
@@ -76,6 +80,9 @@ pub struct PlannedCombination {
 /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`]: the study can't run at all.
 pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, StudyError> {
     super::check(study, sites, schemas)?;
+    if study.federation.mode == Mode::FeatureRows {
+        return of_rows(study, schemas, sites);
+    }
     let schema = &schemas[0];
     let n_sites = sites.len() as f64;
     let classes = f64::from(schema.classes);
@@ -151,6 +158,41 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             .fold(2 * u64::from(BINS.count), u64::max),
         combinations: planned,
     })
+}
+
+/// A study whose sites' rows go to the coordinator: their counts, then one question per input and site. How many bytes rows are
+/// isn't known before sites say how many they have.
+fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, StudyError> {
+    let mut planned = Vec::new();
+    for Combination { classifier, name, .. } in study.combinations() {
+        let models = Design::new(study, classifier, sites)?.fits().len() as u64;
+        let (queries, bytes_down_per_site, bytes_up_per_site) = (0, 0, 0);
+        let one =
+            PlannedCombination { name, queries, models, bytes_down_per_site, bytes_up_per_site };
+        planned.push(one);
+    }
+    Ok(Plan {
+        queries: 1 + (schemas.len() * sites.len()) as u64,
+        models: planned.iter().map(|one| one.models).sum(),
+        bytes_down_per_site: 0,
+        bytes_up_per_site: 0,
+        numbers_per_site: 0,
+        widest_numbers_per_model: 0,
+        combinations: planned,
+    })
+}
+
+impl Plan {
+    /// The plan once it is known how many rows the largest site has: that counts where rows leave.
+    pub fn with_rows(self, study: &Study, schemas: &[Schema], rows: u64) -> Self {
+        if study.federation.mode == Mode::Sums {
+            return self;
+        }
+        let numbers: u64 =
+            schemas.iter().map(|schema| rows * numbers_of_row(schema, precision(study))).sum();
+        let bytes_up_per_site = (numbers as f64 * HALF_BYTES) as u64;
+        Self { numbers_per_site: numbers, bytes_up_per_site, ..self }
+    }
 }
 
 /// Whether what several classifiers use was asked for.

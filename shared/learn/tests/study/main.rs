@@ -7,6 +7,7 @@ mod compare;
 #[cfg(test)]
 mod federation;
 #[cfg(test)]
+mod gather;
 mod golden;
 #[cfg(test)]
 mod heart;

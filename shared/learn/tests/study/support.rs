@@ -6,7 +6,7 @@ use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
-    FederationRule, ForestGrid, Input, LeafLimit, Levels, Missing, Negative, OnSiteLost,
+    FederationRule, ForestGrid, Input, LeafLimit, Levels, Missing, Mode, Negative, OnSiteLost,
     PatientRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Table, Target,
     TreeRules, Validation,
 };
@@ -48,6 +48,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             quorum: Quorum::All,
             on_site_lost: OnSiteLost::Wait,
             patience_s: 60,
+            mode: Mode::Sums,
         },
         digest: Digest::of(b"test"),
     }

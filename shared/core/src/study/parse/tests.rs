@@ -56,6 +56,7 @@ choose_by = "one-list"
 quorum = 2
 on_site_lost = "restart"
 patience_s = 60
+mode = "sums"
 "#;
 
 const SHORT: &str = r#"
@@ -179,6 +180,7 @@ fn a_file_with_every_field_is_read() {
             quorum: Quorum::AtLeast(2),
             on_site_lost: OnSiteLost::Restart,
             patience_s: 60,
+            mode: Mode::Sums,
         },
         digest: Digest::of(IMAGES.as_bytes()),
     };
