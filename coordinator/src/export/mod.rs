@@ -18,5 +18,6 @@ pub fn kind(learner: &Learner) -> &'static str {
         Learner::Fourier { .. } => "rbf-svm",
         Learner::Trees { point: GridPoint::Boosting(_) } => "boosting",
         Learner::Trees { .. } => "forest",
+        Learner::Ensemble { ensemble, .. } => ensemble.word(),
     }
 }

@@ -3,7 +3,8 @@
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::study::{
-    AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Mode, Precision,
+    AugmentationRule, ChooseBy, Classifier, Ensemble, EnsembleKind, GridPoint, Input, Learner,
+    Mode, Precision, Study,
 };
 use wardround_learn::findings::{
     FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, NestedChoice, OwnFourier,
@@ -152,15 +153,7 @@ fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
         size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
         size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
         probability("a threshold", target.model.threshold)?;
-        match &target.model.fitted {
-            FinalFit::Linear(FinalLinear { gradient, .. })
-            | FinalFit::Fourier(FinalFourier { gradient, .. })
-                if !gradient.is_finite() =>
-            {
-                return Err(BuildError::Gradient(gradient.to_string()));
-            }
-            FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Trees(_) => {}
-        }
+        gradients(&target.model.fitted)?;
         for choice in &target.nested.choices {
             probability("a threshold of a fold", choice.threshold)?;
         }
@@ -171,6 +164,21 @@ fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
         }
     }
     Ok(())
+}
+
+fn gradients(fitted: &FinalFit) -> Result<(), BuildError> {
+    match fitted {
+        FinalFit::Linear(FinalLinear { gradient, .. })
+        | FinalFit::Fourier(FinalFourier { gradient, .. })
+            if !gradient.is_finite() =>
+        {
+            Err(BuildError::Gradient(gradient.to_string()))
+        }
+        FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Trees(_) => Ok(()),
+        FinalFit::Ensemble(ensemble) => {
+            ensemble.members.iter().try_for_each(|member| gradients(&member.fitted))
+        }
+    }
 }
 
 fn below(what: &'static str, got: usize, below: usize) -> Result<(), BuildError> {
@@ -219,7 +227,10 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
                 format!("a table of {columns} columns")
             }
         },
-        classifier: in_words(chosen.classifier).to_owned(),
+        classifier: match chosen.learner {
+            Learner::Classifier(classifier) => in_words(classifier).to_owned(),
+            Learner::Ensemble(ensemble) => ensemble_in_words(study, ensemble),
+        },
         seed: study.seed,
         chosen_by: judged_by(study.validation.choose_by).to_owned(),
         parsed: serde_json::to_value(study).expect("a study has text keys and plain values only"),
@@ -247,6 +258,15 @@ fn in_words(classifier: &Classifier) -> &'static str {
             "gradient-boosted trees of the logistic loss, grown from sums over all sites"
         }
     }
+}
+
+fn ensemble_in_words(study: &Study, ensemble: &Ensemble) -> String {
+    let how = match ensemble.kind {
+        EnsembleKind::SoftVote => "the mean of the probabilities of",
+        EnsembleKind::Stacking => "a logistic regression on the logits of",
+    };
+    let members = ensemble.members.iter().map(|&at| in_words(&study.classifiers[usize::from(at)]));
+    format!("{how} {}", members.collect::<Vec<_>>().join("; "))
 }
 
 /// Which AUC chooses, as the study file says it.
@@ -416,6 +436,9 @@ fn fitting(model: &FinalFit) -> Fitting {
             let leaves: usize = model.trees.iter().map(|tree| tree.0.len().div_ceil(2)).sum();
             Fitting::Trees { trees: model.trees.len() as u32, leaves: leaves as u32 }
         }
+        FinalFit::Ensemble(ensemble) => Fitting::Ensemble {
+            members: ensemble.members.iter().map(|member| fitting(&member.fitted)).collect(),
+        },
     }
 }
 
@@ -430,6 +453,9 @@ fn digest(model: &FinalFit) -> Digest {
         }
         FinalFit::Trees(model) => Digest::of(
             &serde_json::to_vec(model).expect("trees have text keys and finite numbers only"),
+        ),
+        FinalFit::Ensemble(model) => Digest::of(
+            &serde_json::to_vec(model).expect("models have text keys and finite numbers only"),
         ),
     }
 }

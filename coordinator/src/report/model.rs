@@ -329,6 +329,11 @@ pub enum Fitting {
         /// Leaves of all of them.
         leaves: u32,
     },
+    /// Several models in one.
+    Ensemble {
+        /// How each member was fitted.
+        members: Vec<Fitting>,
+    },
 }
 
 /// The chosen model on all sites. The order of its fields is the order in which they are read.

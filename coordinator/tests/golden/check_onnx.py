@@ -87,11 +87,16 @@ def linear(rng, d, classes, modelled, feature_input, *, methods=("logistic",), f
         models.append(linear_entry(k, method, standardise, "filled" if fill else "refused"))
         numbers.append((weights, intercept))
 
-    def expected(rows):
+    def scores(rows):
         rows = np.where(np.isfinite(rows), rows, fills if fill else np.nan).astype(np.float64)
-        scores = np.stack([((rows - means) / deviations) @ w + b for w, b in numbers], axis=1)
+        return np.stack([((rows - means) / deviations) @ w + b for w, b in numbers], axis=1)
+
+    def expected(rows):
         with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-scores))
+            return 1 / (1 + np.exp(-scores(rows)))
+
+    # A probability near 1 has lost most digits of its logit.
+    expected.scores = scores
 
     rows = (means + deviations * rng.normal(size=(12, d))).astype(np.float32)
     return manifest(d, classes, feature_input, models), tensors, rows, expected
@@ -185,6 +190,13 @@ def cases():
     yield "boosting", trees(rng(10), 5, two, [1], table(names), "boosting")
     yield "kernel", kernel(rng(13), 5, two, [1])
     yield "kernel_filled", kernel(rng(14), 5, three, [0, 1, 2], fill=True)
+    members = [linear(rng(15), 5, two, [1], table(names), fill=True), trees(rng(16), 5, two, [1], table(names), "boosting"),
+               kernel(rng(17), 5, two, [1], fill=True)]
+    yield "vote", ensemble(members)
+    yield "stack", ensemble(members, weights=[0.8, -0.5, 1.7], intercept=0.3)
+    # Of members that are sure, the other class still counts.
+    steep = [linear(rng(s), 5, two, [1], table(names), steep=400.0) for s in (18, 19)]
+    yield "stack_steep", ensemble(steep, weights=[0.6, 0.7], intercept=-0.2)
 
 
 def kernel(rng, d, classes, modelled, *, standardise="all", fill=False, components=128, gamma=0.7, seed=11):
@@ -213,6 +225,33 @@ def kernel(rng, d, classes, modelled, *, standardise="all", fill=False, componen
     rows = (means + 2 * rng.normal(size=(12, d))).astype(np.float32)
     rows[0, 1], rows[3, 2] = np.nan, np.inf
     return manifest(d, classes, table([f"x{i}" for i in range(d)]), models), tensors, rows, expected
+
+
+def ensemble(members, weights=None, intercept=0.0):
+    """Members of one class in one: their mean, or a weighted sum of their logits, cut off at 30."""
+    described, rows = members[0][0], members[1][2]
+    learners, tensors = [], {"class.1.threshold": [0.4]}
+    for at, (of_member, own, _, _) in enumerate(members):
+        entry = of_member["models"][0]
+        learners.append(entry.get("learner") or {"kind": "linear", "method": entry["loss"], "missing": entry["missing"],
+                                                 "point": {"c": entry["c"], "standardise": entry["standardise"]}})
+        tensors |= {name.replace("class.1.", f"class.1.member.{at}."): values for name, values in own.items()
+                    if not name.endswith("threshold")}
+    kind = "soft-vote"
+    if weights is not None:
+        kind = "stacking"
+        tensors |= {"class.1.weights": weights, "class.1.intercept": [intercept]}
+    models = [{"class": 1, "learner": {"kind": "ensemble", "ensemble": kind, "members": learners}, "figures": FIGURES}]
+
+    def expected(rows):
+        if weights is None:
+            return np.hstack([of_rows(rows) for *_, of_rows in members]).mean(axis=1, keepdims=True)
+        scores = [of_rows.scores(rows) if hasattr(of_rows, "scores") else np.log(of_rows(rows)) - np.log1p(-of_rows(rows))
+                  for *_, of_rows in members]
+        logits = np.clip(np.hstack(scores), -30, 30)
+        return 1 / (1 + np.exp(-(logits @ np.array(weights) + intercept)))[:, None]
+
+    return manifest(5, described["classes"], described["input"], models), tensors, rows, expected
 
 
 def number(x):

@@ -362,6 +362,7 @@ fn study() -> Study {
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
         }],
+        ensembles: vec![],
         validation: Validation {
             folds: 5,
             repeats: 1,

@@ -12,6 +12,7 @@
 
 mod check;
 mod encoding;
+mod ensemble;
 mod fourier;
 mod trees;
 
@@ -25,6 +26,7 @@ use crate::sum::BlockSpec;
 
 pub use self::encoding::DecodeError;
 pub(crate) use self::encoding::{decode, encode};
+pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, StackTerm};
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
@@ -182,6 +184,19 @@ impl Frame {
     pub fn identity(features: usize) -> Self {
         Self { center: vec![0.0; features], scale: vec![1.0; features] }
     }
+
+    /// The frame whose grid trees act on. Its scale is a power of two and its center a multiple of it:
+    /// where its lines lie says how large a column's numbers are, and nothing about single rows. So a
+    /// fold that is judged leaves no trace in the trees of the others.
+    pub fn grid(&self) -> Self {
+        let scale: Vec<f64> =
+            self.scale.iter().map(|s| libm::exp2(libm::log2(*s).round())).collect();
+        let center = self.center.iter().zip(&scale);
+        Self {
+            center: center.map(|(center, scale)| (center / scale).round() * scale).collect(),
+            scale,
+        }
+    }
 }
 
 /// How features are standardised before a linear model sees them.
@@ -229,6 +244,8 @@ pub enum Model {
     Trees(TreeModel),
     /// A weighted sum of random Fourier features.
     Fourier(FourierModel),
+    /// Several of these in one.
+    Ensemble(EnsembleModel),
 }
 
 /// How much a training row of either class counts; 0 to [`MOST_WEIGHT`].
@@ -518,6 +535,21 @@ pub enum Ask {
         /// How exactly features are wanted.
         precision: RowPrecision,
     },
+    /// Logistic loss of weighted sums of members' logits, cut off as [`Combine`] says, and its derivatives by weights and intercept,
+    /// rounded once per site.
+    ///
+    /// Blocks: `loss [terms]`; per term, in their order and without padding, `gradient` (one number per member, then the intercept) and
+    /// `hessian` (its upper triangle, row by row).
+    Stack {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The members' models; terms refer to them by index.
+        models: Vec<Model>,
+        /// The models on top, each with its rows.
+        terms: Vec<StackTerm>,
+        /// Binary places.
+        bits: u8,
+    },
 }
 
 /// How exactly features of rows are wanted.
@@ -553,6 +585,18 @@ impl LinearTerm {
     /// A term whose rows all count once.
     pub fn new(rows: RowSet, model: LinearModel) -> Self {
         Self { rows, weights: ClassWeights::EQUAL, model }
+    }
+}
+
+impl Model {
+    /// The class that counts as positive.
+    pub fn class(&self) -> u8 {
+        match self {
+            Self::Linear(model) => model.class,
+            Self::Trees(model) => model.class,
+            Self::Fourier(model) => model.class,
+            Self::Ensemble(model) => model.class,
+        }
     }
 }
 
@@ -637,6 +681,15 @@ impl Query {
                 BlockSpec::fraction("gram", &[terms.len(), triangle], *bits),
                 BlockSpec::fraction("sums", &[terms.len(), classes, d + 1], *bits),
             ],
+            Ask::Stack { terms, bits, .. } => {
+                let columns = || terms.iter().map(|term| term.weights.len() + 1);
+                let triangles = columns().map(|n| n * (n + 1) / 2).sum();
+                vec![
+                    BlockSpec::fraction("loss", &[terms.len()], *bits),
+                    BlockSpec::fraction("gradient", &[columns().sum()], *bits),
+                    BlockSpec::fraction("hessian", &[triangles], *bits),
+                ]
+            }
             Ask::FeatureRows { rows: [first, end], precision } => {
                 let n = end.saturating_sub(*first) as usize;
                 let features: &[usize] = match precision {
@@ -731,6 +784,9 @@ impl Query {
             Ask::Profile { .. }
             | Ask::Placements { .. }
             | Ask::Bootstrap { pairs: Pairs::WithinSites, .. } => 0,
+            Ask::Stack { terms, .. } => {
+                terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
+            }
             // Consent to rows is asked for by itself.
             Ask::FeatureRows { .. } => 0,
             Ask::Moments { .. } => d,
@@ -773,6 +829,7 @@ impl Query {
             Ask::Bootstrap { .. } => "bootstrap",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",
+            Ask::Stack { .. } => "stack hessian",
         }
     }
 }

@@ -227,7 +227,7 @@ fn show(findings: &Findings) {
             | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
                 println!("  {steps} steps, gradient {gradient:e} per row");
             }
-            FinalFit::Trees(_) => {}
+            FinalFit::Trees(_) | FinalFit::Ensemble(_) => {}
         }
     }
     println!("\n{:?}", findings.cost);

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Frame, Node, Side, TreeModel, TreeOutput};
+use wardround_core::query::{Combine, Frame, Node, Side, TreeModel, TreeOutput};
 use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
 
@@ -322,6 +322,8 @@ pub enum FinalFit {
     Trees(FinalTrees),
     /// A weighted sum of random Fourier features.
     Fourier(FinalFourier),
+    /// Several of these in one.
+    Ensemble(FinalEnsemble),
 }
 
 impl FinalFit {
@@ -329,9 +331,29 @@ impl FinalFit {
     pub fn linear(&self) -> Option<&FinalLinear> {
         match self {
             Self::Linear(model) => Some(model),
-            Self::Trees(_) | Self::Fourier(_) => None,
+            Self::Trees(_) | Self::Fourier(_) | Self::Ensemble(_) => None,
         }
     }
+}
+
+/// Models of several classifiers whose scores make one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalEnsemble {
+    /// Its members, in the study's order.
+    pub members: Vec<FinalMember>,
+    /// How their scores are put together.
+    pub combine: Combine,
+}
+
+/// A member of an ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinalMember {
+    /// Its classifier: an index into [`wardround_core::study::Study::classifiers`].
+    pub classifier: u8,
+    /// The grid point that was chosen for it.
+    pub point: GridPoint,
+    /// The model.
+    pub fitted: FinalFit,
 }
 
 /// A linear model in the features' own units.

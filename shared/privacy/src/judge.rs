@@ -325,6 +325,9 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
             terms.iter().map(|term| term.rows).collect()
         }
         Ask::FourierHinge { terms, .. } => terms.iter().map(|term| term.rows).collect(),
+        Ask::Stack { terms, .. } => {
+            terms.iter().flat_map(|term| term.parts.iter().map(|(rows, _)| *rows)).collect()
+        }
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. } => {
@@ -342,6 +345,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::FourierHinge { .. }
         | Ask::Trees { .. }
         | Ask::FeatureRows { .. }
+        | Ask::Stack { .. }
         | Ask::Bootstrap { .. } => &[],
         Ask::Profile { split }
         | Ask::Grid { split, .. }

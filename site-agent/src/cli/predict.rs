@@ -19,7 +19,9 @@ use crate::config::{Columns, Home, SiteConfig, Threads};
 use crate::data::Manifest;
 use crate::egress::Step;
 use crate::features::{Caches, Extract, Imaging, Moved, Ready};
-use crate::predict::{Judged, Subject, judge, modelled, needs_own_rows, own_scale, rows};
+use crate::predict::{
+    Judged, Subject, has_ensembles, judge, modelled, needs_own_rows, own_scale, rows,
+};
 
 /// Fewer own rows than this make a poor scale.
 const FEW_ROWS: usize = 30;
@@ -250,7 +252,8 @@ fn images(
     Ok(images.into_iter().zip(extracted).map(subject).collect())
 }
 
-/// One line per row: id, a probability per modelled class, the classes by threshold, the problem.
+/// One line per row: id, a probability per modelled class, of ensembles their members' spread, the classes by
+/// threshold, the problem.
 fn csv(bundle: &ModelBundle, judged: &[Judged]) -> Result<String, Failure> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let classes = modelled(bundle);
@@ -260,13 +263,27 @@ fn csv(bundle: &ModelBundle, judged: &[Judged]) -> Result<String, Failure> {
     };
     let mut header = vec!["id".to_owned()];
     header.extend(probability);
+    let spread = match classes.as_slice() {
+        _ if !has_ensembles(bundle) => vec![],
+        [_] => vec!["spread of members".to_owned()],
+        classes => classes.iter().map(|class| format!("spread of members on {class}")).collect(),
+    };
+    header.extend(spread.clone());
     header.extend(["class".to_owned(), "problem".to_owned()]);
     writer.write_record(&header).map_err(Failure::internal)?;
-    for Judged { id, probabilities, classes: called, problem } in judged {
+    for Judged { id, probabilities, spread: of_row, classes: called, problem } in judged {
         let mut record = vec![id.clone()];
         match probabilities.as_slice() {
             [] => record.extend(vec![String::new(); classes.len()]),
             all => record.extend(all.iter().map(|p| format!("{p:.6}"))),
+        }
+        match of_row.as_slice() {
+            [] => record.extend(vec![String::new(); spread.len()]),
+            all => {
+                let text =
+                    |spread: &Option<f64>| spread.map_or(String::new(), |s| format!("{s:.6}"));
+                record.extend(all.iter().map(text));
+            }
         }
         record.extend([called.join(";"), problem.clone().unwrap_or_default()]);
         writer.write_record(&record).map_err(Failure::internal)?;

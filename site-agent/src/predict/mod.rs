@@ -8,7 +8,7 @@ mod table;
 
 use serde::Serialize;
 use wardround_learn::bundle::{
-    ModelBundle, OwnScale, PredictError, Scorer, predict, predict_at_site,
+    ModelBundle, OwnScale, PredictError, Scorer, predict, predict_at_site, spread,
 };
 use wardround_learn::findings::{FinalScaler, FourierScaler};
 
@@ -30,6 +30,10 @@ pub struct Judged {
     pub id: String,
     /// The probability of each modelled class, in the bundle's order; empty when there is a problem.
     pub probabilities: Vec<f64>,
+    /// How far an ensemble's members are from one voice, per modelled class: the standard deviation of
+    /// their probabilities. Empty where no model is an ensemble.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spread: Vec<Option<f64>>,
     /// The classes that it is called, by their thresholds.
     pub classes: Vec<String>,
     /// Why it isn't judged.
@@ -39,11 +43,13 @@ pub struct Judged {
 
 /// Whether a bundle's models scale each site by its own rows.
 pub fn needs_own_rows(bundle: &ModelBundle) -> bool {
-    bundle.models.iter().any(|model| match &model.scorer {
+    let all = bundle.models.iter().flat_map(|model| model.scorer.singles());
+    let mut all = all.map(|scorer| match scorer {
         Scorer::Linear(model) => matches!(model.scaler, FinalScaler::OwnSite),
         Scorer::Fourier(model) => matches!(model.scaler, FourierScaler::OwnSite),
-        Scorer::Trees(_) => false,
-    })
+        Scorer::Trees(_) | Scorer::Ensemble(_) => false,
+    });
+    all.any(|needs| needs)
 }
 
 /// The site's own scale from those subjects that have features.
@@ -69,19 +75,30 @@ pub fn judge(bundle: &ModelBundle, own: Option<&OwnScale>, subjects: Vec<Subject
         None => predict(bundle, features),
     };
     let judge = |Subject { id, features }: Subject| {
-        let probabilities =
-            features.and_then(|features| judged(&features).map_err(|error| error.to_string()));
-        match probabilities {
-            Ok(probabilities) => {
+        let both = |features: &[f64]| Ok((judged(features)?, spread(bundle, own, features)?));
+        let said = features
+            .and_then(|features| both(&features).map_err(|error: PredictError| error.to_string()));
+        match said {
+            Ok((probabilities, spread)) => {
                 let classes = called(bundle, &probabilities);
-                Judged { id, probabilities, classes, problem: None }
+                let spread = if has_ensembles(bundle) { spread } else { vec![] };
+                Judged { id, probabilities, spread, classes, problem: None }
             }
-            Err(problem) => {
-                Judged { id, probabilities: vec![], classes: vec![], problem: Some(problem) }
-            }
+            Err(problem) => Judged {
+                id,
+                probabilities: vec![],
+                spread: vec![],
+                classes: vec![],
+                problem: Some(problem),
+            },
         }
     };
     subjects.into_iter().map(judge).collect()
+}
+
+/// Whether a bundle has an ensemble, whose members' spread is told beside the probability.
+pub fn has_ensembles(bundle: &ModelBundle) -> bool {
+    bundle.models.iter().any(|model| matches!(model.scorer, Scorer::Ensemble(_)))
 }
 
 /// The names of the modelled classes, in the bundle's order.

@@ -2,10 +2,11 @@
 //! doesn't change them.
 
 use serde_json::{Value, json};
-use wardround_core::study::{GridPoint, Standardise};
+use wardround_core::query::Combine;
+use wardround_core::study::{EnsembleKind, GridPoint, Standardise};
 use wardround_learn::bundle::{
-    BundleInput, BundleViews, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures,
-    Model, ModelBundle, ModelEntry, Scorer, Summary,
+    BundleInput, BundleViews, EnsembleScorer, Learner, LinearMethod, LinearScorer, Manifest,
+    MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
 };
 use wardround_learn::findings::{FinalTrees, OwnFourier, OwnNode};
 
@@ -56,18 +57,22 @@ pub fn text(bundle: &ModelBundle) -> String {
 }
 
 fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
-    let (Learner::Linear { point, .. } | Learner::Fourier { point, .. } | Learner::Trees { point }) =
-        &entry.learner;
     let mut data = json!({
         "class": entry.class,
         "name": class_name(manifest, entry.class),
         "threshold": model.threshold,
         "figures": entry.figures,
-        "kind": kind(&entry.learner),
-        "point": point,
-        "missing": missing(&entry.learner).0,
     });
-    let own = match &model.scorer {
+    extend(&mut data, scorer_data(&entry.learner, &model.scorer));
+    data
+}
+
+fn scorer_data(learner: &Learner, scorer: &Scorer) -> Value {
+    let mut data = json!({ "kind": kind(learner) });
+    if let Some(point) = point(learner) {
+        extend(&mut data, json!({ "point": point, "missing": missing(learner).0 }));
+    }
+    let own = match scorer {
         Scorer::Linear(linear) => json!({
             "intercept": linear.intercept,
             "weights": linear.weights,
@@ -81,11 +86,35 @@ fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
             "weights": fourier.weights,
             "scaler": fourier.scaler,
         }),
+        Scorer::Ensemble(EnsembleScorer { members, combine }) => {
+            let pairs = learner.singles().iter().zip(members);
+            let members: Vec<Value> = pairs.map(|(one, model)| scorer_data(one, model)).collect();
+            match combine {
+                Combine::MeanProbability => json!({ "members": members }),
+                Combine::Logits { weights, intercept } => {
+                    json!({ "members": members, "weights": weights, "intercept": intercept })
+                }
+            }
+        }
     };
-    if let (Value::Object(data), Value::Object(own)) = (&mut data, own) {
-        data.extend(own);
-    }
+    extend(&mut data, own);
     data
+}
+
+fn extend(data: &mut Value, more: Value) {
+    if let (Value::Object(data), Value::Object(more)) = (data, more) {
+        data.extend(more);
+    }
+}
+
+/// The hyperparameters of a model; an ensemble has none.
+fn point(learner: &Learner) -> Option<&GridPoint> {
+    match learner {
+        Learner::Linear { point, .. }
+        | Learner::Fourier { point, .. }
+        | Learner::Trees { point } => Some(point),
+        Learner::Ensemble { .. } => None,
+    }
 }
 
 fn model_text(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> String {
@@ -94,22 +123,54 @@ fn model_text(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> String 
         [first, second] => format!("'{}'", if entry.class == 0 { second } else { first }),
         _ => "the rest".to_owned(),
     };
-    let mut lines = vec![format!("'{name}' against {others}")];
-    let (Learner::Linear { point, .. } | Learner::Fourier { point, .. } | Learner::Trees { point }) =
-        &entry.learner;
-    let parameters: Vec<String> =
-        point.words().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
-    lines.push(format!("  {}: {}", kind_words(&entry.learner), parameters.join(", ")));
-    lines.push(format!("  {}", missing(&entry.learner).1));
-    lines.push(format!("  called '{name}' from a probability of {}", brief(model.threshold)));
-    lines.push(format!("  {}", figures(&entry.figures)));
-    let shown = match &model.scorer {
-        Scorer::Linear(linear) => coefficients(manifest, linear),
-        Scorer::Trees(trees) => splits(manifest, trees),
-        Scorer::Fourier(fourier) => map_words(manifest, fourier),
+    let mut lines = kind_lines(&entry.learner);
+    lines.push(format!("called '{name}' from a probability of {}", brief(model.threshold)));
+    lines.push(figures(&entry.figures));
+    lines.extend(numbers(manifest, &entry.learner, &model.scorer));
+    let lines = lines.iter().flat_map(|text| text.lines()).map(|line| format!("  {line}"));
+    let head = format!("'{name}' against {others}");
+    std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// What kind of model it is, and what it does about missing features.
+fn kind_lines(learner: &Learner) -> Vec<String> {
+    let kind = match point(learner) {
+        Some(point) => {
+            let parameters: Vec<String> =
+                point.words().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+            format!("{}: {}", kind_words(learner), parameters.join(", "))
+        }
+        None => kind_words(learner).to_owned(),
     };
-    lines.extend(shown.lines().map(|line| format!("  {line}")));
-    lines.join("\n")
+    vec![kind, missing(learner).1.to_owned()]
+}
+
+/// Its numbers, or the most telling of them.
+fn numbers(manifest: &Manifest, learner: &Learner, scorer: &Scorer) -> Vec<String> {
+    let mut lines = Vec::new();
+    match scorer {
+        Scorer::Linear(linear) => lines.push(coefficients(manifest, linear)),
+        Scorer::Trees(trees) => lines.push(splits(manifest, trees)),
+        Scorer::Fourier(fourier) => lines.push(map_words(manifest, fourier)),
+        Scorer::Ensemble(EnsembleScorer { members, combine }) => {
+            for (at, (learner, scorer)) in learner.singles().iter().zip(members).enumerate() {
+                let weight = match combine {
+                    Combine::MeanProbability => String::new(),
+                    Combine::Logits { weights, .. } => {
+                        format!(", its logit weighs {}", signed(weights[at]))
+                    }
+                };
+                lines.push(format!("member {}{weight}", at + 1));
+                let own = [kind_lines(learner), numbers(manifest, learner, scorer)].concat();
+                let own = own.iter().flat_map(|text| text.lines());
+                lines.extend(own.map(|line| format!("  {line}")));
+            }
+            if let Combine::Logits { intercept, .. } = combine {
+                lines.push(format!("constant {}", signed(*intercept)));
+            }
+        }
+    }
+    lines
 }
 
 fn class_name(manifest: &Manifest, class: u8) -> &str {
@@ -163,6 +224,12 @@ fn kind_words(learner: &Learner) -> &'static str {
         }
         Learner::Trees { point: GridPoint::Boosting(_) } => "gradient-boosted trees",
         Learner::Trees { .. } => "random forest",
+        Learner::Ensemble { ensemble: EnsembleKind::SoftVote, .. } => {
+            "soft vote: the mean of the members' probabilities"
+        }
+        Learner::Ensemble { ensemble: EnsembleKind::Stacking, .. } => {
+            "stacking: a logistic regression on the members' logits"
+        }
     }
 }
 
@@ -182,6 +249,9 @@ fn missing(learner: &Learner) -> (&'static str, &'static str) {
             ("filled", mean)
         }
         Learner::Trees { .. } => ("split", "each split says where rows go that miss its feature"),
+        Learner::Ensemble { .. } => {
+            ("members", "each member says what becomes of a missing feature")
+        }
     }
 }
 

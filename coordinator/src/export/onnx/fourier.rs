@@ -9,8 +9,8 @@ use wardround_learn::fourier::Fourier;
 use super::graph::{Graph, Value, int};
 use super::messages::DataType;
 
-/// The probability of a class, `[N, 1]` of doubles, for float32 rows.
-pub(super) fn probability(
+/// The logit of a class, `[N, 1]` of doubles, for float32 rows.
+pub(super) fn score(
     graph: &mut Graph,
     rows: &Value,
     (mean, inverse): (&[f64], &[f64]),
@@ -41,8 +41,7 @@ pub(super) fn probability(
     let weights: Vec<f64> = model.weights.iter().map(|weight| weight / root).collect();
     let weights = graph.initializer("weights", &[components, 1], &weights);
     let intercept = graph.initializer("intercept", &[1], &[model.intercept]);
-    let score = graph.node("score", "Gemm", &[&mapped, &weights, &intercept], vec![]);
-    graph.node("probability", "Sigmoid", &[&score], vec![])
+    graph.node("score", "Gemm", &[&mapped, &weights, &intercept], vec![])
 }
 
 /// By how much a logit moves with each feature at most: a frequency's cosine and sine of weights `a` and

@@ -16,8 +16,8 @@ pub(super) struct Scale<'a> {
     pub deviation: &'a [f64],
 }
 
-/// The probability of a class, `[N, 1]` of doubles, for float32 rows.
-pub(super) fn probability(
+/// The logit of a class, `[N, 1]` of doubles, for float32 rows.
+pub(super) fn score(
     graph: &mut Graph,
     rows: &Value,
     scale: &Scale<'_>,
@@ -41,6 +41,5 @@ pub(super) fn probability(
     let rows = graph.node("standardised", "Div", &[&rows, &deviation], vec![]);
     let weights = graph.initializer("weights", &[features, 1], &model.weights);
     let intercept = graph.initializer("intercept", &[1], &[model.intercept]);
-    let score = graph.node("score", "Gemm", &[&rows, &weights, &intercept], vec![]);
-    graph.node("probability", "Sigmoid", &[&score], vec![])
+    graph.node("score", "Gemm", &[&rows, &weights, &intercept], vec![])
 }

@@ -11,6 +11,7 @@
 //!
 //! [`predict`]: wardround_learn::bundle::predict
 
+mod ensemble;
 mod fourier;
 mod graph;
 mod linear;
@@ -19,13 +20,14 @@ mod trees;
 
 use prost::Message as _;
 use serde::Serialize;
+use wardround_core::query::Combine;
 use wardround_learn::bundle::{
-    BundleInput, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, ModelBundle,
-    Scorer,
+    BundleInput, EnsembleScorer, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures,
+    ModelBundle, Scorer,
 };
 use wardround_learn::findings::{FinalScaler, FourierScaler};
 
-use self::graph::{Graph, int};
+use self::graph::{Graph, Value, int};
 use self::linear::Scale;
 use self::messages::{DataType, ModelProto, StringStringEntryProto};
 use super::kind;
@@ -59,6 +61,9 @@ pub enum ExportError {
         /// Features times frequencies.
         numbers: u64,
     },
+    /// An ensemble that is a member of one; no bundle that was read has such.
+    #[error("the model of class '{0}' is an ensemble of ensembles, which a bundle doesn't hold")]
+    Nested(String),
     /// Metadata that is no JSON.
     #[error("the bundle's manifest can't be written as JSON: {0}")]
     Metadata(String),
@@ -88,26 +93,8 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
     let (mut graph, rows) = Graph::new("wardround", "features", features, &input_doc(bundle));
     let mut columns = Vec::with_capacity(classes);
     for (entry, model) in manifest.models.iter().zip(&bundle.models) {
-        columns.push(match &model.scorer {
-            Scorer::Linear(linear) => {
-                let scale = scale(linear).ok_or_else(|| {
-                    ExportError::NeedsOwnRows(class_name(manifest, entry.class).to_owned())
-                })?;
-                linear::probability(&mut graph, &rows, &scale, linear)
-            }
-            Scorer::Trees(trees) => trees::probability(&mut graph, &rows, trees),
-            Scorer::Fourier(model) => {
-                let class = class_name(manifest, entry.class);
-                let FourierScaler::All { mean, inverse } = &model.scaler else {
-                    return Err(ExportError::NeedsOwnRows(class.to_owned()));
-                };
-                let numbers = features as u64 * model.weights.len() as u64 / 2;
-                if numbers > MOST_NUMBERS {
-                    return Err(ExportError::TooLarge { class: class.to_owned(), numbers });
-                }
-                fourier::probability(&mut graph, &rows, (mean, inverse), model)
-            }
-        });
+        let class = class_name(manifest, entry.class);
+        columns.push(probability(&mut graph, &rows, class, features, &model.scorer)?);
     }
     let columns: Vec<_> = columns.iter().collect();
     let joined = graph.node("probabilities_double", "Concat", &columns, vec![int("axis", 1)]);
@@ -126,20 +113,83 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
     Ok(model.encode_to_vec())
 }
 
+/// The probability of a class, `[N, 1]` of doubles, for float32 rows.
+fn probability(
+    graph: &mut Graph,
+    rows: &Value,
+    class: &str,
+    features: usize,
+    scorer: &Scorer,
+) -> Result<Value, ExportError> {
+    Ok(match scorer {
+        Scorer::Trees(model) => trees::probability(graph, rows, model),
+        Scorer::Ensemble(EnsembleScorer { members, combine }) => {
+            let of_member = |member| score(graph, rows, class, features, member);
+            let members: Vec<Value> = members.iter().map(of_member).collect::<Result<_, _>>()?;
+            ensemble::probability(graph, &members, combine)
+        }
+        Scorer::Linear(_) | Scorer::Fourier(_) => {
+            let score = score(graph, rows, class, features, scorer)?;
+            graph.node("probability", "Sigmoid", &[&score], vec![])
+        }
+    })
+}
+
+/// The logit of a class, as [`probability`]; a bundle's ensembles have no ensembles as members.
+fn score(
+    graph: &mut Graph,
+    rows: &Value,
+    class: &str,
+    features: usize,
+    scorer: &Scorer,
+) -> Result<Value, ExportError> {
+    let needs_own_rows = || ExportError::NeedsOwnRows(class.to_owned());
+    match scorer {
+        Scorer::Linear(linear) => {
+            let scale = scale(linear).ok_or_else(needs_own_rows)?;
+            Ok(linear::score(graph, rows, &scale, linear))
+        }
+        Scorer::Trees(model) => Ok(trees::score(graph, rows, model)),
+        Scorer::Fourier(model) => {
+            let FourierScaler::All { mean, inverse } = &model.scaler else {
+                return Err(needs_own_rows());
+            };
+            let numbers = features as u64 * model.weights.len() as u64 / 2;
+            if numbers > MOST_NUMBERS {
+                return Err(ExportError::TooLarge { class: class.to_owned(), numbers });
+            }
+            Ok(fourier::score(graph, rows, (mean, inverse), model))
+        }
+        Scorer::Ensemble(_) => Err(ExportError::Nested(class.to_owned())),
+    }
+}
+
 /// Features whose values, rounded to float32, could move a probability by more than 1e-5: those with a mean
 /// that is large beside their deviation. By feature; of several classes the one that is moved most. Trees
 /// aren't among them: a value that is rounded over a threshold goes the other way, wherever it lies. Of a
 /// model on random Fourier features it is the most that any row's probability can move.
 pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
-    let slopes: Vec<Vec<f64>> = bundle.models.iter().map(|model| slopes(&model.scorer)).collect();
+    // Of an ensemble its members: its probability moves by no more than theirs where they vote, and by as much
+    // as their weights say where they are stacked.
+    let singles = bundle.manifest.models.iter().zip(&bundle.models).flat_map(|(entry, model)| {
+        let weight = |at: usize| match &model.scorer {
+            Scorer::Ensemble(EnsembleScorer {
+                combine: Combine::Logits { weights, .. }, ..
+            }) => weights[at].abs(),
+            _ => 1.0,
+        };
+        let scorers = model.scorer.singles().iter().enumerate();
+        scorers.map(move |(at, scorer)| (entry.class, weight(at), scorer))
+    });
+    let singles: Vec<(u8, f64, &Scorer, Vec<f64>)> =
+        singles.map(|(class, weight, scorer)| (class, weight, scorer, slopes(scorer))).collect();
     let worst = |feature: usize| {
-        let models = bundle.manifest.models.iter().zip(&bundle.models).zip(&slopes);
-        let moved = models.filter_map(|((entry, model), slopes)| {
+        let moved = singles.iter().filter_map(|(class, weight, scorer, slopes)| {
             // Half a unit in the last of 24 binary digits; a probability moves by at most a quarter of
             // its logit.
-            let mean = mean(&model.scorer)?[feature];
+            let mean = mean(scorer)?[feature];
             let rounding = mean.abs() * f64::from(f32::EPSILON) / 2.0;
-            Some((entry.class, slopes[feature] * rounding / 4.0))
+            Some((*class, weight * slopes[feature] * rounding / 4.0))
         });
         let (class, moves) = moved.max_by(|a, b| a.1.total_cmp(&b.1))?;
         let name = match &bundle.manifest.input {
@@ -160,7 +210,7 @@ fn slopes(scorer: &Scorer) -> Vec<f64> {
             })
         }
         Scorer::Fourier(model) => fourier::slopes(model),
-        Scorer::Trees(_) => Vec::new(),
+        Scorer::Trees(_) | Scorer::Ensemble(_) => Vec::new(),
     }
 }
 
@@ -172,7 +222,7 @@ fn mean(scorer: &Scorer) -> Option<&[f64]> {
             FourierScaler::All { mean, .. } => Some(mean),
             FourierScaler::OwnSite => None,
         },
-        Scorer::Trees(_) => None,
+        Scorer::Trees(_) | Scorer::Ensemble(_) => None,
     }
 }
 
@@ -201,7 +251,12 @@ fn input_doc(bundle: &ModelBundle) -> String {
                 | Learner::Fourier { missing: MissingFeatures::Refused, .. }
         )
     };
-    let missing = match bundle.manifest.models.iter().any(|entry| refuses(&entry.learner)) {
+    let missing = match bundle
+        .manifest
+        .models
+        .iter()
+        .any(|entry| entry.learner.singles().iter().any(refuses))
+    {
         true => "A missing one is NaN; a model that takes complete rows only then says NaN.",
         false => "A missing one is NaN.",
     };

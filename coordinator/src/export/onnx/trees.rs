@@ -11,6 +11,33 @@ use super::messages::{AttributeProto, DataType};
 
 /// The probability of a class, `[N, 1]` of doubles, for float32 rows; NaN in a row is a missing feature.
 pub(super) fn probability(graph: &mut Graph, rows: &Value, model: &FinalTrees) -> Value {
+    let probability = match model.output {
+        TreeOutput::Sum => {
+            let sum = sum(graph, rows, model);
+            graph.node("probability", "Sigmoid", &[&sum], vec![])
+        }
+        TreeOutput::Mean => mean(graph, rows, model),
+    };
+    judged(graph, rows, &probability)
+}
+
+/// Its logit.
+pub(super) fn score(graph: &mut Graph, rows: &Value, model: &FinalTrees) -> Value {
+    let score = match model.output {
+        TreeOutput::Sum => sum(graph, rows, model),
+        TreeOutput::Mean => {
+            let mean = mean(graph, rows, model);
+            let one = graph.initializer("one", &[1], &[1.0]);
+            let rest = graph.node("rest", "Sub", &[&one, &mean], vec![]);
+            let of_class = graph.node("log_of_class", "Log", &[&mean], vec![]);
+            let of_rest = graph.node("log_of_rest", "Log", &[&rest], vec![]);
+            graph.node("score_of_trees", "Sub", &[&of_class, &of_rest], vec![])
+        }
+    };
+    judged(graph, rows, &score)
+}
+
+fn sum(graph: &mut Graph, rows: &Value, model: &FinalTrees) -> Value {
     let rows = graph.cast("features_double", rows, DataType::Double);
     let sum = graph.node_of(
         Operators::MachineLearning,
@@ -19,28 +46,31 @@ pub(super) fn probability(graph: &mut Graph, rows: &Value, model: &FinalTrees) -
         &[&rows],
         attributes(model),
     );
-    let sum = graph.cast("trees_double", &sum, DataType::Double);
-    let probability = match model.output {
-        TreeOutput::Sum => graph.node("probability", "Sigmoid", &[&sum], vec![]),
-        TreeOutput::Mean => {
-            let count = graph.initializer("count", &[1], &[model.trees.len() as f64]);
-            let mean = graph.node("mean_of_trees", "Div", &[&sum, &count], vec![]);
-            // A mean's logit is bounded, see `TreeOutput::logit`.
-            let [least, most] =
-                [0.0, 1.0].map(|mean| 1.0 / (1.0 + (-TreeOutput::Mean.logit(mean, 1)).exp()));
-            let least = graph.initializer("least", &[], &[least]);
-            let most = graph.initializer("most", &[], &[most]);
-            graph.node("probability", "Clip", &[&mean, &least, &most], vec![])
-        }
-    };
-    // `predict` refuses infinite features, which trees would take for large ones.
+    graph.cast("trees_double", &sum, DataType::Double)
+}
+
+/// The mean of a forest's trees, within the bounds of its logit, see `TreeOutput::logit`.
+fn mean(graph: &mut Graph, rows: &Value, model: &FinalTrees) -> Value {
+    let sum = sum(graph, rows, model);
+    let count = graph.initializer("count", &[1], &[model.trees.len() as f64]);
+    let mean = graph.node("mean_of_trees", "Div", &[&sum, &count], vec![]);
+    let [least, most] =
+        [0.0, 1.0].map(|mean| 1.0 / (1.0 + (-TreeOutput::Mean.logit(mean, 1)).exp()));
+    let least = graph.initializer("least", &[], &[least]);
+    let most = graph.initializer("most", &[], &[most]);
+    graph.node("probability", "Clip", &[&mean, &least, &most], vec![])
+}
+
+/// NaN for the rows that `predict` refuses: trees would take infinite features for large ones.
+fn judged(graph: &mut Graph, rows: &Value, value: &Value) -> Value {
+    let rows = graph.cast("features_double", rows, DataType::Double);
     let infinite = graph.node("is_infinite", "IsInf", &[&rows], vec![]);
     let infinite = graph.cast("infinite", &infinite, DataType::Float);
     let axes = vec![ints("axes", [1]), int("keepdims", 1)];
     let infinite = graph.node("any_infinite", "ReduceMax", &[&infinite], axes);
     let infinite = graph.cast("refused_row", &infinite, DataType::Bool);
     let nan = graph.initializer("refused", &[1], &[f64::NAN]);
-    graph.node("judged", "Where", &[&infinite, &nan, &probability], vec![])
+    graph.node("judged", "Where", &[&infinite, &nan, value], vec![])
 }
 
 /// The ensemble's columns, one entry per node or leaf.

@@ -84,6 +84,12 @@ impl Query {
                 terms.iter().try_for_each(|term| self.check_fourier_term(term, maps))?;
                 check_bits(*bits)
             }
+            Ask::Stack { frame, models, terms, bits } => {
+                self.check_frame(frame)?;
+                models.iter().try_for_each(|model| self.check_scorer(model))?;
+                terms.iter().try_for_each(|term| self.check_stack_term(term, models))?;
+                check_bits(*bits)
+            }
             Ask::Scores { frame, models, lists, split, bins, bits } => {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;
@@ -136,20 +142,7 @@ impl Query {
         {
             return wrong(format!("{} bins of half width {}", bins.count, bins.half_width));
         }
-        for model in models {
-            match model {
-                Model::Linear(model) => self.check_model(model)?,
-                Model::Fourier(FourierModel { class, map, weights, intercept }) => {
-                    self.check_map(map)?;
-                    self.check_on_map(map, *class, weights, *intercept)?;
-                }
-                Model::Trees(model) => {
-                    self.check_class(model.class)?;
-                    check_finite("a model of trees", [&model.start])?;
-                    model.trees.iter().try_for_each(|tree| self.check_tree(tree))?;
-                }
-            }
-        }
+        models.iter().try_for_each(|model| self.check_scorer(model))?;
         for list in lists {
             self.check_class(list.class)?;
             for (rows, model) in &list.parts {
@@ -160,6 +153,22 @@ impl Query {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn check_scorer(&self, model: &Model) -> Result<(), DecodeError> {
+        match model {
+            Model::Linear(model) => self.check_model(model),
+            Model::Fourier(FourierModel { class, map, weights, intercept }) => {
+                self.check_map(map)?;
+                self.check_on_map(map, *class, weights, *intercept)
+            }
+            Model::Trees(model) => {
+                self.check_class(model.class)?;
+                check_finite("a model of trees", [&model.start])?;
+                model.trees.iter().try_for_each(|tree| self.check_tree(tree))
+            }
+            Model::Ensemble(model) => self.check_ensemble(model),
+        }
     }
 
     fn check_cuts(&self, Cuts(cuts): &Cuts) -> Result<(), DecodeError> {

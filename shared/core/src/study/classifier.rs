@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::EnsemblePoint;
+
 /// What is fitted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -201,6 +203,8 @@ pub enum GridPoint {
     Boosting(BoostingPoint),
     /// Of a random forest.
     Forest(ForestPoint),
+    /// Of an ensemble, which has no grid.
+    Ensemble(EnsemblePoint),
 }
 
 /// Hyperparameters of a linear model.
@@ -513,6 +517,9 @@ impl GridPoint {
                 words.push(point.balance.words());
                 words
             }
+            Self::Ensemble(EnsemblePoint { ensemble, members }) => {
+                vec![("ensemble", ensemble.word().to_owned()), ("members", members.to_string())]
+            }
         }
     }
 
@@ -551,7 +558,7 @@ impl GridPoint {
             Self::Ridge(point) => point.standardise,
             Self::Lda(point) => point.standardise,
             Self::NearestMean(point) => point.standardise,
-            Self::Forest(_) | Self::Boosting(_) => Standardise::All,
+            Self::Forest(_) | Self::Boosting(_) | Self::Ensemble(_) => Standardise::All,
         }
     }
 
@@ -562,7 +569,9 @@ impl GridPoint {
             Self::Rbf(point) => point.balance,
             Self::Forest(point) => point.balance,
             Self::Boosting(point) => point.balance,
-            Self::Ridge(_) | Self::Lda(_) | Self::NearestMean(_) => Balance::None,
+            Self::Ridge(_) | Self::Lda(_) | Self::NearestMean(_) | Self::Ensemble(_) => {
+                Balance::None
+            }
         }
     }
 
@@ -572,7 +581,11 @@ impl GridPoint {
             Self::Ridge(_) => Some(ClosedForm::Ridge),
             Self::Lda(_) => Some(ClosedForm::Lda),
             Self::NearestMean(_) => Some(ClosedForm::NearestMean),
-            Self::Linear(_) | Self::Rbf(_) | Self::Forest(_) | Self::Boosting(_) => None,
+            Self::Linear(_)
+            | Self::Rbf(_)
+            | Self::Forest(_)
+            | Self::Boosting(_)
+            | Self::Ensemble(_) => None,
         }
     }
 

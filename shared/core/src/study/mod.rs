@@ -7,6 +7,7 @@
 //! manifest.
 
 mod classifier;
+mod ensemble;
 mod parse;
 mod template;
 
@@ -17,6 +18,7 @@ pub use classifier::{
     ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RbfPoint,
     RidgePoint, Standardise, TreeRules,
 };
+pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
 pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
@@ -44,6 +46,9 @@ pub struct Study {
     pub input: Input,
     /// What is fitted, 1 to 64; where there are several they are compared on the same folds.
     pub classifiers: Vec<Classifier>,
+    /// What is made of several of them, up to 64; not written where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ensembles: Vec<Ensemble>,
     /// How it is validated.
     pub validation: Validation,
     /// How the sites work together.
@@ -274,14 +279,14 @@ pub enum Input {
     Table(Table),
 }
 
-/// A classifier on an input.
+/// A classifier, or an ensemble of them, on an input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Combination<'a> {
     /// The number of the backbone, from 0; 0 for a table.
     pub input: u8,
-    /// The classifier.
-    pub classifier: &'a Classifier,
-    /// The classifier's name, and the backbone's where there are several.
+    /// What makes its models.
+    pub learner: Learner<'a>,
+    /// The classifier's or ensemble's name, and the backbone's where there are several.
     pub name: String,
 }
 
@@ -567,7 +572,7 @@ impl Study {
         self.classifiers.iter().map(widest).max().unwrap_or(0)
     }
 
-    /// What is fitted and judged: every classifier on every input, input by input.
+    /// What is fitted and judged: every classifier and then every ensemble on every input, input by input.
     pub fn combinations(&self) -> Vec<Combination<'_>> {
         let inputs: Vec<Option<&str>> = match &self.input {
             Input::Images { backbones, .. } if backbones.len() > 1 => {
@@ -575,14 +580,21 @@ impl Study {
             }
             Input::Images { .. } | Input::Table(_) => vec![None],
         };
-        let names = self.classifier_names();
+        let names = classifier_names(&self.classifiers);
+        let classifiers = self.classifiers.iter().map(Learner::Classifier);
+        let mut learners: Vec<(String, Learner<'_>)> = names.into_iter().zip(classifiers).collect();
+        for ensemble in &self.ensembles {
+            let of_kind = format!("{} of {}", ensemble.kind.word(), ensemble.members.len());
+            let name = free_name(of_kind, |name| learners.iter().any(|(known, _)| known == name));
+            learners.push((name, Learner::Ensemble(ensemble)));
+        }
         let of_input = |(input, backbone): (u8, &Option<&str>)| {
-            let with = names.iter().zip(&self.classifiers).map(|(name, classifier)| {
+            let with = learners.iter().map(|(name, learner)| {
                 let name = match backbone {
                     Some(backbone) => format!("{backbone}: {name}"),
                     None => name.clone(),
                 };
-                Combination { input, classifier, name }
+                Combination { input, learner: *learner, name }
             });
             with.collect::<Vec<_>>()
         };
@@ -609,23 +621,6 @@ impl Study {
             Input::Images { backbones, .. } => backbones.len(),
             Input::Table(_) => 1,
         }
-    }
-
-    /// A name per classifier: its kind, what is done about classes of different size where that tells them apart, and a
-    /// number where several would have the same.
-    fn classifier_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for classifier in &self.classifiers {
-            let weighted = classifier.balances() == [Balance::Weights];
-            let name = match weighted && self.classifiers.len() > 1 {
-                true => format!("{}, class weights", classifier.kind()),
-                false => classifier.kind().to_owned(),
-            };
-            let numbered = (2..).map(|number| format!("{name} ({number})"));
-            let free = std::iter::once(name.clone()).chain(numbered).find(|n| !names.contains(n));
-            names.push(free.unwrap_or(name));
-        }
-        names
     }
 
     /// Reads a study file.
@@ -655,6 +650,28 @@ impl Study {
             levels: self.subgroups.iter().map(|s| s.level_names().len() as u8).collect(),
         }
     }
+}
+
+/// A name per classifier: its kind, what is done about classes of different size where that tells them
+/// apart, and a number where several would have the same.
+pub(crate) fn classifier_names(classifiers: &[Classifier]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for classifier in classifiers {
+        let weighted = classifier.balances() == [Balance::Weights];
+        let name = match weighted && classifiers.len() > 1 {
+            true => format!("{}, class weights", classifier.kind()),
+            false => classifier.kind().to_owned(),
+        };
+        names.push(free_name(name, |name| names.contains(name)));
+    }
+    names
+}
+
+/// The name, or with the first number from 2 that makes it one that isn't taken.
+fn free_name(name: String, is_taken: impl Fn(&String) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{name} ({number})"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !is_taken(name));
+    free.unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Reading a study file: every mistake with its line and column, and what would be right.
 
 mod classifier;
+mod ensemble;
 
 use super::{
     Alterations, AugmentationRule, BackboneRule, Categorical, Choose, ChooseBy, Classes,
@@ -38,6 +39,7 @@ const ROOT: &[Key] = &[
     Key::section("augmentation"),
     Key::section("table"),
     Key::section("classifier"),
+    Key::section("ensemble"),
     Key::section("validation"),
     Key::section("federation"),
 ];
@@ -126,6 +128,10 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let sites = cohort.as_ref().and_then(named_sites);
         let validation =
             root.section("validation", VALIDATION).and_then(|t| validation(&t, points, sites));
+        let folds = validation.as_ref().map(|validation| validation.folds);
+        let ensembles = root.or("ensemble", Vec::new(), |v| {
+            ensemble::ensembles(v, classifiers.as_deref().unwrap_or_default(), folds)
+        });
         let federation = root.or("federation", FederationRule::default(), |v| {
             federation(&v.table(FEDERATION)?, sites)
         });
@@ -161,6 +167,7 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
             subgroups: subgroups?,
             input: input?,
             classifiers: classifiers?,
+            ensembles: ensembles?,
             validation: validation?,
             federation: federation?,
             digest: Digest::of(text.as_bytes()),

@@ -211,7 +211,8 @@ fn classifier() -> String {
      # cross-validation. Others: \"rbf-svm\" with c = [0.1] and gamma = [0.3, 1.0], \"ridge\" with\n\
      # alpha = [1.0], \"lda\" with shrinkage = [0.1], \"nearest-mean\"; trees: \"forest\" with\n\
      # trees = [300], \"boosting\" with trees = [100].\n\
-     # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise).\n\
+     # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise);\n\
+     # [[ensemble]] with kind = \"soft-vote\" or \"stacking\" puts their scores together.\n\
      # `wardround study plan` says what a study costs.\n\
      [classifier]\n\
      kind = \"logistic\"\n\

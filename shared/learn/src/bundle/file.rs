@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use wardround_core::query::TreeOutput;
-use wardround_core::study::{GridPoint, Standardise};
+use wardround_core::query::{Combine, MOST_MEMBERS, TreeOutput};
+use wardround_core::study::{EnsembleKind, GridPoint, Standardise};
 
 use super::{
-    FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry,
-    Scorer, first_format, fourier, trees,
+    EnsembleScorer, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle,
+    ModelEntry, Scorer, first_format, fourier, trees,
 };
 use crate::findings::{FinalScaler, FourierScaler, OwnFourier};
 
@@ -50,34 +50,9 @@ impl ModelBundle {
         self.check()?;
         let mut tensors: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for (entry, model) in self.manifest.models.iter().zip(&self.models) {
-            let mut put = |name: &str, values: &[f64]| {
-                tensors.insert(tensor_name(entry.class, name), values.to_vec());
-            };
-            put("threshold", &[model.threshold]);
-            match &model.scorer {
-                Scorer::Linear(model) => {
-                    put("weights", &model.weights);
-                    put("intercept", &[model.intercept]);
-                    if let FinalScaler::All { mean, deviation } = &model.scaler {
-                        put("mean", mean);
-                        put("deviation", deviation);
-                    }
-                    if !model.fill.is_empty() {
-                        put("fill", &model.fill);
-                    }
-                }
-                Scorer::Trees(trees) => {
-                    trees::columns(trees).iter().for_each(|(name, values)| put(name, values));
-                }
-                Scorer::Fourier(model) => {
-                    put("weights", &model.weights);
-                    put("intercept", &[model.intercept]);
-                    if let FourierScaler::All { mean, inverse } = &model.scaler {
-                        put("mean", mean);
-                        put("inverse", inverse);
-                    }
-                }
-            }
+            let name = class_name(entry.class);
+            tensors.insert(format!("{name}.threshold"), vec![model.threshold]);
+            put_scorer(&name, &model.scorer, &mut tensors);
         }
         let bytes: Vec<(String, usize, Vec<u8>)> = tensors
             .into_iter()
@@ -153,6 +128,45 @@ impl ModelBundle {
     }
 }
 
+fn put_scorer(of: &str, scorer: &Scorer, tensors: &mut BTreeMap<String, Vec<f64>>) {
+    let mut put = |name: &str, values: &[f64]| {
+        tensors.insert(format!("{of}.{name}"), values.to_vec());
+    };
+    match scorer {
+        Scorer::Linear(model) => {
+            put("weights", &model.weights);
+            put("intercept", &[model.intercept]);
+            if let FinalScaler::All { mean, deviation } = &model.scaler {
+                put("mean", mean);
+                put("deviation", deviation);
+            }
+            if !model.fill.is_empty() {
+                put("fill", &model.fill);
+            }
+        }
+        Scorer::Trees(trees) => {
+            trees::columns(trees).iter().for_each(|(name, values)| put(name, values));
+        }
+        Scorer::Fourier(model) => {
+            put("weights", &model.weights);
+            put("intercept", &[model.intercept]);
+            if let FourierScaler::All { mean, inverse } = &model.scaler {
+                put("mean", mean);
+                put("inverse", inverse);
+            }
+        }
+        Scorer::Ensemble(EnsembleScorer { members, combine }) => {
+            if let Combine::Logits { weights, intercept } = combine {
+                put("weights", weights);
+                put("intercept", &[*intercept]);
+            }
+            for (at, member) in members.iter().enumerate() {
+                put_scorer(&member_name(of, at), member, tensors);
+            }
+        }
+    }
+}
+
 fn check_model(
     entry: &ModelEntry,
     model: &Model,
@@ -166,36 +180,66 @@ fn check_model(
     if !(0.0..=1.0).contains(&model.threshold) {
         return Err(inconsistent(format!("class {class}: threshold {}", model.threshold)));
     }
-    match (&entry.learner, &model.scorer) {
+    check_scorer(&format!("class {class}"), &entry.learner, &model.scorer, features)
+}
+
+fn check_scorer(
+    class: &str,
+    learner: &Learner,
+    scorer: &Scorer,
+    features: usize,
+) -> Result<(), BundleError> {
+    match (learner, scorer) {
         (Learner::Linear { method, point, missing }, Scorer::Linear(model)) => {
             if !method.takes(point) {
                 let line = point.line();
-                return Err(inconsistent(format!("class {class}: {method:?} with {line}")));
+                return Err(inconsistent(format!("{class}: {method:?} with {line}")));
             }
             check_linear(class, point.standardise(), *missing, model, features)
         }
         (Learner::Trees { point }, Scorer::Trees(model)) => {
             if !point.is_trees() {
-                return Err(inconsistent(format!("class {class}: trees of a linear model")));
+                return Err(inconsistent(format!("{class}: trees of a linear model")));
             }
-            trees::check(model, features)
-                .map_err(|what| inconsistent(format!("class {class}: {what}")))
+            trees::check(model, features).map_err(|what| inconsistent(format!("{class}: {what}")))
         }
         (Learner::Fourier { point, seed, missing }, Scorer::Fourier(model))
             if (*seed, *missing) == (model.seed, model.missing) =>
         {
-            let point = point.rbf().ok_or_else(|| {
-                inconsistent(format!("class {class}: a map with {}", point.line()))
-            })?;
+            let point = point
+                .rbf()
+                .ok_or_else(|| inconsistent(format!("{class}: a map with {}", point.line())))?;
             fourier::check(model, point, features)
-                .map_err(|what| inconsistent(format!("class {class}: {what}")))
+                .map_err(|what| inconsistent(format!("{class}: {what}")))
         }
-        _ => Err(inconsistent(format!("class {class} isn't of the kind that it says"))),
+        (Learner::Ensemble { ensemble, members }, Scorer::Ensemble(model)) => {
+            let expected = members.len();
+            if !(2..=MOST_MEMBERS).contains(&expected) || model.members.len() != expected {
+                let got = model.members.len();
+                return Err(inconsistent(format!("{class}: {got} of {expected} members")));
+            }
+            match (ensemble, &model.combine) {
+                (EnsembleKind::SoftVote, Combine::MeanProbability) => {}
+                (EnsembleKind::Stacking, Combine::Logits { weights, intercept })
+                    if weights.len() == expected
+                        && weights.iter().chain([intercept]).all(|w| w.is_finite()) => {}
+                _ => return Err(inconsistent(format!("{class}: its members' weights"))),
+            }
+            for (at, (learner, scorer)) in members.iter().zip(&model.members).enumerate() {
+                let member = format!("{class}, member {at}");
+                if matches!(learner, Learner::Ensemble { .. }) {
+                    return Err(inconsistent(format!("{member} is an ensemble")));
+                }
+                check_scorer(&member, learner, scorer, features)?;
+            }
+            Ok(())
+        }
+        _ => Err(inconsistent(format!("{class} isn't of the kind that it says"))),
     }
 }
 
 fn check_linear(
-    class: u8,
+    class: &str,
     standardise: Standardise,
     missing: MissingFeatures,
     model: &LinearScorer,
@@ -205,34 +249,34 @@ fn check_linear(
         FinalScaler::OwnSite => (Standardise::Site, vec![]),
         FinalScaler::All { mean, deviation } => {
             if deviation.iter().any(|s| *s <= 0.0) {
-                return Err(inconsistent(format!("class {class} has a deviation of 0 or less")));
+                return Err(inconsistent(format!("{class} has a deviation of 0 or less")));
             }
             (Standardise::All, vec![("mean", mean), ("deviation", deviation)])
         }
     };
     if scaler != standardise {
-        return Err(inconsistent(format!("class {class} is scaled as {standardise:?}")));
+        return Err(inconsistent(format!("{class} is scaled as {standardise:?}")));
     }
     parts.push(("weights", &model.weights));
     match missing {
         MissingFeatures::Filled => parts.push(("fill", &model.fill)),
         MissingFeatures::Refused if model.fill.is_empty() => {}
         MissingFeatures::Refused => {
-            return Err(inconsistent(format!("class {class} refuses missing features, yet fills")));
+            return Err(inconsistent(format!("{class} refuses missing features, yet fills")));
         }
     }
     for (name, values) in parts {
         let got = values.len();
         if got != features {
-            let what = format!("class {class}: expected {features} numbers in {name}, got {got}");
+            let what = format!("{class}: expected {features} numbers in {name}, got {got}");
             return Err(inconsistent(what));
         }
         if values.iter().any(|v| !v.is_finite()) {
-            return Err(inconsistent(format!("class {class}: {name} isn't finite")));
+            return Err(inconsistent(format!("{class}: {name} isn't finite")));
         }
     }
     if !model.intercept.is_finite() {
-        return Err(inconsistent(format!("class {class}: intercept {}", model.intercept)));
+        return Err(inconsistent(format!("{class}: intercept {}", model.intercept)));
     }
     Ok(())
 }
@@ -243,27 +287,67 @@ fn model(
     tensors: &SafeTensors<'_>,
     taken: &mut usize,
 ) -> Result<Model, BundleError> {
-    // Of trees it isn't known beforehand how long the tensors are.
-    let mut take = |name: &str, expected: Option<usize>| -> Result<Vec<f64>, BundleError> {
-        let name = tensor_name(entry.class, name);
-        let tensor = tensors.tensor(&name)?;
-        let fits = match (tensor.shape(), expected) {
-            ([got], Some(expected)) => *got == expected,
-            ([_], None) => true,
-            _ => false,
-        };
-        if tensor.dtype() != Dtype::F64 || !fits {
-            let (dtype, shape) = (tensor.dtype(), tensor.shape());
-            let expected = expected.map_or("a list".to_owned(), |n| n.to_string());
-            let what = format!("{name}: expected F64 [{expected}], got {dtype:?} {shape:?}");
-            return Err(inconsistent(what));
-        }
-        *taken += 1;
-        let number = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("chunks of 8 bytes"));
-        Ok(tensor.data().chunks_exact(8).map(number).collect())
+    let name = class_name(entry.class);
+    let threshold = tensor(&name, "threshold", Some(1), tensors, taken)?[0];
+    let scorer = scorer(&name, &entry.learner, features, tensors, taken)?;
+    Ok(Model { threshold, scorer })
+}
+
+/// A tensor of a model, of a known length or of any.
+fn tensor(
+    of: &str,
+    name: &str,
+    expected: Option<usize>,
+    tensors: &SafeTensors<'_>,
+    taken: &mut usize,
+) -> Result<Vec<f64>, BundleError> {
+    let name = format!("{of}.{name}");
+    let tensor = tensors.tensor(&name)?;
+    let fits = match (tensor.shape(), expected) {
+        ([got], Some(expected)) => *got == expected,
+        ([_], None) => true,
+        _ => false,
     };
-    let threshold = take("threshold", Some(1))?[0];
-    let scorer = match &entry.learner {
+    if tensor.dtype() != Dtype::F64 || !fits {
+        let (dtype, shape) = (tensor.dtype(), tensor.shape());
+        let expected = expected.map_or("a list".to_owned(), |n| n.to_string());
+        let what = format!("{name}: expected F64 [{expected}], got {dtype:?} {shape:?}");
+        return Err(inconsistent(what));
+    }
+    *taken += 1;
+    let number = |b: &[u8]| f64::from_le_bytes(b.try_into().expect("chunks of 8 bytes"));
+    Ok(tensor.data().chunks_exact(8).map(number).collect())
+}
+
+fn scorer(
+    of: &str,
+    learner: &Learner,
+    features: usize,
+    tensors: &SafeTensors<'_>,
+    taken: &mut usize,
+) -> Result<Scorer, BundleError> {
+    if let Learner::Ensemble { ensemble, members } = learner {
+        if !(2..=MOST_MEMBERS).contains(&members.len()) {
+            return Err(inconsistent(format!("{of}: an ensemble of {} members", members.len())));
+        }
+        let combine = match ensemble {
+            EnsembleKind::SoftVote => Combine::MeanProbability,
+            EnsembleKind::Stacking => Combine::Logits {
+                weights: tensor(of, "weights", Some(members.len()), tensors, taken)?,
+                intercept: tensor(of, "intercept", Some(1), tensors, taken)?[0],
+            },
+        };
+        let mut scorers = Vec::with_capacity(members.len());
+        for (at, learner) in members.iter().enumerate() {
+            if matches!(learner, Learner::Ensemble { .. }) {
+                return Err(inconsistent(format!("{of}: member {at} is an ensemble")));
+            }
+            scorers.push(scorer(&member_name(of, at), learner, features, tensors, taken)?);
+        }
+        return Ok(Scorer::Ensemble(EnsembleScorer { members: scorers, combine }));
+    }
+    let mut take = |name: &str, expected| tensor(of, name, expected, tensors, taken);
+    Ok(match learner {
         Learner::Linear { point, missing, .. } => {
             let features = Some(features);
             let scaler = match point.standardise() {
@@ -285,9 +369,9 @@ fn model(
             })
         }
         Learner::Fourier { point, seed, missing } => {
-            let point = point.rbf().ok_or_else(|| {
-                inconsistent(format!("class {}: a map with {}", entry.class, point.line()))
-            })?;
+            let point = point
+                .rbf()
+                .ok_or_else(|| inconsistent(format!("{of}: a map with {}", point.line())))?;
             let features = Some(features);
             Scorer::Fourier(OwnFourier {
                 seed: *seed,
@@ -314,16 +398,20 @@ fn model(
                 _ => TreeOutput::Mean,
             };
             let trees = trees::from_columns(output, &columns);
-            Scorer::Trees(
-                trees.map_err(|what| inconsistent(format!("class {}: {what}", entry.class)))?,
-            )
+            Scorer::Trees(trees.map_err(|what| inconsistent(format!("{of}: {what}")))?)
         }
-    };
-    Ok(Model { threshold, scorer })
+        Learner::Ensemble { .. } => {
+            return Err(inconsistent(format!("{of}: an ensemble of ensembles")));
+        }
+    })
 }
 
-fn tensor_name(class: u8, name: &str) -> String {
-    format!("class.{class}.{name}")
+fn class_name(class: u8) -> String {
+    format!("class.{class}")
+}
+
+fn member_name(of: &str, at: usize) -> String {
+    format!("{of}.member.{at}")
 }
 
 fn inconsistent(what: String) -> BundleError {

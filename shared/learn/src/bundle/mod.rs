@@ -9,7 +9,8 @@
 //! `class.k.threshold [1]`, unless sites are scaled by themselves `class.k.mean [features]` and
 //! `class.k.deviation [features]`, and if features may be missing `class.k.fill [features]`. Of a model on
 //! random Fourier features `weights` has one number per component, and `class.k.inverse [features]`, one over
-//! the deviation, is in place of the latter two.
+//! the deviation, is in place of the latter two. An ensemble has its members' tensors as `class.k.member.m...`,
+//! and if it is stacked `class.k.weights [members]` and `class.k.intercept [1]`.
 
 mod file;
 mod first_format;
@@ -21,16 +22,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
+use wardround_core::query::Combine;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    Alterations, AugmentationRule, ClosedForm, Family, GridPoint, Input, Loss, Precision, Study,
+    self, Alterations, AugmentationRule, ClosedForm, EnsembleKind, Family, GridPoint, Input, Loss,
+    Precision, Study,
 };
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
-pub use self::predict::{OwnScale, PredictError, predict, predict_at_site};
+pub use self::predict::{OwnScale, PredictError, predict, predict_at_site, spread};
 pub use crate::findings::MissingFeatures;
 use crate::findings::{
-    Figure, FinalFit, FinalScaler, FinalTrees, Findings, OwnFourier, TargetFindings,
+    Figure, FinalEnsemble, FinalFit, FinalMember, FinalScaler, FinalTrees, Findings, OwnFourier,
+    TargetFindings,
 };
 
 /// The format this software writes. It reads format 1 as well, which knows linear models only.
@@ -158,6 +162,13 @@ pub enum Learner {
         /// How they were grown: [`GridPoint::Forest`] or [`GridPoint::Boosting`].
         point: GridPoint,
     },
+    /// Several models in one.
+    Ensemble {
+        /// How their scores are put together.
+        ensemble: EnsembleKind,
+        /// Its members, none of them an ensemble.
+        members: Vec<Learner>,
+    },
 }
 
 /// How a linear model was fitted. The scores of a support vector machine are no logits: the probabilities
@@ -234,6 +245,8 @@ pub enum Scorer {
     Trees(FinalTrees),
     /// A weighted sum of random Fourier features.
     Fourier(OwnFourier),
+    /// Several of these in one.
+    Ensemble(EnsembleScorer),
 }
 
 /// A weighted sum of features.
@@ -249,12 +262,90 @@ pub struct LinearScorer {
     pub fill: Vec<f64>,
 }
 
+/// Several models in one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnsembleScorer {
+    /// Its members, none of them an ensemble.
+    pub members: Vec<Scorer>,
+    /// How their scores are put together.
+    pub combine: Combine,
+}
+
+impl Learner {
+    fn of(study: &Study, learner: study::Learner<'_>, point: GridPoint, fitted: &FinalFit) -> Self {
+        match fitted {
+            FinalFit::Linear(model) => Self::Linear {
+                method: match learner {
+                    study::Learner::Classifier(classifier) => LinearMethod::of(classifier.family()),
+                    // An ensemble's own fit isn't linear.
+                    study::Learner::Ensemble(_) => LinearMethod::Logistic,
+                },
+                point,
+                missing: match model.fill.is_empty() {
+                    true => MissingFeatures::Refused,
+                    false => MissingFeatures::Filled,
+                },
+            },
+            FinalFit::Trees(_) => Self::Trees { point },
+            FinalFit::Fourier(fitted) => {
+                let OwnFourier { seed, missing, .. } = fitted.model;
+                Self::Fourier { point, seed, missing }
+            }
+            FinalFit::Ensemble(FinalEnsemble { members, combine }) => {
+                let member = |member: &FinalMember| {
+                    let classifier = &study.classifiers[usize::from(member.classifier)];
+                    let learner = study::Learner::Classifier(classifier);
+                    Self::of(study, learner, member.point, &member.fitted)
+                };
+                let kind = match combine {
+                    Combine::MeanProbability => EnsembleKind::SoftVote,
+                    Combine::Logits { .. } => EnsembleKind::Stacking,
+                };
+                Self::Ensemble { ensemble: kind, members: members.iter().map(member).collect() }
+            }
+        }
+    }
+
+    /// Itself, or the members of an ensemble.
+    pub fn singles(&self) -> &[Self] {
+        match self {
+            Self::Ensemble { members, .. } => members,
+            single => std::slice::from_ref(single),
+        }
+    }
+}
+
 impl Scorer {
+    fn of(fitted: &FinalFit) -> Self {
+        match fitted {
+            FinalFit::Linear(model) => Self::Linear(LinearScorer {
+                scaler: model.scaler.clone(),
+                weights: model.weights.clone(),
+                intercept: model.intercept,
+                fill: model.fill.clone(),
+            }),
+            FinalFit::Trees(trees) => Self::Trees(trees.clone()),
+            FinalFit::Fourier(fitted) => Self::Fourier(fitted.model.clone()),
+            FinalFit::Ensemble(FinalEnsemble { members, combine }) => {
+                let members = members.iter().map(|member| Self::of(&member.fitted)).collect();
+                Self::Ensemble(EnsembleScorer { members, combine: combine.clone() })
+            }
+        }
+    }
+
+    /// Itself, or the members of an ensemble.
+    pub fn singles(&self) -> &[Self] {
+        match self {
+            Self::Ensemble(EnsembleScorer { members, .. }) => members,
+            single => std::slice::from_ref(single),
+        }
+    }
+
     /// The linear model, if it is one.
     pub fn linear(&self) -> Option<&LinearScorer> {
         match self {
             Self::Linear(model) => Some(model),
-            Self::Trees(_) | Self::Fourier(_) => None,
+            Self::Trees(_) | Self::Fourier(_) | Self::Ensemble(_) => None,
         }
     }
 }
@@ -262,28 +353,13 @@ impl Scorer {
 impl ModelBundle {
     /// The bundle of a finished study. `software` is name and version.
     pub fn new(study: &Study, findings: &Findings, input: BundleInput, software: &str) -> Self {
+        let chosen = study.combinations()[findings.combination].learner;
         let entry = |target: &TargetFindings| {
             let point = findings.grid[target.model.point];
             let judged = &target.nested.judged;
             ModelEntry {
                 class: target.class,
-                learner: match &target.model.fitted {
-                    FinalFit::Linear(model) => Learner::Linear {
-                        method: LinearMethod::of(
-                            study.combinations()[findings.combination].classifier.family(),
-                        ),
-                        point,
-                        missing: match model.fill.is_empty() {
-                            true => MissingFeatures::Refused,
-                            false => MissingFeatures::Filled,
-                        },
-                    },
-                    FinalFit::Trees(_) => Learner::Trees { point },
-                    FinalFit::Fourier(fitted) => {
-                        let OwnFourier { seed, missing, .. } = fitted.model;
-                        Learner::Fourier { point, seed, missing }
-                    }
-                },
+                learner: Learner::of(study, chosen, point, &target.model.fitted),
                 figures: Summary {
                     auc_within_sites: six_decimals(&judged.auc_within_sites),
                     auc_one_list: six_decimals(&judged.one_list.auc),
@@ -294,16 +370,7 @@ impl ModelBundle {
         };
         let model = |target: &TargetFindings| Model {
             threshold: target.model.threshold,
-            scorer: match &target.model.fitted {
-                FinalFit::Linear(model) => Scorer::Linear(LinearScorer {
-                    scaler: model.scaler.clone(),
-                    weights: model.weights.clone(),
-                    intercept: model.intercept,
-                    fill: model.fill.clone(),
-                }),
-                FinalFit::Trees(trees) => Scorer::Trees(trees.clone()),
-                FinalFit::Fourier(fitted) => Scorer::Fourier(fitted.model.clone()),
-            },
+            scorer: Scorer::of(&target.model.fitted),
         };
         Self {
             manifest: Manifest {

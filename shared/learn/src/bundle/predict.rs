@@ -1,6 +1,6 @@
 //! Probabilities for new rows, with the arithmetic that the models were fitted with.
 
-use super::{LinearScorer, Model, ModelBundle, Scorer, fourier};
+use super::{EnsembleScorer, LinearScorer, Model, ModelBundle, Scorer, fourier};
 use crate::findings::FinalScaler;
 
 /// Mean and deviation of a site's own rows, for models that scale each site by itself. Made from the
@@ -92,40 +92,83 @@ pub fn predict_at_site(
     judge(bundle, Some(own), features)
 }
 
+/// How far an ensemble's members are from one voice on a row, per modelled class: the standard deviation of
+/// their probabilities (n in the denominator), 0 to 0.5; `None` for a model that is no ensemble.
+///
+/// # Errors
+/// As [`predict`].
+pub fn spread(
+    bundle: &ModelBundle,
+    own: Option<&OwnScale>,
+    features: &[f64],
+) -> Result<Vec<Option<f64>>, PredictError> {
+    check(bundle, own, features)?;
+    let of_model = |model: &Model| match &model.scorer {
+        Scorer::Linear(_) | Scorer::Trees(_) | Scorer::Fourier(_) => Ok(None),
+        Scorer::Ensemble(EnsembleScorer { members, .. }) => {
+            let probabilities: Vec<f64> = members
+                .iter()
+                .map(|member| logit(member, own, features).map(sigmoid))
+                .collect::<Result<_, _>>()?;
+            let n = probabilities.len() as f64;
+            let mean = probabilities.iter().sum::<f64>() / n;
+            let squares = probabilities.iter().map(|p| (p - mean) * (p - mean)).sum::<f64>();
+            Ok(Some((squares / n).sqrt()))
+        }
+    };
+    bundle.models.iter().map(of_model).collect()
+}
+
 fn judge(
     bundle: &ModelBundle,
     own: Option<&OwnScale>,
     features: &[f64],
 ) -> Result<Vec<f64>, PredictError> {
+    check(bundle, own, features)?;
+    let probability = |model: &Model| logit(&model.scorer, own, features).map(sigmoid);
+    bundle.models.iter().map(probability).collect()
+}
+
+fn check(
+    bundle: &ModelBundle,
+    own: Option<&OwnScale>,
+    features: &[f64],
+) -> Result<(), PredictError> {
     let expected = bundle.manifest.features as usize;
     for got in [Some(features.len()), own.map(|own| own.mean.len())].into_iter().flatten() {
         if got != expected {
             return Err(PredictError::Features { expected, got });
         }
     }
-    bundle.models.iter().map(|model| probability(model, own, features)).collect()
+    Ok(())
 }
 
-fn probability(
-    model: &Model,
-    own: Option<&OwnScale>,
-    features: &[f64],
-) -> Result<f64, PredictError> {
-    let logit = match &model.scorer {
-        Scorer::Linear(model) => linear_logit(model, own, features)?,
+fn sigmoid(logit: f64) -> f64 {
+    let small = libm::exp(-logit.abs());
+    if logit >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) }
+}
+
+fn logit(scorer: &Scorer, own: Option<&OwnScale>, features: &[f64]) -> Result<f64, PredictError> {
+    match scorer {
+        Scorer::Linear(model) => linear_logit(model, own, features),
         Scorer::Trees(trees) => {
             if let Some(j) = features.iter().position(|x| x.is_infinite()) {
                 return Err(PredictError::Missing(j, features[j].to_string()));
             }
-            trees.logit(features)
+            Ok(trees.logit(features))
         }
         Scorer::Fourier(model) => {
             let own = own.map(|own| (own.mean.as_slice(), own.inverse.as_slice()));
-            fourier::logit(model, own, features)?
+            fourier::logit(model, own, features)
         }
-    };
-    let small = libm::exp(-logit.abs());
-    Ok(if logit >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) })
+        Scorer::Ensemble(EnsembleScorer { members, combine }) => {
+            let logits: Vec<f64> = members
+                .iter()
+                .map(|member| logit(member, own, features))
+                .collect::<Result<_, _>>()?;
+            Ok(combine.logit(logits.into_iter()))
+        }
+    }
 }
 
 fn linear_logit(

@@ -4,12 +4,13 @@
 //! A model's numbers depend only on its own answers, so a model fitted in company is the same bits
 //! as fitted alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, Derivatives, Fill, FourierMap, FourierTerm, Frame, LinearModel, LinearTerm,
-    RowSet, Scaler,
+    Model, RowSet, Scaler, StackTerm,
 };
 use wardround_core::study::Loss;
 
@@ -49,6 +50,13 @@ pub(crate) enum Space {
     Features { scaler: Scaler, fill: Fill },
     /// Random Fourier features; only the squared hinge loss is asked of them.
     Fourier(Arc<FourierMap>),
+    /// Logits of members of an ensemble; only the logistic loss with its Hessian is asked of them.
+    Members {
+        /// The members' models, shared by all fits.
+        models: Arc<Vec<Model>>,
+        /// The rows, each set with one model per member.
+        parts: Arc<Vec<(RowSet, Vec<u32>)>>,
+    },
 }
 
 /// Why a fit didn't reach its optimum; `fit` is its index.
@@ -67,7 +75,7 @@ impl Space {
     pub fn features(&self) -> Option<(Scaler, &Fill)> {
         match self {
             Self::Features { scaler, fill } => Some((*scaler, fill)),
-            Self::Fourier(_) => None,
+            Self::Fourier(_) | Self::Members { .. } => None,
         }
     }
 }
@@ -161,11 +169,14 @@ struct Points {
     linear: Vec<LinearTerm>,
     maps: Vec<Arc<FourierMap>>,
     fourier: Vec<FourierTerm>,
+    members: Vec<Model>,
+    stacks: Vec<StackTerm>,
 }
 
 impl Points {
     fn new<'a>(fits: impl Iterator<Item = &'a Fit>) -> Self {
         let mut points = Self::default();
+        let mut asked = BTreeMap::new();
         for fit in fits {
             let (weights, intercept) = fit.weights_and_constant();
             let (rows, class, class_weights) = (fit.rows, fit.class, fit.weights);
@@ -185,14 +196,34 @@ impl Points {
                     let term = FourierTerm { rows, class_weights, class, map, weights, intercept };
                     points.fourier.push(term);
                 }
+                Space::Members { models, parts } => {
+                    let mut ask = |&model: &u32| {
+                        *asked.entry(model).or_insert_with(|| {
+                            points.members.push(models[model as usize].clone());
+                            points.members.len() as u32 - 1
+                        })
+                    };
+                    let part = |(rows, members): &(RowSet, Vec<u32>)| {
+                        (*rows, members.iter().map(&mut ask).collect())
+                    };
+                    let parts = parts.iter().map(part).collect();
+                    points.stacks.push(StackTerm {
+                        class,
+                        class_weights,
+                        parts,
+                        weights,
+                        intercept,
+                    });
+                }
             }
         }
         points
     }
 
     fn ask(self, frame: Arc<Frame>, loss: Loss, derivatives: Derivatives, bits: u8) -> Ask {
-        let Self { linear: terms, maps, fourier } = self;
+        let Self { linear: terms, maps, fourier, members: models, stacks } = self;
         match loss {
+            _ if !stacks.is_empty() => Ask::Stack { frame, models, terms: stacks, bits },
             _ if !fourier.is_empty() => Ask::FourierHinge { frame, maps, terms: fourier, bits },
             Loss::Logistic => Ask::Logistic { frame, terms, derivatives, bits },
             Loss::SquaredHinge => Ask::SquaredHinge { frame, terms, derivatives, bits },

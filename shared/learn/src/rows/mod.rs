@@ -18,6 +18,7 @@ mod loss;
 mod placements;
 mod scores;
 mod site;
+mod stack;
 mod tally;
 mod together;
 mod trees;

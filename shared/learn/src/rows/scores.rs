@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, FourierModel, Frame, MapScaler, Model, Query, Scaler,
-    ScoreList, TreeModel,
+    Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, MapScaler,
+    Model, Query, Scaler, ScoreList, TreeModel,
 };
 
 use super::Rows;
@@ -58,41 +58,54 @@ impl Scored {
         models: &[Model],
         lists: &[ScoreList],
     ) -> Result<Self, CohortError> {
-        // A model with the site's own scaler is another one in every repeat.
-        let mut index = BTreeMap::new();
-        let mut scorers: Vec<Scorer<'_>> = Vec::new();
-        let mut needed: Vec<Vec<bool>> = Vec::new();
+        Self::on(seen, frame, frame, models, lists)
+    }
+
+    /// The same with models that are members of an ensemble: trees act on the grid of the others' frame.
+    ///
+    /// # Errors
+    /// As [`Scored::new`].
+    pub(super) fn of_members(
+        seen: &Seen<'_>,
+        frame: &Frame,
+        models: &[Model],
+        lists: &[ScoreList],
+    ) -> Result<Self, CohortError> {
+        Self::on(seen, frame, &frame.grid(), models, lists)
+    }
+
+    fn on(
+        seen: &Seen<'_>,
+        frame: &Frame,
+        of_trees: &Frame,
+        models: &[Model],
+        lists: &[ScoreList],
+    ) -> Result<Self, CohortError> {
+        let grid = frame.grid();
+        let mut columns = Columns::new(seen, frame);
         let mut parts = vec![Vec::new(); lists.len()];
         for (parts, ScoreList { parts: of_list, .. }) in parts.iter_mut().zip(lists) {
-            for (set, model) in of_list {
+            for (set, at) in of_list {
                 let rows = seen.selected(set);
                 if rows.is_empty() {
                     continue;
                 }
-                let own_site = |model: &Model| match model {
-                    Model::Linear(model) => matches!(model.scaler, Scaler::OwnSite(_)),
-                    Model::Fourier(model) => matches!(model.map.scaler, MapScaler::OwnSite(_)),
-                    Model::Trees(_) => false,
-                };
-                let of_repeat = own_site(&models[*model as usize]).then_some(set.repeat);
-                let next = scorers.len();
-                let column = *index.entry((*model, of_repeat)).or_insert(next);
-                if column == next {
-                    scorers.push(match &models[*model as usize] {
-                        Model::Trees(model) => Scorer::Trees(model),
-                        Model::Fourier(model) => Scorer::Fourier(model, set.repeat),
-                        Model::Linear(model) => {
-                            let framed = seen.rows.framed(frame);
-                            Scorer::Linear(Folded::new(seen, &framed, model, set.repeat)?)
+                let at = *at as usize;
+                let column = match &models[at] {
+                    Model::Ensemble(EnsembleModel { members, combine, .. }) => {
+                        let mut of = Vec::with_capacity(members.len());
+                        for (m, model) in members.iter().enumerate() {
+                            let key = (at, Some(m));
+                            of.push(columns.single(key, model, &grid, set.repeat, &rows)?);
                         }
-                    });
-                    needed.push(vec![false; seen.rows.len()]);
-                }
-                rows.iter().for_each(|&row| needed[column][row] = true);
+                        columns.ensemble(at, combine, of, &rows)
+                    }
+                    model => columns.single((at, None), model, of_trees, set.repeat, &rows)?,
+                };
                 parts.push((column, rows));
             }
         }
-        let logits = logits(seen, frame, &scorers, &needed)?;
+        let logits = columns.logits()?;
         let of_patient =
             |(at, patient): (usize, &SitePatient)| patient.rows.clone().map(move |_| at);
         let patient = seen.rows.patients.iter().enumerate().flat_map(of_patient).collect();
@@ -184,49 +197,142 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
     Ok(out)
 }
 
+/// Scores of rows by models: a column each, of members of ensembles too.
+struct Columns<'a> {
+    seen: &'a Seen<'a>,
+    frame: &'a Frame,
+    /// By model and member. A model with the site's own scaler is another one in every repeat.
+    singles: BTreeMap<(usize, Option<usize>, Option<u8>), usize>,
+    /// By model and its members' columns.
+    ensembles: BTreeMap<(usize, Vec<usize>), usize>,
+    scorers: Vec<Scorer<'a>>,
+    /// Per column, the rows that need it.
+    needed: Vec<Vec<bool>>,
+}
+
 /// A model, ready to score.
 enum Scorer<'a> {
     Linear(Folded),
-    Trees(&'a TreeModel),
+    /// On this frame's grid.
+    Trees(&'a TreeModel, &'a Frame),
     /// With the repeat whose folds an own-site scaler's are.
     Fourier(&'a FourierModel, u8),
+    /// Of the scores in other columns, which come before.
+    Ensemble(&'a Combine, Vec<usize>),
 }
 
-/// Per model, the logit of each row that needs one (0 elsewhere).
-fn logits(
-    seen: &Seen<'_>,
-    frame: &Frame,
-    scorers: &[Scorer<'_>],
-    needed: &[Vec<bool>],
-) -> Result<Vec<Vec<f64>>, CohortError> {
-    let mut logits = vec![Vec::new(); scorers.len()];
-    let (mut places, mut linear, mut of_linear) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut on_maps, mut places_on_maps) = (Vec::new(), Vec::new());
-    for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
-        match scorer {
-            Scorer::Trees(model) => logits[at] = seen.rows.gridded(frame).scores(model, needed),
-            Scorer::Fourier(model, repeat) => {
-                places_on_maps.push(at);
-                on_maps.push((*model, *repeat, needed.as_slice()));
-            }
-            Scorer::Linear(folded) => {
-                places.push(at);
-                linear.push(folded);
-                of_linear.push(needed);
+impl<'a> Columns<'a> {
+    fn new(seen: &'a Seen<'a>, frame: &'a Frame) -> Self {
+        let (singles, ensembles) = (BTreeMap::new(), BTreeMap::new());
+        let (scorers, needed) = (Vec::new(), Vec::new());
+        Self { seen, frame, singles, ensembles, scorers, needed }
+    }
+
+    /// The column of a model that is no ensemble, which these rows need; trees act on `grid`'s.
+    fn single(
+        &mut self,
+        (at, member): (usize, Option<usize>),
+        model: &'a Model,
+        grid: &'a Frame,
+        repeat: u8,
+        rows: &[usize],
+    ) -> Result<usize, CohortError> {
+        let own_site = match model {
+            Model::Linear(model) => matches!(model.scaler, Scaler::OwnSite(_)),
+            Model::Fourier(model) => matches!(model.map.scaler, MapScaler::OwnSite(_)),
+            Model::Trees(_) | Model::Ensemble(_) => false,
+        };
+        let next = self.scorers.len();
+        let key = (at, member, own_site.then_some(repeat));
+        let column = *self.singles.entry(key).or_insert(next);
+        if column == next {
+            let scorer = match model {
+                Model::Trees(model) => Scorer::Trees(model, grid),
+                Model::Fourier(model) => Scorer::Fourier(model, repeat),
+                Model::Linear(model) => {
+                    let framed = self.seen.rows.framed(self.frame);
+                    Scorer::Linear(Folded::new(self.seen, &framed, model, repeat)?)
+                }
+                Model::Ensemble(_) => {
+                    return Err(CohortError::Unfit("an ensemble of ensembles".into()));
+                }
+            };
+            self.push(scorer);
+        }
+        self.need(column, rows);
+        Ok(column)
+    }
+
+    /// The column of an ensemble whose members have these.
+    fn ensemble(
+        &mut self,
+        at: usize,
+        combine: &'a Combine,
+        members: Vec<usize>,
+        rows: &[usize],
+    ) -> usize {
+        let next = self.scorers.len();
+        let column = *self.ensembles.entry((at, members.clone())).or_insert(next);
+        if column == next {
+            self.push(Scorer::Ensemble(combine, members));
+        }
+        self.need(column, rows);
+        column
+    }
+
+    fn push(&mut self, scorer: Scorer<'a>) {
+        self.scorers.push(scorer);
+        self.needed.push(vec![false; self.seen.rows.len()]);
+    }
+
+    fn need(&mut self, column: usize, rows: &[usize]) {
+        rows.iter().for_each(|&row| self.needed[column][row] = true);
+    }
+
+    /// Per column, the logit of each row that needs one (0 elsewhere).
+    fn logits(&self) -> Result<Vec<Vec<f64>>, CohortError> {
+        let Self { seen, frame, scorers, needed, .. } = self;
+        let mut logits = vec![Vec::new(); scorers.len()];
+        let (mut places, mut linear, mut of_linear) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut on_maps, mut places_on_maps) = (Vec::new(), Vec::new());
+        for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
+            match scorer {
+                Scorer::Trees(model, grid) => {
+                    logits[at] = seen.rows.gridded(grid).scores(model, needed);
+                }
+                Scorer::Fourier(model, repeat) => {
+                    places_on_maps.push(at);
+                    on_maps.push((*model, *repeat, needed.as_slice()));
+                }
+                Scorer::Linear(folded) => {
+                    places.push(at);
+                    linear.push(folded);
+                    of_linear.push(needed);
+                }
+                Scorer::Ensemble(..) => {}
             }
         }
+        if !linear.is_empty() {
+            let framed = seen.rows.framed(frame);
+            let of_models = linear_logits(seen, &framed.z, &linear, &of_linear);
+            places.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
+        }
+        let of_models = fourier::logits(seen, frame, &on_maps);
+        places_on_maps.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
+        for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
+            if let Scorer::Ensemble(combine, members) = scorer {
+                let of_row = |(row, needed): (usize, &bool)| match needed {
+                    true => combine.logit(members.iter().map(|&member| logits[member][row])),
+                    false => 0.0,
+                };
+                logits[at] = needed.iter().enumerate().map(of_row).collect();
+            }
+        }
+        if let Some(bad) = logits.iter().flatten().find(|logit| !logit.is_finite()) {
+            return Err(CohortError::Unfit(format!("a score at site {} is {bad}", seen.rows.id)));
+        }
+        Ok(logits)
     }
-    if !linear.is_empty() {
-        let framed = seen.rows.framed(frame);
-        let of_models = linear_logits(seen, &framed.z, &linear, &of_linear);
-        places.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
-    }
-    let of_models = fourier::logits(seen, frame, &on_maps);
-    places_on_maps.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
-    if let Some(bad) = logits.iter().flatten().find(|logit| !logit.is_finite()) {
-        return Err(CohortError::Unfit(format!("a score at site {} is {bad}", seen.rows.id)));
-    }
-    Ok(logits)
 }
 
 fn linear_logits(

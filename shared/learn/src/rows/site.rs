@@ -14,7 +14,8 @@ use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
 use super::{
-    RowView, bootstrap, counts, cross, draws, fourier, given, loss, placements, scores, trees,
+    RowView, bootstrap, counts, cross, draws, fourier, given, loss, placements, scores, stack,
+    trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -203,6 +204,7 @@ impl SiteRows {
                 trees::answer(&seen, frame, cuts, terms, *bits)
             }
             Ask::FeatureRows { rows, precision } => given::answer(&seen, *rows, *precision),
+            Ask::Stack { frame, models, terms, .. } => stack::answer(&seen, frame, models, terms),
             Ask::FourierHinge { frame, maps, terms, .. } => {
                 fourier::answer(&seen, frame, maps, terms)
             }

@@ -215,6 +215,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::ClassGram { .. } => "class gram",
         Ask::Trees { .. } => "trees",
         Ask::FeatureRows { .. } => "rows of features",
+        Ask::Stack { .. } => "stacking",
     }
 }
 

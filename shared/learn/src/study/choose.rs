@@ -5,7 +5,9 @@
 //! neither the choice nor the threshold has seen anything of k. For a left-out site everything is
 //! done again without it.
 
-use wardround_core::query::{FoldSet, RowSet, SiteSet};
+use std::collections::BTreeSet;
+
+use wardround_core::query::{RowSet, SiteSet};
 use wardround_core::study::{Choose, ChooseBy};
 
 use super::design::{Design, FitKey, Nesting};
@@ -21,6 +23,64 @@ pub(crate) struct Choosing {
     pub lists: Lists,
     targets: Vec<TargetLists>,
     folds: usize,
+    points: Points,
+}
+
+/// What the points of the lists' keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Points {
+    /// Those of a grid.
+    OfGrid,
+    /// Numbers of choices ([`For::number`]): an ensemble's members have the points that were chosen so.
+    OfChoices,
+}
+
+/// What is chosen for: whose rows have no part in the choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// An outer fold of a repeat.
+    Fold(u8, u8),
+    /// A left-out site.
+    Site(u16),
+    /// The final model: nobody's.
+    All,
+}
+
+impl For {
+    /// Every choice of a design, in the order of their numbers.
+    pub fn all(design: &Design) -> impl Iterator<Item = Self> + use<> {
+        let folds = design.outer_folds().map(|(repeat, fold)| Self::Fold(repeat, fold));
+        folds.chain(design.left_out_sites().map(Self::Site)).chain([Self::All])
+    }
+
+    /// Its number, from 0.
+    pub fn number(self, design: &Design) -> usize {
+        let outer = usize::from(design.repeats) * usize::from(design.folds);
+        match self {
+            Self::Fold(repeat, fold) => {
+                usize::from(repeat) * usize::from(design.folds) + usize::from(fold)
+            }
+            Self::Site(site) => outer + usize::from(site),
+            Self::All => outer + design.left_out_sites().count(),
+        }
+    }
+
+    /// The choice with a number.
+    pub fn numbered(number: usize, design: &Design) -> Self {
+        Self::all(design).nth(number).unwrap_or(Self::All)
+    }
+
+    /// The rows that it is made from.
+    pub fn rows(self, design: &Design) -> RowSet {
+        let folds = design.all_folds();
+        match self {
+            Self::Fold(repeat, fold) => {
+                RowSet { repeat, folds: folds.without(fold), sites: SiteSet::All }
+            }
+            Self::Site(site) => RowSet { repeat: 0, folds, sites: SiteSet::Without(site) },
+            Self::All => RowSet { repeat: 0, folds, sites: SiteSet::All },
+        }
+    }
 }
 
 /// Indices of one modelled class's lists.
@@ -49,9 +109,52 @@ pub(crate) type Scores = [Vec<ScoreCell>];
 impl Choosing {
     /// Sets up the lists.
     pub fn new(design: &Design) -> Self {
+        Self::with(design, Points::OfGrid)
+    }
+
+    /// Sets up the lists of an ensemble, whose grid has one point.
+    pub fn of_ensemble(design: &Design) -> Self {
+        Self::with(design, Points::OfChoices)
+    }
+
+    fn with(design: &Design, points: Points) -> Self {
         let mut lists = Lists::default();
-        let targets = (0..design.classes.len()).map(|t| target(design, t, &mut lists)).collect();
-        Self { lists, targets, folds: usize::from(design.folds) }
+        let of_target = |t| target(design, t, points, &mut lists);
+        let targets = (0..design.classes.len()).map(of_target).collect();
+        Self { lists, targets, folds: usize::from(design.folds), points }
+    }
+
+    /// Every model that is judged, each once: those of the lists, and the final ones.
+    pub fn keys(&self, design: &Design) -> BTreeSet<FitKey> {
+        let lists = (0..self.lists.len()).flat_map(|list| self.lists.parts(list));
+        let finals = (0..design.classes.len()).flat_map(|target| {
+            (0..design.grid.len()).map(move |point| self.final_key(design, target, point))
+        });
+        lists.map(|part| part.fit).chain(finals).collect()
+    }
+
+    /// The model on all rows at a grid point.
+    pub fn final_key(&self, design: &Design, target: usize, point: usize) -> FitKey {
+        let point = self.points.at(design, point, For::All);
+        FitKey { target, point, repeat: 0, folds: design.all_folds(), sites: SiteSet::All }
+    }
+
+    /// What a choice is made from at the first grid point: rows with models that saw neither them nor those
+    /// that the choice is for.
+    pub fn without(&self, design: &Design, target: usize, choice: For) -> Vec<Scored> {
+        let TargetLists { plain, others, without, .. } = &self.targets[target];
+        let lists: Vec<usize> = match choice {
+            For::Fold(..) => vec![others[0][choice.number(design)]],
+            For::Site(site) => without[usize::from(site)][0].clone(),
+            For::All => plain[0].clone(),
+        };
+        lists.into_iter().flat_map(|list| self.lists.parts(list).iter().copied()).collect()
+    }
+
+    /// A repeat's rows, every fold by the model fitted without it at its own grid point.
+    pub fn full_list(&self, target: usize, repeat: u8, point: impl Fn(u8) -> usize) -> Vec<Scored> {
+        let lists = (0..self.folds as u8).map(|k| self.fold_list(target, point(k), repeat, k));
+        lists.flat_map(|list| self.lists.parts(list).iter().copied()).collect()
     }
 
     /// The list of one outer fold's rows by the model fitted without it.
@@ -123,8 +226,19 @@ impl Choosing {
     }
 }
 
-fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
+impl Points {
+    /// The point of a key.
+    fn at(self, design: &Design, point: usize, choice: For) -> usize {
+        match self {
+            Self::OfGrid => point,
+            Self::OfChoices => choice.number(design),
+        }
+    }
+}
+
+fn target(design: &Design, target: usize, points_are: Points, lists: &mut Lists) -> TargetLists {
     let all = design.all_folds();
+    let at = |point, choice| points_are.at(design, point, choice);
     let points = 0..design.grid.len();
     let fit = |point, repeat, folds, sites| FitKey { target, point, repeat, folds, sites };
     let mut push = |parts| lists.push(design, parts);
@@ -132,6 +246,7 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
         .clone()
         .map(|point| {
             let of_fold = |(repeat, k)| {
+                let point = at(point, For::Fold(repeat, k));
                 let key = fit(point, repeat, all.without(k), SiteSet::All);
                 push(vec![Scored::fold(k, SiteSet::All, key)])
             };
@@ -142,6 +257,7 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
         .clone()
         .map(|point| {
             let of_fold = |(repeat, k): (u8, u8)| {
+                let point = at(point, For::Fold(repeat, k));
                 let by_model = |j: u8| {
                     let folds = match design.nested {
                         Nesting::Pairs => all.without(k).without(j),
@@ -159,6 +275,7 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
     for site in design.left_out_sites() {
         let sites = SiteSet::Without(site);
         let of_point = |point| {
+            let point = at(point, For::Site(site));
             let of_repeat = |repeat| {
                 let of_fold = |k| Scored::fold(k, sites, fit(point, repeat, all.without(k), sites));
                 push(all.iter().map(of_fold).collect())
@@ -166,11 +283,12 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
             (0..design.repeats).map(of_repeat).collect()
         };
         without.push(points.clone().map(of_point).collect());
-        let at = |point| {
+        let at_site_of = |point| {
+            let point = at(point, For::Site(site));
             let rows = RowSet { repeat: 0, folds: all, sites: SiteSet::Only(site) };
             push(vec![Scored { rows, fit: fit(point, 0, all, sites) }])
         };
-        at_site.push(points.clone().map(at).collect());
+        at_site.push(points.clone().map(at_site_of).collect());
     }
     TargetLists { plain, others, without, at_site }
 }
@@ -285,20 +403,4 @@ pub(crate) fn merged<'a>(
 /// Nothing could be compared at a choice.
 pub(crate) fn nothing_to_compare(class: &str, when: String, why: Undefined) -> StudyError {
     StudyError::NothingToCompare { class: class.to_owned(), when, why: why.to_string() }
-}
-
-/// The full list of a repeat: every fold by its own model at its own grid point.
-pub(crate) fn full_list(
-    design: &Design,
-    target: usize,
-    repeat: u8,
-    point: impl Fn(u8) -> usize,
-) -> Vec<Scored> {
-    let all: FoldSet = design.all_folds();
-    let of_fold = |k: u8| {
-        let folds = all.without(k);
-        let fit = FitKey { target, point: point(k), repeat, folds, sites: SiteSet::All };
-        Scored::fold(k, SiteSet::All, fit)
-    };
-    all.iter().map(of_fold).collect()
 }

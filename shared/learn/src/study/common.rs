@@ -10,7 +10,7 @@ use super::error::StudyError;
 use super::frame::{self, Cells};
 use crate::cohort::Cohort;
 use crate::findings::Profile;
-use crate::trees::cuts::{GridCounts, grid_counts, grid_frame};
+use crate::trees::cuts::{GridCounts, grid_counts};
 
 /// What the classifiers of a study share.
 pub(crate) struct Common {
@@ -27,6 +27,8 @@ pub(crate) struct Common {
     frame_queries: u64,
     cells: Option<(Cells, u64)>,
     grid: Option<(GridCounts, u64)>,
+    /// Classifiers and ensembles that are through.
+    pub singles: usize,
 }
 
 impl Common {
@@ -39,10 +41,11 @@ impl Common {
         let rows = profile.all.rows_by_class.iter().sum();
         let before = asker.queries;
         let frame = frame::frame(asker, rows).await?;
-        let grid_frame = Arc::new(grid_frame(&frame));
+        let grid_frame = Arc::new(frame.grid());
         let frame_queries = asker.queries - before;
         let (cells, grid) = (None, None);
-        Ok(Self { profile, rows, classes, frame, grid_frame, frame_queries, cells, grid })
+        let singles = 0;
+        Ok(Self { profile, rows, classes, frame, grid_frame, frame_queries, cells, grid, singles })
     }
 
     /// The moments of every site and fold, and the questions that a study of linear models alone asks

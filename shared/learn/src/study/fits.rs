@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, ClassWeights, FoldSet, FourierModel, Frame, LinearModel, Model, RowSet, Scaler, SiteSet,
-    TreeModel,
+    Ask, ClassWeights, Combine, EnsembleModel, FoldSet, FourierModel, Frame, LinearModel, Model,
+    RowSet, Scaler, SiteSet, TreeModel,
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
 
@@ -55,7 +55,7 @@ pub(crate) struct Ground<'a> {
 
 /// The fitted models of a study.
 pub(crate) struct Models {
-    by_key: BTreeMap<FitKey, Fitted>,
+    by_key: BTreeMap<FitKey, Arc<Fitted>>,
     /// Questions asked for fitting.
     pub queries: u64,
     /// Of these, for Gram matrices.
@@ -68,6 +68,7 @@ pub(crate) enum Fitted {
     Linear(FittedLinear),
     Trees(FittedTrees),
     Fourier(FittedFourier),
+    Ensemble(FittedEnsemble),
 }
 
 /// A linear model at its optimum, in the units of the question.
@@ -102,6 +103,16 @@ pub(crate) struct FittedTrees {
     pub rounds: u32,
 }
 
+/// Models of several classifiers in one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FittedEnsemble {
+    pub class: u8,
+    pub members: Vec<Arc<Fitted>>,
+    /// Each member's classifier, by its number in the study, and grid point.
+    pub origins: Vec<(u8, GridPoint)>,
+    pub combine: Combine,
+}
+
 impl Fitted {
     /// The model as a question carries it.
     pub fn model(&self) -> Model {
@@ -109,6 +120,11 @@ impl Fitted {
             Self::Linear(fitted) => Model::Linear(fitted.model.clone()),
             Self::Trees(fitted) => Model::Trees(fitted.model.clone()),
             Self::Fourier(fitted) => Model::Fourier(fitted.model.clone()),
+            Self::Ensemble(FittedEnsemble { class, members, combine, .. }) => {
+                let members = members.iter().map(|member| member.model()).collect();
+                let (class, combine) = (*class, combine.clone());
+                Model::Ensemble(EnsembleModel { class, members, combine })
+            }
         }
     }
 
@@ -118,6 +134,7 @@ impl Fitted {
             Self::Linear(fitted) => fitted.evaluations,
             Self::Trees(fitted) => fitted.rounds,
             Self::Fourier(fitted) => fitted.evaluations,
+            Self::Ensemble(_) => 0,
         }
     }
 }
@@ -125,12 +142,21 @@ impl Fitted {
 impl Models {
     /// Models by what they are fitted to.
     pub fn new(fitted: impl IntoIterator<Item = (FitKey, Fitted)>, queries: u64) -> Self {
-        Self { by_key: fitted.into_iter().collect(), queries, gram_queries: 0 }
+        let by_key = fitted.into_iter().map(|(key, fitted)| (key, Arc::new(fitted))).collect();
+        Self { by_key, queries, gram_queries: 0 }
     }
 
     /// A fitted model.
     pub fn get(&self, key: &FitKey) -> &Fitted {
         self.by_key.get(key).expect("every key that is asked for is one of the design's fits")
+    }
+
+    /// A fitted model that others may hold as well.
+    pub fn shared(&self, key: &FitKey) -> Arc<Fitted> {
+        self.by_key
+            .get(key)
+            .expect("every key that is asked for is one of the design's fits")
+            .clone()
     }
 
     /// How many there are.
@@ -181,8 +207,8 @@ pub(crate) async fn fit<C: Cohort>(
         return Err(failed(failure, &keys, &fits, asker, ground));
     }
     let fitted = |(at, fit): (usize, &Fit)| Fitted::Linear(finish(fit, standard(at).clone()));
-    let by_key = keys.iter().copied().zip(fits.iter().enumerate().map(fitted)).collect();
-    Ok(Models { by_key, queries: asker.queries - before, gram_queries })
+    let fitted = keys.iter().copied().zip(fits.iter().enumerate().map(fitted));
+    Ok(Models { gram_queries, ..Models::new(fitted, asker.queries - before) })
 }
 
 /// Which fit failed, and why.
@@ -447,7 +473,8 @@ pub(super) fn explain<C>(
             rows,
             c: match &design.grid[key.point] {
                 GridPoint::Rbf(point) => point.c.to_string(),
-                _ => design.linear(key.point).c.to_string(),
+                GridPoint::Linear(point) => point.c.to_string(),
+                other => other.line(),
             },
             steps,
             gradient: format!("{gradient:e}"),

@@ -1,20 +1,22 @@
 //! Judges the chosen models: scores by subgroup, placement sums, and all figures of the findings.
 
-use wardround_core::query::{Column, Fill, FoldSet, Frame, MapScaler, RowSet, Scaler, SiteSet};
-use wardround_core::study::ChooseBy;
+use std::sync::Arc;
+
+use wardround_core::query::{Column, Fill, Frame, MapScaler, Scaler};
+use wardround_core::study::{ChooseBy, GridPoint};
 
 use super::asker::Asker;
-use super::choose::{Choice, Choosing, Scores, full_list, merged, nothing_to_compare};
-use super::design::{Design, FitKey};
+use super::choose::{Choice, Choosing, For, Scores, merged, nothing_to_compare};
+use super::design::Design;
 use super::error::StudyError;
-use super::fits::{Fitted, FittedFourier, FittedLinear};
+use super::fits::{Fitted, FittedEnsemble, FittedFourier, FittedLinear};
 use super::repeats;
-use super::scores::{Lists, Scored, Scoring};
+use super::scores::{Lists, Scoring};
 use crate::cohort::Cohort;
 use crate::findings::{
-    FinalFit, FinalFourier, FinalLinear, FinalModel, FinalScaler, FinalTrees, FoldResult,
-    FourierScaler, GridResult, Judged, LeftOut, MissingFeatures, Nested, NestedChoice, OwnFourier,
-    ProfileCell, TargetFindings,
+    FinalEnsemble, FinalFit, FinalFourier, FinalLinear, FinalMember, FinalModel, FinalScaler,
+    FinalTrees, FoldResult, FourierScaler, GridResult, Judged, LeftOut, MissingFeatures, Nested,
+    NestedChoice, OwnFourier, ProfileCell, TargetFindings,
 };
 use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
@@ -100,7 +102,7 @@ impl Judging<'_> {
         for (t, choices) in choices.iter().enumerate() {
             for repeat in 0..design.repeats {
                 let point = |k| choices.nested[outer(design, repeat, k)].point;
-                lists.push(design, full_list(design, t, repeat, point));
+                lists.push(design, self.choosing.full_list(t, repeat, point));
             }
         }
         lists
@@ -144,7 +146,7 @@ impl Judging<'_> {
             let mut of_repeats = Vec::new();
             for repeat in 0..design.repeats {
                 let point = |k| choices.nested[outer(design, repeat, k)].point;
-                of_repeats.push(lists.push(design, full_list(design, t, repeat, point)));
+                of_repeats.push(lists.push(design, self.choosing.full_list(t, repeat, point)));
                 let folds = 0..design.folds;
                 let list = |k| &self.scores[self.choosing.fold_list(t, point(k), repeat, k)];
                 scores.push(merged(folds.map(list))?);
@@ -154,7 +156,8 @@ impl Judging<'_> {
             for point in 0..design.grid.len() {
                 let mut of_repeats = Vec::new();
                 for repeat in 0..design.repeats {
-                    of_repeats.push(lists.push(design, full_list(design, t, repeat, |_| point)));
+                    let full = self.choosing.full_list(t, repeat, |_| point);
+                    of_repeats.push(lists.push(design, full));
                     scores.push(self.choosing.out_of_fold(self.scores, t, point, repeat)?);
                 }
                 of_points.push(of_repeats);
@@ -164,12 +167,8 @@ impl Judging<'_> {
             for site in design.left_out_sites() {
                 let mut of_points = Vec::new();
                 for point in 0..design.grid.len() {
-                    let folds = design.all_folds();
-                    let rows = RowSet { repeat: 0, folds, sites: SiteSet::Only(site) };
-                    let sites = SiteSet::Without(site);
-                    let fit = FitKey { target: t, point, repeat: 0, folds, sites };
-                    of_points.push(lists.push(design, vec![Scored { rows, fit }]));
                     let list = self.choosing.left_out_list(t, site, point);
+                    of_points.push(lists.push(design, self.choosing.lists.parts(list).to_vec()));
                     scores.push(self.scores[list].clone());
                 }
                 of_sites.push(of_points);
@@ -203,10 +202,8 @@ impl Judging<'_> {
         let (mut folds, full) = (Lists::default(), self.nested_lists(choices));
         for (t, choices) in choices.iter().enumerate() {
             for (at, (repeat, k)) in design.outer_folds().enumerate() {
-                let point = choices.nested[at].point;
-                let without: FoldSet = design.all_folds().without(k);
-                let fit = FitKey { target: t, point, repeat, folds: without, sites: SiteSet::All };
-                folds.push(design, vec![Scored::fold(k, SiteSet::All, fit)]);
+                let list = self.choosing.fold_list(t, choices.nested[at].point, repeat, k);
+                folds.push(design, self.choosing.lists.parts(list).to_vec());
             }
         }
         let (per_repeat, repeats) = (usize::from(design.folds), usize::from(design.repeats));
@@ -398,16 +395,40 @@ impl Judging<'_> {
 
     fn final_model(&self, target: usize, choice: &Choice) -> FinalModel {
         let Scoring { design, frame, models, .. } = &self.scoring;
-        let (folds, sites) = (design.all_folds(), SiteSet::All);
-        let key = FitKey { target, point: choice.point, repeat: 0, folds, sites };
+        let key = self.choosing.final_key(design, target, choice.point);
         FinalModel {
             point: choice.point,
             threshold: choice.threshold.probability(),
-            fitted: match models.get(&key) {
-                Fitted::Linear(fitted) => FinalFit::Linear(final_linear(fitted, frame)),
-                Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, frame)),
-                Fitted::Fourier(fitted) => FinalFit::Fourier(final_fourier(fitted, frame)),
-            },
+            fitted: final_fit(models.get(&key), frame, frame),
+        }
+    }
+}
+
+impl Choices {
+    /// One of the choices.
+    pub fn of(&self, choice: For, design: &Design) -> &Choice {
+        match choice {
+            For::Fold(repeat, fold) => &self.nested[outer(design, repeat, fold)],
+            For::Site(site) => &self.left_out[usize::from(site)],
+            For::All => &self.last,
+        }
+    }
+}
+
+/// A model in the features' own units; trees act on `grid`, all else on `frame`.
+fn final_fit(fitted: &Fitted, frame: &Frame, grid: &Frame) -> FinalFit {
+    match fitted {
+        Fitted::Linear(fitted) => FinalFit::Linear(final_linear(fitted, frame)),
+        Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, grid)),
+        Fitted::Fourier(fitted) => FinalFit::Fourier(final_fourier(fitted, frame)),
+        Fitted::Ensemble(FittedEnsemble { members, origins, combine, .. }) => {
+            let grid = frame.grid();
+            let member = |(fitted, &(classifier, point)): (&Arc<Fitted>, &(u8, GridPoint))| {
+                let fitted = final_fit(fitted, frame, &grid);
+                FinalMember { classifier, point, fitted }
+            };
+            let members = members.iter().zip(origins).map(member).collect();
+            FinalFit::Ensemble(FinalEnsemble { members, combine: combine.clone() })
         }
     }
 }

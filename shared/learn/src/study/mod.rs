@@ -16,6 +16,7 @@ mod closed_fits;
 mod common;
 mod compare;
 mod design;
+mod ensemble;
 mod error;
 pub(crate) mod event;
 mod fits;
@@ -32,7 +33,7 @@ mod tree_fits;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
-use wardround_core::study::{Combination, Mode, Study};
+use wardround_core::study::{Combination, Ensemble, Learner, Mode, Study};
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
@@ -97,7 +98,7 @@ async fn from_sums<C: Cohort>(
     let mut common: Option<Common> = None;
     let (mut singles, mut rounds) = (Vec::new(), Vec::new());
     for (number, combination) in (1..).zip(&combinations) {
-        let Combination { input, classifier, name } = combination;
+        let Combination { input, learner, name } = combination;
         if alone == Alone::No {
             let (name, of) = (name.clone(), combinations.len());
             observer.event(&StudyEvent::Combination { name, number, of });
@@ -113,7 +114,17 @@ async fn from_sums<C: Cohort>(
             }
         };
         let first = asker.answered + 1;
-        let single = single::run(&mut asker, study, classifier, &mut shared, alone).await;
+        let single = match learner {
+            Learner::Classifier(classifier) => {
+                single::run(&mut asker, study, classifier, &mut shared, alone).await
+            }
+            Learner::Ensemble(ensemble) => {
+                let of_input = &singles[singles.len() - shared.singles..];
+                let members = members(ensemble, of_input);
+                ensemble::run(&mut asker, study, ensemble, &members, &mut shared).await
+            }
+        };
+        shared.singles += 1;
         common = Some(shared);
         singles.push(match alone {
             Alone::Yes => single?,
@@ -152,6 +163,12 @@ async fn from_sums<C: Cohort>(
         comparison,
         cost,
     })
+}
+
+/// What is kept of an ensemble's members, of an input's classifiers and ensembles so far.
+fn members<'a>(ensemble: &Ensemble, of_input: &'a [Single]) -> Vec<&'a ensemble::Member> {
+    let kept = of_input.iter().filter_map(|single| single.member.as_ref());
+    kept.filter(|member| ensemble.members.contains(&member.number)).collect()
 }
 
 /// What can't run is found out before anything is asked.

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Combination, Family, GridPoint, LeafLimit, Loss, Mode,
-    RbfPoint, Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Combination, Ensemble, EnsembleKind, Family, GridPoint,
+    LeafLimit, Learner, Loss, Mode, RbfPoint, Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
 use super::bootstrap::{self, REPLICATES};
+use super::choose::For;
 use super::design::{Design, LeavingOut};
 use super::error::StudyError;
 use super::fits::{LARGE_SITE, MOST_FACTORS};
@@ -97,7 +98,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let compared = combinations.len() > 1;
     let mut planned = Vec::new();
     let mut models = 0;
-    for Combination { input: of_input, classifier, name } in combinations {
+    for Combination { input: of_input, learner, name } in combinations {
         let schema = &schemas[usize::from(of_input)];
         let d = f64::from(schema.features);
         if of_input != input {
@@ -110,8 +111,18 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             }
             frame = Asked::Already;
         }
+        let classifier = match learner {
+            Learner::Classifier(classifier) => classifier,
+            Learner::Ensemble(ensemble) => {
+                let own = of_ensemble(study, ensemble, schema, sites)?;
+                shared.add(&own);
+                planned.push(own.planned(name, 0));
+                continue;
+            }
+        };
         let design = Design::new(study, classifier, sites)?;
-        let ground = Ground { design: &design, schema, d, n_sites };
+        let ground =
+            Ground { model_size: model_size(&design, d), design: &design, schema, d, n_sites };
         match classifier.family() {
             Family::Linear(_) | Family::ClosedForm(_) | Family::Rbf if cells == Asked::NotYet => {
                 ground.cells(&mut shared);
@@ -136,14 +147,8 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         }
         let of_this = design.fits().len() as u64;
         models += of_this;
-        planned.push(PlannedCombination {
-            name,
-            queries: own.queries as u64,
-            models: of_this,
-            bytes_down_per_site: own.down as u64,
-            bytes_up_per_site: own.up() as u64,
-        });
         shared.add(&own);
+        planned.push(own.planned(name, of_this));
     }
     let Numbers { counts, fractions } = shared.numbers;
     Ok(Plan {
@@ -164,8 +169,12 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
 /// isn't known before sites say how many they have.
 fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, StudyError> {
     let mut planned = Vec::new();
-    for Combination { classifier, name, .. } in study.combinations() {
-        let models = Design::new(study, classifier, sites)?.fits().len() as u64;
+    for Combination { learner, name, .. } in study.combinations() {
+        let models = match learner {
+            Learner::Classifier(classifier) => Design::new(study, classifier, sites)?.fits().len(),
+            Learner::Ensemble(_) => 0,
+        };
+        let models = models as u64;
         let (queries, bytes_down_per_site, bytes_up_per_site) = (0, 0, 0);
         let one =
             PlannedCombination { name, queries, models, bytes_down_per_site, bytes_up_per_site };
@@ -209,6 +218,8 @@ struct Ground<'a> {
     /// Features.
     d: f64,
     n_sites: f64,
+    /// Numbers of a model in a question about scores.
+    model_size: f64,
 }
 
 impl Ground<'_> {
@@ -379,17 +390,9 @@ impl Ground<'_> {
 }
 
 impl Ground<'_> {
-    /// Numbers of a model in a question about scores; one on a map carries the map.
-    fn model_size(&self) -> f64 {
-        let points = self.design.grid.iter().filter_map(GridPoint::rbf);
-        let components = points.map(|point| point.components).max();
-        components.map_or(self.d + 1.0, |components| 2.0 * self.d + f64::from(components) + 1.0)
-    }
-
     /// Scores to choose by, figures, and both by subgroup.
     fn judging(&self, tally: &mut Tally) {
-        let Self { design, schema, n_sites, .. } = *self;
-        let model_size = self.model_size();
+        let Self { design, schema, n_sites, model_size, .. } = *self;
         let models = design.fits().len() as f64;
         let targets = design.classes.len() as f64;
         let (points, outer) = (design.grid.len() as f64, design.outer_folds().count() as f64);
@@ -413,7 +416,7 @@ impl Ground<'_> {
 
     /// The nested lists under the bootstrap.
     fn bootstrap(&self, tally: &mut Tally, by: ChooseBy) {
-        let (design, model_size) = (self.design, self.model_size());
+        let (design, model_size) = (self.design, self.model_size);
         let lists = design.classes.len() as f64 * f64::from(design.repeats);
         let each = 4.0 * f64::from(REPLICATES);
         let numbers = match by {
@@ -423,6 +426,46 @@ impl Ground<'_> {
         };
         tally.ask(lists * f64::from(design.folds) * model_size, numbers);
     }
+}
+
+/// Numbers of a model in a question about scores; one on a map carries the map.
+fn model_size(design: &Design, d: f64) -> f64 {
+    let components = design.grid.iter().filter_map(GridPoint::rbf).map(|point| point.components);
+    components.max().map_or(d + 1.0, |components| 2.0 * d + f64::from(components) + 1.0)
+}
+
+/// An ensemble's rounds: its members' models are sent to be judged, and to be stacked.
+fn of_ensemble(
+    study: &Study,
+    ensemble: &Ensemble,
+    schema: &Schema,
+    sites: &[SiteId],
+) -> Result<Tally, StudyError> {
+    let (d, n_sites) = (f64::from(schema.features), sites.len() as f64);
+    let members = ensemble.members.iter().map(|&at| &study.classifiers[usize::from(at)]);
+    let designs: Vec<Design> = members
+        .map(|classifier| Design::new(study, classifier, sites))
+        .collect::<Result<_, _>>()?;
+    let model_size = designs.iter().map(|design| model_size(design, d)).sum();
+    let grid = vec![GridPoint::Ensemble(ensemble.point())];
+    let design = Design { grid, ..designs[0].clone() };
+    let ground = Ground { design: &design, schema, d, n_sites, model_size };
+    let mut own = Tally::default();
+    if ensemble.kind == EnsembleKind::Stacking {
+        let columns = ensemble.members.len() as f64 + 1.0;
+        let targets = design.classes.len() as f64;
+        let fits = targets * For::all(&design).count() as f64;
+        let models = targets * (design.training_sets().len() - 1) as f64;
+        let numbers = fits * (1.0 + columns + columns * (columns + 1.0) / 2.0);
+        let counts = n_sites * f64::from(design.folds) * (1.0 + 2.0 * f64::from(schema.classes));
+        (0..design.repeats).for_each(|_| own.ask(0.0, Numbers::counts(counts)));
+        for _ in 0..NEWTON_ROUNDS as u32 {
+            own.ask(2.0 * d + models * model_size, Numbers::fractions(numbers));
+        }
+    }
+    ground.judging(&mut own);
+    ground.bootstrap(&mut own, study.validation.choose_by);
+    Ok(own)
 }
 
 /// Leaves of a tree that are asked for: the root, and of every two siblings the smaller. Below five
@@ -468,6 +511,16 @@ impl Tally {
         self.down += other.down;
         self.numbers.counts += other.numbers.counts;
         self.numbers.fractions += other.numbers.fractions;
+    }
+
+    fn planned(&self, name: String, models: u64) -> PlannedCombination {
+        PlannedCombination {
+            name,
+            queries: self.queries as u64,
+            models,
+            bytes_down_per_site: self.down as u64,
+            bytes_up_per_site: self.up() as u64,
+        }
     }
 
     /// Bytes from a site.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, FoldSet, FourierModel, Frame, LinearModel, MapScaler,
-    Model, RowSet, Scaler, ScoreList, SiteSet,
+    Ask, Bins, CALIBRATION_BINS, Column, EnsembleModel, FoldSet, FourierModel, Frame, LinearModel,
+    MapScaler, Model, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 use super::asker::{Asker, finest_bits, slices};
@@ -51,6 +51,11 @@ impl Lists {
         let class = parts.first().map_or(0, |part| design.classes[part.fit.target]);
         self.0.push((class, parts));
         self.0.len() - 1
+    }
+
+    /// The rows of a list with the models that score them.
+    pub fn parts(&self, list: usize) -> &[Scored] {
+        &self.0[list].1
     }
 
     /// Asks for the scores of all lists: per list, per cell of the split.
@@ -180,19 +185,24 @@ impl Scoring<'_> {
     fn model(&self, part: &Scored) -> Model {
         let mut model = self.models.get(&part.fit).model();
         if scale_of(part) == ScaleOf::AllRows {
-            let folds = self.design.all_folds();
-            match &mut model {
-                Model::Linear(LinearModel { scaler: scaler @ Scaler::OwnSite(_), .. }) => {
-                    *scaler = Scaler::OwnSite(folds);
-                }
-                Model::Fourier(FourierModel { map, .. })
-                    if matches!(map.scaler, MapScaler::OwnSite(_)) =>
-                {
-                    Arc::make_mut(map).scaler = MapScaler::OwnSite(folds);
-                }
-                Model::Linear(_) | Model::Trees(_) | Model::Fourier(_) => {}
-            }
+            scale_by(&mut model, self.design.all_folds());
         }
         model
+    }
+}
+
+/// Has a model that scales each site by itself do so by these folds.
+fn scale_by(model: &mut Model, folds: FoldSet) {
+    match model {
+        Model::Linear(LinearModel { scaler: scaler @ Scaler::OwnSite(_), .. }) => {
+            *scaler = Scaler::OwnSite(folds);
+        }
+        Model::Fourier(FourierModel { map, .. }) if matches!(map.scaler, MapScaler::OwnSite(_)) => {
+            Arc::make_mut(map).scaler = MapScaler::OwnSite(folds);
+        }
+        Model::Ensemble(EnsembleModel { members, .. }) => {
+            members.iter_mut().for_each(|member| scale_by(member, folds));
+        }
+        Model::Linear(_) | Model::Trees(_) | Model::Fourier(_) => {}
     }
 }

@@ -1,16 +1,19 @@
 //! One classifier of a study, from its fits to its figures.
 
-use wardround_core::query::Column;
-use wardround_core::study::{Classifier, Family, Study};
+use std::sync::Arc;
+
+use wardround_core::query::{Column, Frame};
+use wardround_core::study::{Classifier, Ensemble, Family, Study};
 
 use super::asker::Asker;
 use super::bootstrap::{self, Replicates};
 use super::choose::Choosing;
 use super::common::Common;
 use super::design::{Design, LeavingOut};
+use super::ensemble::Member;
 use super::error::StudyError;
 use super::fits::{self, Ground, Models};
-use super::judging::{self, Judging};
+use super::judging::{self, Choices, Judging};
 use super::scores::Scoring;
 use super::{closed_fits, kernel_fits, tree_fits};
 use crate::cohort::Cohort;
@@ -24,6 +27,8 @@ pub(crate) struct Single {
     pub cost: Cost,
     /// Its AUCs under the study's bootstrap, where it is compared with others.
     pub replicates: Option<Replicates>,
+    /// Its models, where it is a member of an ensemble.
+    pub member: Option<Member>,
 }
 
 /// Whether a classifier is compared with others.
@@ -46,9 +51,9 @@ pub(crate) async fn run<C: Cohort>(
     let observer = asker.observer;
     let phase = |name, models| observer.event(&StudyEvent::Phase { name, models });
     let family = classifier.family();
+    let number = study.classifiers.iter().position(|one| one == classifier).unwrap_or(0) as u8;
     let by_site = common.profile.by_site.clone();
     let classes = common.classes.clone();
-    let rows = common.rows;
     let (frame, models, queries_before) = match family {
         Family::Linear(_) | Family::ClosedForm(_) | Family::Rbf => {
             let frame = common.frame.clone();
@@ -73,7 +78,6 @@ pub(crate) async fn run<C: Cohort>(
             let leaves_out = design.left_out == LeavingOut::EverySite;
             let (counts, queries) = common.grid(asker, leaves_out).await?;
             phase("trees", design.fits().len());
-            let number = study.classifiers.iter().position(|one| one == classifier).unwrap_or(0);
             let ground = tree_fits::Ground {
                 classifier,
                 design: &design,
@@ -81,26 +85,62 @@ pub(crate) async fn run<C: Cohort>(
                 counts,
                 classes: &classes,
                 seed: study.seed,
-                number: number as u32,
+                number: u32::from(number),
             };
             let models = tree_fits::fit(asker, &ground).await?;
             (frame, models, queries)
         }
     };
 
-    phase("scores to choose by", models.len());
-    let scoring = Scoring { design: &design, frame: &frame, models: &models, rows };
     let choosing = Choosing::new(&design);
+    let judged = Judged { design: &design, frame: &frame, models: &models, choosing: &choosing };
+    let (targets, replicates, choices) = judge(asker, study, common, judged, alone).await?;
+    let cost = Cost {
+        queries: asker.queries - before,
+        fitting_queries: models.queries,
+        models: models.len() as u64,
+        queries_of_slowest_fit: alone_queries(&design, &models, queries_before),
+    };
+    let is_member = |ensemble: &Ensemble| ensemble.members.contains(&number);
+    let member = study.ensembles.iter().any(is_member).then(|| Member {
+        number,
+        design: design.clone(),
+        models,
+        choices,
+    });
+    Ok(Single { design, targets, cost, replicates, member })
+}
+
+/// Models that are to be judged.
+pub(crate) struct Judged<'a> {
+    pub design: &'a Design,
+    pub frame: &'a Arc<Frame>,
+    pub models: &'a Models,
+    pub choosing: &'a Choosing,
+}
+
+/// Chooses among grid points and judges the choices.
+pub(crate) async fn judge<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    study: &Study,
+    common: &Common,
+    Judged { design, frame, models, choosing }: Judged<'_>,
+    alone: Alone,
+) -> Result<(Vec<TargetFindings>, Option<Replicates>, Vec<Choices>), StudyError> {
+    let observer = asker.observer;
+    let phase = |name, models| observer.event(&StudyEvent::Phase { name, models });
+    phase("scores to choose by", models.len());
+    let scoring = Scoring { design, frame, models, rows: common.rows };
     let scores = choosing.lists.scores(asker, &scoring, &[Column::Site]).await?;
 
     phase("figures", design.classes.len());
     let judging = Judging {
         scoring,
-        choosing: &choosing,
+        choosing,
         scores: &scores,
         choose_by: study.validation.choose_by,
-        by_site: &by_site,
-        classes: &classes,
+        by_site: &common.profile.by_site,
+        classes: &common.classes,
     };
     let choices = judging.all_choices(asker)?;
     let targets = judging::targets(asker, &judging, &choices).await?;
@@ -108,13 +148,7 @@ pub(crate) async fn run<C: Cohort>(
         Alone::Yes => None,
         Alone::No => Some(bootstrap::ask(asker, &judging, &choices, study.seed).await?),
     };
-    let cost = Cost {
-        queries: asker.queries - before,
-        fitting_queries: models.queries,
-        models: models.len() as u64,
-        queries_of_slowest_fit: alone_queries(&design, &models, queries_before),
-    };
-    Ok(Single { design, targets, cost, replicates })
+    Ok((targets, replicates, choices))
 }
 
 /// What the final model at the slowest grid point alone would have asked: the profile, moments, a Gram matrix

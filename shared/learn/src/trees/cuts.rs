@@ -9,18 +9,6 @@ use crate::cohort::Cohort;
 use crate::study::StudyError;
 use crate::study::asker::{Asker, slices};
 
-/// The frame whose grid trees act on. Its scale is a power of two and its center a multiple of it:
-/// where its lines lie says how large a column's numbers are, and nothing about single rows. So a fold
-/// that is judged leaves no trace in the trees of the others.
-pub(crate) fn grid_frame(frame: &Frame) -> Frame {
-    let scale: Vec<f64> = frame.scale.iter().map(|s| libm::exp2(libm::log2(*s).round())).collect();
-    let center = frame.center.iter().zip(&scale);
-    Frame {
-        center: center.map(|(center, scale)| (center / scale).round() * scale).collect(),
-        scale,
-    }
-}
-
 /// Counts of the grid's steps, by site and fold of every repeat.
 pub(crate) struct GridCounts {
     folds: usize,
@@ -197,11 +185,11 @@ mod tests {
     #[test]
     fn lines_of_the_grid_are_coarse_numbers() {
         let frame = Frame { center: vec![123.4, -0.02], scale: vec![9.1, 0.0003] };
-        let grid = grid_frame(&frame);
+        let grid = frame.grid();
         assert_eq!(grid.scale, [8.0, 0.000_244_140_625]);
         assert_eq!(grid.center[0], 120.0);
         // A row more or less moves the frame, and not the grid.
         let moved = Frame { center: vec![123.9, -0.020_01], scale: vec![9.3, 0.000_301] };
-        assert_eq!(grid_frame(&moved), grid);
+        assert_eq!(moved.grid(), grid);
     }
 }

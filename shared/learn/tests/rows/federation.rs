@@ -7,10 +7,10 @@ use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
-    Ask, Bins, ClassWeights, Column, ColumnCuts, Cuts, Derivatives, Fill, FoldSet, FourierMap,
-    FourierModel, FourierTerm, Gradients, GramTerm, LinearModel, LinearTerm, MapScaler, Model,
-    Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList, Side, SiteSet, Tree,
-    TreeTerm,
+    Ask, Bins, ClassWeights, Column, ColumnCuts, Combine, Cuts, Derivatives, EnsembleModel, Fill,
+    FoldSet, FourierMap, FourierModel, FourierTerm, Gradients, GramTerm, LinearModel, LinearTerm,
+    MapScaler, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList,
+    Side, SiteSet, StackTerm, Tree, TreeModel, TreeOutput, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -105,6 +105,38 @@ fn growing(rows: RowSet) -> Ask {
     Ask::Trees { frame: frame(), cuts: vec![Cuts(cuts.collect())], terms, bits: 24 }
 }
 
+/// An ensemble of a linear model and trees.
+fn vote(seed: u64, scaler: Scaler) -> Model {
+    let members = vec![model(seed, scaler).into(), Model::Trees(trees())];
+    Model::Ensemble(EnsembleModel { class: 1, members, combine: Combine::MeanProbability })
+}
+
+fn trees() -> TreeModel {
+    let split = Node::Split { column: 1, below: 530, missing: Side::Left, left: 1 };
+    let leaf = |value| Node::Leaf { value };
+    let tree = Tree(vec![split, leaf(0.7), leaf(-0.4)]);
+    TreeModel { class: 1, output: TreeOutput::Sum, start: 0.2, trees: vec![tree] }
+}
+
+/// Stacks of a linear model and trees.
+fn stack(all: RowSet, some: RowSet, train: FoldSet) -> Ask {
+    let models = vec![
+        model(1, Scaler::Folded).into(),
+        model(2, Scaler::OwnSite(train)).into(),
+        Model::Trees(trees()),
+    ];
+    let term = |parts| StackTerm {
+        class: 1,
+        class_weights: ClassWeights { negative: 0.6, positive: 2.5 },
+        parts,
+        weights: vec![0.4, -1.3],
+        intercept: 0.2,
+    };
+    let terms =
+        vec![term(vec![(all, vec![0, 2])]), term(vec![(some, vec![1, 2]), (all, vec![2, 0])])];
+    Ask::Stack { frame: frame(), models, terms, bits: 36 }
+}
+
 /// Questions whose answers don't depend on how patients are split into sites.
 fn splitless() -> Vec<Ask> {
     let split = vec![Column::Subgroup(0), Column::Subgroup(1)];
@@ -113,10 +145,11 @@ fn splitless() -> Vec<Ask> {
         model(1, Scaler::Folded).into(),
         model(2, Scaler::Folded).into(),
         Model::Fourier(on_map(3, &map(1, given()))),
+        vote(3, Scaler::Folded),
     ];
     let lists = vec![
         ScoreList { class: 1, parts: vec![(all, 0)] },
-        ScoreList { class: 2, parts: vec![(all, 1), (all, 0), (all, 2)] },
+        ScoreList { class: 2, parts: vec![(all, 1), (all, 0), (all, 2), (all, 3)] },
     ];
     let bins = Bins { half_width: 6.0, count: 64 };
     let table = |at: usize| PlacementTable {
@@ -188,6 +221,7 @@ fn sited(count: usize) -> Vec<Ask> {
     let lists = vec![
         list(&[(everywhere(train), 0), (only, 1), (without, 1)]),
         list(&[(everywhere(train), 2), (only, 3), (without, 3)]),
+        list(&[(everywhere(train), 4), (only, 4)]),
     ];
     vec![
         Ask::Profile { split: split.clone() },
@@ -208,6 +242,7 @@ fn sited(count: usize) -> Vec<Ask> {
         hinge(Derivatives::Gradient),
         hinge(Derivatives::Hessian),
         fourier_hinge(&on_maps, 36),
+        stack(everywhere(train), without, train),
         Ask::Scores {
             frame: frame(),
             models: vec![
@@ -215,6 +250,7 @@ fn sited(count: usize) -> Vec<Ask> {
                 model(2, Scaler::OwnSite(train)).into(),
                 Model::Fourier(on_maps[0].1.clone()),
                 Model::Fourier(on_maps[1].1.clone()),
+                vote(4, Scaler::OwnSite(train)),
             ],
             lists,
             split,

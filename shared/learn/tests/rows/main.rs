@@ -6,6 +6,8 @@ mod checks;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod ensembles;
+#[cfg(test)]
 mod federation;
 #[cfg(test)]
 mod golden;

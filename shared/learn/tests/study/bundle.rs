@@ -119,7 +119,7 @@ fn predictions_are_the_fits() {
 fn linear(bundle: &mut ModelBundle) -> &mut LinearScorer {
     match &mut bundle.models[0].scorer {
         Scorer::Linear(linear) => linear,
-        Scorer::Trees(_) | Scorer::Fourier(_) => panic!("a linear model"),
+        Scorer::Trees(_) | Scorer::Fourier(_) | Scorer::Ensemble(_) => panic!("a linear model"),
     }
 }
 

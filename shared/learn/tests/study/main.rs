@@ -3,11 +3,15 @@
 
 #[cfg(test)]
 mod bundle;
+#[cfg(test)]
 mod compare;
+#[cfg(test)]
+mod ensembles;
 #[cfg(test)]
 mod federation;
 #[cfg(test)]
 mod gather;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod heart;

@@ -36,6 +36,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
         }],
+        ensembles: vec![],
         validation: Validation {
             folds: 5,
             repeats: 1,

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::study::classifier_names;
 
 const IMAGES: &str = r#"
 format = 1
@@ -168,6 +169,7 @@ fn a_file_with_every_field_is_read() {
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
         }],
+        ensembles: vec![],
         validation: Validation {
             folds: 5,
             repeats: 2,
@@ -466,11 +468,11 @@ fn several_classifiers_are_compared_each_balance_by_itself() {
         "[[classifier]]\nkind = \"logistic\"\nc = [0.1, 1.0]\nbalance = [\"none\", \"weights\"]\n";
     let study = of(&format!("{logistic}{both}[[classifier]]\nkind = \"lda\"\n")).unwrap();
     let names = ["logistic", "logistic (2)", "logistic, class weights", "lda"];
-    assert_eq!(study.classifier_names(), names);
+    assert_eq!(classifier_names(&study.classifiers), names);
     let points: Vec<usize> = study.classifiers.iter().map(|one| one.grid().len()).collect();
     assert_eq!(points, [1, 2, 2, 1]);
     let one = of("[classifier]\nkind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]").unwrap();
-    assert_eq!(one.classifier_names(), ["logistic"]);
+    assert_eq!(classifier_names(&one.classifiers), ["logistic"]);
     let twice = of(&format!("{logistic}{logistic}")).unwrap_err().to_string();
     assert!(twice.contains("[[classifier]] number 2 is there before"), "{twice}");
     let bad = "[[classifier]]\nkind = \"lda\"\nc = [1.0]\n[[classifier]]\nkind = \"svm\"\n";
@@ -499,4 +501,64 @@ fn several_backbones_are_compared_with_every_classifier() {
     assert!(both.contains("unknown key 'backbone' in [images]"), "{both}");
     let loose = of("[table]\nnumeric = [\"a\"]\nmissing = \"drop\"\n[[backbone]]\nname = \"x\"\n");
     assert!(loose.unwrap_err().to_string().contains("[[backbone]] stands without [images]"));
+}
+
+#[test]
+fn ensembles_name_their_members() {
+    let several = IMAGES.replace("[classifier]", "[[classifier]]");
+    let with = |more: &str| {
+        let (before, after) = several.split_once("[validation]").unwrap();
+        let more = format!(
+            "[[classifier]]\nkind = \"lda\"\nshrinkage = [0.1]\n[[classifier]]\nkind = \"lda\"\nshrinkage = [0.2]\n{more}"
+        );
+        let images = before.replace("copies = 4", "copies = 0\nviews = 2");
+        Study::parse(&format!("{images}\n{more}\n[validation]{after}"))
+    };
+    let study = with(
+        "[[ensemble]]\nkind = \"stacking\"\n[[ensemble]]\nkind = \"soft-vote\"\nmembers = [\"lda (2)\", \"logistic\"]\n",
+    );
+    let study = study.unwrap();
+    let (stacking, vote) = (EnsembleKind::Stacking, EnsembleKind::SoftVote);
+    assert_eq!(
+        study.ensembles,
+        [
+            Ensemble { kind: stacking, members: vec![0, 1, 2] },
+            Ensemble { kind: vote, members: vec![0, 2] },
+        ]
+    );
+    let names: Vec<String> = study.combinations().into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["logistic", "lda", "lda (2)", "stacking of 3", "soft-vote of 2"]);
+
+    let wrong = |more: &str| with(more).unwrap_err().to_string();
+    let unknown = wrong("[[ensemble]]\nkind = \"soft-vote\"\nmembers = [\"lda\", \"forest\"]\n");
+    assert!(unknown.contains("\"forest\", which no classifier is called"), "{unknown}");
+    assert!(unknown.contains("one of \"logistic\", \"lda\", \"lda (2)\""), "{unknown}");
+    let alone = wrong("[[ensemble]]\nkind = \"soft-vote\"\nmembers = [\"lda\"]\n");
+    assert!(alone.contains("members"), "{alone}");
+    let twice = wrong("[[ensemble]]\nkind = \"soft-vote\"\n[[ensemble]]\nkind = \"soft-vote\"\n");
+    assert!(twice.contains("[[ensemble]] number 2 is there before"), "{twice}");
+    let one = IMAGES.replace("[validation]", "[[ensemble]]\nkind = \"soft-vote\"\n[validation]");
+    let one = Study::parse(&one).unwrap_err().to_string();
+    assert!(one.contains("[[ensemble]] stands beside one classifier"), "{one}");
+}
+
+#[test]
+fn a_fold_of_two_has_no_scores_to_stack() {
+    let short = SHORT.replace("[classifier]", "[[classifier]]");
+    let more = "[[classifier]]\nkind = \"lda\"\nshrinkage = [0.1]\n[[ensemble]]\nkind = \"stacking\"\n[validation]";
+    let text = short.replace("[validation]", more);
+    let mistakes = Study::parse(&text).unwrap_err().to_string();
+    assert!(mistakes.contains("set folds to at least 3"), "{mistakes}");
+}
+
+#[test]
+fn rows_leave_instead_of_sums_only_where_a_study_says_so() {
+    let study = Study::parse(SHORT).unwrap();
+    assert_eq!(study.federation.mode, Mode::Sums);
+    assert!(!serde_json::to_string(&study).unwrap().contains("mode"));
+    let rows = format!("{SHORT}\n[federation]\nmode = \"feature-rows\"\n");
+    assert_eq!(Study::parse(&rows).unwrap().federation.mode, Mode::FeatureRows);
+    let copies = IMAGES.replace("mode = \"sums\"", "mode = \"feature-rows\"");
+    let mistakes = Study::parse(&copies).unwrap_err().to_string();
+    assert!(mistakes.contains("only the images' own rows leave a site"), "{mistakes}");
 }
