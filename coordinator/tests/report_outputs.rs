@@ -165,7 +165,8 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         assert!(!validator.is_valid(&extra), "{path} takes a surplus field");
         assert!(Report::from_json(&extra.to_string()).is_err(), "{path} reads a surplus field");
         let fields = value.pointer(path).unwrap().as_object().unwrap();
-        for field in fields.keys() {
+        // A point of nothing but a scaler is a nearest mean's.
+        for field in fields.keys().filter(|field| *field != "c") {
             let mut less = value.clone();
             less.pointer_mut(path).unwrap().as_object_mut().unwrap().remove(field);
             assert!(!validator.is_valid(&less), "{path} does without {field}");
