@@ -2,10 +2,11 @@
 
 mod report_made_up;
 
-use report_made_up::{Patient, compared, context, findings, heart, known, patients, site};
+use report_made_up::{Patient, compared, context, findings, heart, joined, known, patients, site};
 use serde_json::{Value, json};
 use wardround::report::{
-    BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, ReadError, Report, SCHEMA,
+    BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, MatrixModels, MatrixSection,
+    OwnSiteModel, OwnSitesSection, ReadError, Report, SCHEMA,
 };
 use wardround_learn::findings::{Figure, Findings, ProfileCell};
 use wardround_privacy::policy::{Consent, MinimumPatients};
@@ -383,6 +384,46 @@ fn a_site_that_does_not_release_its_figures_takes_another_with_it() {
     let report = Report::build(&alone, &context).unwrap();
     assert!(report.pooled[0].figures.auc.value().is_none());
     assert!(report.pooled[0].auc_within_sites.value().is_none());
+}
+
+#[test]
+fn what_joining_gains_stands_in_every_output() {
+    let findings = joined(findings(4, &patients(4, 160)));
+    let mut context = context(&findings);
+    let report = Report::build(&findings, &context).unwrap();
+    let [json, html, text] = outputs(&report);
+    assert_eq!(Report::from_json(&json).unwrap(), report);
+    let OwnSitesSection::Asked { classes, .. } = &report.own_sites else { panic!("asked") };
+    let OwnSiteModel::Fitted { gain, .. } = &classes[0].sites[3].model else { panic!("fitted") };
+    assert_eq!(gain.value(), Some(-0.03), "shown when it is a loss");
+    assert!(matches!(classes[0].sites[1].model, OwnSiteModel::Unfit { .. }));
+    let MatrixSection::Asked { classes, .. } = &report.matrix else { panic!("asked") };
+    let kinds: Vec<String> = classes[0].rows.iter().map(|row| row.trained_on.words()).collect();
+    assert_eq!(kinds[4..], ["all sites", "all other sites"]);
+    let MatrixModels::Judged { auc } = &classes[0].rows[4].models else { panic!("judged") };
+    let federated = report.sites[0].sites.iter().map(|row| row.figures.auc.clone());
+    assert_eq!(*auc, federated.collect::<Vec<_>>());
+    assert_eq!(classes[0].rows[0].models, MatrixModels::Refused);
+    let refuses = "the owner doesn't let a model of this site alone leave";
+    assert!(text.contains(refuses) && text.contains("-0.030 ("), "{text}");
+    assert!(html.contains("What joining gains") && html.contains("gain by joining"));
+    assert!(html.contains("trained on \\ judged at"));
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    // A site whose owner doesn't release its figures shows none of these either.
+    context.sites[2].policy.per_site_metrics = Consent::Refused;
+    let report = Report::build(&findings, &context).unwrap();
+    let OwnSitesSection::Asked { classes, .. } = &report.own_sites else { panic!("asked") };
+    let OwnSiteModel::Fitted { own, federated, gain } = &classes[0].sites[2].model else {
+        panic!("fitted")
+    };
+    let withheld = Estimate::Withheld { reason: Reason::RefusedBySite };
+    assert_eq!([&own.auc, federated, gain], [&withheld; 3]);
+    let MatrixSection::Asked { classes, .. } = &report.matrix else { panic!("asked") };
+    for row in &classes[0].rows {
+        if let MatrixModels::Judged { auc } = &row.models {
+            assert_eq!(auc[2], withheld);
+        }
+    }
 }
 
 #[test]

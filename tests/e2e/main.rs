@@ -4,6 +4,7 @@
 mod egress;
 mod identity;
 mod interrupted;
+mod joining;
 mod refusals;
 mod result;
 mod rows;

@@ -7,8 +7,8 @@ use wardround_core::study::{
     Mode, Precision, Study,
 };
 use wardround_learn::findings::{
-    FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, NestedChoice, OwnFourier,
-    ProfileCell, TargetFindings,
+    FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, Matrix, NestedChoice,
+    OwnFourier, ProfileCell, TargetFindings, TrainedAt,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
@@ -16,6 +16,7 @@ use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
 use super::disclose::{Minimums, cohort_mask};
+use super::joining::{self, MatrixSection, OwnSitesSection};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
     FinalModel, Fitting, FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening,
@@ -91,6 +92,8 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         subgroups: Vec::new(),
         leave_one_site_out: Vec::new(),
         comparison: ComparisonSection::Single,
+        own_sites: OwnSitesSection::NotAsked,
+        matrix: MatrixSection::NotAsked,
         rounds: rounds(findings, context, &sites, &mask),
         sites_of_every_model: model_sites(findings),
         attempts: context.attempts.clone(),
@@ -114,6 +117,8 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         masks.push(shown);
     }
     report.comparison = comparison::section(findings, &context.study, &context.rounds, &masks)?;
+    report.own_sites = joining::own_sites(findings, &masks, minimums)?;
+    report.matrix = joining::matrix(findings, &masks)?;
     Ok(report)
 }
 
@@ -616,6 +621,16 @@ fn model_sites(findings: &Findings) -> Vec<ModelSites> {
         let sites = findings.sites.clone();
         list.push(ModelSites { model: format!("{class}: final model"), sites: sites.clone() });
         list.push(ModelSites { model: format!("{class}: cross-validated models"), sites });
+        if let Matrix::Asked { classes, .. } = &findings.matrix {
+            let of_class = classes.iter().filter(|one| one.class == target.class);
+            let trained = of_class.flat_map(|one| findings.sites.iter().zip(&one.trained_at));
+            for (site, one) in trained {
+                if matches!(one, TrainedAt::Judged { .. }) {
+                    let model = format!("{class}: models of {site} alone");
+                    list.push(ModelSites { model, sites: vec![site.clone()] });
+                }
+            }
+        }
         for out in &target.left_out {
             let left = &findings.sites[usize::from(out.site)];
             list.push(ModelSites {

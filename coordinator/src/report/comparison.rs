@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use wardround_core::study::{GridPoint, Study};
 use wardround_learn::findings::{
-    Compared, ComparedClass, ComparedClassifier, Comparison, Figure, Findings,
+    Compared, ComparedClass, ComparedClassifier, Comparison, Figure, Findings, Matrix, OwnSites,
 };
 
 use super::build::BuildError;
@@ -290,7 +290,13 @@ fn cost(one: &ComparedClassifier, findings: &Findings, rounds: &[RoundCost]) -> 
     let Comparison::Several(compared) = &findings.comparison else {
         return ClassifierCost::default();
     };
-    let answered = compared.classifiers.iter().map(|one| one.rounds[1]).max().unwrap_or(0);
+    let mut answered = compared.classifiers.iter().map(|one| one.rounds[1]).max().unwrap_or(0);
+    if let OwnSites::Asked { rounds, .. } = &findings.own_sites {
+        answered = answered.max(rounds[1]);
+    }
+    if let Matrix::Asked { rounds, .. } = &findings.matrix {
+        answered = answered.max(rounds[1]);
+    }
     let before = rounds.len().saturating_sub(answered as usize);
     let [first, last] = one.rounds.map(|number| before + number as usize);
     let own = rounds.get(first.saturating_sub(1)..last.min(rounds.len())).unwrap_or_default();

@@ -6,6 +6,7 @@ mod comparison;
 mod context;
 mod disclose;
 mod html;
+mod joining;
 mod model;
 mod schema;
 mod slices;
@@ -18,6 +19,10 @@ pub use comparison::{
     RankedClassifier, TriedPoint,
 };
 pub use context::{Context, SetAsideCount, SiteContext};
+pub use joining::{
+    MatrixClass, MatrixModels, MatrixRow, MatrixSection, OwnSiteModel, OwnSiteRow, OwnSitesClass,
+    OwnSitesSection, TrainedOn,
+};
 pub use model::{
     Attempt, ClassCounts, CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup,
     Confusion, DataKind, Digests, FORMAT, FigureRow, FinalModel, Fitting, FoldRow, GridRow,

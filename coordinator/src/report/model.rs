@@ -14,10 +14,11 @@ use wardround_core::study::GridPoint;
 use wardround_privacy::judge::Aggregation;
 
 use super::comparison::ComparisonSection;
+use super::joining::{MatrixSection, OwnSitesSection};
 use super::values::{Calibration, Count, Curve, Estimate};
 
 /// The format that this software writes.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// A finished study's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub struct Report {
     pub leave_one_site_out: Vec<LeftOutSection>,
     /// The study's classifiers beside each other.
     pub comparison: ComparisonSection,
+    /// Each site's own model beside the federated one.
+    pub own_sites: OwnSitesSection,
+    /// Models of single sites at every site.
+    pub matrix: MatrixSection,
     /// What it cost.
     pub rounds: RoundsSection,
     /// Which sites each model was fitted on.

@@ -103,16 +103,31 @@ impl TargetMask {
 
     /// A left-out site's slice.
     pub fn left_out(&self, out: &LeftOut) -> Slice {
-        let site = usize::from(out.site);
+        self.apart(usize::from(out.site), &out.figures)
+    }
+
+    /// The slice of a site's figures by a model of its own, or one that never saw it.
+    pub fn apart(&self, site: usize, figures: &Figures) -> Slice {
         let counts = self.sites[site].counts;
-        let small = out.figures.patients.iter().any(|&n| n < self.minimums.per_class.get());
+        let small = figures.patients.iter().any(|&n| n < self.minimums.per_class.get());
         let small = if small { Shown::Suppressed(Reason::SmallSlice) } else { Shown::Value(()) };
-        let figures = first(first(self.refusals[site], self.sites[site].for_counts()), small);
+        let shown = first(first(self.refusals[site], self.sites[site].for_counts()), small);
         let of = |calls: CallCells| {
-            let [right, wrong] = calls.in_patients(&out.figures);
+            let [right, wrong] = calls.in_patients(figures);
             rate(right, right + wrong, self.minimums.cell).map(|_| ())
         };
-        Slice { positive_calls: of(POSITIVE), negative_calls: of(NEGATIVE), counts, figures }
+        let (positive_calls, negative_calls) = (of(POSITIVE), of(NEGATIVE));
+        Slice { positive_calls, negative_calls, counts, figures: shown }
+    }
+
+    /// One figure of such a slice; `figures` has its patients.
+    pub fn estimate_apart(&self, site: usize, figures: &Figures, figure: &Figure) -> Estimate {
+        shown_as(self.apart(site, figures).figures, figure)
+    }
+
+    /// A figure of the federated model at a site.
+    pub fn at_site(&self, site: usize, figure: &Figure) -> Estimate {
+        shown_as(self.sites[site].figures, figure)
     }
 
     /// An AUC over pairs within sites. Where a site's counts are hidden it is rounded to more than
@@ -126,10 +141,7 @@ impl TargetMask {
 
     /// A figure of all sites.
     pub fn whole(&self, figure: &Figure) -> Estimate {
-        match self.all.figures {
-            Shown::Value(()) => Estimate::from(figure),
-            Shown::Suppressed(reason) => Estimate::Withheld { reason },
-        }
+        shown_as(self.all.figures, figure)
     }
 
     /// What a score that knows only the site would reach, where sites with hidden counts are taken
@@ -166,6 +178,13 @@ impl Slice {
             Shown::Suppressed(Reason::SmallCell) => Shown::Suppressed(Reason::SmallSlice),
             other => other,
         }
+    }
+}
+
+fn shown_as(shown: Shown<()>, figure: &Figure) -> Estimate {
+    match shown {
+        Shown::Value(()) => Estimate::from(figure),
+        Shown::Suppressed(reason) => Estimate::Withheld { reason },
     }
 }
 

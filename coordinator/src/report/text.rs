@@ -4,6 +4,7 @@ use wardround_privacy::suppress::Reason;
 
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
 use super::html::verdict;
+use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
 use super::values::{Count, Estimate, decimal, grouped};
 
@@ -128,6 +129,76 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     out.columns(&head, rows);
     for (note, rows) in notes {
         out.wrapped("  ", &format!("- {}: {note}", rows.join(", ")));
+    }
+    own_sites(report, at, out);
+    matrix(report, at, out);
+}
+
+/// Each site's own model beside the federated one.
+fn own_sites(report: &Report, at: usize, out: &mut Lines) {
+    let OwnSitesSection::Asked { classes, .. } = &report.own_sites else { return };
+    let mut notes = Vec::new();
+    let rows = classes[at].sites.iter().map(|row| {
+        let site = row.site.to_string();
+        match &row.model {
+            OwnSiteModel::Fitted { own, federated, gain } => {
+                let auc = match own.auc.ends() {
+                    Some([low, high]) => format!("{} ({low:.3}-{high:.3})", own.auc.short()),
+                    None => cell(&own.auc),
+                };
+                let gained = match (gain.value(), gain.ends()) {
+                    (Some(value), Some([low, high])) => {
+                        format!("{value:+.3} ({low:+.3} to {high:+.3})")
+                    }
+                    (Some(value), None) => format!("{value:+.3}"),
+                    (None, _) => "-".to_owned(),
+                };
+                vec![site, auc, cell(federated), gained, cell(&own.brier), cell(&own.ece)]
+            }
+            OwnSiteModel::Unfit { reason } => {
+                notes.push(format!("- {site}: {reason}"));
+                let mut cells = vec![site, "none".to_owned()];
+                cells.resize(6, "-".to_owned());
+                cells
+            }
+        }
+    });
+    let rows = rows.collect();
+    out.wrapped("", "");
+    let head = ["own model", "AUC (95 %)", "federated", "gain (95 %)", "own Brier", "own ECE"];
+    out.columns(&head, rows);
+    notes.iter().for_each(|note| out.wrapped("  ", note));
+}
+
+/// Columns of a matrix beside each other.
+const COLUMNS: usize = 8;
+
+/// Models of single sites at every site; columns are numbered as the lines are.
+fn matrix(report: &Report, at: usize, out: &mut Lines) {
+    let MatrixSection::Asked { classes, .. } = &report.matrix else { return };
+    let class = &classes[at];
+    for first in (0..class.judged_at.len()).step_by(COLUMNS) {
+        let columns = first..class.judged_at.len().min(first + COLUMNS);
+        let names = columns.clone().map(|column| format!("at {}", column + 1));
+        let head: Vec<String> =
+            std::iter::once("trained on, AUC".to_owned()).chain(names).collect();
+        let rows = class.rows.iter().enumerate().map(|(number, row)| {
+            let mut cells = vec![match &row.trained_on {
+                TrainedOn::Site { site } => format!("{} {site}", number + 1),
+                other => other.words(),
+            }];
+            cells.extend(columns.clone().map(|column| match &row.models {
+                MatrixModels::Judged { auc } => cell(&auc[column]),
+                MatrixModels::Refused | MatrixModels::Unfit { .. } => "-".to_owned(),
+            }));
+            cells
+        });
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        out.wrapped("", "");
+        out.columns(&head, rows.collect());
+    }
+    for row in class.rows.iter().filter(|row| !row.models.why().is_empty()) {
+        out.wrapped("  ", &format!("- {}: {}", row.trained_on.words(), row.models.why()));
     }
 }
 

@@ -6,18 +6,20 @@ use wardround::report::{
 };
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::Unfit;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    FederationRule, Input, Levels, LinearPoint, Mode, Negative, OnSiteLost, PatientRule, Precision,
-    PreprocessRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Target, Validation,
-    WeightsRule,
+    FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, Negative, OnSiteLost,
+    OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search, Standardise, Study,
+    StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
     FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
-    Interval, Judged, LeftOut, Nested, NestedChoice, Profile, ProfileCell, ReliabilityBin,
-    SubgroupNames, TargetFindings,
+    Interval, Judged, LeftOut, Matrix, MatrixOfClass, Nested, NestedChoice, OwnModel, OwnSite,
+    OwnSites, OwnSitesOfClass, Profile, ProfileCell, ReliabilityBin, SubgroupNames, TargetFindings,
+    TrainedAt,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
@@ -196,8 +198,44 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         grid,
         targets: vec![target],
         comparison: Comparison::Single,
+        own_sites: OwnSites::NotAsked,
+        matrix: Matrix::NotAsked,
         cost: Cost { queries: 61, fitting_queries: 48, models: 66, queries_of_slowest_fit: 44 },
     }
+}
+
+/// The same with each site's own model, but for the second site's, and models of single sites, but for the first's,
+/// whose owner refuses.
+pub fn joined(mut findings: Findings) -> Findings {
+    let target = &findings.targets[0];
+    let sites = findings.sites.len();
+    let by_site = &target.nested.judged.by_site;
+    let own = |site: usize| {
+        if site == 1 {
+            return OwnSite::Unfit { reason: Unfit::OneClass };
+        }
+        let less = 0.03 - 0.02 * site as f64;
+        let auc = known(0.701 - less, 0.05);
+        OwnSite::Fitted(Box::new(OwnModel {
+            own: Figures { auc, ..by_site[site].clone() },
+            federated: by_site[site].auc.clone(),
+            gain: known(less, 0.04),
+        }))
+    };
+    let trained = |site: usize| match site {
+        0 => TrainedAt::Refused,
+        _ => TrainedAt::Judged {
+            auc: (0..sites).map(|at| known(0.45 + 0.07 * (site + at) as f64, 0.05)).collect(),
+        },
+    };
+    let (class, rounds) = (target.class, [62, 62]);
+    let of_sites = (0..sites).map(own).collect();
+    let classes = vec![OwnSitesOfClass { class, sites: of_sites }];
+    findings.own_sites = OwnSites::Asked { combination: 0, classes, rounds };
+    let trained_at = (0..sites).map(trained).collect();
+    let classes = vec![MatrixOfClass { class, point: 1, trained_at }];
+    findings.matrix = Matrix::Asked { combination: 0, classes, rounds: [63, 80] };
+    findings
 }
 
 /// The same with a second, worse classifier beside the first, on the same grid.
@@ -370,6 +408,8 @@ fn study() -> Study {
             choose_by: ChooseBy::WithinSites,
             choose: Choose::Best,
             search: Search::Grid,
+            own_site_baseline: OwnSiteBaseline::Off,
+            matrix: MatrixRule::Off,
         },
         federation: FederationRule {
             quorum: Quorum::All,

@@ -14,6 +14,7 @@ mod check;
 mod encoding;
 mod ensemble;
 mod fourier;
+mod own_site;
 mod trees;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, Sta
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
+pub use self::own_site::Unfit;
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
     Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm, check_shape,
@@ -550,6 +552,35 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
+    /// How a model of each site's own rows alone does on them: the site runs the whole study of one
+    /// classifier by itself, choice and all, with the query's folds, and answers what judges its
+    /// out-of-fold scores, beside those of the lists that are given. Every site fills its own cell.
+    ///
+    /// Blocks: `fitted [sites]` (1 where there is such a model), `unfit [sites, 3]` (1 where there is none, by
+    /// [`Unfit`]); of the site's own model `positives`, `negatives`, `brier`, `log_loss`, `calibration_rows`,
+    /// `calibration_scores` as [`Ask::Scores`]'s split by site, `calls [lists, sites, 4]` (true positives, false
+    /// positives, true negatives, false negatives, each fold at the threshold chosen without it), `patients`,
+    /// `s10`, `s01`, `s11` as [`Ask::Placements`]' with the site's own placement values, and `paired_s10`,
+    /// `paired_s01`, `paired_s11`: the same of the differences of both models' deviations. Rounded per patient.
+    OwnSite {
+        /// How it is fitted and chosen: [`crate::study::Recipe::text`].
+        recipe: String,
+        /// The frame of the models.
+        frame: Arc<Frame>,
+        /// The models that the site's own is set beside.
+        models: Vec<Model>,
+        /// Their lists, one per modelled class and repeat, each of all rows out of fold.
+        lists: Vec<ScoreList>,
+        /// The bins.
+        bins: Bins,
+        /// Binary places.
+        bits: u8,
+    },
+    /// Which sites' owners let a model leave that is fitted to their site's rows alone; asked before such a
+    /// model is. The site answers from its policy.
+    ///
+    /// Block: `allowed [sites]`.
+    OwnModels,
 }
 
 /// How exactly features of rows are wanted.
@@ -750,6 +781,10 @@ impl Query {
                     ],
                 }
             }
+            Ask::OwnSite { lists, bins, bits, .. } => {
+                own_site::layout(self, lists.len(), bins, *bits)
+            }
+            Ask::OwnModels => vec![BlockSpec::count("allowed", &[self.sites.len()])],
             Ask::Placements { lists, split, bits, .. } => {
                 let (m, cells) = (lists.len(), self.cells(split));
                 vec![
@@ -783,6 +818,7 @@ impl Query {
         match &self.ask {
             Ask::Profile { .. }
             | Ask::Placements { .. }
+            | Ask::OwnModels
             | Ask::Bootstrap { pairs: Pairs::WithinSites, .. } => 0,
             Ask::Stack { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
@@ -796,7 +832,9 @@ impl Query {
             Ask::FourierHinge { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
-            Ask::Scores { bins, .. } | Ask::Bootstrap { bins, .. } => 2 * u64::from(bins.count),
+            Ask::Scores { bins, .. } | Ask::Bootstrap { bins, .. } | Ask::OwnSite { bins, .. } => {
+                2 * u64::from(bins.count)
+            }
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
             }
@@ -830,6 +868,8 @@ impl Query {
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",
             Ask::Stack { .. } => "stack hessian",
+            Ask::OwnSite { .. } => "own site",
+            Ask::OwnModels => "own models",
         }
     }
 }

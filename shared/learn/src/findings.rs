@@ -1,11 +1,17 @@
 //! What a study found: the contract between the study driver, the report and the model bundle.
 //! Plain data; every figure carries its interval and its n, or says why it is undefined.
 
+mod joining;
+
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{Combine, Frame, Node, Side, TreeModel, TreeOutput};
 use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
+
+pub use self::joining::{
+    Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
+};
 
 /// Everything a finished study found, before anything is suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +34,12 @@ pub struct Findings {
     pub targets: Vec<TargetFindings>,
     /// The study's classifiers beside each other.
     pub comparison: Comparison,
+    /// Each site's own model beside the federated one.
+    #[serde(default, skip_serializing_if = "OwnSites::is_not_asked")]
+    pub own_sites: OwnSites,
+    /// Models of single sites, judged at every site.
+    #[serde(default, skip_serializing_if = "Matrix::is_not_asked")]
+    pub matrix: Matrix,
     /// What it cost.
     pub cost: Cost,
 }

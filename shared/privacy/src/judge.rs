@@ -130,6 +130,13 @@ impl fmt::Display for Refusal {
                  `per_site_metrics = \"{}\"` under [policy]",
                 Consent::Allowed
             ),
+            Rule::OwnModel => write!(
+                f,
+                "the question fits {asked} model or more to this site's rows alone, {allowed} are \
+                 allowed; ways out: a study with `matrix = false`, or the owner loosens it by name in \
+                 the site's file with `own_model = \"{}\"` under [policy]",
+                Consent::Allowed
+            ),
             Rule::FeatureRows => write!(
                 f,
                 "the study asks for {asked} row or more of single patients, {allowed} are allowed; \
@@ -181,10 +188,32 @@ pub fn judge(
         leave_one_site_out(policy)?;
     }
     let alone = shows_site_alone(query, &sets, at);
-    let judges =
-        matches!(query.ask, Ask::Scores { .. } | Ask::Placements { .. } | Ask::Bootstrap { .. });
-    if alone && judges {
-        per_site_metrics(policy)?;
+    match &query.ask {
+        Ask::Scores { .. }
+        | Ask::Placements { .. }
+        | Ask::Bootstrap { .. }
+        | Ask::OwnSite { .. } => {
+            if alone {
+                per_site_metrics(policy)?;
+            }
+        }
+        // A question that trains: the sums of one site are that site's own model.
+        Ask::Gram { .. }
+        | Ask::ClassGram { .. }
+        | Ask::Logistic { .. }
+        | Ask::SquaredHinge { .. }
+        | Ask::FourierHinge { .. }
+        | Ask::Trees { .. }
+        | Ask::Stack { .. } => {
+            if sets.iter().any(|set| set.sites == SiteSet::Only(at)) {
+                own_model(policy)?;
+            }
+        }
+        Ask::Profile { .. }
+        | Ask::Moments { .. }
+        | Ask::Grid { .. }
+        | Ask::FeatureRows { .. }
+        | Ask::OwnModels => {}
     }
     if query.kind() == AskKind::Training {
         // Masks hide a site only among others: a sum of one site is as good as plain.
@@ -263,6 +292,10 @@ fn per_site_metrics(policy: &Policy) -> Result<(), Refusal> {
     consent(Rule::PerSiteMetrics, policy.per_site_metrics)
 }
 
+fn own_model(policy: &Policy) -> Result<(), Refusal> {
+    consent(Rule::OwnModel, policy.own_model)
+}
+
 fn wide_sums(policy: &Policy, facts: &CohortFacts, numbers: u64) -> Result<(), Refusal> {
     let allowed = policy.wide_share.of(facts.patients);
     let wide = numbers > allowed;
@@ -315,9 +348,11 @@ fn numbers_per_model(query: &Query) -> u64 {
 /// Every set of rows that the query names.
 fn row_sets(query: &Query) -> Vec<RowSet> {
     match &query.ask {
-        Ask::Profile { .. } | Ask::Moments { .. } | Ask::Grid { .. } | Ask::FeatureRows { .. } => {
-            Vec::new()
-        }
+        Ask::Profile { .. }
+        | Ask::Moments { .. }
+        | Ask::Grid { .. }
+        | Ask::FeatureRows { .. }
+        | Ask::OwnModels => Vec::new(),
         Ask::Trees { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Gram { rows, .. } => vec![*rows],
         Ask::ClassGram { terms, .. } => terms.iter().map(|term| term.rows).collect(),
@@ -330,7 +365,8 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         }
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
-        | Ask::Bootstrap { lists, .. } => {
+        | Ask::Bootstrap { lists, .. }
+        | Ask::OwnSite { lists, .. } => {
             lists.iter().flat_map(|list| list.parts.iter().map(|(rows, _)| *rows)).collect()
         }
     }
@@ -347,6 +383,8 @@ fn split(query: &Query) -> &[Column] {
         | Ask::FeatureRows { .. }
         | Ask::Stack { .. }
         | Ask::Bootstrap { .. } => &[],
+        // Each site fills its own cell.
+        Ask::OwnSite { .. } | Ask::OwnModels => &[Column::Site],
         Ask::Profile { split }
         | Ask::Grid { split, .. }
         | Ask::Moments { split, .. }
@@ -505,7 +543,8 @@ mod tests {
         let without_me = query(4, hinge(SiteSet::Without(0)));
         assert_eq!(verdict(&policy, &without_me, plain(500)), refusal(Rule::LeaveOneSiteOut, 1, 0));
         let alone = query(4, hinge(SiteSet::Only(0)));
-        assert_eq!(verdict(&policy, &alone, secure(196)), refusal(Rule::WideSums, 65, 64));
+        let consent = Policy { own_model: Consent::Allowed, ..policy };
+        assert_eq!(verdict(&consent, &alone, secure(196)), refusal(Rule::WideSums, 65, 64));
     }
 
     #[test]
@@ -542,8 +581,41 @@ mod tests {
     }
 
     #[test]
-    fn secure_aggregation_doesnt_excuse_sums_of_one_site() {
+    fn a_model_of_this_site_alone_needs_its_consent_and_judging_it_doesnt() {
+        let default = Policy { wide_sums: WideSums::Allowed, ..Policy::default() };
+        let consent = Policy { own_model: Consent::Allowed, ..default.clone() };
+        let mine = query(4, logistic(rows(SiteSet::Only(0))));
+        let others = query(4, logistic(rows(SiteSet::Only(1))));
+        for facts in [plain(100), secure(100)] {
+            assert_eq!(verdict(&default, &mine, facts), refusal(Rule::OwnModel, 1, 0));
+            assert_eq!(verdict(&default, &others, facts), Ok(()));
+            assert_eq!(verdict(&consent, &mine, facts), Ok(()));
+            let judged = query(4, scores(SiteSet::Only(0), 64, vec![]));
+            assert_eq!(verdict(&default, &judged, facts), Ok(()));
+            assert_eq!(verdict(&default, &query(4, Ask::OwnModels), facts), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_sites_own_figures_go_by_the_rules_of_scores() {
+        let Ask::Scores { frame, models, lists, bins, bits, .. } =
+            scores(SiteSet::All, 64, vec![Column::Site])
+        else {
+            panic!("scores")
+        };
+        let recipe = String::new();
+        let q = query(4, Ask::OwnSite { recipe, frame, models, lists, bins, bits });
         let policy = Policy::default();
+        // 0.33 x 388 = 128.04.
+        assert_eq!(verdict(&policy, &q, plain(388)), Ok(()));
+        assert_eq!(verdict(&policy, &q, secure(387)), refusal(Rule::WideSums, 128, 127));
+        let silent = Policy { per_site_metrics: Consent::Refused, ..policy };
+        assert_eq!(verdict(&silent, &q, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
+    }
+
+    #[test]
+    fn secure_aggregation_doesnt_excuse_sums_of_one_site() {
+        let policy = Policy { own_model: Consent::Allowed, ..Policy::default() };
         for ask in [
             logistic(rows(SiteSet::Only(0))),
             scores(SiteSet::All, 64, vec![Column::Site]),

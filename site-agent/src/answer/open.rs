@@ -1,19 +1,21 @@
 //! A study that is open for questions: its rows in memory, and the way from a question to a
 //! released answer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::Query;
+use wardround_core::query::{Ask, Query};
 use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::rows::Rows;
 use wardround_privacy::judge::{Aggregation, CohortFacts, judge};
-use wardround_privacy::policy::Policy;
+use wardround_privacy::policy::{Consent, Policy};
 use wardround_privacy::release::Released;
-use wardround_proto::v1::FailureCode;
+use wardround_proto::v1::{FailureCode, Stage};
 
-use super::{AnswerStore, OpenCohort};
-use crate::egress::Failure;
+use super::{AnswerStore, OpenCohort, Watch};
+use crate::egress::{Failure, Step};
 
 /// A study that is open for questions.
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl OpenStudy {
         lock: Digest,
         policy: &Policy,
         store: &AnswerStore,
+        watch: &Watch,
     ) -> Result<Released<Sum>, Failure> {
         if lock != self.lock {
             tracing::warn!(study = %self.study, "a question is for another cohort than the frozen one");
@@ -74,12 +77,29 @@ impl OpenStudy {
         let sum = match store.find(&self.study, lock, digest).map_err(|e| internal(&e))? {
             Some(sum) => sum,
             None => {
-                let sum = rows.answer(&query).map_err(|error| failure(&error, &query))?;
+                let answered = match (&query.ask, policy.own_model) {
+                    // Rows don't know what their owner allows.
+                    (Ask::OwnModels, Consent::Refused) => {
+                        Ok(Sum { sites: vec![self.me.clone()], ..Sum::zero(&query) })
+                    }
+                    _ => rows.answer_while(&query, &steps(watch)),
+                };
+                let sum = answered.map_err(|error| failure(&error, &query))?;
                 store.keep(&self.study, lock, &sum).map_err(|e| internal(&e))?;
                 sum
             }
         };
         allowed.release(sum).map_err(|error| internal(&error))
+    }
+}
+
+/// Says how far a long answer is, and whether it is still wanted. Its steps aren't known beforehand.
+fn steps(watch: &Watch) -> impl Fn() -> bool + Sync {
+    let done = AtomicU64::new(0);
+    move || {
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        watch.moved(Step { stage: Stage::Answering, done, total: done + 1 });
+        watch.is_wanted()
     }
 }
 

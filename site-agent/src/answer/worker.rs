@@ -164,7 +164,7 @@ impl<D: Desk> Bench<D> {
                     }
                 };
                 let open = self.open.insert(open);
-                let sum = open.answer(&query, lock, &self.policy, &self.store)?;
+                let sum = open.answer(&query, lock, &self.policy, &self.store, watch)?;
                 Ok(Outcome::Answer(PackedAnswer::new(&sum)))
             }
             Work::Close { study } => {

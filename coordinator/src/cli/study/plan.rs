@@ -64,6 +64,9 @@ fn text(plan: &Value) -> String {
             cost["numbers_per_site"],
             cost["widest_numbers_per_model"],
         ));
+        if let Some(models) = cost["models_at_each_site"].as_u64() {
+            lines.push(format!("each site fits {models} models to its own rows besides, locally"));
+        }
         let extract = sites.iter().map(|site| number(&site["cohort"]["rows_to_extract"]));
         let travel = number(&cost["bytes_down_per_site"]) + number(&cost["bytes_up_per_site"]);
         let seconds =

@@ -3,6 +3,7 @@
 mod comparison;
 mod first_screen;
 mod forest;
+mod joining;
 mod markup;
 mod plot;
 mod reliability;

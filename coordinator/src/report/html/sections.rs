@@ -7,7 +7,7 @@ use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
-use super::{comparison, forest, reliability, roc};
+use super::{comparison, forest, joining, reliability, roc};
 
 /// Everything below the first screen.
 pub fn main(report: &Report) -> Markup {
@@ -19,8 +19,11 @@ pub fn main(report: &Report) -> Markup {
     if let Some(body) = comparison::comparison(report) {
         main = main.add(section("classifiers", "Classifiers", body));
     }
-    main.add(section("sites", "Sites", each(&sites)))
-        .add(section("subgroups", "Subgroups", each(&subgroups)))
+    main = main.add(section("sites", "Sites", each(&sites)));
+    if let Some(body) = joining::joining(report) {
+        main = main.add(section("joining", "What joining gains", body));
+    }
+    main.add(section("subgroups", "Subgroups", each(&subgroups)))
         .add(section("left-out", "Left-out sites", each(&left_out)))
         .add(section("choosing", "How the model was chosen", each(&choosing)))
         .add(section("cohort", "Cohort", cohort(report)))

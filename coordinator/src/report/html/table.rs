@@ -38,6 +38,11 @@ impl Cell {
         Self { text: text.to_string(), below: String::new(), kind: Kind::Chosen }
     }
 
+    /// A word for what isn't there, and why.
+    pub fn why(text: &str, why: &str) -> Self {
+        Self { text: text.to_owned(), below: why.to_owned(), kind: Kind::Why }
+    }
+
     /// An estimate with its interval, or why there is none.
     pub fn estimate(estimate: &Estimate) -> Self {
         let why = match estimate {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use wardround_core::ids::{Role, SiteId, StudyId};
-use wardround_core::study::Study;
+use wardround_core::study::{Matrix, Study};
 
 use crate::binaries::Binaries;
 use crate::federation::{Federation, LOOSE, SiteSettings};
@@ -83,11 +83,16 @@ impl Options {
         let mut federation =
             Federation::start(out.folder(), binaries, nursery.clone(), "Demo consortium")?;
         federation.enrol_person(LEAD, Role::Lead)?;
+        // What the study asks of owners, and no more.
+        let policy = match study.validation.matrix {
+            Matrix::Off => LOOSE.to_owned(),
+            Matrix::On => format!("{LOOSE}own_model = \"allowed\"\n"),
+        };
         for hospital in &source.hospitals {
             let settings = SiteSettings {
                 manifest: hospital.manifest.clone(),
                 images: hospital.images.clone(),
-                policy: LOOSE.to_owned(),
+                policy: policy.clone(),
                 columns: String::new(),
                 weights: out.path("weights"),
                 cache: out.path("features").join(hospital.site.as_str()),

@@ -103,6 +103,12 @@ impl Query {
                     false => wrong(format!("{replicates} replicates of a bootstrap")),
                 }
             }
+            Ask::OwnSite { recipe, frame, models, lists, bins, bits } => {
+                self.check_frame(frame)?;
+                self.check_own_site(recipe, models, lists, bins)?;
+                check_bits(*bits)
+            }
+            Ask::OwnModels => Ok(()),
             Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;
@@ -126,7 +132,7 @@ impl Query {
         }
     }
 
-    fn check_lists(
+    pub(super) fn check_lists(
         &self,
         models: &[Model],
         lists: &[ScoreList],

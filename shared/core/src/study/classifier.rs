@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::EnsemblePoint;
 
 /// What is fitted.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Classifier {
     /// L2-penalised logistic regression: minimises `|w|^2 / (2 C) + sum of losses`, the constant
@@ -75,7 +75,7 @@ pub enum Classifier {
 }
 
 /// Random forests to choose from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForestGrid {
     /// Trees, ascending, 1 to 2,000.
     pub trees: Vec<u32>,
@@ -91,7 +91,7 @@ pub struct ForestGrid {
 }
 
 /// Boosted trees to choose from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoostingGrid {
     /// Trees, ascending, 1 to 2,000.
     pub trees: Vec<u32>,
@@ -129,7 +129,7 @@ pub enum Balance {
 }
 
 /// What all trees of a study share.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TreeRules {
     /// Columns that each tree may split by, drawn by the study's seed.
     pub columns: ColumnSample,
@@ -140,7 +140,7 @@ pub struct TreeRules {
 }
 
 /// Columns that a tree may split by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColumnSample {
     /// Every one.
@@ -150,7 +150,7 @@ pub enum ColumnSample {
 }
 
 /// How many leaves a tree may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeafLimit {
     /// As many as its depth allows.

@@ -8,10 +8,12 @@
 
 mod classifier;
 mod ensemble;
+mod joining;
 mod parse;
+mod recipe;
 mod template;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use classifier::{
     Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
@@ -19,6 +21,8 @@ pub use classifier::{
     RidgePoint, Standardise, TreeRules,
 };
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
+pub use joining::{Matrix, OwnSiteBaseline};
+pub use recipe::Recipe;
 pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
@@ -469,10 +473,16 @@ pub struct Validation {
     pub choose: Choose,
     /// Which points of a grid are tried.
     pub search: Search,
+    /// Whether each site also fits the classifier to its own patients alone.
+    #[serde(skip_serializing_if = "OwnSiteBaseline::is_off")]
+    pub own_site_baseline: OwnSiteBaseline,
+    /// Whether models of one site alone are judged at every site.
+    #[serde(skip_serializing_if = "Matrix::is_off")]
+    pub matrix: Matrix,
 }
 
 /// Which grid point is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choose {
     /// The one with the largest AUC.
@@ -483,7 +493,7 @@ pub enum Choose {
 }
 
 /// Which points of a grid are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Search {
     /// All.
@@ -493,7 +503,7 @@ pub enum Search {
 }
 
 /// Which AUC chooses among grid points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChooseBy {
     /// Pairs of patients of one site only.

@@ -5,9 +5,9 @@ mod ensemble;
 
 use super::{
     Alterations, AugmentationRule, BackboneRule, Categorical, Choose, ChooseBy, Classes,
-    CohortRule, CropRule, Family, FederationRule, Filter, Input, Levels, Missing, Mode, Negative,
-    OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum, Search, Study, StudySites,
-    Subgroup, Table, Target, Validation, WeightsRule,
+    CohortRule, CropRule, Family, FederationRule, Filter, Input, Levels, Matrix, Missing, Mode,
+    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search,
+    Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -103,6 +103,8 @@ const VALIDATION: &[Key] = &[
     Key::value("choose_by", "\"within-sites\""),
     Key::value("choose", "\"best\""),
     Key::value("search", "{ random = 20 }"),
+    Key::value("own_site_baseline", "true"),
+    Key::value("matrix", "true"),
 ];
 const SEARCH: &[Key] = &[Key::value("random", "20")];
 const FEDERATION: &[Key] = &[
@@ -576,6 +578,19 @@ fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> O
         }
         false => v.choice(&[("grid", Search::Grid)]),
     });
+    let own_site_baseline = table.or("own_site_baseline", OwnSiteBaseline::Off, |v| {
+        Some(if v.boolean()? { OwnSiteBaseline::On } else { OwnSiteBaseline::Off })
+    });
+    let matrix = table.or("matrix", Matrix::Off, |v| {
+        let on = v.boolean()?;
+        if on && sites == Some(1) {
+            v.wrong(
+                "validation.matrix is true and cohort.sites names one site",
+                "name two or more, or set it to false",
+            );
+        }
+        Some(if on { Matrix::On } else { Matrix::Off })
+    });
     Some(Validation {
         folds: folds?,
         repeats: repeats?,
@@ -583,6 +598,8 @@ fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> O
         choose_by: choose_by?,
         choose: choose?,
         search: search?,
+        own_site_baseline: own_site_baseline?,
+        matrix: matrix?,
     })
 }
 

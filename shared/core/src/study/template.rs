@@ -236,7 +236,12 @@ fn validation() -> String {
      # The best grid point, or \"one-standard-error\": the simplest that is about as good.\n\
      choose = \"best\"\n\
      # Every grid point, or some of them, drawn by the seed: search = { random = 20 }\n\
-     search = \"grid\"\n"
+     search = \"grid\"\n\
+     # What a hospital gains: each site fits the classifier to its own patients too, locally, and the\n\
+     # report sets that beside the federated model on the same patients.\n\
+     own_site_baseline = false\n\
+     # Models of single sites judged at every site; of sites whose owners set own_model = \"allowed\".\n\
+     matrix = false\n"
         .to_owned()
 }
 

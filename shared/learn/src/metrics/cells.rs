@@ -3,11 +3,11 @@
 //!
 //! Cell `c` of list `l` is at `l * cells + c`, as the query orders its blocks.
 
-use wardround_core::query::{Ask, CALIBRATION_BINS, Query};
+use wardround_core::query::{Ask, Bins, CALIBRATION_BINS, Query, Unfit};
 use wardround_core::sum::Sum;
 
 use super::histogram::counts;
-use super::{CalibrationSums, CellError, PlacementSums, ScoreHistogram};
+use super::{CalibrationSums, CellError, Confusion, PlacementSums, ScoreHistogram};
 
 /// The scores of one list and cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,74 @@ pub fn score_cells(query: &Query, sum: &Sum) -> Result<Vec<ScoreCell>, CellError
     let Ask::Scores { lists, split, bins, .. } = &query.ask else {
         return Err(CellError::OtherQuery { expected: "scores", got: query.name() });
     };
-    let (cells, width) = (lists.len() * query.cells(split), bins.count as usize);
+    read_scores(query, sum, lists.len() * query.cells(split), bins)
+}
+
+/// A site's own model in one list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnCell {
+    /// Its scores.
+    pub scores: ScoreCell,
+    /// Rows by label and call.
+    pub calls: Confusion,
+    /// Its placement sums.
+    pub placements: PlacementSums,
+    /// Of the difference to the model that it is set beside.
+    pub paired: PlacementSums,
+}
+
+/// An answer to [`Ask::OwnSite`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnCells {
+    /// Per site, why it has no model of its own; none where it has one.
+    pub unfit: Vec<Option<Unfit>>,
+    /// Site by site within each list; of a site without a model all are zeros.
+    pub lists: Vec<OwnCell>,
+}
+
+/// All cells of an answer to [`Ask::OwnSite`].
+///
+/// # Errors
+/// [`CellError`]: another query, another shape, counts below zero, rows that disagree, or a site that neither
+/// has a model nor says why.
+pub fn own_cells(query: &Query, sum: &Sum) -> Result<OwnCells, CellError> {
+    let Ask::OwnSite { lists, bins, .. } = &query.ask else {
+        return Err(CellError::OtherQuery { expected: "own site", got: query.name() });
+    };
+    let sites = query.sites.len();
+    let cells = lists.len() * sites;
+    let reasons = Unfit::ALL.len();
+    let fitted = whole(query, sum, "fitted", sites)?;
+    let unfit = whole(query, sum, "unfit", sites * reasons)?;
+    let said = |(fitted, unfit): (&i64, &[i64])| match (fitted, unfit.iter().sum::<i64>()) {
+        (1, 0) => Ok(None),
+        (0, 1) => Ok(Unfit::ALL.into_iter().find(|reason| unfit[reason.index()] == 1)),
+        (fitted, unfit) => Err(CellError::Models { got: fitted.saturating_add(unfit) }),
+    };
+    let unfit =
+        fitted.iter().zip(unfit.chunks_exact(reasons)).map(said).collect::<Result<Vec<_>, _>>()?;
+    let scores = read_scores(query, sum, cells, bins)?;
+    let calls = counts("calls", whole(query, sum, "calls", cells * 4)?)?;
+    let patients = counts("patients", whole(query, sum, "patients", cells * 2)?)?;
+    let own = read_placements(query, sum, ["s10", "s01", "s11"], &patients)?;
+    let names = ["paired_s10", "paired_s01", "paired_s11"];
+    let paired = read_placements(query, sum, names, &patients)?;
+    let calls = calls.as_chunks::<4>().0;
+    let all = scores.into_iter().zip(calls).zip(own.into_iter().zip(paired));
+    let lists = all.map(|((scores, calls), (placements, paired))| {
+        let [tp, fp, tn, fn_] = *calls;
+        OwnCell { scores, calls: Confusion { tp, fp, tn, fn_ }, placements, paired }
+    });
+    Ok(OwnCells { unfit, lists: lists.collect() })
+}
+
+fn read_scores(
+    query: &Query,
+    sum: &Sum,
+    cells: usize,
+    bins: &Bins,
+) -> Result<Vec<ScoreCell>, CellError> {
+    let width = bins.count as usize;
     let positives = whole(query, sum, "positives", cells * width)?;
     let negatives = whole(query, sum, "negatives", cells * width)?;
     let brier = fractions(query, sum, "brier", cells)?;
@@ -90,9 +157,20 @@ pub fn placement_cells(query: &Query, sum: &Sum) -> Result<Vec<PlacementSums>, C
     };
     let cells = lists.len() * query.cells(split);
     let patients = counts("patients", whole(query, sum, "patients", cells * 2)?)?;
-    let s10 = fractions(query, sum, "s10", cells)?;
-    let s01 = fractions(query, sum, "s01", cells)?;
-    let s11 = fractions(query, sum, "s11", cells)?;
+    read_placements(query, sum, ["s10", "s01", "s11"], &patients)
+}
+
+/// Placement sums of some cells with their patients, with a positive and with a negative row.
+fn read_placements(
+    query: &Query,
+    sum: &Sum,
+    [s10, s01, s11]: [&'static str; 3],
+    patients: &[u64],
+) -> Result<Vec<PlacementSums>, CellError> {
+    let cells = patients.len() / 2;
+    let s10 = fractions(query, sum, s10, cells)?;
+    let s01 = fractions(query, sum, s01, cells)?;
+    let s11 = fractions(query, sum, s11, cells)?;
     let read = |cell: usize| PlacementSums {
         with_positive: patients[2 * cell],
         with_negative: patients[2 * cell + 1],
@@ -135,7 +213,7 @@ mod tests {
 
     use wardround_core::ids::{SiteId, StudyId};
     use wardround_core::query::{
-        Bins, Column, FoldPlan, FoldSet, Frame, RowSet, Schema, ScoreList, SiteSet,
+        Column, FoldPlan, FoldSet, Frame, RowSet, Schema, ScoreList, SiteSet,
     };
     use wardround_core::seed::Seed;
 

@@ -43,11 +43,16 @@ pub fn figures(sums: &CellSums) -> Result<Figures, CellError> {
     for part in &sums.parts {
         confusion.merge(&Confusion::at(&part.cell.histogram, &part.threshold)?);
     }
-    let PlacementSums { with_positive, with_negative, .. } = sums.placements;
-    Ok(Figures {
+    Ok(called(&all, &confusion, &sums.placements))
+}
+
+/// The figures of a cell whose rows were called already.
+pub fn called(all: &ScoreCell, confusion: &Confusion, placements: &PlacementSums) -> Figures {
+    let PlacementSums { with_positive, with_negative, .. } = *placements;
+    Figures {
         patients: [with_negative, with_positive],
         rows: [all.histogram.negative_rows(), all.histogram.positive_rows()],
-        auc: auc_clustered(&all.histogram, &sums.placements),
+        auc: auc_clustered(&all.histogram, placements),
         sensitivity: proportion(confusion.sensitivity(), with_positive),
         specificity: proportion(confusion.specificity(), with_negative),
         confusion: [confusion.tp, confusion.fp, confusion.tn, confusion.fn_],
@@ -55,7 +60,7 @@ pub fn figures(sums: &CellSums) -> Result<Figures, CellError> {
         ece: without_interval(all.calibration.expected_calibration_error()),
         roc: roc_curve(&all.histogram).unwrap_or_default(),
         reliability: all.calibration.reliability(),
-    })
+    }
 }
 
 /// A list of scores judged within sites, in one list, by site and by subgroup. `one_list` has the

@@ -117,6 +117,12 @@ pub enum CellError {
     /// Nothing to put together.
     #[error("expected at least one cell, got none")]
     NoCells,
+    /// A site that neither has a model of its own nor says why, or both.
+    #[error("expected a site's own model or one reason why there is none, got {got}")]
+    Models {
+        /// Models and reasons that came.
+        got: i64,
+    },
     /// Sites' placement sums that don't belong to the sites' histograms.
     #[error("expected placement sums of {expected} sites, got {got}")]
     Sites {

@@ -15,6 +15,7 @@ mod given;
 mod kernel;
 mod linear;
 mod loss;
+mod own_site;
 mod placements;
 mod scores;
 mod site;
@@ -49,6 +50,9 @@ pub struct Rows {
     schema: Schema,
     sites: Vec<SiteRows>,
 }
+
+/// Whether an answer is still wanted.
+pub type Wanted<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// A row as [`Rows::rows`] shows it to its own site.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,11 +150,20 @@ impl Rows {
     /// [`CohortError::Unfit`] for a query that doesn't fit these rows, or names none of the sites;
     /// [`CohortError::Sum`] when a number leaves the fixed point's range.
     pub fn answer(&self, query: &Query) -> Result<Sum, CohortError> {
+        self.answer_while(query, &|| true)
+    }
+
+    /// As [`Rows::answer`], of a question that may take long: one that has steps asks before each whether it
+    /// is still wanted.
+    ///
+    /// # Errors
+    /// As [`Rows::answer`], and [`CohortError::Aborted`] when it isn't wanted any more.
+    pub fn answer_while(&self, query: &Query, wanted: &Wanted<'_>) -> Result<Sum, CohortError> {
         self.check(query)?;
         let digest = query.digest();
         let mut total: Option<Sum> = None;
         for (index, site) in self.named(query) {
-            let blocks = site.answer(query, index)?;
+            let blocks = site.answer(query, index, wanted)?;
             let sum = Sum { query: digest, sites: vec![site.id.clone()], blocks };
             match &mut total {
                 None => total = Some(sum),

@@ -21,7 +21,7 @@ use crate::cohort::CohortError;
 const CHUNK: usize = 32;
 
 /// Probabilities nearer to 0 or 1 than this count as this in the log loss (as scikit-learn did).
-const CLIP: f64 = 1e-15;
+pub(super) const CLIP: f64 = 1e-15;
 
 /// The unbinned score of a row in a list; see [`Rows::scores`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,8 +14,8 @@ use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
 use super::{
-    RowView, bootstrap, counts, cross, draws, fourier, given, loss, placements, scores, stack,
-    trees,
+    RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_site, placements,
+    scores, stack, trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -186,7 +186,12 @@ impl SiteRows {
     }
 
     /// The blocks of this site's answer.
-    pub(super) fn answer(&self, query: &Query, site: u16) -> Result<Vec<Vec<i64>>, CohortError> {
+    pub(super) fn answer(
+        &self,
+        query: &Query,
+        site: u16,
+        wanted: &Wanted<'_>,
+    ) -> Result<Vec<Vec<i64>>, CohortError> {
         let seen = self.seen(query, site);
         match &query.ask {
             Ask::Profile { split } => Ok(counts::profile(&seen, split)),
@@ -214,6 +219,15 @@ impl SiteRows {
             Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
                 let scored = scores::Scored::new(&seen, frame, models, lists)?;
                 Ok(bootstrap::answer(&seen, &scored, lists, bins, *pairs, *seed))
+            }
+            Ask::OwnSite { recipe, frame, models, lists, bins, .. } => {
+                let beside = own_site::Beside { frame, models, lists };
+                own_site::answer(&seen, recipe, &beside, bins, wanted)
+            }
+            // Rows have no owner who would refuse: whoever answers for one looks at the policy first.
+            Ask::OwnModels => {
+                let sites = 0..query.sites.len();
+                Ok(vec![sites.map(|at| i64::from(at == usize::from(site))).collect()])
             }
             Ask::Placements { frame, models, lists, split, bins, tables, .. } => {
                 let scored = scores::Scored::new(&seen, frame, models, lists)?;

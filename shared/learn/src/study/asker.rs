@@ -216,6 +216,8 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Trees { .. } => "trees",
         Ask::FeatureRows { .. } => "rows of features",
         Ask::Stack { .. } => "stacking",
+        Ask::OwnSite { .. } => "own sites",
+        Ask::OwnModels => "own models",
     }
 }
 

@@ -58,6 +58,12 @@ pub(crate) fn compare(study: &Study, singles: &[Single], rounds: &[[u64; 2]]) ->
     }
 }
 
+/// The combination with the largest nested AUC among some.
+pub(crate) fn best_of(compared: &Compared, among: impl Fn(usize) -> bool) -> Option<usize> {
+    let aucs = compared.classifiers.iter().enumerate();
+    best(aucs.map(|(at, one)| if among(at) { value(&one.auc) } else { f64::NAN }))
+}
+
 fn class(target: &TargetFindings) -> ComparedClass {
     ComparedClass {
         class: target.class,

@@ -19,6 +19,16 @@ pub(crate) struct Design {
     pub nested: Nesting,
     pub left_out: LeavingOut,
     pub choose: Choose,
+    pub trained: Trained,
+}
+
+/// Whose rows models are fitted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trained {
+    /// As the study validates.
+    Study,
+    /// Each of these sites' alone: every repeat without each fold, and all of them once.
+    Alone(Vec<u16>),
 }
 
 /// Whether models are fitted without two folds.
@@ -110,7 +120,27 @@ impl Design {
             nested,
             left_out: if leave_out { LeavingOut::EverySite } else { LeavingOut::None },
             choose: validation.choose,
+            trained: Trained::Study,
         })
+    }
+
+    /// The fits of some classes at one grid point to each of some sites' rows alone.
+    pub fn alone(&self, classes: &[u8], point: GridPoint, sites: Vec<u16>) -> Self {
+        Self {
+            classes: classes.to_vec(),
+            grid: vec![point],
+            left_out: LeavingOut::None,
+            trained: Trained::Alone(sites),
+            ..self.clone()
+        }
+    }
+
+    /// The sites that models are fitted to alone.
+    pub fn sites_alone(&self) -> &[u16] {
+        match &self.trained {
+            Trained::Study => &[],
+            Trained::Alone(sites) => sites,
+        }
     }
 
     /// Every training set, each once.
@@ -122,6 +152,13 @@ impl Design {
                 move |repeat| (0..self.folds).map(move |k| set(repeat, all.without(k), sites));
             (0..self.repeats).flat_map(folds)
         };
+        if let Trained::Alone(sites) = &self.trained {
+            let of_site = |&site: &u16| {
+                let only = SiteSet::Only(site);
+                each_fold(only).chain([set(0, all, only)])
+            };
+            return sites.iter().flat_map(of_site).collect();
+        }
         let mut sets: Vec<RowSet> = each_fold(SiteSet::All).collect();
         if self.nested == Nesting::Pairs {
             for repeat in 0..self.repeats {

@@ -21,7 +21,7 @@ use super::fits::{Fitted, FittedEnsemble, Ground, Models, failed};
 use super::judging::Choices;
 use super::profile::{FoldCounts, fold_counts};
 use super::scores::Scored;
-use super::single::{Alone, Judged, Single, judge};
+use super::single::{Alone, Judged, Single, Verdict, judge};
 use crate::cohort::Cohort;
 use crate::findings::Cost;
 use crate::logistic::lockstep::{Fit, Space, fit_all};
@@ -67,14 +67,15 @@ pub(crate) async fn run<C: Cohort>(
     let count = models.len() as u64;
     let frame = common.frame.clone();
     let judged = Judged { design: &design, frame: &frame, models: &models, choosing: &choosing };
-    let (targets, replicates, _) = judge(asker, study, common, judged, Alone::No).await?;
+    let Verdict { targets, replicates, .. } =
+        judge(asker, study, common, judged, Alone::No).await?;
     let cost = Cost {
         queries: asker.queries - before,
         fitting_queries,
         models: count,
         queries_of_slowest_fit: fitting_queries,
     };
-    Ok(Single { design, targets, cost, replicates, member: None })
+    Ok(Single { design, targets, cost, replicates, member: None, nested: None })
 }
 
 /// An ensemble's members, and which of their models it needs.

@@ -12,7 +12,7 @@ use super::asker::{Answer, Asker, slices};
 use super::error::StudyError;
 use super::event::{Observer, StudyEvent};
 use crate::cohort::Cohort;
-use crate::findings::{Comparison, Findings};
+use crate::findings::{Comparison, Findings, OwnSites};
 use crate::rows::{Inputs, Patient, Rows, RowsBuilder};
 
 /// Rows that came from all sites.
@@ -135,6 +135,9 @@ impl Gathered {
                 (cost.queries, cost.fitting_queries, cost.queries_of_slowest_fit) = (0, 0, 0);
                 classifier.rounds = [self.answered + 1, self.answered];
             }
+        }
+        if let OwnSites::Asked { rounds, .. } = &mut findings.own_sites {
+            *rounds = [self.answered + 1, self.answered];
         }
     }
 }

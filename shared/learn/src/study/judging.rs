@@ -22,7 +22,7 @@ use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
 };
 use crate::metrics::ranking::{auc_within_sites, roc_auc, site_only_auc};
-use crate::metrics::{PlacementSums, ScoreCell, ScoreHistogram};
+use crate::metrics::{PlacementSums, ScoreCell, ScoreHistogram, Threshold};
 
 /// All that judging needs.
 pub(crate) struct Judging<'a> {
@@ -106,6 +106,13 @@ impl Judging<'_> {
             }
         }
         lists
+    }
+
+    /// The thresholds of [`Judging::nested_lists`]: per list, per fold.
+    pub fn nested_thresholds(&self, choices: &[Choices]) -> Vec<Vec<Threshold>> {
+        let folds = usize::from(self.scoring.design.folds);
+        let of_repeats = choices.iter().flat_map(|choices| choices.nested.chunks_exact(folds));
+        of_repeats.map(|folds| folds.iter().map(|choice| choice.threshold).collect()).collect()
     }
 
     fn choices<C>(&self, asker: &Asker<'_, C>, target: usize) -> Result<Choices, StudyError> {

@@ -24,16 +24,18 @@ mod frame;
 mod gather;
 mod judging;
 mod kernel_fits;
+mod matrix;
+pub(crate) mod own_site;
 mod plan;
 mod profile;
 mod repeats;
 mod scores;
-mod single;
+pub(crate) mod single;
 mod tree_fits;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
-use wardround_core::study::{Combination, Ensemble, Learner, Mode, Study};
+use wardround_core::study::{Combination, Ensemble, Learner, Matrix as MatrixRule, Mode, Study};
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
@@ -46,7 +48,7 @@ use self::design::Design;
 use self::gather::{Within, gather};
 use self::single::{Alone, Single};
 use crate::cohort::Cohort;
-use crate::findings::{Comparison, Cost, Findings, SubgroupNames};
+use crate::findings::{Comparison, Cost, Findings, Matrix, OwnSites, SubgroupNames};
 
 /// Runs a study over some sites of a cohort.
 ///
@@ -139,6 +141,43 @@ async fn from_sums<C: Cohort>(
             (compared.chosen, Comparison::Several(compared))
         }
     };
+    // A site can't put together an ensemble by itself: then it is the best classifier.
+    let joining = match (combinations[chosen].learner, &comparison) {
+        (Learner::Ensemble(_), Comparison::Several(compared)) => compare::best_of(compared, |at| {
+            matches!(combinations[at].learner, Learner::Classifier(_))
+        }),
+        _ => Some(chosen),
+    };
+    let joining = joining.and_then(|at| match combinations[at].learner {
+        Learner::Classifier(classifier) => Some((at, classifier)),
+        Learner::Ensemble(_) => None,
+    });
+    let (mut own_sites, mut matrix) = (OwnSites::NotAsked, Matrix::NotAsked);
+    if let Some((at, classifier)) = joining {
+        let input = combinations[at].input;
+        let known = common.filter(|_| asker.input == input);
+        asker.input = input;
+        asker.schema = &schemas[usize::from(input)];
+        let Single { design, targets, nested, .. } = &singles[at];
+        if let Some(nested) = nested {
+            phase("own sites");
+            let (of, rows) = ((at, classifier), profile.all.rows_by_class.iter().sum());
+            own_sites = own_site::ask(&mut asker, study, of, nested, targets, rows).await?;
+        }
+        if study.validation.matrix == MatrixRule::On {
+            phase("models of single sites");
+            let mut shared = match known {
+                Some(shared) => shared,
+                // Asked before, when this input's turn was: a cohort with a memory answers from it.
+                None => {
+                    let classes = study.target.classes.names();
+                    Common::new(&mut asker, profile.clone(), classes).await?
+                }
+            };
+            let of = (at, classifier);
+            matrix = matrix::ask(&mut asker, study, of, design, targets, &mut shared).await?;
+        }
+    }
     let of_all = |of: fn(&Cost) -> u64| singles.iter().map(move |single| of(&single.cost));
     let cost = Cost {
         queries: asker.queries,
@@ -161,6 +200,8 @@ async fn from_sums<C: Cohort>(
         profile,
         targets,
         comparison,
+        own_sites,
+        matrix,
         cost,
     })
 }
@@ -187,6 +228,11 @@ fn check(study: &Study, sites: &[SiteId], schemas: &[Schema]) -> Result<(), Stud
     }
     for classifier in &study.classifiers {
         Design::new(study, classifier, sites)?;
+    }
+    if study.federation.mode == Mode::FeatureRows && study.validation.matrix == MatrixRule::On {
+        let why = "models of single sites are fitted from sums, where their owners can be asked; a study \
+                   of feature rows needs validation.matrix = false";
+        return Err(StudyError::Unfit(why.to_owned()));
     }
     Ok(())
 }

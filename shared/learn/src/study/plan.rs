@@ -6,7 +6,7 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
     ChooseBy, Classifier, ColumnSample, Combination, Ensemble, EnsembleKind, Family, GridPoint,
-    LeafLimit, Learner, Loss, Mode, RbfPoint, Standardise, Study,
+    LeafLimit, Learner, Loss, Matrix, Mode, OwnSiteBaseline, RbfPoint, Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
@@ -56,8 +56,15 @@ pub struct Plan {
     /// The most numbers that a question asks for per model, which the rule on wide sums compares
     /// with a site's patients.
     pub widest_numbers_per_model: u64,
+    /// Models that each site fits to its own rows alone, locally.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub models_at_each_site: u64,
     /// Each combination of input and classifier by itself, in the study's order, without what all share.
     pub combinations: Vec<PlannedCombination>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What one combination of a study is expected to cost; see [`Plan`].
@@ -97,7 +104,9 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let combinations = study.combinations();
     let compared = combinations.len() > 1;
     let mut planned = Vec::new();
-    let mut models = 0;
+    let (mut models, mut models_of_matrix, mut models_at_each_site) = (0, 0, 0);
+    // For the chosen combination alone: which that will be isn't known, so the most expensive one's.
+    let mut joining = Tally::default();
     for Combination { input: of_input, learner, name } in combinations {
         let schema = &schemas[usize::from(of_input)];
         let d = f64::from(schema.features);
@@ -129,7 +138,10 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
                 cells = Asked::Already;
             }
             Family::Forest | Family::Boosting if grid == Asked::NotYet => {
-                ground.grid(&mut shared, classes);
+                let apart = design.left_out == LeavingOut::EverySite
+                    || study.validation.matrix == Matrix::On;
+                let by_site = if apart { BySite::Yes } else { BySite::No };
+                ground.grid(&mut shared, classes, by_site);
                 grid = Asked::Already;
             }
             _ => {}
@@ -147,13 +159,26 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         }
         let of_this = design.fits().len() as u64;
         models += of_this;
+        let after = ground.joining(study, classifier, sites.len());
+        if after.up() + after.down > joining.up() + joining.down {
+            joining = after;
+        }
+        if study.validation.own_site_baseline == OwnSiteBaseline::On {
+            let left_out = LeavingOut::None;
+            let alone = Design { left_out, ..design.clone() }.fits().len() as u64;
+            models_at_each_site = models_at_each_site.max(alone);
+        }
+        if study.validation.matrix == Matrix::On {
+            models_of_matrix = models_of_matrix.max(ground.alone().fits().len() as u64);
+        }
         shared.add(&own);
         planned.push(own.planned(name, of_this));
     }
+    shared.add(&joining);
     let Numbers { counts, fractions } = shared.numbers;
     Ok(Plan {
         queries: shared.queries as u64,
-        models,
+        models: models + models_of_matrix,
         bytes_down_per_site: shared.down as u64,
         bytes_up_per_site: shared.up() as u64,
         numbers_per_site: (counts + fractions) as u64,
@@ -161,6 +186,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             .iter()
             .map(|schema| study.widest_numbers_per_model(schema.features))
             .fold(2 * u64::from(BINS.count), u64::max),
+        models_at_each_site,
         combinations: planned,
     })
 }
@@ -187,6 +213,8 @@ fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, 
         bytes_up_per_site: 0,
         numbers_per_site: 0,
         widest_numbers_per_model: 0,
+        // Rows are in one place.
+        models_at_each_site: 0,
         combinations: planned,
     })
 }
@@ -209,6 +237,13 @@ impl Plan {
 enum Asked {
     NotYet,
     Already,
+}
+
+/// Whether counts are asked for site by site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BySite {
+    Yes,
+    No,
 }
 
 /// What one classifier's fits and figures cost.
@@ -319,12 +354,9 @@ impl Ground<'_> {
     }
 
     /// Counts on the grid.
-    fn grid(&self, tally: &mut Tally, classes: f64) {
+    fn grid(&self, tally: &mut Tally, classes: f64, by_site: BySite) {
         let Self { design, d, n_sites, .. } = *self;
-        let sites = match design.left_out {
-            LeavingOut::EverySite => n_sites,
-            LeavingOut::None => 1.0,
-        };
+        let sites = if by_site == BySite::Yes { n_sites } else { 1.0 };
         let cells = sites * f64::from(design.folds);
         for _ in 0..design.repeats {
             let numbers = cells * (classes + d * GRID_STEPS as f64);
@@ -412,6 +444,48 @@ impl Ground<'_> {
             let full = targets * repeats * levels;
             tally.ask(chosen + full * 2.0 * bins, Numbers::fractions(full * 5.0));
         }
+    }
+
+    /// The sites' own models beside the federated one, and models of single sites at every site.
+    fn joining(&self, study: &Study, classifier: &Classifier, sites: usize) -> Tally {
+        let Self { design, n_sites, .. } = *self;
+        let mut tally = Tally::default();
+        let targets = design.classes.len() as f64;
+        let (repeats, bins) = (f64::from(design.repeats), f64::from(BINS.count));
+        let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        if study.validation.own_site_baseline == OwnSiteBaseline::On {
+            let lists = targets * repeats;
+            let models = lists * f64::from(design.folds);
+            // What isn't a score: a site's model or why there is none, calls, patients and placement sums.
+            let numbers = n_sites * (4.0 + lists * (cell + 4.0 + 2.0 + 6.0));
+            tally.ask(models * self.model_size, Numbers::counts(numbers));
+        }
+        if study.validation.matrix == Matrix::On {
+            tally.ask(0.0, Numbers::counts(n_sites));
+            let alone = self.alone();
+            let ground = Ground { design: &alone, ..*self };
+            let classes = f64::from(self.schema.classes);
+            match classifier.family() {
+                Family::Linear(loss) => ground.linear(&mut tally, loss, sites),
+                Family::Rbf => ground.rbf(&mut tally),
+                Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
+                Family::Forest | Family::Boosting => ground.trees(&mut tally, classifier),
+            }
+            let lists = targets * n_sites * repeats;
+            let models = targets * n_sites * (repeats * f64::from(design.folds) + 1.0);
+            let question = models * self.model_size;
+            tally.ask(question, Numbers::counts(lists * n_sites * cell));
+            let tables = lists * n_sites * 2.0 * bins;
+            tally.ask(question + tables, Numbers::counts(lists * n_sites * 5.0));
+        }
+        tally
+    }
+
+    /// The fits of every site alone, at the grid point that takes the most rounds.
+    fn alone(&self) -> Design {
+        let design = self.design;
+        let point = design.grid[design.slowest_point()];
+        design.alone(&design.classes, point, (0..design.sites).collect())
     }
 
     /// The nested lists under the bootstrap.

@@ -50,16 +50,25 @@ pub(crate) fn judged(repeats: Vec<Judged>) -> Judged {
     first
 }
 
-fn average(into: &mut Figures, repeats: &[Judged], of: impl Fn(&Judged) -> &Figures) {
-    into.auc = over(repeats, |j| &of(j).auc);
-    into.sensitivity = over(repeats, |j| &of(j).sensitivity);
-    into.specificity = over(repeats, |j| &of(j).specificity);
-    into.brier = over(repeats, |j| &of(j).brier);
-    into.ece = over(repeats, |j| &of(j).ece);
+/// The repeats' figures in one.
+pub(crate) fn figures(repeats: &[Figures]) -> Figures {
+    let mut first = repeats[0].clone();
+    if repeats.len() > 1 {
+        average(&mut first, repeats, |figures| figures);
+    }
+    first
 }
 
-fn over<'a>(repeats: &'a [Judged], of: impl Fn(&'a Judged) -> &'a Figure) -> Figure {
-    figure(&repeats.iter().map(|judged| of(judged).clone()).collect::<Vec<_>>())
+fn average<T>(into: &mut Figures, repeats: &[T], of: impl Fn(&T) -> &Figures) {
+    into.auc = over(repeats, |one| &of(one).auc);
+    into.sensitivity = over(repeats, |one| &of(one).sensitivity);
+    into.specificity = over(repeats, |one| &of(one).specificity);
+    into.brier = over(repeats, |one| &of(one).brier);
+    into.ece = over(repeats, |one| &of(one).ece);
+}
+
+fn over<'a, T>(repeats: &'a [T], of: impl Fn(&'a T) -> &'a Figure) -> Figure {
+    figure(&repeats.iter().map(|one| of(one).clone()).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

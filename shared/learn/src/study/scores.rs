@@ -22,10 +22,10 @@ use crate::metrics::{PlacementSums, ScoreCell};
 pub const BINS: Bins = Bins { half_width: 12.0, count: 1024 };
 
 /// Binary places that are always kept.
-const COARSEST_BITS: u8 = 12;
+pub(crate) const COARSEST_BITS: u8 = 12;
 
 /// Binary places kept free for a log loss that is larger than the number of rows.
-const LOSS_RESERVE: u8 = 8;
+pub(crate) const LOSS_RESERVE: u8 = 8;
 
 /// Rows with the model that scores them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +168,7 @@ fn scale_of(part: &Scored) -> ScaleOf {
         (SiteSet::Only(scored), SiteSet::Without(left_out)) if scored == left_out => {
             ScaleOf::AllRows
         }
+        (SiteSet::Only(scored), SiteSet::Only(trained)) if scored != trained => ScaleOf::AllRows,
         _ => ScaleOf::TrainingFolds,
     }
 }

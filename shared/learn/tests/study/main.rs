@@ -22,6 +22,10 @@ mod kernel;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod own_site;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod support;

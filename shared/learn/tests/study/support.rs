@@ -6,9 +6,9 @@ use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
-    FederationRule, ForestGrid, Input, LeafLimit, Levels, Missing, Mode, Negative, OnSiteLost,
-    PatientRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Table, Target,
-    TreeRules, Validation,
+    FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode, Negative,
+    OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise, Study, StudySites,
+    Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -44,6 +44,8 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             choose_by: ChooseBy::WithinSites,
             choose: Choose::Best,
             search: Search::Grid,
+            own_site_baseline: OwnSiteBaseline::Off,
+            matrix: Matrix::Off,
         },
         federation: FederationRule {
             quorum: Quorum::All,

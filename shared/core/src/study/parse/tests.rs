@@ -177,6 +177,8 @@ fn a_file_with_every_field_is_read() {
             choose_by: ChooseBy::OneList,
             choose: Choose::Best,
             search: Search::Grid,
+            own_site_baseline: OwnSiteBaseline::Off,
+            matrix: Matrix::Off,
         },
         federation: FederationRule {
             quorum: Quorum::AtLeast(2),
