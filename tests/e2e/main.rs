@@ -4,6 +4,7 @@
 mod egress;
 mod identity;
 mod interrupted;
+mod own_trees;
 mod refusals;
 mod result;
 mod rows;

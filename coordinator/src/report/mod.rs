@@ -7,6 +7,7 @@ mod context;
 mod disclose;
 mod html;
 mod model;
+mod race;
 mod schema;
 mod slices;
 mod text;
@@ -26,6 +27,7 @@ pub use model::{
     SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
     WeightsDigest,
 };
+pub use race::{RaceSection, TrialRow};
 pub use schema::SCHEMA;
 pub(crate) use values::decimal;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};

@@ -6,7 +6,7 @@ use wardround_proto::v1;
 
 /// A site's disclosure rules from its message.
 pub(super) fn policy(message: &v1::Policy) -> Result<Policy, String> {
-    let value = json!({
+    let mut value = json!({
         "minimum_cohort": message.minimum_cohort,
         "minimum_cell": message.minimum_cell,
         "minimum_per_class_for_slice": message.minimum_per_class_for_slice,
@@ -16,5 +16,9 @@ pub(super) fn policy(message: &v1::Policy) -> Result<Policy, String> {
         "feature_rows": message.feature_rows,
         "per_site_metrics": message.per_site_metrics,
     });
+    // Agents from before the rule don't name it, and let no such model out.
+    if !message.own_model.is_empty() {
+        value["own_model"] = json!(message.own_model);
+    }
     serde_json::from_value(value).map_err(|error| format!("a site's policy: {error}"))
 }

@@ -273,6 +273,8 @@ pub struct Policy {
     pub feature_rows: ::prost::alloc::string::String,
     #[prost(string, tag = "8")]
     pub per_site_metrics: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub own_model: ::prost::alloc::string::String,
 }
 /// Rows that don't enter, for one reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

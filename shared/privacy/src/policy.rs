@@ -36,6 +36,8 @@ pub struct Policy {
     pub feature_rows: FeatureRows,
     /// Whether figures of this site by itself may be computed and shown. Default allowed.
     pub per_site_metrics: Consent,
+    /// Whether a model that is fitted to this site's patients alone may leave, a tree among them. Default refused.
+    pub own_model: Consent,
 }
 
 impl Default for Policy {
@@ -49,6 +51,7 @@ impl Default for Policy {
             leave_one_site_out: Consent::Refused,
             feature_rows: FeatureRows::Refused,
             per_site_metrics: Consent::Allowed,
+            own_model: Consent::Refused,
         }
     }
 }
@@ -85,6 +88,7 @@ impl Policy {
         for (rule, default, now) in [
             (Rule::LeaveOneSiteOut, usual.leave_one_site_out, self.leave_one_site_out),
             (Rule::PerSiteMetrics, usual.per_site_metrics, self.per_site_metrics),
+            (Rule::OwnModel, usual.own_model, self.own_model),
         ] {
             note(now > default, rule, &default, &now);
         }
@@ -238,6 +242,8 @@ words! {
         FeatureRows = "feature_rows",
         /// Figures of the site by itself.
         PerSiteMetrics = "per_site_metrics",
+        /// Models of the site's patients alone.
+        OwnModel = "own_model",
         /// Fewest sites in a model; not a key, no owner can loosen it.
         MinimumSites = "minimum_sites",
         /// Fewest patients of a fold of a plain sum; its number is `minimum_cell`'s.
@@ -262,6 +268,7 @@ mod tests {
         assert_eq!(policy.leave_one_site_out, Consent::Refused);
         assert_eq!(policy.feature_rows, FeatureRows::Refused);
         assert_eq!(policy.per_site_metrics, Consent::Allowed);
+        assert_eq!(policy.own_model, Consent::Refused);
         assert_eq!(policy.loosenings(), []);
         assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), policy);
     }
@@ -287,6 +294,7 @@ mod tests {
             leave_one_site_out: Consent::Allowed,
             feature_rows: FeatureRows::Allowed,
             per_site_metrics: Consent::Allowed,
+            own_model: Consent::Allowed,
         };
         let lines: Vec<String> = loose.loosenings().iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -298,6 +306,7 @@ mod tests {
                 "wide_sums = allowed (default secure-aggregation-only)",
                 "wide_share = 0.5 (default 0.33)",
                 "leave_one_site_out = allowed (default refused)",
+                "own_model = allowed (default refused)",
                 "feature_rows = rows of single patients leave this hospital (default refused)",
             ]
         );

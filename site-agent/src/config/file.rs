@@ -141,6 +141,7 @@ const POLICY: &[Key] = &[
     Key::value("leave_one_site_out", "\"refused\""),
     Key::value("feature_rows", "\"refused\""),
     Key::value("per_site_metrics", "\"allowed\""),
+    Key::value("own_model", "\"refused\""),
 ];
 const CACHE: &[Key] = &[Key::value("folder", "\"cache\"")];
 const WEIGHTS: &[Key] = &[Key::value("cache", "\"cache/weights\"")];
@@ -242,6 +243,7 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
         v.choice(&words(FeatureRows::ALL, FeatureRows::code))
     });
     let per_site_metrics = table.or("per_site_metrics", usual.per_site_metrics, consent);
+    let own_model = table.or("own_model", usual.own_model, consent);
     Some(Policy {
         minimum_cohort: minimum_cohort?,
         minimum_cell: minimum_cell?,
@@ -251,6 +253,7 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
         leave_one_site_out: leave_one_site_out?,
         feature_rows: feature_rows?,
         per_site_metrics: per_site_metrics?,
+        own_model: own_model?,
     })
 }
 
@@ -290,6 +293,7 @@ wide_share = 0.5
 leave_one_site_out = "allowed"
 feature_rows = "rows of single patients leave this hospital"
 per_site_metrics = "refused"
+own_model = "allowed"
 
 [cache]
 folder = "/scratch/features"
@@ -328,6 +332,7 @@ cache = "weights"
             leave_one_site_out: Consent::Allowed,
             feature_rows: FeatureRows::Allowed,
             per_site_metrics: Consent::Refused,
+            own_model: Consent::Allowed,
         };
         assert_eq!(config.policy, policy);
         assert_eq!(config.cache, Path::new("/scratch/features"));

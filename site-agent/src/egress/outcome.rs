@@ -242,5 +242,6 @@ fn rules(policy: &Policy) -> v1::Policy {
         leave_one_site_out: policy.leave_one_site_out.code().into(),
         feature_rows: policy.feature_rows.code().into(),
         per_site_metrics: policy.per_site_metrics.code().into(),
+        own_model: policy.own_model.code().into(),
     }
 }

@@ -216,6 +216,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Trees { .. } => "trees",
         Ask::FeatureRows { .. } => "rows of features",
         Ask::Stack { .. } => "stacking",
+        Ask::OwnForests { .. } => "own forests",
     }
 }
 

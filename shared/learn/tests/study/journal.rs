@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wardround_core::digest::Digest;
 use wardround_core::query::Query;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study,
-    TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
+    Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError, Purpose};
@@ -40,6 +40,7 @@ fn boosted(trees: u32, bins: u8) -> Study {
         l2: vec![1.0],
         rows: 0.8,
         min_weight: 0.001,
+        early_stopping: EarlyStopping::Off,
         rules: rules(bins),
         balance: vec![Balance::None],
     }))
