@@ -116,7 +116,7 @@ fn sites_asked_one_by_one_in_one_round_give_the_same() {
     assert_eq!(find(&Together(each), &study, &names, &schema).unwrap(), found);
 }
 
-/// The rows and features that one site's question asks about.
+/// An answer, block by block.
 fn answer(cohort: &Rows, query: &Query) -> Vec<Vec<i64>> {
     cohort.answer(query).unwrap().blocks
 }
