@@ -8,7 +8,10 @@ use wardround::report::{
     BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, MatrixModels, MatrixSection,
     OwnSiteModel, OwnSitesSection, ReadError, Report, SCHEMA,
 };
-use wardround_learn::findings::{Figure, Findings, ProfileCell};
+use wardround_learn::findings::{
+    Figure, Findings, Interval, ProfileCell, RaceOf, RaceResult, Races, StoppedTrees, TreeCounts,
+    Trial,
+};
 use wardround_privacy::policy::{Consent, MinimumPatients};
 use wardround_privacy::suppress::Reason;
 
@@ -177,6 +180,55 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
     other["format"] = json!(4);
     assert!(!validator.is_valid(&other));
     assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(4))));
+}
+
+#[test]
+fn numbers_of_trees_that_stopped_early_are_shown() {
+    let mut findings = usual().0;
+    let one = |all| StoppedTrees { folds: vec![35, 4715], left_out: vec![], all };
+    let points = (0..findings.grid.len() as u32).map(|at| one(4710 + at)).collect();
+    findings.targets[0].trees = TreeCounts::Stopped { points };
+    let report = Report::build(&findings, &context(&findings)).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let value = serde_json::to_value(&report).unwrap();
+    assert!(jsonschema::is_valid(&schema, &value));
+    let chosen = findings.targets[0].model.point as u32 + 4710;
+    for text in outputs(&report) {
+        assert!(text.contains(&chosen.to_string()) && text.contains("4715"), "{text}");
+    }
+    findings.targets[0].trees = TreeCounts::Stopped { points: vec![] };
+    assert!(Report::build(&findings, &context(&findings)).is_err());
+}
+
+#[test]
+fn races_say_where_every_point_left() {
+    let mut findings = usual().0;
+    let points = findings.grid.len();
+    let trial = |at: usize| Trial {
+        folds: if at == 0 { 5 } else { 1 },
+        auc: Figure::Known { value: 0.7125, interval: Interval::NotComputed },
+    };
+    let race = |of| RaceResult { of, trials: (0..points).map(trial).collect() };
+    let races = vec![race(RaceOf::Fold { repeat: 0, fold: 1 }), race(RaceOf::All)];
+    findings.targets[0].races = Races::Halved { eta: 3, races };
+    let report = Report::build(&findings, &context(&findings)).unwrap();
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let value = serde_json::to_value(&report).unwrap();
+    assert!(jsonschema::is_valid(&schema, &value));
+    let races = &report.models[0].races;
+    assert_eq!(
+        races.iter().map(|race| race.of.as_str()).collect::<Vec<_>>(),
+        ["repeat 1, fold 2", "final model"]
+    );
+    assert_eq!(races[1].trials.iter().map(|trial| trial.folds).sum::<u32>(), 4 + points as u32);
+    let [_, page, terminal] = outputs(&report);
+    assert!(page.contains("Races of grid points"));
+    assert!(terminal.contains(&format!("{points} grid points raced; 1 of them")), "{terminal}");
+    findings.targets[0].races = Races::Halved {
+        eta: 3,
+        races: vec![RaceResult { of: RaceOf::Site { site: 40 }, trials: vec![] }],
+    };
+    assert!(Report::build(&findings, &context(&findings)).is_err());
 }
 
 #[test]

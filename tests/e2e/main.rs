@@ -5,6 +5,7 @@ mod egress;
 mod identity;
 mod interrupted;
 mod joining;
+mod own_trees;
 mod refusals;
 mod result;
 mod rows;

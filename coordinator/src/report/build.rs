@@ -8,7 +8,7 @@ use wardround_core::study::{
 };
 use wardround_learn::findings::{
     FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, Matrix, NestedChoice,
-    OwnFourier, ProfileCell, TargetFindings, TrainedAt,
+    OwnFourier, ProfileCell, TargetFindings, TrainedAt, TreeCounts,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
@@ -156,6 +156,9 @@ fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
             size("judged levels", column.levels.len(), levels.len())?;
         }
         size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
+        if let TreeCounts::Stopped { points } = &target.trees {
+            size("numbers of trees", findings.grid.len(), points.len())?;
+        }
         size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
         probability("a threshold", target.model.threshold)?;
         gradients(&target.model.fitted)?;
@@ -186,7 +189,7 @@ fn gradients(fitted: &FinalFit) -> Result<(), BuildError> {
     }
 }
 
-fn below(what: &'static str, got: usize, below: usize) -> Result<(), BuildError> {
+pub(super) fn below(what: &'static str, got: usize, below: usize) -> Result<(), BuildError> {
     if got < below { Ok(()) } else { Err(BuildError::Index { what, below, got }) }
 }
 
@@ -258,6 +261,10 @@ fn in_words(classifier: &Classifier) -> &'static str {
         Classifier::Forest(_) => {
             "random forest, its trees grown from sums over all sites; its probabilities are mean \
              shares of leaves"
+        }
+        Classifier::BaggedForest(_) => {
+            "bagged random forest, each tree grown by one site of its own patients alone; inexact: it isn't the \
+             forest of all patients together"
         }
         Classifier::Boosting(_) => {
             "gradient-boosted trees of the logistic loss, grown from sums over all sites"
@@ -414,6 +421,8 @@ fn models(
         nested: nested
             .map(|(choice, result)| nested_fold(findings, choice, fold(result)))
             .collect::<Result<_, _>>()?,
+        trees: target.trees.clone(),
+        races: super::race::races(findings, target, shown, folds.unwrap_or(1))?,
         chosen: FinalModel {
             point: chosen,
             features: findings.features,

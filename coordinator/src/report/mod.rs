@@ -8,6 +8,7 @@ mod disclose;
 mod html;
 mod joining;
 mod model;
+mod race;
 mod schema;
 mod slices;
 mod text;
@@ -31,6 +32,7 @@ pub use model::{
     SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
     WeightsDigest,
 };
+pub use race::{RaceSection, TrialRow};
 pub use schema::SCHEMA;
 pub(crate) use values::decimal;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};

@@ -11,10 +11,12 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::GridPoint;
+use wardround_learn::findings::TreeCounts;
 use wardround_privacy::judge::Aggregation;
 
 use super::comparison::ComparisonSection;
 use super::joining::{MatrixSection, OwnSitesSection};
+use super::race::RaceSection;
 use super::values::{Calibration, Count, Curve, Estimate};
 
 /// The format that this software writes.
@@ -253,6 +255,12 @@ pub struct ModelSection {
     pub used_for_choosing: Vec<GridRow>,
     /// What each outer fold chose, and its figures.
     pub nested: Vec<NestedFold>,
+    /// How many trees models have, where held-out rows say so; left out where grid points do.
+    #[serde(default, skip_serializing_if = "TreeCounts::are_given")]
+    pub trees: TreeCounts,
+    /// Races of grid points; left out where all points were judged on all folds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub races: Vec<RaceSection>,
     /// The final model.
     pub chosen: FinalModel,
 }

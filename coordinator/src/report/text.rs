@@ -92,6 +92,26 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
             model.chosen.threshold
         ),
     );
+    if let Some(last) = model.races.iter().find(|race| race.of == "final model") {
+        let most = last.trials.iter().map(|trial| trial.folds).max().unwrap_or(0);
+        let judged = last.trials.iter().filter(|trial| trial.folds == most).count();
+        let tried = last.trials.len();
+        out.wrapped(
+            "",
+            &format!("{tried} grid points raced; {judged} of them came to be judged on all folds"),
+        );
+    }
+    let chosen = model.used_for_choosing.iter().position(|row| row.chosen);
+    if let Some(stopped) = chosen.and_then(|point| model.trees.of(point)) {
+        let folds = stopped.folds.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        out.wrapped(
+            "",
+            &format!(
+                "Growing stopped early, by the log loss of held-out rows, at {} trees; in the nested folds at {folds}",
+                stopped.all
+            ),
+        );
+    }
     let three = [
         ("within sites (nested)", &pooled.auc_within_sites),
         ("all sites in one list", &pooled.auc_one_list),

@@ -18,8 +18,8 @@ use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
     FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
     Interval, Judged, LeftOut, Matrix, MatrixOfClass, Nested, NestedChoice, OwnModel, OwnSite,
-    OwnSites, OwnSitesOfClass, Profile, ProfileCell, ReliabilityBin, SubgroupNames, TargetFindings,
-    TrainedAt,
+    OwnSites, OwnSitesOfClass, Profile, ProfileCell, Races, ReliabilityBin, SubgroupNames,
+    TargetFindings, TrainedAt, TreeCounts,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
@@ -136,6 +136,8 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         auc_one_list: known(0.79 + 0.007 * n as f64, 0.05),
     };
     let target = TargetFindings {
+        trees: TreeCounts::Given,
+        races: Races::Off,
         class: 1,
         used_for_choosing: (0..grid.len())
             .map(|n| GridResult {
@@ -251,6 +253,8 @@ pub fn compared(mut findings: Findings) -> Findings {
             grid: findings.grid.clone(),
             auc: nested.judged.auc_within_sites.clone(),
             classes: vec![ComparedClass {
+                trees: TreeCounts::Given,
+                races: Races::Off,
                 class: target.class,
                 used_for_choosing: target.used_for_choosing.clone(),
                 nested,

@@ -14,6 +14,7 @@ mod check;
 mod encoding;
 mod ensemble;
 mod fourier;
+mod own_forest;
 mod own_site;
 mod trees;
 
@@ -31,6 +32,7 @@ pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, Sta
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
+pub use self::own_forest::{MOST_OWN_DEPTH, MOST_OWN_TREES, OwnForestTerm};
 pub use self::own_site::Unfit;
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
@@ -581,6 +583,21 @@ pub enum Ask {
     ///
     /// Block: `allowed [sites]`.
     OwnModels,
+    /// Forests that every site grows of its own rows alone, with bins that are given. A tree of one site is no sum: a site answers
+    /// where its owner lets a model of its own leave. Each site fills its own slots, and zeros elsewhere.
+    ///
+    /// Blocks: `patients [terms, sites]` (the site's patients among the training rows), and term by term
+    /// `nodes [sites, trees, 2^(depth + 1) - 1]`: each tree as [`Tree::complete`] has it, no fixed point.
+    OwnForests {
+        /// The frame, on whose grid trees act.
+        frame: Arc<Frame>,
+        /// Bins of all columns.
+        cuts: Vec<Cuts>,
+        /// The forests.
+        terms: Vec<OwnForestTerm>,
+        /// Binary places of gradients and Hessians while trees grow.
+        bits: u8,
+    },
 }
 
 /// How exactly features of rows are wanted.
@@ -721,6 +738,14 @@ impl Query {
                     BlockSpec::fraction("hessian", &[triangles], *bits),
                 ]
             }
+            Ask::OwnForests { terms, .. } => {
+                let sites = self.sites.len();
+                let each: usize = terms.iter().map(OwnForestTerm::numbers_per_site).sum();
+                vec![
+                    BlockSpec::count("patients", &[terms.len(), sites]),
+                    BlockSpec::count("nodes", &[sites * each]),
+                ]
+            }
             Ask::FeatureRows { rows: [first, end], precision } => {
                 let n = end.saturating_sub(*first) as usize;
                 let features: &[usize] = match precision {
@@ -823,8 +848,8 @@ impl Query {
             Ask::Stack { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
-            // Consent to rows is asked for by itself.
-            Ask::FeatureRows { .. } => 0,
+            // Consent to rows and to models of one site is asked for by itself.
+            Ask::FeatureRows { .. } | Ask::OwnForests { .. } => 0,
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.
@@ -870,6 +895,7 @@ impl Query {
             Ask::Stack { .. } => "stack hessian",
             Ask::OwnSite { .. } => "own site",
             Ask::OwnModels => "own models",
+            Ask::OwnForests { .. } => "own forests",
         }
     }
 }

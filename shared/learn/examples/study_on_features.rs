@@ -220,6 +220,11 @@ fn show(findings: &Findings) {
                 points.join(", ")
             );
         }
+        for (point, _) in findings.grid.iter().enumerate() {
+            if let Some(stopped) = target.trees.of(point) {
+                println!("  point {point} stopped early: {stopped:?}");
+            }
+        }
         let model = &target.model;
         println!("  final: point {}, threshold {:.4}", model.point, model.threshold);
         match &model.fitted {

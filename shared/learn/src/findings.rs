@@ -102,6 +102,12 @@ pub struct ComparedClass {
     pub left_out: Vec<LeftOut>,
     /// The grid point that would be refitted on all rows.
     pub point: usize,
+    /// How many trees models have, where held-out rows say so.
+    #[serde(default, skip_serializing_if = "TreeCounts::are_given")]
+    pub trees: TreeCounts,
+    /// Where grid points raced.
+    #[serde(default, skip_serializing_if = "Races::are_off")]
+    pub races: Races,
 }
 
 /// Two classifiers' nested AUCs, one less the other.
@@ -165,6 +171,116 @@ pub struct TargetFindings {
     pub site_only_auc: Figure,
     /// The final model, chosen and refitted on all rows.
     pub model: FinalModel,
+    /// How many trees models have, where held-out rows say so.
+    #[serde(default, skip_serializing_if = "TreeCounts::are_given")]
+    pub trees: TreeCounts,
+    /// Where grid points raced.
+    #[serde(default, skip_serializing_if = "Races::are_off")]
+    pub races: Races,
+}
+
+/// Whether grid points raced for the folds that they are judged on.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Races {
+    /// All were judged on all.
+    #[default]
+    Off,
+    /// By successive halving.
+    Halved {
+        /// Of so many points one went on.
+        eta: u16,
+        /// One per choice.
+        races: Vec<RaceResult>,
+    },
+}
+
+/// A race of all grid points that start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RaceResult {
+    /// What is chosen by it.
+    pub of: RaceOf,
+    /// One per grid point.
+    pub trials: Vec<Trial>,
+}
+
+/// What a race chooses for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum RaceOf {
+    /// The model of an outer fold, by its inner folds.
+    Fold {
+        /// Which deal.
+        repeat: u8,
+        /// Which fold.
+        fold: u8,
+    },
+    /// The model without a site.
+    Site {
+        /// Index into the sites.
+        site: u16,
+    },
+    /// The final model.
+    All,
+}
+
+/// How far a grid point came in a race.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// Held-out folds that it was judged on.
+    pub folds: u8,
+    /// Its AUC on them, of the kind that the study chooses by.
+    pub auc: Figure,
+}
+
+impl Races {
+    /// Whether there were none.
+    pub fn are_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
+/// How many trees models have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum TreeCounts {
+    /// As many as their grid point says, or they aren't trees.
+    #[default]
+    Given,
+    /// As many as make the log loss of held-out rows least.
+    Stopped {
+        /// One per grid point.
+        points: Vec<StoppedTrees>,
+    },
+}
+
+/// How many trees the models of a grid point have; each number comes from rows that had no part in the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoppedTrees {
+    /// Of each outer fold's model, repeat by repeat.
+    pub folds: Vec<u32>,
+    /// Of the model without each site; empty when no site is left out.
+    pub left_out: Vec<u32>,
+    /// Of the model of all rows.
+    pub all: u32,
+}
+
+impl TreeCounts {
+    /// Whether grid points say it.
+    pub fn are_given(&self) -> bool {
+        *self == Self::Given
+    }
+
+    /// The numbers of a grid point's models, where held-out rows said them.
+    pub fn of(&self, point: usize) -> Option<&StoppedTrees> {
+        match self {
+            Self::Given => None,
+            Self::Stopped { points } => points.get(point),
+        }
+    }
 }
 
 /// A grid point's plain out-of-fold figures.

@@ -60,6 +60,8 @@ pub struct StudyDemand {
     pub per_site_metrics: bool,
     /// Whether features of single patients are asked for.
     pub feature_rows: bool,
+    /// Whether models of the site's patients alone are asked for.
+    pub own_models: bool,
 }
 
 /// A question that this site may answer; only [`judge`] makes one. [`Allowed::release`] turns the
@@ -132,9 +134,9 @@ impl fmt::Display for Refusal {
             ),
             Rule::OwnModel => write!(
                 f,
-                "the question fits {asked} model or more to this site's rows alone, {allowed} are \
-                 allowed; ways out: a study with `matrix = false`, or the owner loosens it by name in \
-                 the site's file with `own_model = \"{}\"` under [policy]",
+                "the study asks for {asked} model or more of this site's patients alone, {allowed} are \
+                 allowed; ways out: a study whose models are of all sites together (`matrix = false`), or \
+                 the owner loosens it by name in the site's file with `own_model = \"{}\"` under [policy]",
                 Consent::Allowed
             ),
             Rule::FeatureRows => write!(
@@ -209,6 +211,7 @@ pub fn judge(
                 own_model(policy)?;
             }
         }
+        Ask::OwnForests { .. } => own_model(policy)?,
         Ask::Profile { .. }
         | Ask::Moments { .. }
         | Ask::Grid { .. }
@@ -243,6 +246,9 @@ pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -
         verdicts.push(wide_sums(policy, facts, demand.numbers_per_model));
         verdicts.push(wide_sums(policy, facts, 2 * u64::from(demand.bins)));
         verdicts.push(minimum_fold(policy, facts, demand.folds));
+    }
+    if demand.own_models {
+        verdicts.push(own_model(policy));
     }
     let sites = usize::from(demand.sites);
     if facts.aggregation == Aggregation::Secure {
@@ -354,6 +360,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         | Ask::FeatureRows { .. }
         | Ask::OwnModels => Vec::new(),
         Ask::Trees { terms, .. } => terms.iter().map(|term| term.rows).collect(),
+        Ask::OwnForests { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Gram { rows, .. } => vec![*rows],
         Ask::ClassGram { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Logistic { terms, .. } | Ask::SquaredHinge { terms, .. } => {
@@ -382,6 +389,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Trees { .. }
         | Ask::FeatureRows { .. }
         | Ask::Stack { .. }
+        | Ask::OwnForests { .. }
         | Ask::Bootstrap { .. } => &[],
         // Each site fills its own cell.
         Ask::OwnSite { .. } | Ask::OwnModels => &[Column::Site],
@@ -413,8 +421,9 @@ mod tests {
 
     use wardround_core::ids::StudyId;
     use wardround_core::query::{
-        Bins, ClassWeights, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm, Frame,
-        LinearModel, LinearTerm, MapScaler, RowPrecision, Scaler, Schema, ScoreList,
+        Bins, ClassWeights, ColumnCuts, Cuts, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm,
+        Frame, LinearModel, LinearTerm, MapScaler, OwnForestTerm, RowPrecision, Scaler, Schema,
+        ScoreList,
     };
     use wardround_core::seed::Seed;
 
@@ -679,6 +688,7 @@ mod tests {
             leave_one_site_out: true,
             per_site_metrics: true,
             feature_rows: false,
+            own_models: true,
         };
         let refusals = judge_study(&Policy::default(), &demand, &plain(9));
         let codes: Vec<_> = refusals.iter().map(|r| (r.rule.code(), r.asked, r.allowed)).collect();
@@ -689,12 +699,13 @@ mod tests {
                 ("wide_sums", 1281, 2),
                 ("wide_sums", 1024, 2),
                 ("minimum_fold", 1, 5),
+                ("own_model", 1, 0),
                 ("leave_one_site_out", 1, 0),
                 ("minimum_sites", 3, 4),
             ]
         );
         // Rows are asked for instead of sums.
-        let rows = StudyDemand { feature_rows: true, ..demand };
+        let rows = StudyDemand { feature_rows: true, own_models: false, ..demand };
         let refusals = judge_study(&Policy::default(), &rows, &plain(9));
         let codes: Vec<_> = refusals.iter().map(|r| r.rule.code()).collect();
         assert_eq!(
@@ -706,12 +717,48 @@ mod tests {
             wide_sums: WideSums::Allowed,
             leave_one_site_out: Consent::Allowed,
             feature_rows: FeatureRows::Allowed,
+            own_model: Consent::Allowed,
             ..Policy::default()
         };
         for demand in [demand, rows] {
             let demand = StudyDemand { sites: 4, ..demand };
             assert_eq!(judge_study(&loosened, &demand, &plain(9)), []);
         }
+    }
+
+    #[test]
+    fn a_sites_own_trees_leave_only_by_name() {
+        let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
+        let term = OwnForestTerm {
+            rows,
+            class: 1,
+            weights: ClassWeights::EQUAL,
+            cuts: 0,
+            columns: 4,
+            seed: Seed(1),
+            trees: 10,
+            depth: 3,
+            leaves: 8,
+            min_patients: 5,
+        };
+        let frame = Arc::new(Frame::identity(FEATURES as usize));
+        let asks = |rows: RowSet| {
+            let terms = vec![OwnForestTerm { rows, ..term.clone() }];
+            let cut = |column| ColumnCuts { column, steps: vec![512], missing: false };
+            let cuts = vec![Cuts((0..FEATURES).map(cut).collect())];
+            query(4, Ask::OwnForests { frame: frame.clone(), cuts, terms, bits: 0 })
+        };
+        let sums = Policy { wide_sums: WideSums::Allowed, ..Policy::default() };
+        assert_eq!(verdict(&sums, &asks(rows), plain(100)), refusal(Rule::OwnModel, 1, 0));
+        let own = Policy { own_model: Consent::Allowed, ..Policy::default() };
+        assert_eq!(verdict(&own, &asks(rows), plain(100)), Ok(()));
+        assert_eq!(verdict(&own, &asks(rows), plain(9)), refusal(Rule::MinimumCohort, 9, 10));
+        // What holds of other models holds of these.
+        let without = RowSet { sites: SiteSet::Without(1), ..rows };
+        let refused = refusal(Rule::LeaveOneSiteOut, 1, 0);
+        assert_eq!(verdict(&own, &asks(without), plain(100)), refused);
+        let sentence = Refusal { rule: Rule::OwnModel, asked: 1, allowed: 0 }.to_string();
+        assert!(sentence.contains("`own_model = \"allowed\"` under [policy]"), "{sentence}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Policy {
     pub feature_rows: FeatureRows,
     /// Whether figures of this site by itself may be computed and shown. Default allowed.
     pub per_site_metrics: Consent,
-    /// Whether a model may leave that is fitted to this site's rows alone. Default refused.
+    /// Whether a model that is fitted to this site's patients alone may leave, a tree among them. Default refused.
     pub own_model: Consent,
 }
 
@@ -242,7 +242,7 @@ words! {
         FeatureRows = "feature_rows",
         /// Figures of the site by itself.
         PerSiteMetrics = "per_site_metrics",
-        /// A model fitted to the site's rows alone.
+        /// Models of the site's patients alone.
         OwnModel = "own_model",
         /// Fewest sites in a model; not a key, no owner can loosen it.
         MinimumSites = "minimum_sites",

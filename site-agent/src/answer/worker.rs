@@ -192,6 +192,8 @@ impl<D: Desk> Bench<D> {
             // Every study is judged within each site as well.
             per_site_metrics: true,
             feature_rows: study.federation.mode == Mode::FeatureRows,
+            // Where rows leave, the coordinator grows trees of a site itself.
+            own_models: study.federation.mode == Mode::Sums && study.asks_for_own_models(),
         };
         let patients = considered.counts.patients;
         let facts = CohortFacts { patients, aggregation: Aggregation::Plain };

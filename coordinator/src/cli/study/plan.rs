@@ -54,10 +54,12 @@ fn text(plan: &Value) -> String {
     if cost.is_null() {
         lines.push("No site said how many features there are: costs are unknown.".into());
     } else {
+        let at_most = cost["bound"] == "at-most";
         lines.push(format!(
-            "{} models in about {} rounds; per site about {} down, {} up, {} numbers sent; \
+            "{} models in {} {} rounds; per site about {} down, {} up, {} numbers sent; \
              {} numbers per model at most in one round",
             cost["models"],
+            if at_most { "at most about" } else { "about" },
             cost["queries"],
             bytes(number(&cost["bytes_down_per_site"])),
             bytes(number(&cost["bytes_up_per_site"])),
@@ -75,6 +77,18 @@ fn text(plan: &Value) -> String {
             "about {} over links of 20 Mbit/s, at {IMAGES} images a second",
             duration(seconds)
         ));
+    }
+    if cost["exactness"] == "inexact" {
+        lines.push(
+            "bagged-forest is inexact: each tree is of one site's patients, and the forest isn't that of all \
+             patients together."
+                .into(),
+        );
+    }
+    if cost["bound"] == "at-most" {
+        lines.push(
+            "Models may stop early or leave a race: that is the most that it can cost.".into(),
+        );
     }
     let combinations = cost["combinations"].as_array().map(Vec::as_slice).unwrap_or_default();
     if combinations.len() > 1 {
@@ -185,5 +199,12 @@ mod tests {
             "{several}"
         );
         assert!(text.ends_with("Refused:\n  a refuses: wide_sums"), "{text}");
+        let mut bounded = plan.clone();
+        bounded["cost"]["bound"] = "at-most".into();
+        bounded["cost"]["exactness"] = "inexact".into();
+        let bounded = super::text(&bounded);
+        assert!(bounded.contains("90 models in at most about 60 rounds"), "{bounded}");
+        assert!(bounded.contains("bagged-forest is inexact"), "{bounded}");
+        assert!(!text.contains("at most about") && !text.contains("inexact"), "{text}");
     }
 }

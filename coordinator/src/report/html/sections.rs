@@ -1,8 +1,9 @@
 //! The sections below the first screen.
 
 use wardround_core::study::GridPoint;
+use wardround_learn::findings::{StoppedTrees, TreeCounts};
 
-use super::super::model::{Confusion, Report, SiteRow, WeightsDigest};
+use super::super::model::{Confusion, ModelSection, Report, SiteRow, WeightsDigest};
 use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
@@ -222,7 +223,58 @@ fn choosing(report: &Report, at: usize) -> Markup {
             ),
             nested.collect(),
         ))
+        .add(stopped_trees(model))
+        .add(races(model))
         .into()
+}
+
+fn races(model: &ModelSection) -> Markup {
+    if model.races.is_empty() {
+        return Markup::default();
+    }
+    let rows = model.races.iter().flat_map(|race| {
+        let most = race.trials.iter().map(|trial| trial.folds).max();
+        race.trials.iter().map(move |trial| {
+            let last = Some(trial.folds) == most;
+            let mut cells = vec![if last { Cell::chosen(&race.of) } else { Cell::plain(&race.of) }];
+            cells.extend(point_cells(trial.point));
+            cells.push(Cell::plain(trial.folds));
+            cells.push(Cell::estimate(&trial.auc));
+            cells
+        })
+    });
+    table(
+        "Races of grid points (successive halving): on how many held-out folds each was judged before it left, and how it did \
+         on them. The ones that came furthest were chosen from",
+        &headings(&["race for"], model.chosen.point, &["folds", "AUC"]),
+        rows.collect(),
+    )
+}
+
+fn stopped_trees(model: &ModelSection) -> Markup {
+    let TreeCounts::Stopped { points } = &model.trees else { return Markup::default() };
+    let list = |counts: &[u32]| {
+        Cell::plain(counts.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
+    };
+    let rows = model.used_for_choosing.iter().zip(points).map(|(row, stopped)| {
+        let mut cells = point_cells(row.point);
+        if row.chosen {
+            cells[0] = Cell::chosen(row.point.words()[0].1.clone());
+        }
+        let StoppedTrees { folds, left_out, all } = stopped;
+        cells.extend([list(&[*all]), list(folds), list(left_out)]);
+        cells
+    });
+    table(
+        "Trees at which growing stopped early: where the log loss of rows was least that had no part in the \
+         models, nor in their figures",
+        &headings(
+            &[],
+            model.chosen.point,
+            &["final model", "nested models, fold by fold", "without each site"],
+        ),
+        rows.collect(),
+    )
 }
 
 fn cohort(report: &Report) -> Markup {

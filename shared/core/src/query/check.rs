@@ -73,6 +73,12 @@ impl Query {
                 terms.iter().try_for_each(|term| self.check_term(term, cuts))?;
                 check_bits(*bits)
             }
+            Ask::OwnForests { frame, cuts, terms, bits } => {
+                self.check_frame(frame)?;
+                cuts.iter().try_for_each(|cuts| self.check_cuts(cuts))?;
+                terms.iter().try_for_each(|term| self.check_own_forest(term, cuts))?;
+                check_bits(*bits)
+            }
             Ask::FeatureRows { rows: [first, end], .. } => match self.sites.len() {
                 1 if first < end => Ok(()),
                 1 => wrong(format!("rows {first} to {end}")),

@@ -186,7 +186,7 @@ pub struct TreeModel {
 pub enum TreeOutput {
     /// The logit is the sum of start and leaves.
     Sum,
-    /// The probability is the mean of the leaves, which lie in 0 to 1; the logit is its logit.
+    /// The probability is the mean of the leaves, which lies in 0 to 1; the logit is its logit.
     Mean,
 }
 

@@ -72,16 +72,19 @@ pub enum Classifier {
     /// Gradient-boosted trees of the logistic loss (Friedman 2001; second order as Chen and Guestrin
     /// 2016).
     Boosting(BoostingGrid),
+    /// Bagged random forests: every site grows trees of its own patients alone, and the forest is all of them, each
+    /// site's weighted by its patients. In one round, but not the forest of all rows together: inexact.
+    BaggedForest(ForestGrid),
 }
 
 /// Random forests to choose from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForestGrid {
-    /// Trees, ascending, 1 to 2,000.
+    /// Trees, ascending, 1 to 2,000; of a bagged forest, of each site.
     pub trees: Vec<u32>,
-    /// Splits between root and leaf at most, ascending, 1 to 16.
+    /// Splits between root and leaf at most, ascending, 1 to 16; of a bagged forest 1 to 10.
     pub depth: Vec<u8>,
-    /// Patients per leaf at least, over all sites, ascending, at least 1.
+    /// Patients per leaf at least, over all sites, ascending, at least 1; of a bagged forest within the site.
     pub min_patients: Vec<u32>,
     /// The grid over the balance.
     pub balance: Vec<Balance>,
@@ -93,8 +96,11 @@ pub struct ForestGrid {
 /// Boosted trees to choose from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoostingGrid {
-    /// Trees, ascending, 1 to 2,000.
+    /// Trees, ascending, 1 to 2,000; with early stopping one number, the most.
     pub trees: Vec<u32>,
+    /// Whether the held-out loss says when trees are enough; left out where it doesn't.
+    #[serde(default, skip_serializing_if = "EarlyStopping::is_off")]
+    pub early_stopping: EarlyStopping,
     /// Splits between root and leaf at most, ascending, 1 to 16.
     pub depth: Vec<u8>,
     /// Patients per leaf at least, over all sites, ascending, at least 1.
@@ -112,6 +118,25 @@ pub struct BoostingGrid {
     /// What all of them share.
     #[serde(flatten)]
     pub rules: TreeRules,
+}
+
+/// Whether a boosted model stops growing before it has all its trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EarlyStopping {
+    /// It has all.
+    #[default]
+    Off,
+    /// It has as many as make the log loss of rows held out of its training rows least; growing ends once so many
+    /// further trees, 1 to 2,000, haven't made it less.
+    Patience(u32),
+}
+
+impl EarlyStopping {
+    /// Whether models have all their trees.
+    pub fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
 }
 
 /// What is done about classes of different size, in training rows only.
@@ -172,6 +197,8 @@ pub enum Family {
     Forest,
     /// Boosted trees.
     Boosting,
+    /// Forests of single sites' trees.
+    BaggedForest,
 }
 
 /// A linear model that is solved for.
@@ -339,6 +366,13 @@ impl Balance {
     }
 }
 
+impl Family {
+    /// Whether its models are trees.
+    pub fn is_trees(self) -> bool {
+        matches!(self, Self::Forest | Self::Boosting | Self::BaggedForest)
+    }
+}
+
 impl Classifier {
     /// The word for it in a study file.
     pub fn kind(&self) -> &'static str {
@@ -351,6 +385,7 @@ impl Classifier {
             Self::NearestMean { .. } => "nearest-mean",
             Self::Forest(_) => "forest",
             Self::Boosting(_) => "boosting",
+            Self::BaggedForest(_) => "bagged-forest",
         }
     }
 
@@ -361,6 +396,7 @@ impl Classifier {
             | Self::LinearSvm { balance, .. }
             | Self::RbfSvm { balance, .. } => balance,
             Self::Forest(ForestGrid { balance, .. })
+            | Self::BaggedForest(ForestGrid { balance, .. })
             | Self::Boosting(BoostingGrid { balance, .. }) => balance,
             Self::Ridge { .. } | Self::Lda { .. } | Self::NearestMean { .. } => &[],
         }
@@ -375,6 +411,7 @@ impl Classifier {
                 | Self::LinearSvm { balance, .. }
                 | Self::RbfSvm { balance, .. } => *balance = vec![one],
                 Self::Forest(ForestGrid { balance, .. })
+                | Self::BaggedForest(ForestGrid { balance, .. })
                 | Self::Boosting(BoostingGrid { balance, .. }) => *balance = vec![one],
                 Self::Ridge { .. } | Self::Lda { .. } | Self::NearestMean { .. } => {}
             }
@@ -397,6 +434,7 @@ impl Classifier {
             Self::NearestMean { .. } => Family::ClosedForm(ClosedForm::NearestMean),
             Self::Forest(_) => Family::Forest,
             Self::Boosting(_) => Family::Boosting,
+            Self::BaggedForest(_) => Family::BaggedForest,
         }
     }
 
@@ -447,7 +485,7 @@ impl Classifier {
                 let point = |&standardise| GridPoint::NearestMean(NearestMeanPoint { standardise });
                 grid.extend(standardise.iter().map(point));
             }
-            Self::Forest(forest) => {
+            Self::Forest(forest) | Self::BaggedForest(forest) => {
                 for &balance in &forest.balance {
                     for &min_patients in &forest.min_patients {
                         for &depth in &forest.depth {
@@ -468,6 +506,14 @@ impl Classifier {
         grid
     }
 
+    /// Whether its models stop growing before they have all their trees.
+    pub fn early_stopping(&self) -> EarlyStopping {
+        match self {
+            Self::Boosting(grid) => grid.early_stopping,
+            _ => EarlyStopping::Off,
+        }
+    }
+
     /// What its trees share; `None` for linear models.
     pub fn tree_rules(&self) -> Option<&TreeRules> {
         match self {
@@ -477,9 +523,9 @@ impl Classifier {
             | Self::Ridge { .. }
             | Self::Lda { .. }
             | Self::NearestMean { .. } => None,
-            Self::Forest(ForestGrid { rules, .. }) | Self::Boosting(BoostingGrid { rules, .. }) => {
-                Some(rules)
-            }
+            Self::Forest(ForestGrid { rules, .. })
+            | Self::BaggedForest(ForestGrid { rules, .. })
+            | Self::Boosting(BoostingGrid { rules, .. }) => Some(rules),
         }
     }
 }
@@ -608,6 +654,15 @@ impl GridPoint {
         match self {
             Self::Forest(point) => point.depth,
             Self::Boosting(point) => point.depth,
+            _ => 0,
+        }
+    }
+
+    /// Patients per leaf of its trees at least; 0 for linear models.
+    pub fn min_patients(&self) -> u32 {
+        match self {
+            Self::Forest(point) => point.min_patients,
+            Self::Boosting(point) => point.min_patients,
             _ => 0,
         }
     }

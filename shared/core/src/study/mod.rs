@@ -16,9 +16,9 @@ mod template;
 use serde::{Deserialize, Serialize};
 
 pub use classifier::{
-    Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
-    ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RbfPoint,
-    RidgePoint, Standardise, TreeRules,
+    Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, EarlyStopping,
+    Family, ForestGrid, ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss,
+    NearestMeanPoint, RbfPoint, RidgePoint, Standardise, TreeRules,
 };
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
 pub use joining::{Matrix, OwnSiteBaseline};
@@ -492,13 +492,35 @@ pub enum Choose {
     OneStandardError,
 }
 
-/// Which points of a grid are tried.
+/// Which points of a grid are tried, and on how many folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Search {
     /// All.
     Grid,
     /// So many of each classifier, at least 1, drawn by the study's seed; all where there are no more (Bergstra and Bengio 2012).
+    Random(u16),
+    /// They race (successive halving: Jamieson and Talwalkar 2016).
+    Halving(Halving),
+}
+
+/// A race of grid points. The resource is folds, not rows: every point is judged on one inner fold, the best of
+/// them on `eta` times as many, and so on; those that are judged on all inner folds are chosen from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Halving {
+    /// Of so many points one goes on, 2 to 256.
+    pub eta: u16,
+    /// Which points start.
+    pub candidates: Candidates,
+}
+
+/// Which points of a grid start a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Candidates {
+    /// All.
+    Grid,
+    /// So many, drawn as [`Search::Random`] draws them.
     Random(u16),
 }
 
@@ -577,9 +599,16 @@ impl Study {
             }
             Family::ClosedForm(_) => columns * u64::from(self.target.classes.count()),
             // The counts on the grid that bins are made of.
-            Family::Forest | Family::Boosting => u64::from(features) * GRID_STEPS as u64,
+            Family::Forest | Family::Boosting | Family::BaggedForest => {
+                u64::from(features) * GRID_STEPS as u64
+            }
         };
         self.classifiers.iter().map(widest).max().unwrap_or(0)
+    }
+
+    /// Whether it asks sites for models of their own patients alone.
+    pub fn asks_for_own_models(&self) -> bool {
+        self.classifiers.iter().any(|one| one.family() == Family::BaggedForest)
     }
 
     /// What is fitted and judged: every classifier and then every ensemble on every input, input by input.
@@ -614,7 +643,13 @@ impl Study {
     /// The points of a classifier's grid that are tried, in the grid's order.
     pub fn grid(&self, classifier: &Classifier) -> Vec<GridPoint> {
         let all = classifier.grid();
-        let Search::Random(points) = self.validation.search else { return all };
+        let points = match self.validation.search {
+            Search::Grid | Search::Halving(Halving { candidates: Candidates::Grid, .. }) => {
+                return all;
+            }
+            Search::Random(points)
+            | Search::Halving(Halving { candidates: Candidates::Random(points), .. }) => points,
+        };
         let kind = classifier.kind().as_bytes();
         let drawn =
             |at: &usize| self.seed.bits("random search", &[kind, &(*at as u64).to_le_bytes()]);

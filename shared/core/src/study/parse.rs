@@ -4,10 +4,10 @@ mod classifier;
 mod ensemble;
 
 use super::{
-    Alterations, AugmentationRule, BackboneRule, Categorical, Choose, ChooseBy, Classes,
-    CohortRule, CropRule, Family, FederationRule, Filter, Input, Levels, Matrix, Missing, Mode,
-    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search,
-    Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
+    Alterations, AugmentationRule, BackboneRule, Candidates, Categorical, Choose, ChooseBy,
+    Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input, Levels, Matrix,
+    Missing, Mode, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule,
+    Quorum, Search, Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -106,7 +106,9 @@ const VALIDATION: &[Key] = &[
     Key::value("own_site_baseline", "true"),
     Key::value("matrix", "true"),
 ];
-const SEARCH: &[Key] = &[Key::value("random", "20")];
+const SEARCH: &[Key] = &[Key::value("random", "20"), Key::value("halving", "3")];
+/// Of so many points that race one goes on, unless the study says otherwise.
+const ETA: u16 = 3;
 const FEDERATION: &[Key] = &[
     Key::value("quorum", "3"),
     Key::value("on_site_lost", "\"wait\""),
@@ -127,9 +129,11 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let input = input(root, &roles(target.as_ref(), patient.as_ref()));
         let classifiers = root.required("classifier").and_then(|v| classifier::classifiers(&v));
         let points = classifiers.iter().flatten().map(|one| one.grid().len()).max().unwrap_or(1);
+        let stops = classifiers.iter().flatten().any(|one| !one.early_stopping().is_off());
         let sites = cohort.as_ref().and_then(named_sites);
-        let validation =
-            root.section("validation", VALIDATION).and_then(|t| validation(&t, points, sites));
+        let validation = root
+            .section("validation", VALIDATION)
+            .and_then(|t| validation(&t, points, stops, sites));
         let folds = validation.as_ref().map(|validation| validation.folds);
         let ensembles = root.or("ensemble", Vec::new(), |v| {
             ensemble::ensembles(v, classifiers.as_deref().unwrap_or_default(), folds)
@@ -545,12 +549,22 @@ fn categories(value: &Value<'_>) -> Option<Vec<String>> {
 }
 
 /// `points`: of the grid; `sites`: how many the study names, if it does.
-fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> Option<Validation> {
+fn validation(
+    table: &read::Table<'_>,
+    points: usize,
+    stops: bool,
+    sites: Option<usize>,
+) -> Option<Validation> {
     let folds = table.required("folds").and_then(|v| {
         let folds = v.integer(2u8..=64)?;
         if points > 1 && folds < 3 {
             v.wrong(
                 format!("validation.folds is 2 and the grid has {points} points to choose from"),
+                "it must be 3 or more, so that a fold is judged that had no part in the choice",
+            );
+        } else if stops && folds < 3 {
+            v.wrong(
+                "validation.folds is 2 and early_stopping chooses how many trees there are",
                 "it must be 3 or more, so that a fold is judged that had no part in the choice",
             );
         }
@@ -571,12 +585,15 @@ fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> O
     let choose_by = table.or("choose_by", ChooseBy::WithinSites, |v| v.choice(&words));
     let words = [("best", Choose::Best), ("one-standard-error", Choose::OneStandardError)];
     let choose = table.or("choose", Choose::Best, |v| v.choice(&words));
-    let search = table.or("search", Search::Grid, |v| match v.is_table() {
-        true => {
-            let random = v.table(SEARCH)?.required("random")?.integer(1u16..=256)?;
-            Some(Search::Random(random))
+    let search = table.or("search", Search::Grid, |v| {
+        let search = search(v)?;
+        if stops && matches!(search, Search::Halving(_)) {
+            v.wrong(
+                "validation.search races grid points and early_stopping chooses how many trees there are",
+                "use one of them: early stopping looks at all inner folds, a race at some",
+            );
         }
-        false => v.choice(&[("grid", Search::Grid)]),
+        Some(search)
     });
     let own_site_baseline = table.or("own_site_baseline", OwnSiteBaseline::Off, |v| {
         Some(if v.boolean()? { OwnSiteBaseline::On } else { OwnSiteBaseline::Off })
@@ -601,6 +618,29 @@ fn validation(table: &read::Table<'_>, points: usize, sites: Option<usize>) -> O
         own_site_baseline: own_site_baseline?,
         matrix: matrix?,
     })
+}
+
+fn search(value: &Value<'_>) -> Option<Search> {
+    if !value.is_table() {
+        let halving = Search::Halving(Halving { eta: ETA, candidates: Candidates::Grid });
+        return value.choice(&[("grid", Search::Grid), ("halving", halving)]);
+    }
+    let table = value.table(SEARCH)?;
+    let random = table.optional("random").map(|v| v.integer(1u16..=256));
+    let eta = table.optional("halving").map(|v| v.integer(2u16..=256));
+    match (random, eta) {
+        (Some(random), None) => random.map(Search::Random),
+        (None, Some(eta)) => {
+            Some(Search::Halving(Halving { eta: eta?, candidates: Candidates::Grid }))
+        }
+        (Some(random), Some(eta)) => {
+            let candidates = Candidates::Random(random?);
+            Some(Search::Halving(Halving { eta: eta?, candidates }))
+        }
+        (None, None) => {
+            value.refuse("validation.search says nothing", "give random = 20, halving = 3, or both")
+        }
+    }
 }
 
 fn federation(table: &read::Table<'_>, sites: Option<usize>) -> Option<FederationRule> {

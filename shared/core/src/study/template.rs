@@ -210,7 +210,8 @@ fn classifier() -> String {
      # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
      # cross-validation. Others: \"rbf-svm\" with c = [0.1] and gamma = [0.3, 1.0], \"ridge\" with\n\
      # alpha = [1.0], \"lda\" with shrinkage = [0.1], \"nearest-mean\"; trees: \"forest\" with\n\
-     # trees = [300], \"boosting\" with trees = [100].\n\
+     # trees = [300], \"boosting\" with trees = [100] or trees = [1000] and early_stopping = 20;\n\
+     # \"bagged-forest\": one round, but each tree of one site, which owners have to allow (own_model).\n\
      # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise);\n\
      # [[ensemble]] with kind = \"soft-vote\" or \"stacking\" puts their scores together.\n\
      # `wardround study plan` says what a study costs.\n\
@@ -235,7 +236,8 @@ fn validation() -> String {
      choose_by = \"within-sites\"\n\
      # The best grid point, or \"one-standard-error\": the simplest that is about as good.\n\
      choose = \"best\"\n\
-     # Every grid point, or some of them, drawn by the seed: search = { random = 20 }\n\
+     # Every grid point, or some of them, drawn by the seed: search = { random = 20 }; or a race, in\n\
+     # which one of three goes on to more folds: search = { halving = 3 }, of some: both.\n\
      search = \"grid\"\n\
      # What a hospital gains: each site fits the classifier to its own patients too, locally, and the\n\
      # report sets that beside the federated model on the same patients.\n\

@@ -196,9 +196,11 @@ impl LinearMethod {
             Family::ClosedForm(ClosedForm::Lda) => Self::Lda,
             Family::ClosedForm(ClosedForm::NearestMean) => Self::NearestMean,
             // The others aren't linear, and nobody asks for theirs.
-            Family::Linear(Loss::Logistic) | Family::Rbf | Family::Forest | Family::Boosting => {
-                Self::Logistic
-            }
+            Family::Linear(Loss::Logistic)
+            | Family::Rbf
+            | Family::Forest
+            | Family::Boosting
+            | Family::BaggedForest => Self::Logistic,
         }
     }
 
@@ -355,7 +357,10 @@ impl ModelBundle {
     pub fn new(study: &Study, findings: &Findings, input: BundleInput, software: &str) -> Self {
         let chosen = study.combinations()[findings.combination].learner;
         let entry = |target: &TargetFindings| {
-            let point = findings.grid[target.model.point];
+            let mut point = findings.grid[target.model.point];
+            if let Some(stopped) = target.trees.of(target.model.point) {
+                point = point.with_trees(stopped.all);
+            }
             let judged = &target.nested.judged;
             ModelEntry {
                 class: target.class,

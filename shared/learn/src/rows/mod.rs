@@ -15,6 +15,7 @@ mod given;
 mod kernel;
 mod linear;
 mod loss;
+mod own_forest;
 mod own_site;
 mod placements;
 mod scores;

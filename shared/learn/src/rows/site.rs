@@ -14,8 +14,8 @@ use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
 use super::{
-    RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_site, placements,
-    scores, stack, trees,
+    RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_forest, own_site,
+    placements, scores, stack, trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -207,6 +207,9 @@ impl SiteRows {
             Ask::Grid { frame, split, columns } => Ok(trees::grid(&seen, frame, split, *columns)),
             Ask::Trees { frame, cuts, terms, bits } => {
                 trees::answer(&seen, frame, cuts, terms, *bits)
+            }
+            Ask::OwnForests { frame, cuts, terms, bits } => {
+                own_forest::answer(&seen, frame, cuts, terms, *bits)
             }
             Ask::FeatureRows { rows, precision } => given::answer(&seen, *rows, *precision),
             Ask::Stack { frame, models, terms, .. } => stack::answer(&seen, frame, models, terms),

@@ -218,6 +218,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Stack { .. } => "stacking",
         Ask::OwnSite { .. } => "own sites",
         Ask::OwnModels => "own models",
+        Ask::OwnForests { .. } => "own forests",
     }
 }
 

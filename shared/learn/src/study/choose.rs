@@ -5,13 +5,15 @@
 //! neither the choice nor the threshold has seen anything of k. For a left-out site everything is
 //! done again without it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wardround_core::query::{RowSet, SiteSet};
 use wardround_core::study::{Choose, ChooseBy};
 
 use super::design::{Design, FitKey, Nesting};
 use super::error::StudyError;
+use super::fits::Models;
+use super::race::Standing;
 use super::scores::{Lists, Scored};
 use crate::metrics::interval::delong_variance;
 use crate::metrics::ranking::{auc_within_sites, roc_auc};
@@ -85,15 +87,20 @@ impl For {
 
 /// Indices of one modelled class's lists.
 struct TargetLists {
-    /// By point and outer fold: the fold, by the model fitted without it.
-    plain: Vec<Vec<usize>>,
-    /// By point and outer fold: all other folds, by models that saw neither.
-    others: Vec<Vec<usize>>,
-    /// By left-out site, point and repeat: all other sites' rows, out of fold.
-    without: Vec<Vec<Vec<usize>>>,
-    /// By left-out site and point: the site's rows, by the model fitted without it.
-    at_site: Vec<Vec<usize>>,
+    /// By point and outer fold: the fold, by the model fitted without it, where there is one.
+    plain: Vec<Vec<Option<usize>>>,
+    /// By outer fold and point that is chosen from: all other folds, by models that saw neither.
+    others: Vec<Candidates<usize>>,
+    /// By left-out site, point that is chosen from and repeat: all other sites' rows, out of fold.
+    without: Vec<Candidates<Vec<usize>>>,
+    /// By left-out site and point: the site's rows, by the model fitted without it, where there is one.
+    at_site: Vec<Vec<Option<usize>>>,
+    /// Points that the final model is chosen from.
+    last: Vec<usize>,
 }
+
+/// Grid points that something is chosen from, each with its lists.
+type Candidates<T> = BTreeMap<usize, T>;
 
 /// A choice.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,19 +114,25 @@ pub(crate) struct Choice {
 pub(crate) type Scores = [Vec<ScoreCell>];
 
 impl Choosing {
-    /// Sets up the lists.
-    pub fn new(design: &Design) -> Self {
-        Self::with(design, Points::OfGrid)
+    /// Sets up the lists of what was fitted.
+    pub fn new(design: &Design, standing: &Standing, models: &Models) -> Self {
+        Self::with(design, Points::OfGrid, standing, |key| models.has(key))
     }
 
     /// Sets up the lists of an ensemble, whose grid has one point.
     pub fn of_ensemble(design: &Design) -> Self {
-        Self::with(design, Points::OfChoices)
+        Self::with(design, Points::OfChoices, &Standing::Everyone, |_| true)
     }
 
-    fn with(design: &Design, points: Points) -> Self {
+    fn with(
+        design: &Design,
+        points: Points,
+        standing: &Standing,
+        is_fitted: impl Fn(&FitKey) -> bool,
+    ) -> Self {
         let mut lists = Lists::default();
-        let of_target = |t| target(design, t, points, &mut lists);
+        let fitted = Fitted { points, standing, is_fitted: &is_fitted };
+        let of_target = |t| target(design, t, &fitted, &mut lists);
         let targets = (0..design.classes.len()).map(of_target).collect();
         Self { lists, targets, folds: usize::from(design.folds), points }
     }
@@ -144,40 +157,46 @@ impl Choosing {
     pub fn without(&self, design: &Design, target: usize, choice: For) -> Vec<Scored> {
         let TargetLists { plain, others, without, .. } = &self.targets[target];
         let lists: Vec<usize> = match choice {
-            For::Fold(..) => vec![others[0][choice.number(design)]],
-            For::Site(site) => without[usize::from(site)][0].clone(),
-            For::All => plain[0].clone(),
+            For::Fold(..) => others[choice.number(design)].get(&0).copied().into_iter().collect(),
+            For::Site(site) => without[usize::from(site)].get(&0).cloned().unwrap_or_default(),
+            For::All => plain[0].iter().copied().flatten().collect(),
         };
         lists.into_iter().flat_map(|list| self.lists.parts(list).iter().copied()).collect()
     }
 
-    /// A repeat's rows, every fold by the model fitted without it at its own grid point.
+    /// A repeat's rows, every fold by the model fitted without it at its own grid point, which was judged on it.
     pub fn full_list(&self, target: usize, repeat: u8, point: impl Fn(u8) -> usize) -> Vec<Scored> {
-        let lists = (0..self.folds as u8).map(|k| self.fold_list(target, point(k), repeat, k));
+        let lists = (0..self.folds as u8).map(|k| {
+            let list = self.fold_list(target, point(k), repeat, k);
+            list.expect("whoever asks knows that the point was judged on the fold")
+        });
         lists.flat_map(|list| self.lists.parts(list).iter().copied()).collect()
     }
 
-    /// The list of one outer fold's rows by the model fitted without it.
-    pub fn fold_list(&self, target: usize, point: usize, repeat: u8, fold: u8) -> usize {
+    /// The list of one outer fold's rows by the model fitted without it; none where the point left its races.
+    pub fn fold_list(&self, target: usize, point: usize, repeat: u8, fold: u8) -> Option<usize> {
         self.targets[target].plain[point][usize::from(repeat) * self.folds + usize::from(fold)]
     }
 
-    /// The list of a left-out site's rows by a grid point fitted without it.
-    pub fn left_out_list(&self, target: usize, site: u16, point: usize) -> usize {
+    /// The list of a left-out site's rows by a grid point fitted without it; none where it left the race.
+    pub fn left_out_list(&self, target: usize, site: u16, point: usize) -> Option<usize> {
         self.targets[target].at_site[usize::from(site)][point]
     }
 
-    /// The plain out-of-fold scores of a grid point in a repeat, by site.
+    /// The plain out-of-fold scores of a grid point in a repeat, by site; none where it left its races.
     pub fn out_of_fold(
         &self,
         scores: &Scores,
         target: usize,
         point: usize,
         repeat: u8,
-    ) -> Result<Vec<ScoreCell>, CellError> {
+    ) -> Result<Option<Vec<ScoreCell>>, CellError> {
         let first = usize::from(repeat) * self.folds;
         let lists = &self.targets[target].plain[point][first..first + self.folds];
-        merged(lists.iter().map(|&list| &scores[list]))
+        match lists.iter().copied().collect::<Option<Vec<usize>>>() {
+            Some(lists) => merged(lists.iter().map(|&list| &scores[list])).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What an outer fold chooses without its own rows.
@@ -191,9 +210,9 @@ impl Choosing {
         fold: u8,
     ) -> Result<Result<Choice, Undefined>, CellError> {
         let outer = usize::from(repeat) * self.folds + usize::from(fold);
-        let of_point =
-            |point: usize| vec![scores[self.targets[target].others[point][outer]].clone()];
-        choose(design, by, of_point)
+        let lists = &self.targets[target].others[outer];
+        let points: Vec<usize> = lists.keys().copied().collect();
+        choose(design, by, &points, |point| vec![scores[lists[&point]].clone()])
     }
 
     /// What is chosen without a site.
@@ -206,7 +225,9 @@ impl Choosing {
         site: u16,
     ) -> Result<Result<Choice, Undefined>, CellError> {
         let lists = &self.targets[target].without[usize::from(site)];
-        choose(design, by, |point| lists[point].iter().map(|&l| scores[l].clone()).collect())
+        let points: Vec<usize> = lists.keys().copied().collect();
+        let of_point = |point: usize| lists[&point].iter().map(|&l| scores[l].clone()).collect();
+        choose(design, by, &points, of_point)
     }
 
     /// What is chosen for the final model, from all out-of-fold scores.
@@ -217,12 +238,17 @@ impl Choosing {
         by: ChooseBy,
         target: usize,
     ) -> Result<Result<Choice, Undefined>, CellError> {
-        let mut repeats = Vec::with_capacity(design.grid.len());
-        for point in 0..design.grid.len() {
-            let of_repeat = |repeat| self.out_of_fold(scores, target, point, repeat);
-            repeats.push((0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?);
+        let points = &self.targets[target].last;
+        let mut repeats = BTreeMap::new();
+        for &point in points {
+            let of_repeat = |repeat| {
+                let scores = self.out_of_fold(scores, target, point, repeat)?;
+                Ok(scores.expect("what is chosen from was judged on every fold"))
+            };
+            let of_point = (0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?;
+            repeats.insert(point, of_point);
         }
-        choose(design, by, |point| repeats[point].clone())
+        choose(design, by, points, |point| repeats[&point].clone())
     }
 }
 
@@ -236,7 +262,15 @@ impl Points {
     }
 }
 
-fn target(design: &Design, target: usize, points_are: Points, lists: &mut Lists) -> TargetLists {
+/// What lists are set up of.
+struct Fitted<'a> {
+    points: Points,
+    standing: &'a Standing,
+    is_fitted: &'a dyn Fn(&FitKey) -> bool,
+}
+
+fn target(design: &Design, target: usize, fitted: &Fitted<'_>, lists: &mut Lists) -> TargetLists {
+    let Fitted { points: points_are, standing, is_fitted } = *fitted;
     let all = design.all_folds();
     let at = |point, choice| points_are.at(design, point, choice);
     let points = 0..design.grid.len();
@@ -248,70 +282,74 @@ fn target(design: &Design, target: usize, points_are: Points, lists: &mut Lists)
             let of_fold = |(repeat, k)| {
                 let point = at(point, For::Fold(repeat, k));
                 let key = fit(point, repeat, all.without(k), SiteSet::All);
-                push(vec![Scored::fold(k, SiteSet::All, key)])
+                is_fitted(&key).then(|| push(vec![Scored::fold(k, SiteSet::All, key)]))
             };
             design.outer_folds().map(of_fold).collect()
         })
         .collect();
-    let others = points
-        .clone()
-        .map(|point| {
-            let of_fold = |(repeat, k): (u8, u8)| {
-                let point = at(point, For::Fold(repeat, k));
-                let by_model = |j: u8| {
-                    let folds = match design.nested {
-                        Nesting::Pairs => all.without(k).without(j),
-                        Nesting::TwoFolds => all.without(j),
-                    };
-                    Scored::fold(j, SiteSet::All, fit(point, repeat, folds, SiteSet::All))
+    let mut others = vec![Candidates::new(); design.outer_folds().count()];
+    for grid_point in points.clone() {
+        for (outer, (repeat, k)) in design.outer_folds().enumerate() {
+            let point = at(grid_point, For::Fold(repeat, k));
+            let judged = fit(point, repeat, all.without(k), SiteSet::All);
+            let by_model = |j: u8| {
+                let folds = match design.nested {
+                    Nesting::Pairs => all.without(k).without(j),
+                    Nesting::TwoFolds => all.without(j),
                 };
-                push(all.without(k).iter().map(by_model).collect())
+                Scored::fold(j, SiteSet::All, fit(point, repeat, folds, SiteSet::All))
+                    .for_choice_of(judged)
             };
-            design.outer_folds().map(of_fold).collect()
-        })
-        .collect();
+            if standing.points(design, judged).contains(&grid_point) {
+                others[outer]
+                    .insert(grid_point, push(all.without(k).iter().map(by_model).collect()));
+            }
+        }
+    }
     let mut without = Vec::new();
     let mut at_site = Vec::new();
     for site in design.left_out_sites() {
         let sites = SiteSet::Without(site);
-        let of_point = |point| {
-            let point = at(point, For::Site(site));
+        let of_point = |grid_point| {
+            let point = at(grid_point, For::Site(site));
             let of_repeat = |repeat| {
-                let of_fold = |k| Scored::fold(k, sites, fit(point, repeat, all.without(k), sites));
+                let of_fold = |k| {
+                    Scored::fold(k, sites, fit(point, repeat, all.without(k), sites))
+                        .for_choice_of(fit(point, 0, all, sites))
+                };
                 push(all.iter().map(of_fold).collect())
             };
-            (0..design.repeats).map(of_repeat).collect()
+            (grid_point, (0..design.repeats).map(of_repeat).collect())
         };
-        without.push(points.clone().map(of_point).collect());
+        let candidates = standing.points(design, fit(0, 0, all, sites));
+        without.push(candidates.into_iter().map(of_point).collect());
         let at_site_of = |point| {
             let point = at(point, For::Site(site));
             let rows = RowSet { repeat: 0, folds: all, sites: SiteSet::Only(site) };
-            push(vec![Scored { rows, fit: fit(point, 0, all, sites) }])
+            let key = fit(point, 0, all, sites);
+            is_fitted(&key).then(|| push(vec![Scored::rows(rows, key)]))
         };
         at_site.push(points.clone().map(at_site_of).collect());
     }
-    TargetLists { plain, others, without, at_site }
+    let last = standing.points(design, fit(0, 0, all, SiteSet::All));
+    TargetLists { plain, others, without, at_site, last }
 }
 
-/// Chooses a grid point by AUC, mean over repeats, and the threshold on its scores. `scores` gives a grid
-/// point's out-of-fold scores, per repeat and site. Of equal points the one that is simpler, then the first.
+/// Chooses a grid point, of some ascending ones, by AUC, mean over repeats, and the threshold on its scores. `scores` gives a
+/// grid point's out-of-fold scores, per repeat and site. Of equal points the one that is simpler, then the first.
 fn choose(
     design: &Design,
     by: ChooseBy,
+    points: &[usize],
     scores: impl Fn(usize) -> Vec<Vec<ScoreCell>>,
 ) -> Result<Result<Choice, Undefined>, CellError> {
-    let mut aucs = Vec::with_capacity(design.grid.len());
-    for point in 0..design.grid.len() {
-        let (mut sum, mut repeats) = (0.0, 0.0);
-        for sites in scores(point) {
-            match auc(by, &sites)? {
-                Ok(auc) => sum += auc,
-                // All points are judged on the same rows, so none has an AUC.
-                Err(why) => return Ok(Err(why)),
-            }
-            repeats += 1.0;
+    let mut aucs = vec![f64::NAN; design.grid.len()];
+    for &point in points {
+        match mean_auc(by, &scores(point))? {
+            Ok(auc) => aucs[point] = auc,
+            // All points are judged on the same rows, so none has an AUC.
+            Err(why) => return Ok(Err(why)),
         }
-        aucs.push(sum / repeats);
     }
     let Some(best) = simplest(design, &aucs, |at, of| aucs[at] > aucs[of]) else {
         return Ok(Err(Undefined::NoRows));
@@ -371,6 +409,22 @@ fn standard_error(by: ChooseBy, repeats: &[Vec<ScoreCell>]) -> Result<f64, CellE
         sum += variance.sqrt();
     }
     Ok(sum / repeats.len().max(1) as f64)
+}
+
+/// The AUC that chooses, mean over repeats, of scores by repeat and site.
+pub(super) fn mean_auc(
+    by: ChooseBy,
+    repeats: &[Vec<ScoreCell>],
+) -> Result<Result<f64, Undefined>, CellError> {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for sites in repeats {
+        match auc(by, sites)? {
+            Ok(auc) => sum += auc,
+            Err(why) => return Ok(Err(why)),
+        }
+        count += 1.0;
+    }
+    Ok(Ok(sum / count))
 }
 
 /// The AUC that chooses, of scores by site.

@@ -26,15 +26,15 @@ struct TrainingSet {
     sums: Sums,
 }
 
-/// Fits all models of the design.
+/// Fits some models of the design, in its order.
 pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
+    keys: &[FitKey],
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
-    let sets = training_sets(asker, ground).await?;
-    let keys = design.fits();
+    let sets = training_sets(asker, ground, keys).await?;
     let fit = |key: &FitKey| {
         let point = &design.grid[key.point];
         let class = design.classes[key.target];
@@ -71,13 +71,16 @@ pub(crate) async fn fit<C: Cohort>(
 async fn training_sets<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
+    keys: &[FitKey],
 ) -> Result<Vec<TrainingSet>, StudyError> {
     let design = ground.design;
     let mut wanted = Vec::new();
-    for rows in design.training_sets() {
+    for of_set in keys.chunk_by(FitKey::same_rows) {
+        let rows = of_set[0].rows();
         let standard = Arc::new(ground.cells.standard(&rows));
         for standardise in [Standardise::All, Standardise::Site] {
-            if design.grid.iter().any(|point| point.standardise() == standardise) {
+            let scaled = |key: &FitKey| design.grid[key.point].standardise() == standardise;
+            if of_set.iter().any(scaled) {
                 let scaler = scaler(standardise, rows.folds);
                 let fill = standard.fill(ground.cells.any_missing());
                 wanted.push((GramTerm { rows, scaler, fill }, standardise, standard.clone()));

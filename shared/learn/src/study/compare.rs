@@ -71,6 +71,8 @@ fn class(target: &TargetFindings) -> ComparedClass {
         nested: target.nested.clone(),
         left_out: target.left_out.clone(),
         point: target.model.point,
+        trees: target.trees.clone(),
+        races: target.races.clone(),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
-use wardround_core::study::{Choose, Classifier, GridPoint, LinearPoint, Quorum, Study};
+use wardround_core::study::{
+    Choose, Classifier, EarlyStopping, GridPoint, Halving, LinearPoint, Quorum, Search, Study,
+};
 
 use super::error::StudyError;
+use super::scores::Scored;
 
 /// The shape of a study's fits.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,8 @@ pub(crate) struct Design {
     pub nested: Nesting,
     pub left_out: LeavingOut,
     pub choose: Choose,
+    pub early_stopping: EarlyStopping,
+    pub racing: Racing,
     pub trained: Trained,
 }
 
@@ -29,6 +34,15 @@ pub(crate) enum Trained {
     Study,
     /// Each of these sites' alone: every repeat without each fold, and all of them once.
     Alone(Vec<u16>),
+}
+
+/// Whether grid points race for the folds that they are judged on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Racing {
+    /// All are judged on all.
+    Off,
+    /// Of so many points one goes on.
+    Halving { eta: usize },
 }
 
 /// Whether models are fitted without two folds.
@@ -70,6 +84,11 @@ pub(crate) struct FitKey {
 }
 
 impl FitKey {
+    /// Whether two have the same training rows.
+    pub fn same_rows(&self, other: &Self) -> bool {
+        self.rows() == other.rows()
+    }
+
     /// The training rows.
     pub fn rows(&self) -> RowSet {
         RowSet { repeat: self.repeat, folds: self.folds, sites: self.sites }
@@ -105,10 +124,17 @@ impl Design {
             enough("the study's quorum", usize::from(quorum))?;
         }
         let (folds, points) = (validation.folds, grid.len());
+        let early_stopping = classifier.early_stopping();
         let nested = match (folds, points) {
             (3.., _) => Nesting::Pairs,
-            (_, 1) => Nesting::TwoFolds,
+            (_, 1) if early_stopping.is_off() => Nesting::TwoFolds,
             _ => return Err(StudyError::TooFewFolds { points, folds }),
+        };
+        let racing = match validation.search {
+            Search::Halving(Halving { eta, .. }) if points > 1 => {
+                Racing::Halving { eta: usize::from(eta) }
+            }
+            _ => Racing::Off,
         };
         Ok(Self {
             classes: study.target.classes.modelled(),
@@ -121,6 +147,8 @@ impl Design {
             left_out: if leave_out { LeavingOut::EverySite } else { LeavingOut::None },
             choose: validation.choose,
             trained: Trained::Study,
+            early_stopping,
+            racing,
         })
     }
 
@@ -130,6 +158,8 @@ impl Design {
             classes: classes.to_vec(),
             grid: vec![point],
             left_out: LeavingOut::None,
+            early_stopping: EarlyStopping::Off,
+            racing: Racing::Off,
             trained: Trained::Alone(sites),
             ..self.clone()
         }
@@ -200,6 +230,34 @@ impl Design {
             (true, SiteSet::All) => Purpose::Use,
             _ => Purpose::Scores,
         }
+    }
+
+    /// The models that stand in for one when something about it is chosen, each with the rows that it scores:
+    /// each was fitted to the same rows less a fold, and scores that fold. None for models that themselves
+    /// only stand in.
+    pub fn stand_ins(&self, of: &FitKey) -> Vec<Scored> {
+        let less = |repeat, k| {
+            let fit = FitKey { repeat, folds: of.folds.without(k), ..*of };
+            Scored::fold(k, of.sites, fit).for_choice_of(*of)
+        };
+        let all = self.all_folds();
+        if of.folds == all {
+            return self.outer_folds().map(|(repeat, k)| less(repeat, k)).collect();
+        }
+        let of_an_outer_fold = all.iter().any(|k| of.folds == all.without(k));
+        match (self.nested, of.sites) {
+            (Nesting::Pairs, SiteSet::All) if of_an_outer_fold => {
+                of.folds.iter().map(|j| less(of.repeat, j)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every training set that a grid point is chosen for, once per class: those of the outer folds, those without a
+    /// site, and all rows. Points are the first.
+    pub fn choices(&self) -> Vec<FitKey> {
+        let first = self.fits().into_iter().filter(|key| key.point == 0);
+        first.filter(|key| !self.stand_ins(key).is_empty()).collect()
     }
 
     /// Sites that are left out once.

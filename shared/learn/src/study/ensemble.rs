@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wardround_core::query::{ClassWeights, Combine, Model, RowSet};
-use wardround_core::study::{Ensemble, EnsembleKind, GridPoint, Loss, Study};
+use wardround_core::study::{EarlyStopping, Ensemble, EnsembleKind, GridPoint, Loss, Study};
 
 use super::asker::Asker;
 use super::choose::{Choosing, For};
 use super::common::Common;
-use super::design::{Design, FitKey};
+use super::design::{Design, FitKey, Racing};
 use super::error::StudyError;
 use super::fits::{Fitted, FittedEnsemble, Ground, Models, failed};
 use super::judging::Choices;
 use super::profile::{FoldCounts, fold_counts};
+use super::race::Standing;
 use super::scores::Scored;
 use super::single::{Alone, Judged, Single, Verdict, judge};
 use crate::cohort::Cohort;
@@ -52,7 +53,12 @@ pub(crate) async fn run<C: Cohort>(
 ) -> Result<Single, StudyError> {
     let before = asker.queries;
     let first = &members[0].design;
-    let design = Design { grid: vec![GridPoint::Ensemble(ensemble.point())], ..first.clone() };
+    let design = Design {
+        grid: vec![GridPoint::Ensemble(ensemble.point())],
+        early_stopping: EarlyStopping::Off,
+        racing: Racing::Off,
+        ..first.clone()
+    };
     let choosing = Choosing::of_ensemble(&design);
     let together = Together { design: &design, members, choosing: &choosing };
     let stacks = match ensemble.kind {
@@ -66,7 +72,13 @@ pub(crate) async fn run<C: Cohort>(
     let models = Models::new(together.models(&stacks), fitting_queries);
     let count = models.len() as u64;
     let frame = common.frame.clone();
-    let judged = Judged { design: &design, frame: &frame, models: &models, choosing: &choosing };
+    let judged = Judged {
+        design: &design,
+        frame: &frame,
+        models: &models,
+        choosing: &choosing,
+        standing: &Standing::Everyone,
+    };
     let Verdict { targets, replicates, .. } =
         judge(asker, study, common, judged, Alone::No).await?;
     let cost = Cost {
@@ -201,11 +213,31 @@ impl Member {
     }
 
     fn point(&self, key: &FitKey, choice: For) -> GridPoint {
-        self.design.grid[self.at(key, choice)]
+        let point = self.design.grid[self.at(key, choice)];
+        match self.trees(key, choice) {
+            Some(trees) => point.with_trees(trees),
+            None => point,
+        }
     }
 
-    /// Its model of the ensemble's rows at the point that was chosen.
+    /// Its model of the ensemble's rows at the point that was chosen, with the trees that were.
     fn fitted(&self, key: &FitKey, choice: For) -> Arc<Fitted> {
-        self.models.shared(&FitKey { point: self.at(key, choice), ..*key })
+        let fitted = self.models.shared(&FitKey { point: self.at(key, choice), ..*key });
+        match (&*fitted, self.trees(key, choice)) {
+            (Fitted::Trees(whole), Some(trees)) if whole.model.trees.len() > trees as usize => {
+                let mut cut = whole.clone();
+                cut.model.trees.truncate(trees as usize);
+                Arc::new(Fitted::Trees(cut))
+            }
+            _ => fitted,
+        }
+    }
+
+    /// How many trees it has, where held-out rows said so.
+    fn trees(&self, key: &FitKey, choice: For) -> Option<u32> {
+        let RowSet { repeat, folds, sites } = choice.rows(&self.design);
+        let point = self.at(key, choice);
+        let judged = FitKey { target: key.target, point, repeat, folds, sites };
+        self.models.stopped.get(&judged).copied()
     }
 }

@@ -1,5 +1,6 @@
 //! Why a study ends without findings.
 
+use wardround_core::ids::SiteId;
 use wardround_core::query::DecodeError;
 use wardround_core::sum::SumError;
 
@@ -32,7 +33,10 @@ pub enum StudyError {
         got: usize,
     },
     /// Too few folds for a nested choice.
-    #[error("choosing among {points} grid points needs at least 3 folds, this study has {folds}")]
+    #[error(
+        "choosing among {points} grid points, or how many trees they have, needs at least 3 folds, this study \
+         has {folds}"
+    )]
     TooFewFolds {
         /// Grid points.
         points: usize,
@@ -108,6 +112,14 @@ pub enum StudyError {
         expected: String,
         /// The answer's.
         got: String,
+    },
+    /// A site's answer isn't a forest of its own.
+    #[error("site {site} was asked for trees of its own and answered something else: {what}")]
+    NoTree {
+        /// The site whose place in the answer it is.
+        site: SiteId,
+        /// What is wrong.
+        what: String,
     },
     /// The study doesn't fit the schema or the list of sites.
     #[error("the study doesn't fit: {0}")]

@@ -60,6 +60,9 @@ pub(crate) struct Models {
     pub queries: u64,
     /// Of these, for Gram matrices.
     pub gram_queries: u64,
+    /// How many trees a model has, where held-out rows said so; models that only stand in for others have
+    /// more.
+    pub stopped: BTreeMap<FitKey, u32>,
 }
 
 /// A fitted model.
@@ -143,12 +146,25 @@ impl Models {
     /// Models by what they are fitted to.
     pub fn new(fitted: impl IntoIterator<Item = (FitKey, Fitted)>, queries: u64) -> Self {
         let by_key = fitted.into_iter().map(|(key, fitted)| (key, Arc::new(fitted))).collect();
-        Self { by_key, queries, gram_queries: 0 }
+        Self { by_key, queries, gram_queries: 0, stopped: BTreeMap::new() }
     }
 
     /// A fitted model.
     pub fn get(&self, key: &FitKey) -> &Fitted {
-        self.by_key.get(key).expect("every key that is asked for is one of the design's fits")
+        self.by_key.get(key).expect("every key that is asked for was fitted")
+    }
+
+    /// Adds models that were fitted later.
+    pub fn add(&mut self, later: Self) {
+        self.by_key.extend(later.by_key);
+        self.queries += later.queries;
+        self.gram_queries = self.gram_queries.max(later.gram_queries);
+        self.stopped.extend(later.stopped);
+    }
+
+    /// Whether a model was fitted.
+    pub fn has(&self, key: &FitKey) -> bool {
+        self.by_key.contains_key(key)
     }
 
     /// A fitted model that others may hold as well.
@@ -174,11 +190,12 @@ impl Models {
     }
 }
 
-/// Fits all models of the design.
+/// Fits some models of the design, in its order.
 pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
     loss: Loss,
+    keys: &[FitKey],
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
@@ -190,12 +207,13 @@ pub(crate) async fn fit<C: Cohort>(
     let gram_queries = asker.queries - before;
     let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
     let counts = if needs_counts { Some(fold_counts(asker).await?) } else { None };
-    let standards: Vec<Arc<Standard>> =
-        design.training_sets().iter().map(|rows| Arc::new(ground.cells.standard(rows))).collect();
-    let keys = design.fits();
-    // Fits go training set by training set.
-    let per_set = design.classes.len() * design.grid.len();
-    let standard = |at: usize| &standards[at / per_set];
+    // One per fit; fits go training set by training set.
+    let mut standards: Vec<Arc<Standard>> = Vec::with_capacity(keys.len());
+    for of_set in keys.chunk_by(FitKey::same_rows) {
+        let standard = Arc::new(ground.cells.standard(&of_set[0].rows()));
+        standards.extend(of_set.iter().map(|_| standard.clone()));
+    }
+    let standard = |at: usize| &standards[at];
     let mut fits = Vec::with_capacity(keys.len());
     for (at, key) in keys.iter().enumerate() {
         let weights = weights(ground, key, counts.as_ref());
@@ -204,7 +222,7 @@ pub(crate) async fn fit<C: Cohort>(
         fits.push(fit);
     }
     if let Err(failure) = fit_all(asker, ground.frame, loss, &mut fits).await {
-        return Err(failed(failure, &keys, &fits, asker, ground));
+        return Err(failed(failure, keys, &fits, asker, ground));
     }
     let fitted = |(at, fit): (usize, &Fit)| Fitted::Linear(finish(fit, standard(at).clone()));
     let fitted = keys.iter().copied().zip(fits.iter().enumerate().map(fitted));

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{Column, Fill, Frame, MapScaler, Scaler};
+use wardround_core::query::{Column, Fill, Frame, MapScaler, Scaler, SiteSet};
 use wardround_core::study::{ChooseBy, GridPoint};
 
 use super::asker::Asker;
 use super::choose::{Choice, Choosing, For, Scores, merged, nothing_to_compare};
-use super::design::Design;
+use super::design::{Design, FitKey};
 use super::error::StudyError;
 use super::fits::{Fitted, FittedEnsemble, FittedFourier, FittedLinear};
+use super::race::Standing;
 use super::repeats;
 use super::scores::{Lists, Scoring};
 use crate::cohort::Cohort;
 use crate::findings::{
-    FinalEnsemble, FinalFit, FinalFourier, FinalLinear, FinalMember, FinalModel, FinalScaler,
-    FinalTrees, FoldResult, FourierScaler, GridResult, Judged, LeftOut, MissingFeatures, Nested,
-    NestedChoice, OwnFourier, ProfileCell, TargetFindings,
+    Figure, FinalEnsemble, FinalFit, FinalFourier, FinalLinear, FinalMember, FinalModel,
+    FinalScaler, FinalTrees, FoldResult, FourierScaler, GridResult, Judged, LeftOut,
+    MissingFeatures, Nested, NestedChoice, OwnFourier, ProfileCell, StoppedTrees, TargetFindings,
+    TreeCounts,
 };
 use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
@@ -28,6 +30,7 @@ use crate::metrics::{PlacementSums, ScoreCell, ScoreHistogram, Threshold};
 pub(crate) struct Judging<'a> {
     pub scoring: Scoring<'a>,
     pub choosing: &'a Choosing,
+    pub standing: &'a Standing,
     /// The choosing lists' scores by site.
     pub scores: &'a Scores,
     pub choose_by: ChooseBy,
@@ -64,10 +67,10 @@ struct Full {
     scores: Vec<Vec<ScoreCell>>,
     /// Index of the nested list by target and repeat.
     nested: Vec<Vec<usize>>,
-    /// Index of the plain list by target, point and repeat.
-    plain: Vec<Vec<Vec<usize>>>,
-    /// Index of a left-out site's list by target, site and point.
-    left_out: Vec<Vec<Vec<usize>>>,
+    /// Index of the plain list by target, point and repeat; none of points that left the last race.
+    plain: Vec<Vec<Vec<Option<usize>>>>,
+    /// Index of a left-out site's list by target, site and point; none of points that left its race.
+    left_out: Vec<Vec<Vec<Option<usize>>>>,
 }
 
 /// Scores and placement sums of the full lists.
@@ -155,7 +158,7 @@ impl Judging<'_> {
                 let point = |k| choices.nested[outer(design, repeat, k)].point;
                 of_repeats.push(lists.push(design, self.choosing.full_list(t, repeat, point)));
                 let folds = 0..design.folds;
-                let list = |k| &self.scores[self.choosing.fold_list(t, point(k), repeat, k)];
+                let list = |k| self.fold_scores(t, point(k), repeat, k);
                 scores.push(merged(folds.map(list))?);
             }
             nested.push(of_repeats);
@@ -163,9 +166,11 @@ impl Judging<'_> {
             for point in 0..design.grid.len() {
                 let mut of_repeats = Vec::new();
                 for repeat in 0..design.repeats {
-                    let full = self.choosing.full_list(t, repeat, |_| point);
-                    of_repeats.push(lists.push(design, full));
-                    scores.push(self.choosing.out_of_fold(self.scores, t, point, repeat)?);
+                    let of_point = self.choosing.out_of_fold(self.scores, t, point, repeat)?;
+                    of_repeats.push(of_point.map(|of_point| {
+                        scores.push(of_point);
+                        lists.push(design, self.choosing.full_list(t, repeat, |_| point))
+                    }));
                 }
                 of_points.push(of_repeats);
             }
@@ -175,8 +180,10 @@ impl Judging<'_> {
                 let mut of_points = Vec::new();
                 for point in 0..design.grid.len() {
                     let list = self.choosing.left_out_list(t, site, point);
-                    of_points.push(lists.push(design, self.choosing.lists.parts(list).to_vec()));
-                    scores.push(self.scores[list].clone());
+                    of_points.push(list.map(|list| {
+                        scores.push(self.scores[list].clone());
+                        lists.push(design, self.choosing.lists.parts(list).to_vec())
+                    }));
                 }
                 of_sites.push(of_points);
             }
@@ -209,7 +216,7 @@ impl Judging<'_> {
         let (mut folds, full) = (Lists::default(), self.nested_lists(choices));
         for (t, choices) in choices.iter().enumerate() {
             for (at, (repeat, k)) in design.outer_folds().enumerate() {
-                let list = self.choosing.fold_list(t, choices.nested[at].point, repeat, k);
+                let list = self.chosen_list(t, choices.nested[at].point, repeat, k);
                 folds.push(design, self.choosing.lists.parts(list).to_vec());
             }
         }
@@ -257,6 +264,8 @@ impl Judging<'_> {
                 .collect::<Result<_, _>>()?,
             site_only_auc: without_interval(site_only_auc(&counts.collect::<Vec<_>>())),
             model: self.final_model(target, &choices.last),
+            trees: self.tree_counts(target),
+            races: self.standing.findings(design, target),
         })
     }
 
@@ -267,7 +276,12 @@ impl Judging<'_> {
         placed: &Placed<'_>,
     ) -> Result<GridResult, StudyError> {
         let (mut within, mut one_list) = (Vec::new(), Vec::new());
-        for &list in &placed.full.plain[target][point] {
+        for list in &placed.full.plain[target][point] {
+            let Some(list) = *list else {
+                within.push(left_the_race());
+                one_list.push(left_the_race());
+                continue;
+            };
             let histograms = histograms(&placed.full.scores[list]);
             within.push(within_sites_clustered(&histograms, &placed.by_site[list])?);
             let all = ScoreHistogram::merged(&histograms)?;
@@ -290,7 +304,10 @@ impl Judging<'_> {
         repeat: u8,
         fold: u8,
     ) -> Result<FoldResult, StudyError> {
-        let list = self.choosing.fold_list(target, point, repeat, fold);
+        let Some(list) = self.choosing.fold_list(target, point, repeat, fold) else {
+            let (auc_within_sites, auc_one_list) = (left_the_race(), left_the_race());
+            return Ok(FoldResult { repeat, fold, auc_within_sites, auc_one_list });
+        };
         let histograms = histograms(&self.scores[list]);
         let all = ScoreHistogram::merged(&histograms)?;
         Ok(FoldResult {
@@ -348,7 +365,7 @@ impl Judging<'_> {
         let scores: Vec<&Vec<ScoreCell>> = chosen
             .iter()
             .zip(0..)
-            .map(|(c, k)| &self.scores[self.choosing.fold_list(target, c.point, repeat, k)])
+            .map(|(c, k)| self.fold_scores(target, c.point, repeat, k))
             .collect();
         let list = placed.full.nested[target][usize::from(repeat)];
         let mut parts = Vec::new();
@@ -387,10 +404,13 @@ impl Judging<'_> {
     ) -> Result<LeftOut, StudyError> {
         let lists = &placed.full.left_out[target][usize::from(site)];
         let at_site = |list: usize| &placed.full.scores[list][usize::from(site)];
-        let chosen = lists[choice.point];
+        let chosen = lists[choice.point].expect("what is chosen was judged at the site");
         let part = Part { cell: at_site(chosen).clone(), threshold: choice.threshold };
         let placements = placed.one_list[chosen];
-        let auc = |&list: &usize| auc_clustered(&at_site(list).histogram, &placed.one_list[list]);
+        let auc = |list: &Option<usize>| match *list {
+            Some(list) => auc_clustered(&at_site(list).histogram, &placed.one_list[list]),
+            None => left_the_race(),
+        };
         Ok(LeftOut {
             site,
             point: choice.point,
@@ -398,6 +418,41 @@ impl Judging<'_> {
             figures: judge::figures(&CellSums { parts: vec![part], placements })?,
             auc_by_point: lists.iter().map(auc).collect(),
         })
+    }
+
+    /// The list of an outer fold's rows by the model that was chosen for it.
+    fn chosen_list(&self, target: usize, point: usize, repeat: u8, fold: u8) -> usize {
+        let list = self.choosing.fold_list(target, point, repeat, fold);
+        list.expect("what is chosen for a fold is judged on it")
+    }
+
+    /// The scores in it.
+    fn fold_scores(&self, target: usize, point: usize, repeat: u8, fold: u8) -> &Vec<ScoreCell> {
+        &self.scores[self.chosen_list(target, point, repeat, fold)]
+    }
+
+    fn tree_counts(&self, target: usize) -> TreeCounts {
+        let Scoring { design, models, .. } = &self.scoring;
+        if models.stopped.is_empty() {
+            return TreeCounts::Given;
+        }
+        let all = design.all_folds();
+        let of_point = |point| {
+            let count = |repeat, folds, sites| {
+                let key = FitKey { target, point, repeat, folds, sites };
+                *models.stopped.get(&key).expect("every model that is judged was stopped")
+            };
+            let outer = design.outer_folds();
+            StoppedTrees {
+                folds: outer.map(|(r, k)| count(r, all.without(k), SiteSet::All)).collect(),
+                left_out: design
+                    .left_out_sites()
+                    .map(|site| count(0, all, SiteSet::Without(site)))
+                    .collect(),
+                all: count(0, all, SiteSet::All),
+            }
+        };
+        TreeCounts::Stopped { points: (0..design.grid.len()).map(of_point).collect() }
     }
 
     fn final_model(&self, target: usize, choice: &Choice) -> FinalModel {
@@ -486,6 +541,11 @@ fn final_fourier(fitted: &FittedFourier, frame: &Frame) -> FinalFourier {
         intercept: model.intercept,
     };
     FinalFourier { model: own, steps: *steps, gradient: *gradient }
+}
+
+/// The figure of a grid point on rows that it wasn't judged on.
+fn left_the_race() -> Figure {
+    Figure::Undefined { reason: "the grid point left the race before".to_owned() }
 }
 
 fn outer(design: &Design, repeat: u8, fold: u8) -> usize {

@@ -24,21 +24,20 @@ use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
 use crate::logistic::{Optimiser, Penalty};
 
-/// Fits all models of the design.
+/// Fits some models of the design, in its order.
 pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
+    keys: &[FitKey],
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
     let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
     let counts = if needs_counts { Some(fold_counts(asker).await?) } else { None };
-    let keys = design.fits();
     let mut fits: Vec<Fit> = Vec::with_capacity(keys.len());
     let mut standards = Vec::new();
     // Fits go training set by training set.
-    let per_set = design.classes.len() * design.grid.len();
-    for of_set in keys.chunks(per_set) {
+    for of_set in keys.chunk_by(FitKey::same_rows) {
         let rows = of_set[0].rows();
         let standard = Arc::new(ground.cells.standard(&rows));
         let mut maps: Vec<Arc<FourierMap>> = Vec::new();
@@ -53,17 +52,17 @@ pub(crate) async fn fit<C: Cohort>(
             let weights = weights(ground, key, counts.as_ref());
             fits.push(set_up(ground, key, &point, &standard, map, weights));
         }
-        standards.push(standard);
+        standards.extend(of_set.iter().map(|_| standard.clone()));
     }
     let fitted = fit_all(asker, ground.frame, Loss::SquaredHinge, &mut fits).await;
-    fitted.map_err(|failure: Failure| failed(failure, &keys, &fits, asker, ground))?;
+    fitted.map_err(|failure: Failure| failed(failure, keys, &fits, asker, ground))?;
     let any_missing = ground.cells.any_missing();
     let finish = |(at, fit): (usize, Fit)| {
         let Space::Fourier(map) = &fit.space else { return None };
         let (weights, intercept) = fit.weights_and_constant();
         let fitted = FittedFourier {
             model: FourierModel { class: fit.class, map: map.clone(), weights, intercept },
-            standard: standards[at / per_set].clone(),
+            standard: standards[at].clone(),
             any_missing,
             steps: fit.optimiser.steps(),
             evaluations: fit.optimiser.evaluations(),

@@ -7,7 +7,7 @@
 //! site's rows is judged.
 
 use wardround_core::query::{Ask, Column, FoldSet, RowSet, SiteSet};
-use wardround_core::study::{Classifier, Study};
+use wardround_core::study::{Classifier, EarlyStopping, GridPoint, Study};
 
 use super::asker::Asker;
 use super::common::Common;
@@ -18,12 +18,13 @@ use super::repeats;
 use super::scores::{Lists, Scored, Scoring};
 use super::single::{self, Fitted};
 use crate::cohort::Cohort;
-use crate::findings::{Figure, Matrix, MatrixOfClass, TargetFindings, TrainedAt};
+use crate::findings::{Figure, FinalFit, Matrix, MatrixOfClass, TargetFindings, TrainedAt};
 use crate::metrics::judge::auc_clustered;
 
 /// Classes whose models share a grid point.
 struct Group {
-    point: usize,
+    /// With the trees that the federated model came to, where their number was found early.
+    point: GridPoint,
     /// Indices into the study's modelled classes.
     targets: Vec<usize>,
 }
@@ -43,9 +44,9 @@ pub(crate) async fn ask<C: Cohort>(
     let sites: Vec<u16> = (0..design.sites).filter(|&site| allowed[usize::from(site)]).collect();
     let mut trained: Vec<Vec<TrainedAt>> =
         vec![vec![TrainedAt::Refused; allowed.len()]; targets.len()];
-    for Group { point, targets } in groups(targets) {
+    for Group { point, targets } in groups(design, targets) {
         let classes: Vec<u8> = targets.iter().map(|&target| design.classes[target]).collect();
-        let of = |sites| design.alone(&classes, design.grid[point], sites);
+        let of = |sites| design.alone(&classes, point, sites);
         // Together in the same rounds; where a site's rows can't be fitted, each by itself.
         let parts = match judged(asker, study, classifier, &of(sites.clone()), common).await {
             Err(error) if unfit(&error).is_some() => None,
@@ -83,10 +84,16 @@ pub(crate) async fn ask<C: Cohort>(
     Ok(Matrix::Asked { combination, classes, rounds: [first, asker.answered] })
 }
 
-fn groups(targets: &[TargetFindings]) -> Vec<Group> {
+fn groups(design: &Design, targets: &[TargetFindings]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (target, findings) in targets.iter().enumerate() {
-        let point = findings.model.point;
+        let chosen = design.grid[findings.model.point];
+        let point = match (design.early_stopping, &findings.model.fitted) {
+            (EarlyStopping::Patience(_), FinalFit::Trees(model)) => {
+                chosen.with_trees(model.trees.len() as u32)
+            }
+            _ => chosen,
+        };
         match groups.iter_mut().find(|group| group.point == point) {
             Some(group) => group.targets.push(target),
             None => groups.push(Group { point, targets: vec![target] }),
@@ -152,7 +159,7 @@ fn parts(design: &Design, target: usize, site: u16, repeat: u8) -> Vec<Scored> {
         let others = (0..design.sites).filter(|&other| other != site);
         parts.extend(others.map(|other| {
             let rows = RowSet { repeat: 0, folds: all, sites: SiteSet::Only(other) };
-            Scored { rows, fit: fit(all) }
+            Scored::rows(rows, fit(all))
         }));
     }
     parts

@@ -7,15 +7,17 @@
 //! feature-rows mode (`gather`) the answers are rows, and the questions go to those.
 //!
 //! Read [`run`], then `single` (one classifier), `design` (what is fitted), `choose` (which rows a choice
-//! may see), `judging`, `compare`.
+//! may see), `judging`, `compare`; `race` and `early_stopping`, where a study asks for them.
 
 pub(crate) mod asker;
+mod bagged_fits;
 mod bootstrap;
 mod choose;
 mod closed_fits;
 mod common;
 mod compare;
 mod design;
+mod early_stopping;
 mod ensemble;
 mod error;
 pub(crate) mod event;
@@ -28,6 +30,7 @@ mod matrix;
 pub(crate) mod own_site;
 mod plan;
 mod profile;
+mod race;
 mod repeats;
 mod scores;
 pub(crate) mod single;
@@ -39,7 +42,7 @@ use wardround_core::study::{Combination, Ensemble, Learner, Matrix as MatrixRule
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
-pub use self::plan::{Plan, PlannedCombination, plan};
+pub use self::plan::{Bound, Exactness, Plan, PlannedCombination, plan};
 pub use self::scores::BINS;
 
 use self::asker::Asker;

@@ -73,10 +73,16 @@ async fn nested<C: Cohort>(asker: &mut Asker<'_, C>, study: &Study) -> Result<Ne
     let mut common = Common::new(asker, profile, study.target.classes.names()).await?;
     let classifier = &study.classifiers[0];
     let design = Design::new(study, classifier, asker.sites)?;
-    let Fitted { frame, models, .. } =
+    let Fitted { frame, models, standing, .. } =
         single::fit_design(asker, study, classifier, &mut common, &design).await?;
-    let choosing = Choosing::new(&design);
-    let judged = Judged { design: &design, frame: &frame, models: &models, choosing: &choosing };
+    let choosing = Choosing::new(&design, &standing, &models);
+    let judged = Judged {
+        design: &design,
+        frame: &frame,
+        models: &models,
+        choosing: &choosing,
+        standing: &standing,
+    };
     let scores = judged.scores(asker, &common).await?;
     let judging = judged.judging(study, &common, &scores);
     let choices = judging.all_choices(asker)?;

@@ -5,18 +5,21 @@ use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Combination, Ensemble, EnsembleKind, Family, GridPoint,
-    LeafLimit, Learner, Loss, Matrix, Mode, OwnSiteBaseline, RbfPoint, Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Combination, EarlyStopping, Ensemble, EnsembleKind, Family,
+    GridPoint, LeafLimit, Learner, Loss, Matrix, Mode, OwnSiteBaseline, RbfPoint, Standardise,
+    Study,
 };
 
 use super::asker::SLICE_BYTES;
 use super::bootstrap::{self, REPLICATES};
 use super::choose::For;
-use super::design::{Design, LeavingOut};
+use super::design::{Design, LeavingOut, Racing};
+use super::early_stopping::STEP;
 use super::error::StudyError;
 use super::fits::{LARGE_SITE, MOST_FACTORS};
 use super::frame::LOOKS;
 use super::gather::{numbers_of_row, precision};
+use super::race::most_models;
 use super::scores::BINS;
 use crate::logistic::NEWTON_FEATURES;
 use crate::trees::lockstep::GROWING_BYTES;
@@ -59,6 +62,12 @@ pub struct Plan {
     /// Models that each site fits to its own rows alone, locally.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub models_at_each_site: u64,
+    /// Whether that is what the study will cost, or the most that it can.
+    #[serde(default, skip_serializing_if = "Bound::is_expected")]
+    pub bound: Bound,
+    /// Whether what it fits equals what is fitted to all rows together.
+    #[serde(default, skip_serializing_if = "Exactness::is_exact")]
+    pub exactness: Exactness,
     /// Each combination of input and classifier by itself, in the study's order, without what all share.
     pub combinations: Vec<PlannedCombination>,
 }
@@ -80,6 +89,56 @@ pub struct PlannedCombination {
     pub bytes_down_per_site: u64,
     /// Bytes that each site sends.
     pub bytes_up_per_site: u64,
+    /// Whether that is what it will cost, or the most that it can.
+    #[serde(default, skip_serializing_if = "Bound::is_expected")]
+    pub bound: Bound,
+}
+
+/// Whether a study's models equal those that are fitted to all rows together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exactness {
+    /// They do.
+    #[default]
+    Exact,
+    /// Bagged forests don't: each tree is of one site.
+    Inexact,
+}
+
+impl Exactness {
+    /// Whether they do.
+    pub fn is_exact(&self) -> bool {
+        *self == Self::Exact
+    }
+
+    fn of(study: &Study) -> Self {
+        if study.asks_for_own_models() { Self::Inexact } else { Self::Exact }
+    }
+}
+
+/// What an estimate of costs means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// About that much.
+    #[default]
+    Expected,
+    /// At most about that much: boosted trees may stop early, and one model may be of several races.
+    AtMost,
+}
+
+impl Bound {
+    fn of(design: &Design) -> Self {
+        match (design.early_stopping, design.racing) {
+            (EarlyStopping::Off, Racing::Off) => Self::Expected,
+            _ => Self::AtMost,
+        }
+    }
+
+    /// Whether costs are about that much.
+    pub fn is_expected(&self) -> bool {
+        *self == Self::Expected
+    }
 }
 
 /// Estimates what a study over some sites will cost, given what its rows look like: one schema per input.
@@ -125,7 +184,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             Learner::Ensemble(ensemble) => {
                 let own = of_ensemble(study, ensemble, schema, sites)?;
                 shared.add(&own);
-                planned.push(own.planned(name, 0));
+                planned.push(own.planned(name, 0, Bound::Expected));
                 continue;
             }
         };
@@ -137,7 +196,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
                 ground.cells(&mut shared);
                 cells = Asked::Already;
             }
-            Family::Forest | Family::Boosting if grid == Asked::NotYet => {
+            Family::Forest | Family::Boosting | Family::BaggedForest if grid == Asked::NotYet => {
                 let apart = design.left_out == LeavingOut::EverySite
                     || study.validation.matrix == Matrix::On;
                 let by_site = if apart { BySite::Yes } else { BySite::No };
@@ -152,12 +211,18 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             Family::Rbf => ground.rbf(&mut own),
             Family::ClosedForm(_) => ground.closed_form(&mut own, classes),
             Family::Forest | Family::Boosting => ground.trees(&mut own, classifier),
+            Family::BaggedForest => ground.bagged(&mut own, classifier),
         }
-        ground.judging(&mut own);
+        let (of_this, all) = (models_of(&design), design.fits().len());
+        if let Racing::Halving { eta } = design.racing {
+            own.climb(of_this as f64 / all as f64, most_models(&design, eta).1);
+        }
+        ground.judging(&mut own, of_this as f64 / all as f64);
         if compared {
             ground.bootstrap(&mut own, study.validation.choose_by);
         }
-        let of_this = design.fits().len() as u64;
+        let bound = Bound::of(&design);
+        let of_this = of_this as u64;
         models += of_this;
         let after = ground.joining(study, classifier, sites.len());
         if after.up() + after.down > joining.up() + joining.down {
@@ -172,10 +237,11 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             models_of_matrix = models_of_matrix.max(ground.alone().fits().len() as u64);
         }
         shared.add(&own);
-        planned.push(own.planned(name, of_this));
+        planned.push(own.planned(name, of_this, bound));
     }
     shared.add(&joining);
     let Numbers { counts, fractions } = shared.numbers;
+    let any_early = planned.iter().any(|one: &PlannedCombination| !one.bound.is_expected());
     Ok(Plan {
         queries: shared.queries as u64,
         models: models + models_of_matrix,
@@ -187,8 +253,18 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             .map(|schema| study.widest_numbers_per_model(schema.features))
             .fold(2 * u64::from(BINS.count), u64::max),
         models_at_each_site,
+        exactness: Exactness::of(study),
+        bound: if any_early { Bound::AtMost } else { Bound::Expected },
         combinations: planned,
     })
+}
+
+/// Models of a design; with races the most.
+fn models_of(design: &Design) -> usize {
+    match design.racing {
+        Racing::Off => design.fits().len(),
+        Racing::Halving { eta } => most_models(design, eta).0,
+    }
 }
 
 /// A study whose sites' rows go to the coordinator: their counts, then one question per input and site. How many bytes rows are
@@ -196,15 +272,14 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
 fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, StudyError> {
     let mut planned = Vec::new();
     for Combination { learner, name, .. } in study.combinations() {
-        let models = match learner {
-            Learner::Classifier(classifier) => Design::new(study, classifier, sites)?.fits().len(),
-            Learner::Ensemble(_) => 0,
+        let (models, bound) = match learner {
+            Learner::Classifier(classifier) => {
+                let design = Design::new(study, classifier, sites)?;
+                (models_of(&design), Bound::of(&design))
+            }
+            Learner::Ensemble(_) => (0, Bound::Expected),
         };
-        let models = models as u64;
-        let (queries, bytes_down_per_site, bytes_up_per_site) = (0, 0, 0);
-        let one =
-            PlannedCombination { name, queries, models, bytes_down_per_site, bytes_up_per_site };
-        planned.push(one);
+        planned.push(Tally::default().planned(name, models as u64, bound));
     }
     Ok(Plan {
         queries: 1 + (schemas.len() * sites.len()) as u64,
@@ -215,6 +290,9 @@ fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, 
         widest_numbers_per_model: 0,
         // Rows are in one place.
         models_at_each_site: 0,
+        // Rounds and bytes are those of gathering.
+        bound: Bound::Expected,
+        exactness: Exactness::of(study),
         combinations: planned,
     })
 }
@@ -418,16 +496,69 @@ impl Ground<'_> {
             }
         }
         tally.queries += slowest;
+        if !design.early_stopping.is_off() {
+            self.looks(tally, classifier);
+        }
+    }
+
+    /// Every site's own forests in one round: complete trees, most of whose places are zeros.
+    fn bagged(&self, tally: &mut Tally, classifier: &Classifier) {
+        let Self { design, d, n_sites, .. } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
+        let sets = design.training_sets().len() as f64;
+        let fits = sets * design.classes.len() as f64;
+        let rest = |point: &GridPoint| point.with_trees(0);
+        let mut numbers = Numbers::counts(fits * n_sites);
+        let mut largest = 0.0f64;
+        for (at, point) in design.grid.iter().enumerate() {
+            let same = |other: &&GridPoint| rest(other) == rest(point);
+            let begun = design.grid[..at].iter().filter(same).map(GridPoint::trees).max();
+            let more = (f64::from(point.trees()) - f64::from(begun.unwrap_or(0))).max(0.0);
+            let depth = f64::from(point.depth());
+            let places = n_sites * (libm::exp2(depth + 1.0) - 1.0);
+            largest = largest.max(places * f64::from(point.trees()));
+            // Of the site's own trees; half of the splits is small, leaves are 64 bits.
+            let nodes = 2.0 * asked_nodes(depth, rules.leaves);
+            numbers.fractions += fits * more * nodes;
+            numbers.counts += fits * more * (places - nodes).max(0.0);
+        }
+        let slices = (fits * largest * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+        tally.queries += slices - 1.0;
+        // Steps of the grid take two bytes.
+        let tables = sets * d * f64::from(rules.bins) * 2.0 / QUESTION_BYTES;
+        tally.ask(2.0 * d * slices + tables, numbers);
+    }
+
+    /// Looks at the held-out loss of growing trees. A question carries all trees so far.
+    fn looks(&self, tally: &mut Tally, classifier: &Classifier) {
+        let Self { design, .. } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
+        let keys = design.fits();
+        let lists = keys.iter().filter(|key| !design.stand_ins(key).is_empty()).count() as f64;
+        let mut looks = 0.0f64;
+        for point in &design.grid {
+            let (trees, of_fits) = (f64::from(point.trees()), keys.len() / design.grid.len());
+            let of_point = (trees / f64::from(STEP)).ceil();
+            let tree = NODE_BYTES * 4.0 * asked_nodes(f64::from(point.depth()), rules.leaves);
+            looks = looks.max(of_point);
+            tally.down += of_fits as f64 * tree * trees * (of_point + 1.0) / 2.0;
+            let of_point = of_point * lists / design.grid.len() as f64;
+            // Bins of one, calibration, and the losses.
+            tally.numbers.counts += of_point * (2.0 + 3.0 * CALIBRATION_BINS as f64);
+            tally.numbers.fractions += of_point * 2.0;
+        }
+        tally.queries += looks;
     }
 }
 
 impl Ground<'_> {
-    /// Scores to choose by, figures, and both by subgroup.
-    fn judging(&self, tally: &mut Tally) {
+    /// Scores to choose by, figures, and both by subgroup, where a share of the design's models is fitted.
+    fn judging(&self, tally: &mut Tally, share: f64) {
         let Self { design, schema, n_sites, model_size, .. } = *self;
-        let models = design.fits().len() as f64;
+        let models = share * design.fits().len() as f64;
         let targets = design.classes.len() as f64;
-        let (points, outer) = (design.grid.len() as f64, design.outer_folds().count() as f64);
+        let points = share * design.grid.len() as f64;
+        let outer = design.outer_folds().count() as f64;
         let repeats = f64::from(design.repeats);
         let left_out = design.left_out_sites().count() as f64;
         let bins = f64::from(BINS.count);
@@ -470,6 +601,7 @@ impl Ground<'_> {
                 Family::Rbf => ground.rbf(&mut tally),
                 Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
                 Family::Forest | Family::Boosting => ground.trees(&mut tally, classifier),
+                Family::BaggedForest => ground.bagged(&mut tally, classifier),
             }
             let lists = targets * n_sites * repeats;
             let models = targets * n_sites * (repeats * f64::from(design.folds) + 1.0);
@@ -537,7 +669,7 @@ fn of_ensemble(
             own.ask(2.0 * d + models * model_size, Numbers::fractions(numbers));
         }
     }
-    ground.judging(&mut own);
+    ground.judging(&mut own, 1.0);
     ground.bootstrap(&mut own, study.validation.choose_by);
     Ok(own)
 }
@@ -587,14 +719,25 @@ impl Tally {
         self.numbers.fractions += other.numbers.fractions;
     }
 
-    fn planned(&self, name: String, models: u64) -> PlannedCombination {
+    fn planned(&self, name: String, models: u64, bound: Bound) -> PlannedCombination {
         PlannedCombination {
             name,
             queries: self.queries as u64,
             models,
             bytes_down_per_site: self.down as u64,
             bytes_up_per_site: self.up() as u64,
+            bound,
         }
+    }
+
+    /// Fits a share of the models, on rungs and for the finalists, with a question about scores on each rung.
+    fn climb(&mut self, share: f64, rungs: usize) {
+        let rungs = rungs as f64;
+        self.queries *= rungs + 1.0;
+        self.queries += rungs;
+        self.down *= share;
+        self.numbers.counts *= share;
+        self.numbers.fractions *= share;
     }
 
     /// Bytes from a site.

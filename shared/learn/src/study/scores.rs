@@ -32,6 +32,9 @@ pub(crate) const LOSS_RESERVE: u8 = 8;
 pub(crate) struct Scored {
     pub rows: RowSet,
     pub fit: FitKey,
+    /// The model that something is chosen for by these scores; the scoring one itself where it is judged. It
+    /// says how many trees count.
+    pub stands_for: FitKey,
 }
 
 /// Some lists of scores, each of one modelled class.
@@ -41,7 +44,17 @@ pub(crate) struct Lists(Vec<(u8, Vec<Scored>)>);
 impl Scored {
     /// One fold of a repeat by a model.
     pub fn fold(fold: u8, sites: SiteSet, fit: FitKey) -> Self {
-        Self { rows: RowSet { repeat: fit.repeat, folds: FoldSet::only(fold), sites }, fit }
+        Self::rows(RowSet { repeat: fit.repeat, folds: FoldSet::only(fold), sites }, fit)
+    }
+
+    /// Rows by a model.
+    pub fn rows(rows: RowSet, fit: FitKey) -> Self {
+        Self { rows, fit, stands_for: fit }
+    }
+
+    /// The same scores, to choose something for another model by.
+    pub fn for_choice_of(self, stands_for: FitKey) -> Self {
+        Self { stands_for, ..self }
     }
 }
 
@@ -141,10 +154,12 @@ impl Lists {
             .iter()
             .map(|(class, parts)| {
                 let parts = parts.iter().map(|part| {
-                    let at = *index.entry((part.fit, scale_of(part))).or_insert_with(|| {
-                        models.push(ground.model(part));
-                        models.len() as u32 - 1
-                    });
+                    let at = *index
+                        .entry((part.fit, scale_of(part), ground.trees(part)))
+                        .or_insert_with(|| {
+                            models.push(ground.model(part));
+                            models.len() as u32 - 1
+                        });
                     (part.rows, at)
                 });
                 ScoreList { class: *class, parts: parts.collect() }
@@ -182,9 +197,40 @@ pub(crate) struct Scoring<'a> {
     pub rows: u64,
 }
 
+/// The log loss of each list, summed over its rows.
+pub(crate) async fn log_losses<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    rows: u64,
+    models: Vec<Model>,
+    lists: Vec<ScoreList>,
+) -> Result<Vec<f64>, StudyError> {
+    let bits = finest_bits(rows as f64, LOSS_RESERVE);
+    let answer = asker
+        .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Scores {
+            frame: frame.clone(),
+            models: models.clone(),
+            lists: lists.clone(),
+            split: Vec::new(),
+            // Nobody asks for the ranking.
+            bins: Bins { count: 1, ..BINS },
+            bits,
+        })
+        .await?;
+    Ok(answer.values("log_loss"))
+}
+
 impl Scoring<'_> {
+    /// How many of a model's trees count, where it has more than that.
+    fn trees(&self, part: &Scored) -> Option<u32> {
+        self.models.stopped.get(&part.stands_for).copied()
+    }
+
     fn model(&self, part: &Scored) -> Model {
         let mut model = self.models.get(&part.fit).model();
+        if let (Model::Trees(model), Some(trees)) = (&mut model, self.trees(part)) {
+            model.trees.truncate(trees as usize);
+        }
         if scale_of(part) == ScaleOf::AllRows {
             scale_by(&mut model, self.design.all_folds());
         }

@@ -9,15 +9,16 @@ use super::asker::Asker;
 use super::bootstrap::{self, Replicates};
 use super::choose::Choosing;
 use super::common::Common;
-use super::design::{Design, LeavingOut};
+use super::design::{Design, FitKey, LeavingOut, Racing};
 use super::ensemble::Member;
 use super::error::StudyError;
 use super::fits::{self, Ground, Models};
 use super::judging::{self, Choices, Judging};
+use super::race::{self, Standing};
 use super::scores::Scoring;
-use super::{closed_fits, kernel_fits, tree_fits};
+use super::{bagged_fits, closed_fits, kernel_fits, tree_fits};
 use crate::cohort::Cohort;
-use crate::findings::{Cost, TargetFindings};
+use crate::findings::{Cost, ProfileCell, TargetFindings};
 use crate::metrics::{ScoreCell, Threshold};
 use crate::study::event::StudyEvent;
 
@@ -71,10 +72,16 @@ pub(crate) async fn run<C: Cohort>(
 ) -> Result<Single, StudyError> {
     let before = asker.queries;
     let design = Design::new(study, classifier, asker.sites)?;
-    let Fitted { frame, models, queries_before } =
+    let Fitted { frame, models, standing, queries_before } =
         fit_design(asker, study, classifier, common, &design).await?;
-    let choosing = Choosing::new(&design);
-    let judged = Judged { design: &design, frame: &frame, models: &models, choosing: &choosing };
+    let choosing = Choosing::new(&design, &standing, &models);
+    let judged = Judged {
+        design: &design,
+        frame: &frame,
+        models: &models,
+        choosing: &choosing,
+        standing: &standing,
+    };
     let Verdict { targets, replicates, choices, nested } =
         judge(asker, study, common, judged, alone).await?;
     let cost = Cost {
@@ -105,6 +112,7 @@ pub(crate) struct Judged<'a> {
     pub frame: &'a Arc<Frame>,
     pub models: &'a Models,
     pub choosing: &'a Choosing,
+    pub standing: &'a Standing,
 }
 
 /// What judging comes to.
@@ -139,6 +147,7 @@ impl<'a> Judged<'a> {
         Judging {
             scoring: self.scoring(common),
             choosing: self.choosing,
+            standing: self.standing,
             scores,
             choose_by: study.validation.choose_by,
             by_site: &common.profile.by_site,
@@ -180,7 +189,12 @@ pub(crate) async fn judge<C: Cohort>(
 /// What the final model at the slowest grid point alone would have asked: the profile, moments, a Gram matrix
 /// where one is needed, and its own rounds.
 fn alone_queries(design: &Design, models: &Models, before: u64) -> u64 {
-    let rounds = models.most_evaluations(design.slowest_point(), design.all_folds());
+    let of_point = |point| models.most_evaluations(point, design.all_folds());
+    let rounds = match design.racing {
+        Racing::Off => of_point(design.slowest_point()),
+        // Of those that came to be fitted to all rows.
+        Racing::Halving { .. } => (0..design.grid.len()).map(of_point).max().unwrap_or(0),
+    };
     1 + before + models.gram_queries.min(1) + rounds
 }
 
@@ -188,6 +202,8 @@ fn alone_queries(design: &Design, models: &Models, before: u64) -> u64 {
 pub(crate) struct Fitted {
     pub frame: Arc<Frame>,
     pub models: Models,
+    /// Which grid points came through their races.
+    pub standing: Standing,
     /// Questions that a study of this classifier alone asks before it fits.
     pub queries_before: u64,
 }
@@ -200,44 +216,103 @@ pub(crate) async fn fit_design<C: Cohort>(
     common: &mut Common,
     design: &Design,
 ) -> Result<Fitted, StudyError> {
-    let observer = asker.observer;
-    let phase = |name, models| observer.event(&StudyEvent::Phase { name, models });
-    let family = classifier.family();
-    let number = number(study, classifier);
     let by_site = common.profile.by_site.clone();
     let classes = common.classes.clone();
-    let (frame, models, queries_before) = match family {
-        Family::Linear(_) | Family::ClosedForm(_) | Family::Rbf => {
-            let frame = common.frame.clone();
-            let (cells, queries) = common.cells(asker).await?;
-            let ground =
-                Ground { design, frame: &frame, cells, by_site: &by_site, classes: &classes };
-            phase("fit", design.fits().len());
-            let models = match family {
-                Family::Linear(loss) => fits::fit(asker, &ground, loss).await?,
-                Family::Rbf => kernel_fits::fit(asker, &ground).await?,
-                _ => closed_fits::fit(asker, &ground).await?,
-            };
-            (frame, models, queries)
-        }
-        Family::Forest | Family::Boosting => {
-            let frame = common.grid_frame.clone();
-            let by_site =
-                design.left_out == LeavingOut::EverySite || study.validation.matrix == Matrix::On;
-            let (counts, queries) = common.grid(asker, by_site).await?;
-            phase("trees", design.fits().len());
-            let ground = tree_fits::Ground {
-                classifier,
-                design,
-                frame: &frame,
-                counts,
-                classes: &classes,
-                seed: study.seed,
-                number: u32::from(number),
-            };
-            let models = tree_fits::fit(asker, &ground).await?;
-            (frame, models, queries)
-        }
+    let rows = common.rows;
+    let mut fitter = Fitter {
+        study,
+        classifier,
+        number: number(study, classifier),
+        design,
+        frame: match classifier.family().is_trees() {
+            true => common.grid_frame.clone(),
+            false => common.frame.clone(),
+        },
+        rows,
+        by_site: &by_site,
+        classes: &classes,
+        common,
+        queries_before: 0,
     };
-    Ok(Fitted { frame, models, queries_before })
+    let by = study.validation.choose_by;
+    let (models, standing) = match design.racing {
+        Racing::Off => (fitter.fit(asker, &design.fits(), 0).await?, Standing::Everyone),
+        Racing::Halving { eta } => race::run(asker, &mut fitter, by, eta).await?,
+    };
+    let (frame, queries_before) = (fitter.frame.clone(), fitter.queries_before);
+    Ok(Fitted { frame, models, standing, queries_before })
+}
+
+/// Fits models of one classifier.
+pub(crate) struct Fitter<'a> {
+    study: &'a Study,
+    classifier: &'a Classifier,
+    /// The classifier's number in the study.
+    number: u8,
+    pub design: &'a Design,
+    /// What the models act on.
+    frame: Arc<Frame>,
+    /// Rows of all sites.
+    rows: u64,
+    by_site: &'a [ProfileCell],
+    /// A name per class code.
+    pub classes: &'a [String],
+    common: &'a mut Common,
+    /// Questions that a study of this classifier alone asks before it fits any.
+    queries_before: u64,
+}
+
+impl Fitter<'_> {
+    /// Fits some models of the design, in its order, on a rung of a race; 0 without one.
+    pub async fn fit<C: Cohort>(
+        &mut self,
+        asker: &mut Asker<'_, C>,
+        keys: &[FitKey],
+        rung: usize,
+    ) -> Result<Models, StudyError> {
+        let Self { study, classifier, number, design, by_site, classes, rows, .. } = *self;
+        let family = classifier.family();
+        let observer = asker.observer;
+        let phase = |name| observer.event(&StudyEvent::Phase { name, models: keys.len() });
+        match family {
+            Family::Linear(_) | Family::ClosedForm(_) | Family::Rbf => {
+                let (cells, queries) = self.common.cells(asker).await?;
+                self.queries_before = queries;
+                let ground = Ground { design, frame: &self.frame, cells, by_site, classes };
+                phase("fit");
+                match family {
+                    Family::Linear(loss) => fits::fit(asker, &ground, loss, keys).await,
+                    Family::Rbf => kernel_fits::fit(asker, &ground, keys).await,
+                    _ => closed_fits::fit(asker, &ground, keys).await,
+                }
+            }
+            Family::Forest | Family::Boosting | Family::BaggedForest => {
+                let by_site = design.left_out == LeavingOut::EverySite
+                    || study.validation.matrix == Matrix::On;
+                let (counts, queries) = self.common.grid(asker, by_site).await?;
+                self.queries_before = queries;
+                phase("trees");
+                let ground = tree_fits::Ground {
+                    classifier,
+                    design,
+                    frame: &self.frame,
+                    counts,
+                    classes,
+                    rows,
+                    seed: study.seed,
+                    // On two rungs the same fit may ask the same question about different trees.
+                    number: u32::from(number) + ((rung as u32) << 16),
+                };
+                match family {
+                    Family::BaggedForest => bagged_fits::fit(asker, &ground, keys).await,
+                    _ => tree_fits::fit(asker, &ground, keys).await,
+                }
+            }
+        }
+    }
+
+    /// What scoring needs to know.
+    pub fn scoring<'a>(&'a self, models: &'a Models) -> Scoring<'a> {
+        Scoring { design: self.design, frame: &self.frame, models, rows: self.rows }
+    }
 }

@@ -3,14 +3,18 @@
 //! Points of the grid that differ in the number of trees alone are one fit: the smaller model is the
 //! beginning of the larger one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wardround_core::query::{ClassWeights, Frame};
 use wardround_core::seed::Seed;
-use wardround_core::study::{Balance, Classifier, Family, GridPoint, LeafLimit, TreeRules};
+use wardround_core::study::{
+    Balance, Classifier, EarlyStopping, Family, GridPoint, LeafLimit, TreeRules,
+};
 
 use super::asker::Asker;
 use super::design::{Design, FitKey, describe};
+use super::early_stopping;
 use super::error::StudyError;
 use super::fits::{Fitted, FittedTrees, Models};
 use super::profile::balanced;
@@ -20,7 +24,7 @@ use crate::trees::grow::Rules;
 use crate::trees::lockstep::{Kind, TreeFit, fit_all};
 
 /// Binary places of gradients and Hessians: each lies in -1 to 1, and is off by 2^-25 at most.
-const BITS: u8 = 24;
+pub(super) const BITS: u8 = 24;
 
 /// What trees need to know besides.
 pub(crate) struct Ground<'a> {
@@ -30,18 +34,22 @@ pub(crate) struct Ground<'a> {
     pub counts: &'a GridCounts,
     /// A name per class code.
     pub classes: &'a [String],
+    /// Rows of all sites.
+    pub rows: u64,
     /// The study's.
     pub seed: Seed,
-    /// The classifier's number in the study.
+    /// The classifier's number in the study, and in its upper half that of the rung of a race: who asks.
     pub number: u32,
 }
 
-/// Fits all models of the design.
+/// Fits some models of the design, in its order. With early stopping they are all of them.
 pub(crate) async fn fit<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
+    wanted: &[FitKey],
 ) -> Result<Models, StudyError> {
-    let Ground { classifier, design, frame, counts, classes, seed, number } = *ground;
+    let Ground { classifier, design, frame, counts, classes, rows: all_rows, seed, number } =
+        *ground;
     let before = asker.queries;
     let rules = *classifier.tree_rules().expect("only classifiers of trees come here");
     let boosted = classifier.family() == Family::Boosting;
@@ -51,9 +59,11 @@ pub(crate) async fn fit<C: Cohort>(
     let mut fits: Vec<TreeFit> = Vec::new();
     // Per key, its fit and how many of its trees.
     let mut keys: Vec<(FitKey, usize, usize)> = Vec::new();
-    for rows in design.training_sets() {
+    for of_set in wanted.chunk_by(FitKey::same_rows) {
+        let rows = of_set[0].rows();
         let binned = Arc::new(counts.binned(&rows, rules.bins));
-        for (target, &class) in design.classes.iter().enumerate() {
+        for of_class in of_set.chunk_by(|a, b| a.target == b.target) {
+            let class = design.classes[of_class[0].target];
             let total: u64 = binned.rows_by_class.iter().sum();
             let positives = binned.rows_by_class[usize::from(class)];
             if positives == 0 || positives == total {
@@ -66,7 +76,8 @@ pub(crate) async fn fit<C: Cohort>(
             }
             let first = fits.len();
             let mut of: Vec<GridPoint> = Vec::new();
-            for (point, &parameters) in design.grid.iter().enumerate() {
+            for key in of_class {
+                let parameters = design.grid[key.point];
                 let (rest, trees) = (parameters.with_trees(0), parameters.trees());
                 let at = of.iter().position(|other| *other == rest).unwrap_or_else(|| {
                     of.push(rest);
@@ -84,6 +95,7 @@ pub(crate) async fn fit<C: Cohort>(
                         columns: rules.columns,
                         seed,
                         kind,
+                        first: 0,
                         count: 0,
                         trees: Vec::new(),
                         rounds: 0,
@@ -92,18 +104,35 @@ pub(crate) async fn fit<C: Cohort>(
                 });
                 let fit = first + at;
                 fits[fit].count = fits[fit].count.max(trees);
-                let repeat = rows.repeat;
-                let (folds, sites) = (rows.folds, rows.sites);
-                keys.push((FitKey { target, point, repeat, folds, sites }, fit, trees as usize));
+                keys.push((*key, fit, trees as usize));
             }
         }
     }
-    fit_all(asker, frame, number, &mut fits).await?;
+    let stopped = match design.early_stopping {
+        EarlyStopping::Off => {
+            fit_all(asker, frame, number, &mut fits, 0).await?;
+            BTreeMap::new()
+        }
+        EarlyStopping::Patience(patience) => {
+            let growing = early_stopping::Growing {
+                design,
+                frame,
+                number,
+                rows: all_rows,
+                by_key: keys.iter().map(|(key, fit, _)| (*key, *fit)).collect(),
+            };
+            early_stopping::grow(asker, &growing, &mut fits, patience).await?
+        }
+    };
     let fitted = keys.into_iter().map(|(key, fit, trees)| {
+        let trees = stopped.get(&key).map_or(trees, |&count| count as usize);
         let (model, rounds) = (fits[fit].model(trees), fits[fit].rounds);
         (key, Fitted::Trees(FittedTrees { model, rounds }))
     });
-    Ok(Models::new(fitted, asker.queries - before))
+    let fitted: Vec<_> = fitted.collect();
+    let mut models = Models::new(fitted, asker.queries - before);
+    models.stopped = stopped;
+    Ok(models)
 }
 
 fn growing(classifier: &Classifier, point: GridPoint, rules: &TreeRules, bits: u8) -> Rules {

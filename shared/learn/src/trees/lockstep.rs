@@ -55,6 +55,8 @@ pub(crate) struct TreeFit {
     pub seed: Seed,
     /// Forest or boosting.
     pub kind: Kind,
+    /// The number of its first tree among those that the seed draws columns and patients for.
+    pub first: u32,
     /// How many trees it shall have.
     pub count: u32,
     /// Its trees, in order; at most one of a boosted model grows.
@@ -135,7 +137,8 @@ impl TreeFit {
 
     fn begin(&mut self) {
         let at = self.trees.len() as u32;
-        let columns = draw(self.seed, at, self.binned.cuts.len(), self.columns_per_tree());
+        let columns =
+            draw(self.seed, self.first + at, self.binned.cuts.len(), self.columns_per_tree());
         let cuts = Arc::new(self.binned.of(&columns));
         self.trees.push(Slot::Growing(Grower::new(self.rules, cuts)));
     }
@@ -147,7 +150,7 @@ impl TreeFit {
     /// The question about one growing tree, but for its cuts.
     fn term(&self, tree: usize, nodes: Vec<u32>) -> Option<TreeTerm> {
         let Slot::Growing(grower) = &self.trees[tree] else { return None };
-        let (seed, draw) = (self.seed, tree as u32);
+        let (seed, draw) = (self.seed, self.first + tree as u32);
         let (sampling, gradients) = match self.kind {
             Kind::Forest => (Sampling::Bootstrap { seed, draw }, Gradients::Share),
             Kind::Boosting { start, share } => {
@@ -190,16 +193,16 @@ struct Passing {
     trees: Vec<(usize, usize)>,
 }
 
-/// Grows all trees of all fits and returns the number of rounds; `classifier` is the number of theirs in
-/// the study.
+/// Grows all trees of all fits after `rounds` earlier rounds and returns the number of rounds with those;
+/// `classifier` is the number of theirs in the study. Fits may be given a larger count afterwards, and grow on.
 pub(crate) async fn fit_all<C: Cohort>(
     asker: &mut Asker<'_, C>,
     frame: &Arc<Frame>,
     classifier: u32,
     fits: &mut [TreeFit],
+    mut rounds: u64,
 ) -> Result<u64, StudyError> {
     let trees: usize = fits.iter().map(|fit| fit.count as usize).sum();
-    let mut rounds = 0;
     let mut passing = VecDeque::new();
     loop {
         let mut bytes: usize = fits.iter().map(|fit| fit.growing() * fit.reserve()).sum();

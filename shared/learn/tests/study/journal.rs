@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wardround_core::digest::Digest;
 use wardround_core::query::Query;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study,
-    TreeRules,
+    Balance, BoostingGrid, Candidates, Classifier, ColumnSample, EarlyStopping, ForestGrid,
+    Halving, LeafLimit, Search, Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError, Purpose};
@@ -40,6 +40,7 @@ fn boosted(trees: u32, bins: u8) -> Study {
         l2: vec![1.0],
         rows: 0.8,
         min_weight: 0.001,
+        early_stopping: EarlyStopping::Off,
         rules: rules(bins),
         balance: vec![Balance::None],
     }))
@@ -53,6 +54,23 @@ fn forest(trees: u32) -> Study {
         rules: TreeRules { columns: ColumnSample::AtMost(3), ..rules(16) },
         balance: vec![Balance::Weights],
     }))
+}
+
+/// Boosted trees that may stop early, with looks at their held-out loss in between.
+fn stopping() -> Study {
+    let mut study = boosted(10, 16);
+    let Classifier::Boosting(grid) = &mut study.classifiers[0] else { panic!("boosted") };
+    grid.early_stopping = EarlyStopping::Patience(5);
+    study
+}
+
+/// Forests on several rungs of races.
+fn racing() -> Study {
+    let mut study = forest(2);
+    let Classifier::Forest(grid) = &mut study.classifiers[0] else { panic!("a forest") };
+    (grid.depth, grid.min_patients) = (vec![2, 3], vec![3, 10]);
+    study.validation.search = Search::Halving(Halving { eta: 2, candidates: Candidates::Grid });
+    study
 }
 
 fn hospital(study: &Study, columns: usize) -> Rows {
@@ -150,7 +168,7 @@ fn trees_are_replayed_from_what_was_decided() {
 
 #[test]
 fn a_run_that_is_cut_before_any_line_ends_as_if_it_hadnt_been() {
-    for study in [boosted(3, 16), forest(4)] {
+    for study in [boosted(3, 16), forest(4), stopping(), racing()] {
         let rows = hospital(&study, 5);
         let expected = run(&rows, &study, &rows).unwrap();
         for most in 0..expected.cost.queries as usize {

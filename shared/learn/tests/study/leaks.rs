@@ -130,7 +130,7 @@ fn no_classifier_lets_an_outer_fold_into_its_own_weights_bins_sums_or_choice() {
 }
 
 /// Classifiers with something to choose, their balance included.
-fn several_points() -> Vec<(&'static str, Classifier)> {
+pub fn several_points() -> Vec<(&'static str, Classifier)> {
     let both = vec![Balance::None, Balance::Weights];
     let mut all = crate::support::every_classifier();
     for (_, classifier) in &mut all {

@@ -2,9 +2,13 @@
 //! helpers are tests, too.
 
 #[cfg(test)]
+mod bagged;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod compare;
+#[cfg(test)]
+mod early_stopping;
 #[cfg(test)]
 mod ensembles;
 #[cfg(test)]
@@ -13,6 +17,8 @@ mod federation;
 mod gather;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod halving;
 #[cfg(test)]
 mod heart;
 #[cfg(test)]

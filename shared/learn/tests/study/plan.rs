@@ -3,8 +3,8 @@
 use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study,
-    TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
+    Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -115,6 +115,7 @@ fn a_plan_is_near_the_truth_of_trees() {
         l2: vec![1.0],
         rows: 1.0,
         min_weight: 0.001,
+        early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
     };

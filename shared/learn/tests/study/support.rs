@@ -6,9 +6,9 @@ use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
-    FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode, Negative,
-    OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise, Study, StudySites,
-    Subgroup, Table, Target, TreeRules, Validation,
+    EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
+    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise, Study,
+    StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -87,6 +87,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         l2: vec![1.0],
         rows: 0.8,
         min_weight: 0.001,
+        early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
     };

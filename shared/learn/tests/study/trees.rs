@@ -6,8 +6,8 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::Side;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, Study,
-    TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
+    Standardise, Study, TreeRules,
 };
 use wardround_learn::bundle::{BundleInput, ModelBundle, Scorer, predict};
 use wardround_learn::findings::{FinalFit, FinalTrees, Findings, OwnNode, OwnTree};
@@ -67,6 +67,7 @@ fn boosting(trees: &[u32], depth: u8, rules: TreeRules) -> BoostingGrid {
         l2: vec![1.0],
         rows: 1.0,
         min_weight: 0.001,
+        early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
     }

@@ -1,10 +1,11 @@
 //! Reading `[classifier]`.
 
 use super::super::{
-    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
+    Standardise, TreeRules,
 };
 use super::MOST;
-use crate::query::{LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_GAMMA};
+use crate::query::{LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_GAMMA, MOST_OWN_DEPTH};
 use crate::read::{self, Key, Value};
 
 /// Most trees of a model.
@@ -38,6 +39,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::value("columns", "128"),
     Key::value("leaves", "31"),
     Key::value("bins", "64"),
+    Key::value("early_stopping", "20"),
 ];
 
 /// Which keys belong to which kind, beside `kind` itself.
@@ -59,6 +61,7 @@ const BOOSTING: &[&str] = &[
     "leaves",
     "bins",
     "balance",
+    "early_stopping",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,9 +74,10 @@ enum Kind {
     NearestMean,
     Forest,
     Boosting,
+    BaggedForest,
 }
 
-const KINDS: [(&str, Kind); 8] = [
+const KINDS: [(&str, Kind); 9] = [
     ("logistic", Kind::Logistic),
     ("linear-svm", Kind::LinearSvm),
     ("rbf-svm", Kind::RbfSvm),
@@ -82,6 +86,7 @@ const KINDS: [(&str, Kind); 8] = [
     ("nearest-mean", Kind::NearestMean),
     ("forest", Kind::Forest),
     ("boosting", Kind::Boosting),
+    ("bagged-forest", Kind::BaggedForest),
 ];
 
 /// `[classifier]`, or several to compare as `[[classifier]]`; then every way with classes of different size is a classifier
@@ -111,7 +116,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         Kind::Ridge => RIDGE,
         Kind::Lda => LDA,
         Kind::NearestMean => NEAREST_MEAN,
-        Kind::Forest => FOREST,
+        Kind::Forest | Kind::BaggedForest => FOREST,
         Kind::Boosting => BOOSTING,
     };
     let others = KEYS.iter().map(|key| key.name).filter(|key| *key != "kind" && !own.contains(key));
@@ -159,7 +164,8 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         Kind::NearestMean => {
             standardise(table).map(|standardise| Classifier::NearestMean { standardise })
         }
-        Kind::Forest => forest(table).map(Classifier::Forest),
+        Kind::Forest => forest(table, DEEPEST).map(Classifier::Forest),
+        Kind::BaggedForest => forest(table, MOST_OWN_DEPTH).map(Classifier::BaggedForest),
         Kind::Boosting => boosting(table).map(Classifier::Boosting),
     };
     let points = read.as_ref().map_or(0, |classifier| classifier.grid().len());
@@ -221,9 +227,9 @@ fn standardise(table: &read::Table<'_>) -> Option<Vec<Standardise>> {
     })
 }
 
-fn forest(table: &read::Table<'_>) -> Option<ForestGrid> {
+fn forest(table: &read::Table<'_>, deepest: u8) -> Option<ForestGrid> {
     let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
-    let depth = table.or("depth", vec![8], depths);
+    let depth = table.or("depth", vec![8], |v| depths(v, deepest));
     let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
     let (balance, rules) = (balance(table), rules(table));
     Some(ForestGrid {
@@ -237,7 +243,7 @@ fn forest(table: &read::Table<'_>) -> Option<ForestGrid> {
 
 fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
     let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
-    let depth = table.or("depth", vec![4], depths);
+    let depth = table.or("depth", vec![4], |v| depths(v, DEEPEST));
     let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
     let learning_rate = table.or("learning_rate", vec![0.1], |v| {
         let each = v.list(1..=MOST, share);
@@ -250,8 +256,23 @@ fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
     let rows = table.or("rows", 1.0, share);
     let min_weight = table.or("min_weight", 0.001, |v| v.number(0.0..=1e9));
     let (balance, rules) = (balance(table), rules(table));
+    let early_stopping = table.or("early_stopping", EarlyStopping::Off, |v| {
+        if !v.is_integer() {
+            return v.choice(&[("off", EarlyStopping::Off)]);
+        }
+        v.integer(1..=MOST_TREES).map(EarlyStopping::Patience)
+    });
+    if let (Some(EarlyStopping::Patience(_)), Some([_, _, ..])) = (early_stopping, trees.as_deref())
+    {
+        table.wrong(
+            "[classifier] stops early and trees lists several numbers",
+            "list one, the most trees that a model may have",
+        );
+        return None;
+    }
     Some(BoostingGrid {
         trees: trees?,
+        early_stopping: early_stopping?,
         depth: depth?,
         min_patients: min_patients?,
         learning_rate: learning_rate?,
@@ -280,8 +301,8 @@ fn rules(table: &read::Table<'_>) -> Option<TreeRules> {
     Some(TreeRules { columns: columns?, leaves: leaves?, bins: bins? })
 }
 
-fn depths(value: &Value<'_>) -> Option<Vec<u8>> {
-    let each = value.list(1..=MOST, |entry| entry.integer(1..=DEEPEST));
+fn depths(value: &Value<'_>, deepest: u8) -> Option<Vec<u8>> {
+    let each = value.list(1..=MOST, |entry| entry.integer(1..=deepest));
     each.filter(|_| value.ascending(1..=MOST).is_some())
 }
 
