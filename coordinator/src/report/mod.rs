@@ -7,6 +7,7 @@ mod context;
 mod disclose;
 mod html;
 mod model;
+mod notes;
 mod schema;
 mod slices;
 mod text;

@@ -5,6 +5,7 @@ use wardround_privacy::suppress::Reason;
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
 use super::html::verdict;
 use super::model::{DataKind, FigureRow, Report};
+use super::notes::notes;
 use super::values::{Count, Estimate, decimal, grouped};
 
 /// Widest line, in characters.
@@ -31,6 +32,9 @@ pub(super) fn table(report: &Report) -> String {
         ),
     );
     compared(report, &mut out);
+    for note in notes(report) {
+        out.wrapped("", &note);
+    }
     for at in 0..report.models.len() {
         target(report, at, &mut out);
     }

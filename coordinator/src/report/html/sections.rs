@@ -3,6 +3,7 @@
 use wardround_core::study::GridPoint;
 
 use super::super::model::{Confusion, Report, SiteRow, WeightsDigest};
+use super::super::notes::notes;
 use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
@@ -22,7 +23,11 @@ pub fn main(report: &Report) -> Markup {
     main.add(section("sites", "Sites", each(&sites)))
         .add(section("subgroups", "Subgroups", each(&subgroups)))
         .add(section("left-out", "Left-out sites", each(&left_out)))
-        .add(section("choosing", "How the model was chosen", each(&choosing)))
+        .add(section(
+            "choosing",
+            "How the model was chosen",
+            [noted(report), each(&choosing)].into_iter().collect(),
+        ))
         .add(section("cohort", "Cohort", cohort(report)))
         .add(section("cost", "Rounds and bytes", cost(report)))
         .add(section("provenance", "Provenance", provenance(report)))
@@ -165,6 +170,10 @@ fn left_out(report: &Report, at: usize) -> Markup {
             chosen.collect(),
         ))
         .into()
+}
+
+fn noted(report: &Report) -> Markup {
+    notes(report).into_iter().map(|note| Markup::from(el("p").text(note))).collect()
 }
 
 fn choosing(report: &Report, at: usize) -> Markup {

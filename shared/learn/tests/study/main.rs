@@ -2,6 +2,8 @@
 //! helpers are tests, too.
 
 #[cfg(test)]
+mod balance;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod compare;
