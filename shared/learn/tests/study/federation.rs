@@ -80,7 +80,7 @@ fn a_support_vector_machine_is_studied_as_any_classifier() {
     let study = svm(&[0.01, 0.3], &EACH);
     let rows = rows(&lines(200, 6, 4, 18), &study);
     let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
-    assert_eq!((found.grid.len(), found.targets[0].left_out.len()), (4, 4));
+    assert_eq!((found.grid.len(), found.targets[0].left_out.len()), (6, 4));
     let auc = crate::support::value(&found.targets[0].nested.judged.one_list.auc);
     let logistic = crate::support::study(&[0.01, 0.3], &EACH);
     let other = find(&rows, &logistic, &rows.sites(), rows.schema()).unwrap();
