@@ -3,6 +3,9 @@
 //!
 //! Where rows have altered copies, the same is done with those; then the row and each of its copies
 //! get an equal share, so that a row weighs 1 whatever it has.
+//!
+//! A synthetic row between two rows is never made for a gradient: what a linear model says of it lies between
+//! what it says of the two, and its residual is theirs, in shares. Hessians, asked of few features, make it.
 
 use std::borrow::Cow;
 
