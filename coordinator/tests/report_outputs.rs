@@ -8,6 +8,7 @@ use wardround::report::{
     BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, MatrixModels, MatrixSection,
     OwnSiteModel, OwnSitesSection, ReadError, Report, SCHEMA,
 };
+use wardround_core::study::{Balance, GridPoint, Standardise, Study};
 use wardround_learn::findings::{
     Figure, Findings, Interval, ProfileCell, RaceOf, RaceResult, Races, StoppedTrees, TreeCounts,
     Trial,
@@ -128,6 +129,64 @@ fn the_first_screen_says_what_the_coordinator_saw() {
     assert!(outputs(&report)[1..].iter().all(|output| output.contains("Synthetic data")));
     let recorded = Report { data: DataKind::Recorded, ..report };
     assert!(outputs(&recorded).iter().all(|output| !output.contains("Synthetic data")));
+}
+
+#[test]
+fn what_balance_and_combat_do_is_said_on_page_and_terminal() {
+    let made = findings(4, &patients(4, 160));
+    let said = |balance, standardise| {
+        let mut made = made.clone();
+        for point in &mut made.grid {
+            if let GridPoint::Linear(point) = point {
+                (point.balance, point.standardise) = (balance, standardise);
+            }
+        }
+        let report = Report::build(&made, &context(&made)).unwrap();
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let both = [words(report.to_html()), words(report.to_text())];
+        let has = |text: &str| both.each_ref().map(|output| output.contains(text));
+        [
+            has("its Brier score and calibration error are worse"),
+            has("rows lie between rows of one"),
+            has("is scaled by its own rows without their labels"),
+        ]
+    };
+    let (yes, no) = ([true; 2], [false; 2]);
+    assert_eq!(said(Balance::None, Standardise::Site), [no, no, no]);
+    assert_eq!(said(Balance::OverSampling, Standardise::All), [yes, no, no]);
+    assert_eq!(said(Balance::Smote, Standardise::All), [yes, yes, no]);
+    assert_eq!(said(Balance::None, Standardise::Combat), [no, no, yes]);
+}
+
+#[test]
+fn every_grid_point_is_in_the_schema() {
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let definitions = schema["$defs"].take();
+    let of_points = json!({ "$ref": "#/$defs/point", "$defs": definitions });
+    let validator = jsonschema::validator_for(&of_points).unwrap();
+    let sample = include_str!("../../deploy/studies/heart.toml");
+    let (before, rest) = sample.split_once("[classifier]").unwrap();
+    let after = &rest[rest.find("\n[").unwrap()..];
+    let scaled = "standardise = [\"all\", \"site\", \"combat\"]";
+    let balance = "balance = [\"none\", \"weights\", \"over-sampling\", \"smote\"]";
+    let mut points = 0;
+    for kind in [
+        &format!("kind = \"logistic\"\nc = [1.0]\n{scaled}\n{balance}"),
+        &format!("kind = \"rbf-svm\"\nc = [1.0]\n{scaled}\n{balance}"),
+        &format!("kind = \"ridge\"\nalpha = [1.0]\n{scaled}"),
+        &format!("kind = \"lda\"\n{scaled}"),
+        &format!("kind = \"nearest-mean\"\n{scaled}"),
+        &format!("kind = \"forest\"\ntrees = [5]\n{balance}"),
+        &format!("kind = \"boosting\"\ntrees = [5]\n{balance}"),
+    ] {
+        let study = Study::parse(&format!("{before}[classifier]\n{kind}\n{after}")).unwrap();
+        for point in study.classifiers[0].grid() {
+            points += 1;
+            let value = serde_json::to_value(point).unwrap();
+            assert!(validator.is_valid(&value), "{value}");
+        }
+    }
+    assert_eq!(points, 12 + 12 + 3 * 3 + 4 + 4);
 }
 
 #[test]

@@ -63,6 +63,10 @@ pub fn difference(model: &Model, expected: &FinalModel) -> f64 {
         (
             FinalScaler::All { mean: a, deviation: b },
             FinalScaler::All { mean: c, deviation: d },
+        )
+        | (
+            FinalScaler::Combat { mean: a, deviation: b },
+            FinalScaler::Combat { mean: c, deviation: d },
         ) => worst = worst.max(relative(a, c)).max(relative(b, d)),
         (FinalScaler::OwnSite, FinalScaler::OwnSite) => {}
         _ => return f64::INFINITY,

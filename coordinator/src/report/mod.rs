@@ -8,6 +8,7 @@ mod disclose;
 mod html;
 mod joining;
 mod model;
+mod notes;
 mod race;
 mod schema;
 mod slices;

@@ -6,6 +6,7 @@ use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
 use super::html::verdict;
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
+use super::notes::notes;
 use super::values::{Count, Estimate, decimal, grouped};
 
 /// Widest line, in characters.
@@ -32,6 +33,9 @@ pub(super) fn table(report: &Report) -> String {
         ),
     );
     compared(report, &mut out);
+    for note in notes(report) {
+        out.wrapped("", &note);
+    }
     for at in 0..report.models.len() {
         target(report, at, &mut out);
     }

@@ -11,12 +11,14 @@
 //! column, shared by all sites, that brings every column near mean 0 and deviation 1.
 
 mod check;
+mod combat;
 mod encoding;
 mod ensemble;
 mod fourier;
 mod own_forest;
 mod own_site;
 mod trees;
+mod weights;
 
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ use crate::ids::{SiteId, StudyId};
 use crate::seed::Seed;
 use crate::sum::BlockSpec;
 
+pub use self::combat::Combat;
 pub use self::encoding::DecodeError;
 pub(crate) use self::encoding::{decode, encode};
 pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, StackTerm};
@@ -38,6 +41,7 @@ pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
     Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm, check_shape,
 };
+pub use self::weights::{ClassWeights, Counting, MOST_TIMES, MOST_WEIGHT};
 
 /// The first byte of every encoded query and sum. 2: scores are asked of trees too, rows have class
 /// weights.
@@ -45,9 +49,6 @@ pub const FORMAT: u8 = 2;
 
 /// The first byte of an encoded query about another input than the first: the bytes of [`FORMAT`], then the input's number.
 pub const FORMAT_OF_INPUTS: u8 = 3;
-
-/// The largest weight of a class.
-pub const MOST_WEIGHT: f64 = 1e6;
 
 /// Most replicates of a bootstrap in one question.
 pub const MOST_REPLICATES: u16 = 2000;
@@ -204,7 +205,7 @@ impl Frame {
 }
 
 /// How features are standardised before a linear model sees them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Scaler {
     /// The coordinator folded the scaler into the weights: they act on the frame's `z`.
     Folded,
@@ -212,6 +213,16 @@ pub enum Scaler {
     /// folds of the model's repeat; the weights, and the answer's gradient, are in those units. A
     /// column that is constant at the site counts as 0.
     OwnSite(FoldSet),
+    /// As [`Scaler::OwnSite`], with the site's shifts and scales shrunk towards what is usual of its
+    /// features. A missing feature counts as 0.
+    Combat(Arc<Combat>),
+}
+
+impl Scaler {
+    /// Whether it depends on the rows of the site that it scales.
+    pub fn is_own(&self) -> bool {
+        !matches!(self, Self::Folded)
+    }
 }
 
 /// A linear model as a query carries it.
@@ -250,25 +261,6 @@ pub enum Model {
     Fourier(FourierModel),
     /// Several of these in one.
     Ensemble(EnsembleModel),
-}
-
-/// How much a training row of either class counts; 0 to [`MOST_WEIGHT`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ClassWeights {
-    /// A row of another class than the model's.
-    pub negative: f64,
-    /// A row of the model's class.
-    pub positive: f64,
-}
-
-impl ClassWeights {
-    /// Every row counts once.
-    pub const EQUAL: Self = Self { negative: 1.0, positive: 1.0 };
-
-    /// The weight of a row.
-    pub fn of(&self, positive: bool) -> f64 {
-        if positive { self.positive } else { self.negative }
-    }
 }
 
 /// A model with the rows it is fitted to.

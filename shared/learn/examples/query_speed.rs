@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("gradient, 240 models", 240, Scaler::Folded),
         ("gradient, 120 models, own-site scalers", 120, Scaler::OwnSite(FoldSet::all(FOLDS))),
     ] {
-        let term = |at: usize| LinearTerm::new(training(at), model(at, scaler));
+        let term = |at: usize| LinearTerm::new(training(at), model(at, scaler.clone()));
         let terms = (0..count).map(term).collect();
         let derivatives = Derivatives::Gradient;
         let ask = Ask::Logistic { frame: frame.clone(), terms, derivatives, bits };

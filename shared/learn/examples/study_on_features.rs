@@ -244,6 +244,16 @@ fn compare(findings: &Findings) {
     println!("its AUC without the advantage of having been chosen: {}", text(&compared.estimate));
     for one in &compared.classifiers {
         println!("  {:30} AUC {}, {:?}", one.name, text(&one.auc), one.cost);
+        for class in &one.classes {
+            let all = &class.nested.judged.one_list;
+            println!(
+                "    {}: in one list AUC {}, Brier {}, ECE {}",
+                findings.classes[usize::from(class.class)],
+                text(&all.auc),
+                text(&all.brier),
+                text(&all.ece)
+            );
+        }
     }
     for Difference { first, second, auc, p } in &compared.differences {
         let [first, second] = [first, second].map(|&at| &compared.classifiers[at].name);

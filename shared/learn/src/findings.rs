@@ -544,6 +544,14 @@ pub enum FourierScaler {
     },
     /// By the site's own rows; a new site uses its own unlabelled rows.
     OwnSite,
+    /// By the site's own rows as far as they differ from all sites' by more than is usual (ComBat); a new
+    /// site uses its own unlabelled rows.
+    Combat {
+        /// Mean of each feature over all sites.
+        mean: Vec<f64>,
+        /// Deviation of each feature within sites; 0 where it is constant in each.
+        deviation: Vec<f64>,
+    },
 }
 
 /// Whether a model takes rows with missing features.
@@ -649,6 +657,14 @@ pub enum FinalScaler {
     },
     /// By the site's own rows; a new site uses its own unlabelled rows.
     OwnSite,
+    /// By the site's own rows as far as they differ from all sites' by more than is usual (ComBat); a new
+    /// site uses its own unlabelled rows.
+    Combat {
+        /// Mean of each feature over all sites.
+        mean: Vec<f64>,
+        /// Deviation of each feature within sites; 0 where it is constant in each.
+        deviation: Vec<f64>,
+    },
 }
 
 /// What a study cost.

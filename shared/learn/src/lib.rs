@@ -7,6 +7,7 @@
 pub mod bundle;
 mod closed_form;
 pub mod cohort;
+mod combat;
 pub mod findings;
 pub mod folds;
 pub mod fourier;

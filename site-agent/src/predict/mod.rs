@@ -45,8 +45,8 @@ pub struct Judged {
 pub fn needs_own_rows(bundle: &ModelBundle) -> bool {
     let all = bundle.models.iter().flat_map(|model| model.scorer.singles());
     let mut all = all.map(|scorer| match scorer {
-        Scorer::Linear(model) => matches!(model.scaler, FinalScaler::OwnSite),
-        Scorer::Fourier(model) => matches!(model.scaler, FourierScaler::OwnSite),
+        Scorer::Linear(model) => !matches!(model.scaler, FinalScaler::All { .. }),
+        Scorer::Fourier(model) => !matches!(model.scaler, FourierScaler::All { .. }),
         Scorer::Trees(_) | Scorer::Ensemble(_) => false,
     });
     all.any(|needs| needs)

@@ -26,6 +26,7 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
     };
     let standardise = match scaler {
         FinalScaler::OwnSite => Standardise::Site,
+        FinalScaler::Combat { .. } => Standardise::Combat,
         FinalScaler::All { .. } => Standardise::All,
     };
     let missing = MissingFeatures::Refused;

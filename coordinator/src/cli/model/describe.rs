@@ -245,6 +245,7 @@ fn missing(learner: &Learner) -> (&'static str, &'static str) {
             let mean = match point.standardise() {
                 Standardise::All => "a missing feature takes the training rows' mean",
                 Standardise::Site => "a missing feature takes the mean of the site's own rows",
+                Standardise::Combat => "a missing feature takes the mean of the adjusted site",
             };
             ("filled", mean)
         }

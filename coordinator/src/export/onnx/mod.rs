@@ -220,7 +220,7 @@ fn mean(scorer: &Scorer) -> Option<&[f64]> {
         Scorer::Linear(model) => scale(model).map(|scale| scale.mean),
         Scorer::Fourier(model) => match &model.scaler {
             FourierScaler::All { mean, .. } => Some(mean),
-            FourierScaler::OwnSite => None,
+            FourierScaler::OwnSite | FourierScaler::Combat { .. } => None,
         },
         Scorer::Trees(_) | Scorer::Ensemble(_) => None,
     }
@@ -229,7 +229,7 @@ fn mean(scorer: &Scorer) -> Option<&[f64]> {
 fn scale(model: &LinearScorer) -> Option<Scale<'_>> {
     match &model.scaler {
         FinalScaler::All { mean, deviation } => Some(Scale { mean, deviation }),
-        FinalScaler::OwnSite => None,
+        FinalScaler::OwnSite | FinalScaler::Combat { .. } => None,
     }
 }
 

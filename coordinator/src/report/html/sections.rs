@@ -4,6 +4,7 @@ use wardround_core::study::GridPoint;
 use wardround_learn::findings::{StoppedTrees, TreeCounts};
 
 use super::super::model::{Confusion, ModelSection, Report, SiteRow, WeightsDigest};
+use super::super::notes::notes;
 use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
@@ -26,7 +27,11 @@ pub fn main(report: &Report) -> Markup {
     }
     main.add(section("subgroups", "Subgroups", each(&subgroups)))
         .add(section("left-out", "Left-out sites", each(&left_out)))
-        .add(section("choosing", "How the model was chosen", each(&choosing)))
+        .add(section(
+            "choosing",
+            "How the model was chosen",
+            [noted(report), each(&choosing)].into_iter().collect(),
+        ))
         .add(section("cohort", "Cohort", cohort(report)))
         .add(section("cost", "Rounds and bytes", cost(report)))
         .add(section("provenance", "Provenance", provenance(report)))
@@ -169,6 +174,10 @@ fn left_out(report: &Report, at: usize) -> Markup {
             chosen.collect(),
         ))
         .into()
+}
+
+fn noted(report: &Report) -> Markup {
+    notes(report).into_iter().map(|note| Markup::from(el("p").text(note))).collect()
 }
 
 fn choosing(report: &Report, at: usize) -> Markup {

@@ -4,9 +4,8 @@ use super::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MOST_CUTS, Node, Sampling, Tree, TreeTerm,
 };
 use super::{
-    Ask, Bins, ClassWeights, Column, DecodeError, Fill, FoldPlan, FoldSet, FourierModel, Frame,
-    GramTerm, LinearModel, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList,
-    SiteSet,
+    Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, FourierModel, Frame, GramTerm,
+    LinearModel, MOST_REPLICATES, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 impl Query {
@@ -44,7 +43,7 @@ impl Query {
                 self.check_frame(frame)?;
                 for term in terms {
                     self.check_rows(&term.rows)?;
-                    check_weights(&term.weights)?;
+                    term.weights.check()?;
                     self.check_model(&term.model)?;
                 }
                 check_bits(*bits)
@@ -226,7 +225,7 @@ impl Query {
         {
             return wrong(format!("a share of {share} of the patients"));
         }
-        check_weights(&term.weights)
+        term.weights.check()
     }
 
     /// A tree that ends: children come after their parents, each has one.
@@ -283,6 +282,7 @@ impl Query {
         match scaler {
             Scaler::Folded => Ok(()),
             Scaler::OwnSite(folds) => self.check_folds(*folds),
+            Scaler::Combat(combat) => self.check_combat(combat),
         }
     }
 
@@ -326,14 +326,6 @@ impl Query {
         }
         Ok(())
     }
-}
-
-pub(super) fn check_weights(weights: &ClassWeights) -> Result<(), DecodeError> {
-    let both = [weights.negative, weights.positive];
-    if both.iter().all(|weight| (0.0..=MOST_WEIGHT).contains(weight)) {
-        return Ok(());
-    }
-    Err(DecodeError::Inconsistent(format!("class weights {both:?}")))
 }
 
 fn check_bits(bits: u8) -> Result<(), DecodeError> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{check_finite, check_weights};
+use super::check::check_finite;
 use super::{ClassWeights, DecodeError, Model, Query, RowSet};
 
 /// Most members of an ensemble.
@@ -104,7 +104,10 @@ impl Query {
         let StackTerm { class, class_weights, parts, weights, intercept } = term;
         let wrong = |what: String| Err(DecodeError::Inconsistent(what));
         self.check_class(*class)?;
-        check_weights(class_weights)?;
+        class_weights.check()?;
+        if class_weights.is_drawn() {
+            return wrong("a stack's rows count by weights, none is drawn".to_owned());
+        }
         if !(2..=MOST_MEMBERS).contains(&weights.len()) {
             return wrong(format!("an ensemble of {} members", weights.len()));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassWeights, DecodeError, FoldSet, Query, RowSet};
+use super::{ClassWeights, Combat, DecodeError, FoldSet, Query, RowSet};
 use crate::seed::Seed;
 
 /// The fewest numbers that a row may be mapped to.
@@ -45,6 +45,8 @@ pub enum MapScaler {
     /// Each site by its own rows in these folds of the model's repeat, as
     /// [`super::Scaler::OwnSite`].
     OwnSite(FoldSet),
+    /// As [`super::Scaler::Combat`].
+    Combat(Arc<Combat>),
 }
 
 /// A linear model on random Fourier features.
@@ -78,6 +80,13 @@ pub struct FourierTerm {
     pub intercept: f64,
 }
 
+impl MapScaler {
+    /// Whether it depends on the rows of the site that it scales.
+    pub fn is_own(&self) -> bool {
+        !matches!(self, Self::Given { .. })
+    }
+}
+
 impl FourierMap {
     /// Checks the parameters that don't depend on features.
     ///
@@ -106,6 +115,7 @@ impl Query {
             .map_err(DecodeError::Inconsistent)?;
         let (mean, inverse) = match &map.scaler {
             MapScaler::OwnSite(folds) => return self.check_folds(*folds),
+            MapScaler::Combat(combat) => return self.check_combat(combat),
             MapScaler::Given { mean, inverse } => (mean, inverse),
         };
         let d = self.schema.features as usize;
@@ -143,7 +153,7 @@ impl Query {
         maps: &[Arc<FourierMap>],
     ) -> Result<(), DecodeError> {
         self.check_rows(&term.rows)?;
-        super::check::check_weights(&term.class_weights)?;
+        term.class_weights.check()?;
         let Some(map) = maps.get(term.map as usize) else {
             let what = format!("map {} of {}", term.map, maps.len());
             return Err(DecodeError::Inconsistent(what));

@@ -59,7 +59,7 @@ impl Query {
     ) -> Result<(), DecodeError> {
         self.check_rows(&term.rows)?;
         self.check_class(term.class)?;
-        super::check::check_weights(&term.weights)?;
+        term.weights.check()?;
         let OwnForestTerm { columns, trees, depth, leaves, .. } = *term;
         let wrong = |what: String| Err(DecodeError::Inconsistent(what));
         match cuts.get(term.cuts as usize) {

@@ -153,3 +153,26 @@ fn maps_and_models_on_them_fit_together() {
         assert!(asked(&map, &wrong).check().is_err());
     }
 }
+
+#[test]
+fn sites_are_adjusted_to_moments_of_every_feature() {
+    let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
+    let good =
+        Combat { folds: FoldSet::only(2), mean: vec![0.5; 3], deviation: vec![0.0, 1.0, 2.0] };
+    let asked = |combat: &Combat| {
+        let scaler = Scaler::Combat(Arc::new(combat.clone()));
+        let terms = vec![LinearTerm::new(rows, LinearModel { scaler, ..model(3) })];
+        let (frame, derivatives) = (Arc::new(Frame::identity(3)), Derivatives::Gradient);
+        query(Ask::Logistic { frame, terms, derivatives, bits: 30 })
+    };
+    assert_eq!(Query::decode(&asked(&good).encode()).unwrap(), asked(&good));
+    for wrong in [
+        Combat { folds: FoldSet::only(5), ..good.clone() },
+        Combat { mean: vec![0.5; 2], ..good.clone() },
+        Combat { deviation: vec![1.0; 4], ..good.clone() },
+        Combat { deviation: vec![1.0, -1.0, 1.0], ..good.clone() },
+        Combat { mean: vec![0.5, f64::NAN, 0.5], ..good.clone() },
+    ] {
+        assert!(asked(&wrong).check().is_err(), "{wrong:?}");
+    }
+}

@@ -151,6 +151,14 @@ pub enum Balance {
     /// A row counts `n / (2 n_c)`, of n training rows over all sites with n_c of its class: both classes
     /// weigh the same.
     Weights,
+    /// A row of the smaller of class and rest counts a whole number of times, drawn by patient and row, so
+    /// that over all sites both have about the same number of rows.
+    #[serde(rename = "over-sampling")]
+    OverSampling,
+    /// As [`Balance::OverSampling`], but further times are synthetic rows between a row and its nearest
+    /// neighbours of the same class at its own site (SMOTE inside a site). Depends on how patients are
+    /// split into sites.
+    Smote,
 }
 
 /// What all trees of a study share.
@@ -357,12 +365,18 @@ impl Balance {
         *self == Self::None
     }
 
-    fn words(self) -> (&'static str, String) {
-        let balance = match self {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::None => "none",
             Self::Weights => "class weights",
-        };
-        ("balance", balance.to_owned())
+            Self::OverSampling => "over-sampling",
+            Self::Smote => "SMOTE inside a site",
+        }
+    }
+
+    fn words(self) -> (&'static str, String) {
+        ("balance", self.name().to_owned())
     }
 }
 
@@ -720,13 +734,21 @@ pub enum Standardise {
     All,
     /// Over each site's own training rows; a left-out site by its own unlabelled rows.
     Site,
+    /// Each site by its own training rows as far as they differ from the other sites' by more than is
+    /// usual of its features (ComBat: Johnson, Li and Rabinovic 2007, without covariates); a left-out
+    /// site by its own unlabelled rows.
+    Combat,
 }
 
 impl Standardise {
+    /// All ways.
+    pub const EACH: [Self; 3] = [Self::All, Self::Site, Self::Combat];
+
     fn words(self) -> (&'static str, String) {
         let scope = match self {
             Self::All => "all sites",
             Self::Site => "each site",
+            Self::Combat => "all sites, each adjusted by ComBat",
         };
         ("standardised over", scope.to_owned())
     }

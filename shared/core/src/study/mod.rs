@@ -702,10 +702,11 @@ impl Study {
 pub(crate) fn classifier_names(classifiers: &[Classifier]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for classifier in classifiers {
-        let weighted = classifier.balances() == [Balance::Weights];
-        let name = match weighted && classifiers.len() > 1 {
-            true => format!("{}, class weights", classifier.kind()),
-            false => classifier.kind().to_owned(),
+        let name = match classifier.balances() {
+            [balance] if !balance.is_none() && classifiers.len() > 1 => {
+                format!("{}, {}", classifier.kind(), balance.name())
+            }
+            _ => classifier.kind().to_owned(),
         };
         names.push(free_name(name, |name| names.contains(name)));
     }

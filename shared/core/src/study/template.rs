@@ -218,8 +218,12 @@ fn classifier() -> String {
      [classifier]\n\
      kind = \"logistic\"\n\
      c = [0.001, 0.003, 0.01, 0.03, 0.1]\n\
-     # Features are standardised over all sites (\"all\"), at each site (\"site\"), or both in the grid.\n\
-     standardise = [\"all\"]\n"
+     # Features are standardised over all sites (\"all\"), at each site (\"site\"), or at each site as far as it\n\
+     # differs by more than is usual (\"combat\"); several make a grid.\n\
+     standardise = [\"all\"]\n\
+     # Of a rare class: \"weights\", \"over-sampling\" or \"smote\" make it count as much as the others. Scores\n\
+     # rank about the same, and the probabilities are too large; [[classifier]] shows each by itself.\n\
+     balance = [\"none\"]\n"
         .to_owned()
 }
 

@@ -136,7 +136,9 @@ fn put_scorer(of: &str, scorer: &Scorer, tensors: &mut BTreeMap<String, Vec<f64>
         Scorer::Linear(model) => {
             put("weights", &model.weights);
             put("intercept", &[model.intercept]);
-            if let FinalScaler::All { mean, deviation } = &model.scaler {
+            if let FinalScaler::All { mean, deviation } | FinalScaler::Combat { mean, deviation } =
+                &model.scaler
+            {
                 put("mean", mean);
                 put("deviation", deviation);
             }
@@ -150,9 +152,16 @@ fn put_scorer(of: &str, scorer: &Scorer, tensors: &mut BTreeMap<String, Vec<f64>
         Scorer::Fourier(model) => {
             put("weights", &model.weights);
             put("intercept", &[model.intercept]);
-            if let FourierScaler::All { mean, inverse } = &model.scaler {
-                put("mean", mean);
-                put("inverse", inverse);
+            match &model.scaler {
+                FourierScaler::All { mean, inverse } => {
+                    put("mean", mean);
+                    put("inverse", inverse);
+                }
+                FourierScaler::Combat { mean, deviation } => {
+                    put("mean", mean);
+                    put("deviation", deviation);
+                }
+                FourierScaler::OwnSite => {}
             }
         }
         Scorer::Ensemble(EnsembleScorer { members, combine }) => {
@@ -252,6 +261,12 @@ fn check_linear(
                 return Err(inconsistent(format!("{class} has a deviation of 0 or less")));
             }
             (Standardise::All, vec![("mean", mean), ("deviation", deviation)])
+        }
+        FinalScaler::Combat { mean, deviation } => {
+            if deviation.iter().any(|s| *s < 0.0) {
+                return Err(inconsistent(format!("class {class} has a deviation below 0")));
+            }
+            (Standardise::Combat, vec![("mean", mean), ("deviation", deviation)])
         }
     };
     if scaler != standardise {
@@ -356,6 +371,10 @@ fn scorer(
                     mean: take("mean", features)?,
                     deviation: take("deviation", features)?,
                 },
+                Standardise::Combat => FinalScaler::Combat {
+                    mean: take("mean", features)?,
+                    deviation: take("deviation", features)?,
+                },
             };
             let fill = match missing {
                 MissingFeatures::Filled => take("fill", features)?,
@@ -381,6 +400,10 @@ fn scorer(
                     Standardise::All => FourierScaler::All {
                         mean: take("mean", features)?,
                         inverse: take("inverse", features)?,
+                    },
+                    Standardise::Combat => FourierScaler::Combat {
+                        mean: take("mean", features)?,
+                        deviation: take("deviation", features)?,
                     },
                 },
                 missing: *missing,

@@ -1,9 +1,11 @@
 //! Models on random Fourier features as a bundle's file keeps them, and what they say of a row.
 
+use std::borrow::Cow;
+
 use wardround_core::query::FourierMap;
 use wardround_core::study::{RbfPoint, Standardise};
 
-use super::PredictError;
+use super::{OwnScale, PredictError};
 use crate::findings::{FourierScaler, MissingFeatures, OwnFourier};
 use crate::fourier::Fourier;
 
@@ -29,6 +31,13 @@ pub(super) fn check(model: &OwnFourier, point: &RbfPoint, features: usize) -> Re
             parts.extend([("mean", mean, features), ("inverse", inverse, features)]);
             Standardise::All
         }
+        FourierScaler::Combat { mean, deviation } => {
+            if deviation.iter().any(|value| *value < 0.0) {
+                return Err("a deviation below 0".to_owned());
+            }
+            parts.extend([("mean", mean, features), ("deviation", deviation, features)]);
+            Standardise::Combat
+        }
     };
     if scaler != point.standardise {
         return Err(format!("scaled as {scaler:?}"));
@@ -48,19 +57,27 @@ pub(super) fn check(model: &OwnFourier, point: &RbfPoint, features: usize) -> Re
     Err(format!("intercept {}", model.intercept))
 }
 
-/// The score of a row; `own` is the site's mean and one over its deviation.
+/// The score of a row; `own` are the moments of the site's rows.
 ///
 /// # Errors
 /// [`PredictError::Missing`], also for a feature so far from the mean that no angle can be told;
 /// [`PredictError::NeedsOwnRows`].
 pub(super) fn logit(
     model: &OwnFourier,
-    own: Option<(&[f64], &[f64])>,
+    own: Option<&OwnScale>,
     features: &[f64],
 ) -> Result<f64, PredictError> {
+    let needed = || own.ok_or(PredictError::NeedsOwnRows);
     let (mean, inverse) = match &model.scaler {
-        FourierScaler::All { mean, inverse } => (mean.as_slice(), inverse.as_slice()),
-        FourierScaler::OwnSite => own.ok_or(PredictError::NeedsOwnRows)?,
+        FourierScaler::All { mean, inverse } => (Cow::from(mean), Cow::from(inverse)),
+        FourierScaler::OwnSite => {
+            let own = needed()?;
+            (Cow::from(&own.mean), Cow::from(&own.inverse))
+        }
+        FourierScaler::Combat { mean, deviation } => {
+            let (mean, inverse) = needed()?.adjusted(mean, deviation);
+            (Cow::from(mean), Cow::from(inverse))
+        }
     };
     let mut standardised = Vec::with_capacity(features.len());
     for (j, x) in features.iter().enumerate() {

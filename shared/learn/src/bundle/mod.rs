@@ -9,7 +9,8 @@
 //! `class.k.threshold [1]`, unless sites are scaled by themselves `class.k.mean [features]` and
 //! `class.k.deviation [features]`, and if features may be missing `class.k.fill [features]`. Of a model on
 //! random Fourier features `weights` has one number per component, and `class.k.inverse [features]`, one over
-//! the deviation, is in place of the latter two. An ensemble has its members' tensors as `class.k.member.m...`,
+//! the deviation, is in place of the latter two. Where sites are adjusted by ComBat, mean and deviation (within
+//! sites) are all sites' training rows', and whoever uses the model adjusts by the site's own rows. An ensemble has its members' tensors as `class.k.member.m...`,
 //! and if it is stacked `class.k.weights [members]` and `class.k.intercept [1]`.
 
 mod file;

@@ -1,15 +1,17 @@
 //! Probabilities for new rows, with the arithmetic that the models were fitted with.
 
 use super::{EnsembleScorer, LinearScorer, Model, ModelBundle, Scorer, fourier};
+use crate::combat::{Own, adjust};
 use crate::findings::FinalScaler;
 
 /// Mean and deviation of a site's own rows, for models that scale each site by itself. Made from the
 /// site's unlabelled rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnScale {
-    mean: Vec<f64>,
+    pub(super) mean: Vec<f64>,
     /// One over the deviation; 0 where the feature is constant.
-    inverse: Vec<f64>,
+    pub(super) inverse: Vec<f64>,
+    moments: Vec<Own>,
 }
 
 /// Why a row isn't judged.
@@ -52,7 +54,12 @@ impl OwnScale {
         if count < 2 {
             return Err(PredictError::TooFewRows(count));
         }
-        let mut scale = Self { mean: vec![0.0; features], inverse: vec![0.0; features] };
+        let none = Own { n: 0.0, mean: 0.0, variance: 0.0 };
+        let mut scale = Self {
+            mean: vec![0.0; features],
+            inverse: vec![0.0; features],
+            moments: vec![none; features],
+        };
         for j in 0..features {
             let column = || rows.iter().skip(j).step_by(features).filter(|x| x.is_finite());
             let n = column().count() as f64;
@@ -63,11 +70,19 @@ impl OwnScale {
             let variance = column().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
             scale.mean[j] = mean;
             let first = column().next();
+            scale.moments[j] = Own { n, mean, variance: 0.0 };
             if column().any(|x| Some(x) != first) {
                 scale.inverse[j] = 1.0 / variance.sqrt();
+                scale.moments[j].variance = variance;
             }
         }
         Ok(scale)
+    }
+
+    /// What a row is scaled by, `(x - mean) * inverse`, where all sites have this mean and deviation and
+    /// each is adjusted by ComBat.
+    pub(super) fn adjusted(&self, mean: &[f64], deviation: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        adjust(&self.moments, mean, deviation)
     }
 }
 
@@ -157,10 +172,7 @@ fn logit(scorer: &Scorer, own: Option<&OwnScale>, features: &[f64]) -> Result<f6
             }
             Ok(trees.logit(features))
         }
-        Scorer::Fourier(model) => {
-            let own = own.map(|own| (own.mean.as_slice(), own.inverse.as_slice()));
-            fourier::logit(model, own, features)
-        }
+        Scorer::Fourier(model) => fourier::logit(model, own, features),
         Scorer::Ensemble(EnsembleScorer { members, combine }) => {
             let logits: Vec<f64> = members
                 .iter()
@@ -176,24 +188,29 @@ fn linear_logit(
     own: Option<&OwnScale>,
     features: &[f64],
 ) -> Result<f64, PredictError> {
+    let adjusted = match (&model.scaler, own) {
+        (FinalScaler::Combat { mean, deviation }, Some(own)) => own.adjusted(mean, deviation),
+        _ => (Vec::new(), Vec::new()),
+    };
+    let own = match (&model.scaler, own) {
+        (FinalScaler::All { .. }, _) => None,
+        (FinalScaler::OwnSite, Some(own)) => Some((&own.mean, &own.inverse)),
+        (FinalScaler::Combat { .. }, Some(_)) => Some((&adjusted.0, &adjusted.1)),
+        (_, None) => return Err(PredictError::NeedsOwnRows),
+    };
     let mut logit = model.intercept;
     for (j, (x, weight)) in features.iter().zip(&model.weights).enumerate() {
         let fill = model.fill.get(j).copied();
         let refused = || PredictError::Missing(j, x.to_string());
         logit += weight
-            * match &model.scaler {
-                FinalScaler::All { mean, deviation } => {
+            * match (&model.scaler, own) {
+                (FinalScaler::All { mean, deviation }, _) => {
                     let x = if x.is_finite() { *x } else { fill.ok_or_else(refused)? };
                     (x - mean[j]) / deviation[j]
                 }
-                FinalScaler::OwnSite => {
-                    let own = own.ok_or(PredictError::NeedsOwnRows)?;
-                    match x.is_finite() {
-                        true => (x - own.mean[j]) * own.inverse[j],
-                        // The site's own mean stands in.
-                        false => fill.map(|_| 0.0).ok_or_else(refused)?,
-                    }
-                }
+                (_, Some((mean, inverse))) if x.is_finite() => (x - mean[j]) * inverse[j],
+                // The site's own mean stands in.
+                _ => fill.map(|_| 0.0).ok_or_else(refused)?,
             };
     }
     Ok(logit)

@@ -72,9 +72,9 @@ pub(crate) enum Failure {
 
 impl Space {
     /// Scaler and fill of features; `None` of random Fourier features.
-    pub fn features(&self) -> Option<(Scaler, &Fill)> {
+    pub fn features(&self) -> Option<(&Scaler, &Fill)> {
         match self {
-            Self::Features { scaler, fill } => Some((*scaler, fill)),
+            Self::Features { scaler, fill } => Some((scaler, fill)),
             Self::Fourier(_) | Self::Members { .. } => None,
         }
     }
@@ -182,7 +182,7 @@ impl Points {
             let (rows, class, class_weights) = (fit.rows, fit.class, fit.weights);
             match &fit.space {
                 Space::Features { scaler, fill } => {
-                    let (scaler, fill) = (*scaler, fill.clone());
+                    let (scaler, fill) = (scaler.clone(), fill.clone());
                     let model = LinearModel { class, scaler, weights, intercept, fill };
                     points.linear.push(LinearTerm { rows, weights: class_weights, model });
                 }
@@ -238,7 +238,11 @@ fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(),
         let ((_, constant), count) = (start.weights_and_constant(), start.count as f64);
         let by_constant = answer.gradient.last().expect("a gradient has the constant");
         // With weights: those of the negatives say how many there are of both.
-        let ClassWeights { negative, positive } = start.weights;
+        let ClassWeights { negative, positive, .. } = start.weights;
+        if start.weights.is_drawn() {
+            // How often rows count was drawn from counts of both classes.
+            continue;
+        }
         let positives = match loss {
             // (n - p) w0 s - p w1 (1 - s), s the probability.
             Loss::Logistic => {

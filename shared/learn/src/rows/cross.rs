@@ -3,7 +3,7 @@
 use wardround_core::query::{Fill, Frame, GramTerm, RowSet, Scaler};
 
 use super::kernel::{Matrix, Panels, cross_upper};
-use super::site::{Seen, SiteScale, Views};
+use super::site::{Seen, SiteScale, Views, gaps};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -12,16 +12,13 @@ pub(super) fn gram(
     seen: &Seen<'_>,
     frame: &Frame,
     rows: &RowSet,
-    scaler: Scaler,
+    scaler: &Scaler,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
     let [mut gram] = Tally::of(seen.query);
     let selected = seen.selected(rows);
     if !selected.is_empty() {
         let framed = seen.rows.framed(frame);
-        let scale = match scaler {
-            Scaler::Folded => None,
-            Scaler::OwnSite(folds) => Some(seen.scale(&framed, rows.repeat, folds)),
-        };
+        let scale = seen.scale(&framed, rows.repeat, scaler);
         let views = seen.rows.plain(&framed);
         let x = design(&views, seen.features(), &selected, scale.as_deref(), &[]);
         let triangle = triangle(&x, seen.features() + 1, &vec![1.0; selected.len()]);
@@ -47,10 +44,7 @@ pub(super) fn class_gram(
         if selected.is_empty() {
             continue;
         }
-        let scale = match scaler {
-            Scaler::Folded => None,
-            Scaler::OwnSite(folds) => Some(seen.scale(&framed, rows.repeat, *folds)),
-        };
+        let scale = seen.scale(&framed, rows.repeat, scaler);
         let views = seen.rows.plain(&framed);
         let fill = match fill {
             Fill::Values(values) => values.as_slice(),
@@ -91,9 +85,7 @@ pub(super) fn design(
     for (at, &row) in rows.iter().enumerate() {
         let out = x.row_mut(at);
         out.copy_from_slice(z.row(row));
-        let gaps =
-            missing.partition_point(|&(r, _)| r < row)..missing.partition_point(|&(r, _)| r <= row);
-        let gaps = missing[gaps].iter().map(|&(_, column)| column);
+        let gaps = gaps(missing, row).iter().map(|&(_, column)| column);
         if let Some(SiteScale { mean, inverse }) = scale {
             for (k, value) in out[..d].iter_mut().enumerate() {
                 *value = (*value - mean[k]) * inverse[k];

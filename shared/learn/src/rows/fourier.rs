@@ -15,7 +15,8 @@ use wardround_core::study::Loss;
 
 use super::kernel::{Matrix, Panels, cross, dot, product};
 use super::loss;
-use super::site::{Framed, Seen, SiteScale};
+use super::resample::{Counts, Made};
+use super::site::{Framed, Seen, SiteScale, gaps};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 use crate::fourier::Fourier;
@@ -42,6 +43,7 @@ struct Active<'a> {
     /// Where its gradient begins.
     first: usize,
     term: &'a FourierTerm,
+    counts: Counts,
 }
 
 /// What a term adds up to.
@@ -63,10 +65,11 @@ pub(super) fn answer(
     let mut first = 0;
     for (at, term) in terms.iter().enumerate() {
         if term.rows.sites.contains(seen.site) {
-            let own_site = matches!(maps[term.map as usize].scaler, MapScaler::OwnSite(_));
+            let own_site = maps[term.map as usize].scaler.is_own();
             let of_repeat = own_site.then_some(term.rows.repeat);
             let group = groups.entry((term.map, of_repeat)).or_default();
-            group.push(Active { at, first, term });
+            let counts = seen.counts(&term.rows, term.class, term.class_weights);
+            group.push(Active { at, first, term, counts });
         }
         first += term.weights.len() + 1;
     }
@@ -129,7 +132,7 @@ pub(super) fn logits(
 fn by_map(models: &[(&FourierModel, u8, &[bool])]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (at, (model, repeat, _)) in models.iter().enumerate() {
-        let own_site = matches!(model.map.scaler, MapScaler::OwnSite(_));
+        let own_site = model.map.scaler.is_own();
         let shared = groups.iter_mut().find(|group| {
             let (other, of_repeat, _) = models[group[0]];
             let same = Arc::ptr_eq(&other.map, &model.map) || other.map == model.map;
@@ -148,37 +151,51 @@ impl<'a> Mapper<'a> {
     fn new(seen: &'a Seen<'a>, framed: &'a Framed, map: &'a FourierMap, repeat: u8) -> Self {
         let FourierMap { seed, components, gamma, scaler } = map;
         let fourier = Fourier::new(*seed, seen.features(), *components as usize, *gamma);
+        let own =
+            |scale: &SiteScale| (Cow::Owned(scale.mean.clone()), Cow::Owned(scale.inverse.clone()));
         let (mean, inverse) = match scaler {
             MapScaler::Given { mean, inverse } => {
                 (Cow::Borrowed(mean.as_slice()), Cow::Borrowed(inverse.as_slice()))
             }
-            MapScaler::OwnSite(folds) => {
-                let SiteScale { mean, inverse } = &*seen.scale(framed, repeat, *folds);
-                (Cow::Owned(mean.clone()), Cow::Owned(inverse.clone()))
-            }
+            MapScaler::OwnSite(folds) => own(&seen.own_scale(framed, repeat, *folds)),
+            MapScaler::Combat(combat) => own(&seen.adjusted(framed, repeat, combat)),
         };
         Self { seen, framed, fourier, mean, inverse }
     }
 
     /// Maps a row.
     fn map(&self, row: usize, out: &mut [f64]) {
-        let z = &self.framed.z.row(row)[..self.seen.features()];
-        let columns = z.iter().zip(&*self.mean).zip(&*self.inverse);
-        let mut x: Vec<f64> = columns.map(|((z, mean), inverse)| (z - mean) * inverse).collect();
+        self.fourier.map(&self.standardised(row), out);
+    }
+
+    /// Maps a synthetic row.
+    fn map_made(&self, made: &Made, out: &mut [f64]) {
+        let (mut x, other) = (self.standardised(made.row), self.standardised(made.other));
         let missing = self.seen.rows.missing_entries();
-        let gaps =
-            missing.partition_point(|&(r, _)| r < row)..missing.partition_point(|&(r, _)| r <= row);
-        missing[gaps].iter().for_each(|&(_, column)| x[column] = 0.0);
+        let of_row = x.clone();
+        x.iter_mut().zip(&other).for_each(|(x, &other)| *x = made.between(*x, other));
+        for &(_, k) in gaps(missing, made.row).iter().chain(gaps(missing, made.other)) {
+            x[k] = of_row[k];
+        }
         self.fourier.map(&x, out);
     }
 
+    /// A row in the units that are mapped; a missing feature is 0.
+    fn standardised(&self, row: usize) -> Vec<f64> {
+        let z = &self.framed.z.row(row)[..self.seen.features()];
+        let columns = z.iter().zip(&*self.mean).zip(&*self.inverse);
+        let mut x: Vec<f64> = columns.map(|((z, mean), inverse)| (z - mean) * inverse).collect();
+        gaps(self.seen.rows.missing_entries(), row).iter().for_each(|&(_, k)| x[k] = 0.0);
+        x
+    }
+
     /// `(mapped row, 1)` of some rows.
-    fn rows(&self, rows: &[usize]) -> Matrix {
+    fn rows<T: Sync>(&self, rows: &[T], map: impl Fn(&T, &mut [f64]) + Sync) -> Matrix {
         let components = self.fourier.components();
         let mut z = Matrix::zero(rows.len(), components + 1);
         let columns = z.columns;
-        z.data.par_chunks_exact_mut(columns).zip(rows).for_each(|(out, &row)| {
-            self.map(row, &mut out[..components]);
+        z.data.par_chunks_exact_mut(columns).zip(rows).for_each(|(out, row)| {
+            map(row, &mut out[..components]);
             out[components] = 1.0;
         });
         z
@@ -205,7 +222,43 @@ fn parts(mapper: &Mapper<'_>, active: &[Active<'_>]) -> Vec<Part> {
     for first in (0..n).step_by(CHUNK) {
         add_chunk(mapper, active, &weights, first..n.min(first + CHUNK), &mut parts);
     }
+    for slot in 0..active.len() {
+        // Models of one training set have the same synthetic rows, which are mapped once.
+        let made = active[slot].counts.made();
+        let is_same = |other: &usize| active[*other].counts.made() == made;
+        if made.is_empty() || (0..slot).any(|before| is_same(&before)) {
+            continue;
+        }
+        let slots: Vec<usize> = (slot..active.len()).filter(is_same).collect();
+        for chunk in made.chunks(CHUNK) {
+            add_made(mapper, active, &weights, chunk, &slots, &mut parts);
+        }
+    }
     parts
+}
+
+/// Adds synthetic rows to the models in some slots.
+fn add_made(
+    mapper: &Mapper<'_>,
+    active: &[Active<'_>],
+    weights: &Panels,
+    made: &[Made],
+    slots: &[usize],
+    parts: &mut [Part],
+) {
+    let z = mapper.rows(made, |made, out| mapper.map_made(made, out));
+    let mut residuals = product(&z, weights);
+    for (slot, Active { term, .. }) in active.iter().enumerate() {
+        for (at, made) in made.iter().enumerate() {
+            let residual = residuals.get_mut(at, slot);
+            let positive = mapper.seen.rows.class[made.row] == term.class;
+            let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
+            let is_own = slots.contains(&slot);
+            parts[slot].loss += if is_own { value } else { 0.0 };
+            *residual = if is_own { slope } else { 0.0 };
+        }
+    }
+    add_gradients(&z, &residuals, parts);
 }
 
 fn add_chunk(
@@ -221,10 +274,10 @@ fn add_chunk(
     if rows.is_empty() {
         return;
     }
-    let z = mapper.rows(&rows);
+    let z = mapper.rows(&rows, |row, out| mapper.map(*row, out));
     let mut residuals = product(&z, weights);
     for (slot, (term, part)) in active.iter().zip(&mut *parts).enumerate() {
-        let FourierTerm { class, class_weights, .. } = term.term;
+        let class = &term.term.class;
         for (at, &row) in rows.iter().enumerate() {
             let residual = residuals.get_mut(at, slot);
             if !term.has(seen, row) {
@@ -233,13 +286,17 @@ fn add_chunk(
             }
             let positive = seen.rows.class[row] == *class;
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
-            let weight = class_weights.of(positive);
+            let weight = term.counts.of(row, positive);
             part.loss += weight * value;
             *residual = weight * slope;
         }
     }
-    // Rows of padding are zeros, so whatever their residuals are adds nothing.
-    let gradients = cross(&z, &residuals);
+    add_gradients(&z, &residuals, parts);
+}
+
+/// Rows of padding are zeros, so whatever their residuals are adds nothing.
+fn add_gradients(z: &Matrix, residuals: &Panels, parts: &mut [Part]) {
+    let gradients = cross(z, residuals);
     for (slot, part) in parts.iter_mut().enumerate() {
         let sums = part.gradient.iter_mut().enumerate();
         sums.for_each(|(k, sum)| *sum += gradients.get(k, slot));

@@ -71,6 +71,11 @@ impl Panels {
         Self { rows, panels, data: vec![[0.0; LANES]; rows * panels] }
     }
 
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The number in a row and column.
     pub fn get(&self, row: usize, column: usize) -> f64 {
         self.data[self.entry(row, column)][column % LANES]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{Fill, LinearModel, Scaler};
+use wardround_core::query::{Fill, LinearModel};
 
 use super::site::{Framed, Seen, SiteScale};
 use crate::cohort::CohortError;
@@ -41,20 +41,16 @@ impl Folded {
         };
         let mut weights = model.weights.clone();
         let mut intercept = model.intercept;
-        let scale = match model.scaler {
-            Scaler::Folded => None,
-            Scaler::OwnSite(folds) => {
-                let scale = seen.scale(framed, repeat, folds);
-                for (k, weight) in weights.iter_mut().enumerate() {
-                    *weight *= scale.inverse[k];
-                    intercept -= *weight * scale.mean[k];
-                }
-                if !missing.is_empty() {
-                    fill.clone_from(&scale.mean);
-                }
-                Some(scale)
+        let scale = seen.scale(framed, repeat, &model.scaler);
+        if let Some(scale) = &scale {
+            for (k, weight) in weights.iter_mut().enumerate() {
+                *weight *= scale.inverse[k];
+                intercept -= *weight * scale.mean[k];
             }
-        };
+            if !missing.is_empty() {
+                fill.clone_from(&scale.mean);
+            }
+        }
         weights.push(intercept);
         Ok(Self { weights, fill, scale })
     }

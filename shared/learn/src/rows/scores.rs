@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, MapScaler,
-    Model, Query, Scaler, ScoreList, TreeModel,
+    Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, Model, Query,
+    ScoreList, TreeModel,
 };
 
 use super::Rows;
@@ -238,8 +238,8 @@ impl<'a> Columns<'a> {
         rows: &[usize],
     ) -> Result<usize, CohortError> {
         let own_site = match model {
-            Model::Linear(model) => matches!(model.scaler, Scaler::OwnSite(_)),
-            Model::Fourier(model) => matches!(model.map.scaler, MapScaler::OwnSite(_)),
+            Model::Linear(model) => model.scaler.is_own(),
+            Model::Fourier(model) => model.map.scaler.is_own(),
             Model::Trees(_) | Model::Ensemble(_) => false,
         };
         let next = self.scorers.len();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Ask, Column, FoldPlan, FoldSet, Frame, Query, RowSet};
+use wardround_core::query::{Ask, Column, Combat, FoldPlan, FoldSet, Frame, Query, RowSet, Scaler};
 use wardround_core::seed::Seed;
 use wardround_core::study::Loss;
 
@@ -15,9 +15,10 @@ use super::kernel::Matrix;
 use super::trees::Gridded;
 use super::{
     RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_forest, own_site,
-    placements, scores, stack, trees,
+    placements, resample, scores, stack, trees,
 };
 use crate::cohort::CohortError;
+use crate::combat::{Own, adjust};
 use crate::folds::{Candidate, deal, strata};
 
 /// The rows of one site. Rows of a patient stand together.
@@ -38,6 +39,7 @@ pub(super) struct SiteRows {
     source: Vec<usize>,
     copies: Copies,
     cache: Mutex<Cache>,
+    pub(super) resampling: resample::Cache,
 }
 
 /// A patient and the range of its rows.
@@ -65,7 +67,7 @@ pub(super) struct Framed {
     pub(super) z: Matrix,
     /// `(z, 1)` of each row's altered copies, once they are asked for.
     copies: OnceLock<Matrix>,
-    scales: Mutex<HashMap<(FoldPlan, u8, FoldSet), Arc<SiteScale>>>,
+    scales: Mutex<HashMap<(FoldPlan, u8, FoldSet), Arc<OwnScale>>>,
 }
 
 /// Rows that models are fitted to: the rows themselves, or their altered copies.
@@ -79,12 +81,19 @@ pub(super) struct Views<'a> {
     pub(super) each: usize,
 }
 
-/// The site's own mean and deviation of each column of the frame's `z`.
+/// What the site scales each column of the frame's `z` by: `(z - mean) * inverse`.
 #[derive(Debug)]
 pub(super) struct SiteScale {
     pub(super) mean: Vec<f64>,
-    /// One over the deviation; 0 for a column that is constant or has no value.
+    /// 0 for a column that is constant or has no value.
     pub(super) inverse: Vec<f64>,
+}
+
+/// The site's own mean and deviation of each column, and the moments that they were made of.
+#[derive(Debug)]
+struct OwnScale {
+    scale: Arc<SiteScale>,
+    moments: Vec<Own>,
 }
 
 /// One site's rows as one query sees them.
@@ -112,7 +121,20 @@ impl SiteRows {
         let nan = features.iter().enumerate().filter(|(_, value)| value.is_nan());
         let missing = nan.map(|(at, _)| (at / d, at % d)).collect();
         let (copies, cache) = (Copies::default(), Mutex::default());
-        Self { id, patients, class, levels, features, d, missing, source, copies, cache }
+        let resampling = resample::Cache::default();
+        Self {
+            id,
+            patients,
+            class,
+            levels,
+            features,
+            d,
+            missing,
+            source,
+            copies,
+            cache,
+            resampling,
+        }
     }
 
     /// The same rows with altered copies, in the order of the rows.
@@ -150,6 +172,11 @@ impl SiteRows {
         &self.missing
     }
 
+    /// The features of a row; NaN where missing.
+    pub(super) fn features(&self, row: usize) -> &[f64] {
+        &self.features[row * self.d..][..self.d]
+    }
+
     pub(super) fn view(&self, row: usize) -> RowView<'_> {
         let at = self.patients.partition_point(|patient| patient.rows.end <= row);
         let SitePatient { issuer, key, .. } = &self.patients[at];
@@ -159,7 +186,7 @@ impl SiteRows {
             key,
             class: self.class[row],
             levels: self.levels.iter().map(|column| column[row]).collect(),
-            features: &self.features[row * self.d..][..self.d],
+            features: self.features(row),
             source: self.source[row],
         }
     }
@@ -196,7 +223,7 @@ impl SiteRows {
         match &query.ask {
             Ask::Profile { split } => Ok(counts::profile(&seen, split)),
             Ask::Moments { frame, split, .. } => counts::moments(&seen, frame, split),
-            Ask::Gram { frame, rows, scaler, .. } => cross::gram(&seen, frame, rows, *scaler),
+            Ask::Gram { frame, rows, scaler, .. } => cross::gram(&seen, frame, rows, scaler),
             Ask::Logistic { frame, terms, derivatives, .. } => {
                 loss::answer(&seen, frame, terms, *derivatives, Loss::Logistic)
             }
@@ -285,7 +312,9 @@ impl SiteRows {
             return gridded.clone();
         }
         cache.gridded = None;
-        cache.gridded.insert(Arc::new(Gridded::new(frame, &self.features, self.d))).clone()
+        let value = |row: usize, column: usize| self.features[row * self.d + column];
+        let gridded = Gridded::new(frame, self.len(), self.d, value);
+        cache.gridded.insert(Arc::new(gridded)).clone()
     }
 
     /// The bits by which a seed draws each patient for a tree; the last seed's are kept.
@@ -367,8 +396,34 @@ impl Seen<'_> {
         cells
     }
 
+    /// What this site's rows are scaled by; nothing where the model's weights act on the frame's `z`. `repeat` is
+    /// the deal that its folds are of.
+    pub(super) fn scale(
+        &self,
+        framed: &Framed,
+        repeat: u8,
+        scaler: &Scaler,
+    ) -> Option<Arc<SiteScale>> {
+        match scaler {
+            Scaler::Folded => None,
+            Scaler::OwnSite(folds) => Some(self.own_scale(framed, repeat, *folds)),
+            Scaler::Combat(combat) => Some(self.adjusted(framed, repeat, combat)),
+        }
+    }
+
     /// Mean and deviation of this site's rows in some folds of a repeat.
-    pub(super) fn scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> Arc<SiteScale> {
+    pub(super) fn own_scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> Arc<SiteScale> {
+        self.moments(framed, repeat, folds).scale.clone()
+    }
+
+    /// Mean and deviation of all sites, adjusted to this site's rows.
+    pub(super) fn adjusted(&self, framed: &Framed, repeat: u8, combat: &Combat) -> Arc<SiteScale> {
+        let own = self.moments(framed, repeat, combat.folds);
+        let (mean, inverse) = adjust(&own.moments, &combat.mean, &combat.deviation);
+        Arc::new(SiteScale { mean, inverse })
+    }
+
+    fn moments(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> Arc<OwnScale> {
         let key = (self.query.folds, repeat, folds);
         let mut scales = lock(&framed.scales);
         scales
@@ -377,7 +432,7 @@ impl Seen<'_> {
             .clone()
     }
 
-    fn compute_scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> SiteScale {
+    fn compute_scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> OwnScale {
         let d = self.features();
         let chosen: Vec<usize> =
             (0..self.rows.len()).filter(|&row| folds.contains(self.folds(repeat)[row])).collect();
@@ -405,8 +460,20 @@ impl Seen<'_> {
         let inverse = (0..d)
             .map(|k| if high[k] > low[k] { 1.0 / (variance[k] / n[k]).sqrt() } else { 0.0 })
             .collect();
-        SiteScale { mean, inverse }
+        let moments = (0..d)
+            .map(|k| {
+                let spread = if high[k] > low[k] { variance[k] / n[k] } else { 0.0 };
+                Own { n: n[k], mean: mean[k], variance: spread }
+            })
+            .collect();
+        OwnScale { scale: Arc::new(SiteScale { mean, inverse }), moments }
     }
+}
+
+/// Of missing features, row by row, those of one row.
+pub(super) fn gaps(missing: &[(usize, usize)], row: usize) -> &[(usize, usize)] {
+    let first = missing.partition_point(|&(r, _)| r < row);
+    &missing[first..][..missing[first..].partition_point(|&(r, _)| r == row)]
 }
 
 /// Entries are put in whole, so a panic elsewhere leaves nothing half done.

@@ -17,6 +17,7 @@ use wardround_core::sum::fix;
 
 use super::draws::{poisson, uniform};
 use super::linear::Logit;
+use super::resample::{Counts, Training};
 use super::site::{Seen, SitePatient, SiteRows, lock};
 use super::tally::Tally;
 use crate::cohort::CohortError;
@@ -42,16 +43,25 @@ pub(super) struct Gridded {
 }
 
 impl Gridded {
-    /// Puts rows of `d` features, row by row, on a frame's grid.
-    pub(super) fn new(frame: &Frame, features: &[f64], d: usize) -> Self {
-        let rows = features.len() / d;
+    /// Puts rows of `d` features on a frame's grid, at least one; `value` tells a row's feature.
+    pub(super) fn new(
+        frame: &Frame,
+        rows: usize,
+        d: usize,
+        value: impl Fn(usize, usize) -> f64 + Sync,
+    ) -> Self {
         let mut steps = vec![0; rows * d];
         steps.par_chunks_exact_mut(rows).enumerate().for_each(|(column, steps)| {
             for (row, step) in steps.iter_mut().enumerate() {
-                *step = frame.step(column, features[row * d + column]);
+                *step = frame.step(column, value(row, column));
             }
         });
         Self { frame: frame.clone(), steps, rows, logits: Mutex::default() }
+    }
+
+    /// What it takes in memory, but for logits.
+    pub(super) fn bytes(&self) -> usize {
+        self.steps.len() * size_of::<u16>()
     }
 
     fn column(&self, column: u32) -> &[u16] {
@@ -158,28 +168,16 @@ pub(super) fn answer(
     let gridded = seen.rows.gridded(frame);
     let luts: Vec<Vec<[u8; GRID_STEPS + 1]>> =
         cuts.par_iter().map(|Cuts(cuts)| cuts.iter().map(lut).collect()).collect();
-    // Logits first: they are kept one model after the other.
-    let logits: Vec<Option<Arc<Vec<f64>>>> = terms
-        .iter()
-        .map(|term| match &term.gradients {
-            Gradients::Share => None,
-            Gradients::Logistic { start, trees } => Some(gridded.logits_after(*start, trees)),
-        })
-        .collect();
-    let leaves: Vec<Vec<Leaf>> = terms
-        .par_iter()
-        .zip(&logits)
-        .map(|(term, logits)| leaves(seen, &gridded, term, logits.as_deref(), bits))
-        .collect::<Result<_, _>>()?;
-
     let total = terms.iter().map(|term| term.numbers(cuts)).sum();
     let [mut gradients, mut hessians, mut patients] = [0; 3].map(|_: i32| vec![0i64; total]);
-    let mut tasks = Vec::new();
-    {
-        let mut rest = [&mut gradients[..], &mut hessians[..], &mut patients[..]];
+    let mut rest = [&mut gradients[..], &mut hessians[..], &mut patients[..]];
+    // One training set's synthetic rows after the other, so that not all are in memory.
+    for terms in terms.chunk_by(|a, b| training(seen, a) == training(seen, b)) {
+        let leaves = leaves_of(seen, frame, &gridded, terms, bits)?;
+        let mut tasks = Vec::new();
         for (term, leaves) in terms.iter().zip(&leaves) {
             let Cuts(of_set) = &cuts[term.cuts as usize];
-            for leaf in leaves {
+            for leaf in &leaves.leaves {
                 for columns in term.columns.chunks(COLUMNS_AT_ONCE) {
                     let places: Vec<usize> = columns
                         .iter()
@@ -189,39 +187,114 @@ pub(super) fn answer(
                     let out = rest.map(|rest| rest.split_at_mut(width));
                     let [(a, first), (b, second), (c, third)] = out;
                     rest = [first, second, third];
-                    tasks.push((term.cuts as usize, leaf, places, [a, b, c]));
+                    tasks.push((term.cuts as usize, leaf, &leaves.made, places, [a, b, c]));
                 }
             }
         }
+        tasks.into_par_iter().for_each(
+            |(set, leaf, made, places, [gradients, hessians, patients])| {
+                let mut bins: Vec<Sums> = Vec::new();
+                let mut at = 0;
+                for place in places {
+                    let of_column = &cuts[set].0[place];
+                    bins.clear();
+                    bins.resize(of_column.bins(), [0; 3]);
+                    let lut = &luts[set][place];
+                    count(gridded.column(of_column.column), lut, &leaf.rows, &mut bins);
+                    if let Some(made) = made {
+                        count(made.column(of_column.column), lut, &leaf.made, &mut bins);
+                    }
+                    for [gradient, hessian, patient] in &bins {
+                        gradients[at] = *gradient;
+                        hessians[at] = *hessian;
+                        patients[at] = *patient;
+                        at += 1;
+                    }
+                }
+            },
+        );
     }
-    tasks.into_par_iter().for_each(|(set, leaf, places, [gradients, hessians, patients])| {
-        let mut bins: Vec<Sums> = Vec::new();
-        let mut at = 0;
-        for place in places {
-            let of_column = &cuts[set].0[place];
-            bins.clear();
-            bins.resize(of_column.bins(), [0; 3]);
-            count(gridded.column(of_column.column), &luts[set][place], leaf, &mut bins);
-            for [gradient, hessian, patient] in &bins {
-                gradients[at] = *gradient;
-                hessians[at] = *hessian;
-                patients[at] = *patient;
-                at += 1;
-            }
-        }
-    });
     Ok(vec![gradients, hessians, patients])
 }
 
-/// The rows of a leaf with what they add.
+fn training(seen: &Seen<'_>, term: &TreeTerm) -> Option<Training> {
+    seen.training(&term.rows, term.class, term.weights)
+}
+
+/// A growing tree's leaves with their training rows.
+struct Leaves {
+    leaves: Vec<Leaf>,
+    /// The synthetic rows, if there are any.
+    made: Option<Arc<Gridded>>,
+}
+
+/// Rows of a leaf.
 struct Leaf {
+    rows: Summed,
+    /// Synthetic ones.
+    made: Summed,
+}
+
+/// Some rows with what they add.
+#[derive(Default)]
+struct Summed {
     rows: Vec<u32>,
     sums: Vec<Sums>,
 }
 
+/// The training rows in each wanted leaf of some terms that have the same synthetic rows.
+fn leaves_of(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    gridded: &Gridded,
+    terms: &[TreeTerm],
+    bits: u8,
+) -> Result<Vec<Leaves>, CohortError> {
+    // Trees of one model come one after the other and have the same counts and synthetic rows.
+    let mut counts: Vec<Arc<Counts>> = Vec::with_capacity(terms.len());
+    let mut grids: Vec<Option<Arc<Gridded>>> = Vec::with_capacity(terms.len());
+    for (at, term) in terms.iter().enumerate() {
+        let is_same = |other: &TreeTerm| {
+            (other.rows, other.class, other.weights) == (term.rows, term.class, term.weights)
+        };
+        if at > 0 && is_same(&terms[at - 1]) {
+            counts.push(counts[at - 1].clone());
+            grids.push(grids[at - 1].clone());
+            continue;
+        }
+        let of_term = Arc::new(seen.counts(&term.rows, term.class, term.weights));
+        grids.push(
+            training(seen, term)
+                .and_then(|training| seen.made_on_grid(frame, training, of_term.made())),
+        );
+        counts.push(of_term);
+    }
+    // Logits first: they are kept one model after the other.
+    let logits = |gridded: &Gridded, term: &TreeTerm| match &term.gradients {
+        Gradients::Share => None,
+        Gradients::Logistic { start, trees } => Some(gridded.logits_after(*start, trees)),
+    };
+    type Logits = Option<Arc<Vec<f64>>>;
+    let known: Vec<[Logits; 2]> = terms
+        .iter()
+        .zip(&grids)
+        .map(|(term, made)| {
+            [logits(gridded, term), made.as_ref().and_then(|made| logits(made, term))]
+        })
+        .collect();
+    let of_term = |at: usize| {
+        let (term, made, [of_own, of_made]) = (&terms[at], grids[at].clone(), &known[at]);
+        let own = (gridded, of_own.as_deref());
+        let of_made = made.as_deref().map(|made| (made, of_made.as_deref()));
+        let leaves = leaves(seen, own, of_made, term, &counts[at], bits)?;
+        Ok(Leaves { leaves, made })
+    };
+    (0..terms.len()).into_par_iter().map(of_term).collect()
+}
+
 /// Adds up a leaf's rows by bin.
-fn count(steps: &[u16], lut: &[u8; GRID_STEPS + 1], leaf: &Leaf, bins: &mut [Sums]) {
-    for (&row, sums) in leaf.rows.iter().zip(&leaf.sums) {
+fn count(steps: &[u16], lut: &[u8; GRID_STEPS + 1], of: &Summed, bins: &mut [Sums]) {
+    for (&row, sums) in of.rows.iter().zip(&of.sums) {
         let step = usize::from(steps[row as usize]).min(GRID_STEPS);
         let bin = &mut bins[usize::from(lut[step])];
         bin.iter_mut().zip(sums).for_each(|(bin, more)| *bin += more);
@@ -242,45 +315,68 @@ fn lut(cuts: &wardround_core::query::ColumnCuts) -> [u8; GRID_STEPS + 1] {
     lut
 }
 
-/// The training rows in each of a term's wanted leaves.
+/// Rows on a grid with what the trees so far say of them.
+type Known<'a> = (&'a Gridded, Option<&'a Vec<f64>>);
+
+/// The training rows in each of a term's wanted leaves, and the synthetic rows that were made for them. Those
+/// are there as often as the row that they were made for, and are no patient's.
 fn leaves(
     seen: &Seen<'_>,
-    gridded: &Gridded,
+    own: Known<'_>,
+    of_made: Option<Known<'_>>,
     term: &TreeTerm,
-    logits: Option<&Vec<f64>>,
+    counts: &Counts,
     bits: u8,
 ) -> Result<Vec<Leaf>, CohortError> {
-    let mut leaves: Vec<Leaf> =
-        term.nodes.iter().map(|_| Leaf { rows: Vec::new(), sums: Vec::new() }).collect();
+    let none = |_| Leaf { rows: Summed::default(), made: Summed::default() };
+    let mut leaves: Vec<Leaf> = term.nodes.iter().map(none).collect();
     let times = times(seen.rows, term.sampling);
-    for row in seen.selected(&term.rows) {
-        let times = f64::from(times[row]);
-        if times == 0.0 {
-            continue;
-        }
-        let leaf = gridded_leaf(gridded, &term.tree, row);
-        let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
-        let positive = seen.rows.class[row] == term.class;
-        let weight = times * term.weights.of(positive);
-        let (gradient, hessian) = match logits {
+    let sums = |weight: f64, positive: bool, logit: Option<f64>, patient: i64| {
+        let (gradient, hessian) = match logit {
             None => (if positive { weight } else { 0.0 }, weight),
-            Some(logits) => {
-                let Logit { probability, variance, .. } = Logit::new(logits[row]);
+            Some(logit) => {
+                let Logit { probability, variance, .. } = Logit::new(logit);
                 (weight * (f64::from(u8::from(positive)) - probability), weight * variance)
             }
         };
-        leaves[at].rows.push(row as u32);
-        leaves[at].sums.push([
-            fix(gradient, bits, "gradients")?,
-            fix(hessian, bits, "hessians")?,
-            seen.rows.share_of_patient(row),
-        ]);
+        let (gradient, hessian) =
+            (fix(gradient, bits, "gradients")?, fix(hessian, bits, "hessians")?);
+        Ok::<Sums, CohortError>([gradient, hessian, patient])
+    };
+    let leaf = |(gridded, _): Known<'_>, row: usize| {
+        term.nodes.binary_search(&(term.tree.leaf_of(gridded.step(row)) as u32)).ok()
+    };
+    let logit = |(_, logits): Known<'_>, row: usize| logits.map(|logits| logits[row]);
+    for row in seen.selected(&term.rows) {
+        let drawn = f64::from(times[row]);
+        if drawn == 0.0 {
+            continue;
+        }
+        let Some(at) = leaf(own, row) else { continue };
+        let positive = seen.rows.class[row] == term.class;
+        let weight = drawn * counts.of(row, positive);
+        let share = seen.rows.share_of_patient(row);
+        leaves[at].rows.push(row, sums(weight, positive, logit(own, row), share)?);
+    }
+    for (at_made, made) in counts.made().iter().enumerate() {
+        let Some(of_made) = of_made else { continue };
+        let drawn = f64::from(times[made.row]);
+        if drawn == 0.0 {
+            continue;
+        }
+        let Some(at) = leaf(of_made, at_made) else { continue };
+        let positive = seen.rows.class[made.row] == term.class;
+        let of_row = sums(drawn, positive, logit(of_made, at_made), 0)?;
+        leaves[at].made.push(at_made, of_row);
     }
     Ok(leaves)
 }
 
-fn gridded_leaf(gridded: &Gridded, tree: &Tree, row: usize) -> u32 {
-    tree.leaf_of(gridded.step(row)) as u32
+impl Summed {
+    fn push(&mut self, row: usize, sums: Sums) {
+        self.rows.push(row as u32);
+        self.sums.push(sums);
+    }
 }
 
 /// How often each row counts in a tree.
@@ -326,7 +422,8 @@ mod tests {
             Tree(vec![split, Node::Leaf { value }, Node::Leaf { value: -value / 3.0 }])
         };
         let trees = [tree(500, 0.1), tree(512, 0.7), tree(530, 1e-9)];
-        let (step_by_step, at_once) = (Gridded::new(&frame, &x, 1), Gridded::new(&frame, &x, 1));
+        let gridded = || Gridded::new(&frame, x.len(), 1, |row, _| x[row]);
+        let (step_by_step, at_once) = (gridded(), gridded());
         for count in 0..=3 {
             step_by_step.logits_after(0.3, &trees[..count]);
         }

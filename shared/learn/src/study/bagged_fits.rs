@@ -9,16 +9,14 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{
-    Ask, ClassWeights, Cuts, Node, OwnForestTerm, Tree, TreeModel, TreeOutput,
-};
-use wardround_core::study::{Balance, ColumnSample, GridPoint, LeafLimit};
+use wardround_core::query::{Ask, Cuts, Node, OwnForestTerm, Tree, TreeModel, TreeOutput};
+use wardround_core::study::{ColumnSample, GridPoint, LeafLimit};
 
 use super::asker::{Asker, slices};
 use super::design::{FitKey, describe};
 use super::error::StudyError;
 use super::fits::{Fitted, FittedTrees, Models};
-use super::profile::balanced;
+use super::profile::class_weights;
 use super::tree_fits::{BITS, Ground};
 use crate::cohort::Cohort;
 
@@ -63,10 +61,7 @@ pub(crate) async fn fit<C: Cohort>(
                     terms.push(OwnForestTerm {
                         rows,
                         class,
-                        weights: match point.balance() {
-                            Balance::None => ClassWeights::EQUAL,
-                            Balance::Weights => balanced(positives, total),
-                        },
+                        weights: class_weights(point.balance(), positives, total),
                         cuts: cuts.len() as u32,
                         columns: match rules.columns {
                             ColumnSample::All => u32::MAX,

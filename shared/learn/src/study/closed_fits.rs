@@ -45,7 +45,7 @@ pub(crate) async fn fit<C: Cohort>(
         let own_site = vec![1.0; asker.schema.features as usize];
         let scale = match set.standardise {
             Standardise::All => &set.standard.deviation,
-            Standardise::Site => &own_site,
+            Standardise::Site | Standardise::Combat => &own_site,
         };
         let solved = solve(&set.sums, usize::from(class), scale, &set.standard.constant, point);
         let Solution { weights, intercept } = solved.map_err(|why| {
@@ -78,10 +78,10 @@ async fn training_sets<C: Cohort>(
     for of_set in keys.chunk_by(FitKey::same_rows) {
         let rows = of_set[0].rows();
         let standard = Arc::new(ground.cells.standard(&rows));
-        for standardise in [Standardise::All, Standardise::Site] {
+        for standardise in Standardise::EACH {
             let scaled = |key: &FitKey| design.grid[key.point].standardise() == standardise;
             if of_set.iter().any(scaled) {
-                let scaler = scaler(standardise, rows.folds);
+                let scaler = scaler(ground.cells, standardise, &rows);
                 let fill = standard.fill(ground.cells.any_missing());
                 wanted.push((GramTerm { rows, scaler, fill }, standardise, standard.clone()));
             }

@@ -14,7 +14,7 @@ use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
-use super::profile::{FoldCounts, balanced, fold_counts};
+use super::profile::{FoldCounts, class_weights, fold_counts};
 use crate::cohort::Cohort;
 use crate::findings::ProfileCell;
 use crate::logistic::cholesky::Cholesky;
@@ -215,9 +215,13 @@ pub(crate) async fn fit<C: Cohort>(
     }
     let standard = |at: usize| &standards[at];
     let mut fits = Vec::with_capacity(keys.len());
+    let mut scalers = Vec::new();
     for (at, key) in keys.iter().enumerate() {
-        let weights = weights(ground, key, counts.as_ref());
-        let fit = set_up(ground, loss, key, standard(at), &method, weights)
+        let standardise = design.linear(key.point).standardise;
+        let scaler = scaler_of(&mut scalers, ground.cells, standardise, &key.rows());
+        let scale = (&**standard(at), &scaler);
+        let fit = weights(ground, key, counts.as_ref())
+            .and_then(|weights| set_up(ground, loss, key, scale, &method, weights))
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
@@ -294,7 +298,7 @@ async fn preconditioners<C: Cohort>(
     let design = ground.design;
     let folds = design.all_folds();
     let mut asked: Vec<Unfactored> = Vec::new();
-    for standardise in [Standardise::All, Standardise::Site] {
+    for standardise in Standardise::EACH {
         let linear = design.grid.iter().filter_map(GridPoint::linear).copied();
         let points: Vec<LinearPoint> = linear.filter(|p| p.standardise == standardise).collect();
         if points.is_empty() {
@@ -302,11 +306,13 @@ async fn preconditioners<C: Cohort>(
         }
         for sites in ground.site_sets_with_own_gram() {
             let bits = finest_bits(ground.rows() as f64, 2);
+            let rows = RowSet { repeat: 0, folds, sites };
+            let scaler = scaler(ground.cells, standardise, &rows);
             let answer = asker
                 .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Gram {
                     frame: ground.frame.clone(),
-                    rows: RowSet { repeat: 0, folds, sites },
-                    scaler: scaler(standardise, folds),
+                    rows,
+                    scaler: scaler.clone(),
                     bits,
                 })
                 .await?;
@@ -315,10 +321,12 @@ async fn preconditioners<C: Cohort>(
             // from the frame's.
             let strength: Arc<Vec<f64>> = Arc::new(match standardise {
                 Standardise::All => {
-                    let standard = ground.cells.standard(&RowSet { repeat: 0, folds, sites });
+                    let standard = ground.cells.standard(&rows);
                     standard.deviation.iter().map(|s| s * s).collect()
                 }
-                Standardise::Site => vec![1.0; asker.schema.features as usize],
+                Standardise::Site | Standardise::Combat => {
+                    vec![1.0; asker.schema.features as usize]
+                }
             });
             for (target, class) in design.classes.iter().enumerate() {
                 let prevalence = ground.prevalence(*class, sites);
@@ -330,6 +338,7 @@ async fn preconditioners<C: Cohort>(
                     };
                     // The usual training set lacks one fold.
                     let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
+                    let weight = weight * rows_after(point.balance, prevalence);
                     let (gram, strength) = (gram.clone(), strength.clone());
                     Unfactored { target, point, sites, weight, gram, strength }
                 };
@@ -354,6 +363,14 @@ async fn preconditioners<C: Cohort>(
         .collect()
 }
 
+/// How many rows count, by the number of rows, where a class has this share of them.
+pub(super) fn rows_after(balance: Balance, prevalence: f64) -> f64 {
+    match balance {
+        Balance::None | Balance::Weights => 1.0,
+        Balance::OverSampling | Balance::Smote => 2.0 * prevalence.max(1.0 - prevalence),
+    }
+}
+
 /// Adds each feature's penalty to its entry, none to the constant's; the matrix is an upper triangle,
 /// row by row.
 fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: f64) {
@@ -368,7 +385,7 @@ fn set_up(
     ground: &Ground<'_>,
     loss: Loss,
     key: &FitKey,
-    standard: &Standard,
+    (standard, scaler): (&Standard, &Scaler),
     method: &Method,
     weights: ClassWeights,
 ) -> Result<Fit, NoOptimum> {
@@ -381,7 +398,7 @@ fn set_up(
     }
     let strength = match point.standardise {
         Standardise::All => standard.deviation.iter().map(|s| s * s / point.c).collect(),
-        Standardise::Site => vec![1.0 / point.c; standard.deviation.len()],
+        Standardise::Site | Standardise::Combat => vec![1.0 / point.c; standard.deviation.len()],
     };
     let penalty = Penalty { strength };
     let mut start = vec![0.0; standard.mean.len()];
@@ -418,7 +435,7 @@ fn set_up(
         class,
         weights,
         space: Space::Features {
-            scaler: scaler(point.standardise, key.folds),
+            scaler: scaler.clone(),
             fill: standard.fill(ground.cells.any_missing()),
         },
         optimiser,
@@ -426,27 +443,48 @@ fn set_up(
 }
 
 /// How much rows count in a fit. Counts are there where a grid point needs them.
+///
+/// # Errors
+/// [`NoOptimum::OneClass`] where times are to be drawn and there is one class; elsewhere the first answer says so.
 pub(super) fn weights(
     ground: &Ground<'_>,
     key: &FitKey,
     counts: Option<&FoldCounts>,
-) -> ClassWeights {
+) -> Result<ClassWeights, NoOptimum> {
     let class = usize::from(ground.design.classes[key.target]);
-    match (ground.design.grid[key.point].balance(), counts) {
-        (Balance::Weights, Some(counts)) => {
-            let by_class = counts.rows_by_class(&key.rows());
-            balanced(by_class[class], by_class.iter().sum())
-        }
-        (Balance::Weights | Balance::None, _) => ClassWeights::EQUAL,
+    let Some(counts) = counts else { return Ok(ClassWeights::EQUAL) };
+    let by_class = counts.rows_by_class(&key.rows());
+    let (positives, total) = (by_class[class], by_class.iter().sum());
+    let weights = class_weights(ground.design.grid[key.point].balance(), positives, total);
+    match weights.is_drawn() && (positives == 0 || positives == total) {
+        true => Err(NoOptimum::OneClass { positives }),
+        false => Ok(weights),
     }
 }
 
-/// The scaler of a model trained on some folds.
-pub(crate) fn scaler(standardise: Standardise, folds: FoldSet) -> Scaler {
+/// The scaler of a model trained on some rows.
+pub(crate) fn scaler(cells: &Cells, standardise: Standardise, rows: &RowSet) -> Scaler {
     match standardise {
         Standardise::All => Scaler::Folded,
-        Standardise::Site => Scaler::OwnSite(folds),
+        Standardise::Site => Scaler::OwnSite(rows.folds),
+        Standardise::Combat => Scaler::Combat(Arc::new(cells.combat(rows))),
     }
+}
+
+/// As [`scaler`], each made once for all models of a training set.
+fn scaler_of(
+    known: &mut Vec<(Standardise, RowSet, Scaler)>,
+    cells: &Cells,
+    standardise: Standardise,
+    rows: &RowSet,
+) -> Scaler {
+    let is_same = |(way, of, _): &&(Standardise, RowSet, Scaler)| *way == standardise && of == rows;
+    if let Some((.., scaler)) = known.iter().find(is_same) {
+        return scaler.clone();
+    }
+    let scaler = scaler(cells, standardise, rows);
+    known.push((standardise, *rows, scaler.clone()));
+    scaler
 }
 
 /// Takes the optimum; the weight of a column that is constant in the training rows goes into the
@@ -455,8 +493,9 @@ fn finish(fit: &Fit, standard: Arc<Standard>) -> FittedLinear {
     let (scaler, fill) = fit.space.features().expect("only linear models are set up here");
     let (weights, intercept) = fit.weights_and_constant();
     let fill = fill.clone();
+    let scaler = scaler.clone();
     let mut model = LinearModel { class: fit.class, scaler, weights, intercept, fill };
-    if scaler == Scaler::Folded {
+    if model.scaler == Scaler::Folded {
         for (j, weight) in
             model.weights.iter_mut().enumerate().filter(|(j, _)| standard.constant[*j])
         {

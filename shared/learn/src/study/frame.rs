@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{Ask, Column, Fill, Frame, RowSet};
+use wardround_core::query::{Ask, Column, Combat, Fill, Frame, RowSet};
 
 use super::asker::{Asker, finest_bits};
 use super::error::StudyError;
@@ -165,15 +165,55 @@ impl Cells {
             let mean = sum[j] as f64 * repeat.unit / present;
             let variance = squares[j] as f64 * repeat.unit / present - mean * mean;
             standard.mean[j] = mean;
-            // As scikit-learn's StandardScaler: a spread within rounding counts as none.
-            let error = 4.0 * repeat.unit * (1.0 + mean.abs()) + 1e-13 * mean * mean;
-            if variance > error {
+            if variance > spread_of_rounding(repeat.unit, mean) {
                 standard.constant[j] = false;
                 standard.deviation[j] = variance.sqrt();
             }
         }
         standard
     }
+}
+
+impl Cells {
+    /// Mean over all rows of a set, and the deviation within sites, pooled over them.
+    pub fn combat(&self, rows: &RowSet) -> Combat {
+        let d = self.features;
+        let repeat = &self.repeats[usize::from(rows.repeat)];
+        let mut combat = Combat { folds: rows.folds, mean: vec![0.0; d], deviation: vec![0.0; d] };
+        for j in 0..d {
+            let (mut n, mut sum, mut within, mut largest) = (0i64, 0i128, 0.0, 0.0f64);
+            for site in (0..self.sites).filter(|&site| rows.sites.contains(site as u16)) {
+                // Whole numbers add up exactly, so the order of folds doesn't matter.
+                let (mut own_n, mut own_sum, mut own_squares) = (0i64, 0i128, 0i128);
+                for fold in rows.folds.iter() {
+                    let at = (site * self.folds + usize::from(fold)) * d + j;
+                    own_n += repeat.n[at];
+                    own_sum += i128::from(repeat.sum[at]);
+                    own_squares += i128::from(repeat.squares[at]);
+                }
+                if own_n > 0 {
+                    let mean = own_sum as f64 * repeat.unit / own_n as f64;
+                    within += own_squares as f64 * repeat.unit - own_n as f64 * mean * mean;
+                    largest = largest.max(mean.abs());
+                }
+                n += own_n;
+                sum += own_sum;
+            }
+            if n > 0 {
+                combat.mean[j] = sum as f64 * repeat.unit / n as f64;
+                let variance = within / n as f64;
+                if variance > spread_of_rounding(repeat.unit, largest) {
+                    combat.deviation[j] = variance.sqrt();
+                }
+            }
+        }
+        combat
+    }
+}
+
+/// As scikit-learn's StandardScaler: a variance within rounding counts as none.
+fn spread_of_rounding(unit: f64, mean: f64) -> f64 {
+    4.0 * unit * (1.0 + mean.abs()) + 1e-13 * mean * mean
 }
 
 impl Standard {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{Column, Fill, Frame, MapScaler, Scaler, SiteSet};
+use wardround_core::query::{Column, Combat, Fill, Frame, MapScaler, Scaler, SiteSet};
 use wardround_core::study::{ChooseBy, GridPoint};
 
 use super::asker::Asker;
@@ -499,7 +499,7 @@ fn final_linear(fitted: &FittedLinear, frame: &Frame) -> FinalLinear {
     let FittedLinear { model, standard, .. } = fitted;
     let own_mean = standard.own_mean(frame);
     let (mut weights, mut intercept) = (model.weights.clone(), model.intercept);
-    let scaler = match model.scaler {
+    let scaler = match &model.scaler {
         Scaler::Folded => {
             // From the frame's units to standardised ones: z = mean + deviation * x.
             for (j, weight) in weights.iter_mut().enumerate() {
@@ -510,6 +510,10 @@ fn final_linear(fitted: &FittedLinear, frame: &Frame) -> FinalLinear {
             FinalScaler::All { mean: own_mean.clone(), deviation }
         }
         Scaler::OwnSite(_) => FinalScaler::OwnSite,
+        Scaler::Combat(combat) => {
+            let (mean, deviation) = in_own_units(combat, frame);
+            FinalScaler::Combat { mean, deviation }
+        }
     };
     FinalLinear {
         scaler,
@@ -524,6 +528,13 @@ fn final_linear(fitted: &FittedLinear, frame: &Frame) -> FinalLinear {
     }
 }
 
+/// Mean and deviation of all sites in the features' own units.
+fn in_own_units(combat: &Combat, frame: &Frame) -> (Vec<f64>, Vec<f64>) {
+    let columns = frame.center.iter().zip(&frame.scale);
+    let both = columns.zip(combat.mean.iter().zip(&combat.deviation));
+    both.map(|((center, scale), (mean, s))| (center + scale * mean, scale * s)).unzip()
+}
+
 fn final_fourier(fitted: &FittedFourier, frame: &Frame) -> FinalFourier {
     let FittedFourier { model, standard, any_missing, steps, gradient, .. } = fitted;
     let own = OwnFourier {
@@ -531,6 +542,10 @@ fn final_fourier(fitted: &FittedFourier, frame: &Frame) -> FinalFourier {
         gamma: model.map.gamma,
         scaler: match &model.map.scaler {
             MapScaler::OwnSite(_) => FourierScaler::OwnSite,
+            MapScaler::Combat(combat) => {
+                let (mean, deviation) = in_own_units(combat, frame);
+                FourierScaler::Combat { mean, deviation }
+            }
             MapScaler::Given { inverse, .. } => FourierScaler::All {
                 mean: standard.own_mean(frame),
                 inverse: inverse.iter().zip(&frame.scale).map(|(i, scale)| i / scale).collect(),

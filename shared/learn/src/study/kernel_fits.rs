@@ -14,8 +14,8 @@ use super::asker::Asker;
 use super::design::{FitKey, Purpose};
 use super::error::StudyError;
 use super::fits::{
-    ACCURACY, ACCURACY_OF_SCORES, Fitted, FittedFourier, Ground, Models, WITHIN_MARGIN, failed,
-    weights,
+    ACCURACY, ACCURACY_OF_SCORES, Fitted, FittedFourier, Ground, Models, WITHIN_MARGIN, explain,
+    failed, rows_after, weights,
 };
 use super::frame::Standard;
 use super::profile::fold_counts;
@@ -43,13 +43,14 @@ pub(crate) async fn fit<C: Cohort>(
         let mut maps: Vec<Arc<FourierMap>> = Vec::new();
         for key in of_set {
             let point = *design.grid[key.point].rbf().expect("the grid is of this classifier");
-            let map = map(asker, &point, key, &standard);
+            let map = map(asker, ground, &point, key, &standard);
             let known = maps.iter().find(|known| ***known == map).cloned();
             let map = known.unwrap_or_else(|| {
                 maps.push(Arc::new(map));
                 maps[maps.len() - 1].clone()
             });
-            let weights = weights(ground, key, counts.as_ref());
+            let weights = weights(ground, key, counts.as_ref())
+                .map_err(|failure| explain(failure, key, standard.rows, asker, ground))?;
             fits.push(set_up(ground, key, &point, &standard, map, weights));
         }
         standards.extend(of_set.iter().map(|_| standard.clone()));
@@ -74,9 +75,16 @@ pub(crate) async fn fit<C: Cohort>(
 }
 
 /// The map of a grid point for a training set.
-fn map<C>(asker: &Asker<'_, C>, point: &RbfPoint, key: &FitKey, standard: &Standard) -> FourierMap {
+fn map<C>(
+    asker: &Asker<'_, C>,
+    ground: &Ground<'_>,
+    point: &RbfPoint,
+    key: &FitKey,
+    standard: &Standard,
+) -> FourierMap {
     let scaler = match point.standardise {
         Standardise::Site => MapScaler::OwnSite(key.folds),
+        Standardise::Combat => MapScaler::Combat(Arc::new(ground.cells.combat(&key.rows()))),
         Standardise::All => {
             let both = standard.deviation.iter().zip(&standard.constant);
             let inverse = both.map(|(s, constant)| if *constant { 0.0 } else { 1.0 / s }).collect();
@@ -104,7 +112,8 @@ fn set_up(
     let mut start = vec![0.0; components];
     start.push(2.0 * share - 1.0);
     // A mapped row has length 1, so that a component's mean square is one over their number.
-    let curvature = 2.0 * WITHIN_MARGIN * standard.rows as f64;
+    let rows = standard.rows as f64 * rows_after(point.balance, prevalence);
+    let curvature = 2.0 * WITHIN_MARGIN * rows;
     let mut roots = vec![(curvature / components as f64 + 1.0 / point.c).sqrt(); components];
     roots.push(curvature.max(1.0).sqrt());
     let accuracy = match ground.design.purpose(key) {

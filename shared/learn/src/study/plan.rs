@@ -350,7 +350,7 @@ impl Ground<'_> {
     /// Cross products of every training set in one round.
     fn closed_form(&self, tally: &mut Tally, classes: f64) {
         let Self { design, d, .. } = *self;
-        let scalers = [Standardise::All, Standardise::Site].into_iter().filter(|standardise| {
+        let scalers = Standardise::EACH.into_iter().filter(|standardise| {
             design.grid.iter().any(|point| point.standardise() == *standardise)
         });
         let terms = (design.training_sets().len() * scalers.count()) as f64;
@@ -378,7 +378,7 @@ impl Ground<'_> {
             };
             let factors = (1 + large_sites) * design.classes.len() * design.grid.len();
             let grams = if factors > MOST_FACTORS { 1 } else { 1 + large_sites };
-            for standardise in [Standardise::All, Standardise::Site] {
+            for standardise in Standardise::EACH {
                 if points.iter().any(|point| point.standardise == standardise) {
                     (0..grams).for_each(|_| tally.ask(2.0 * d, Numbers::fractions(triangle)));
                 }
@@ -391,9 +391,13 @@ impl Ground<'_> {
             .collect();
         let slowest = rounds.iter().copied().fold(0.0, f64::max);
         let evaluations: f64 = rounds.iter().map(|rounds| rounds * per_point).sum();
+        // Each carries all sites' mean and deviation.
+        let adjusted =
+            points.iter().zip(&rounds).filter(|(p, _)| p.standardise == Standardise::Combat);
+        let adjusted: f64 = adjusted.map(|(_, rounds)| rounds * per_point * 2.0 * d).sum();
         let answer = d + 2.0 + if newton { triangle } else { 0.0 };
         tally.queries += slowest.ceil();
-        tally.down += QUESTION_BYTES * (slowest * 2.0 * d + evaluations * (d + 1.0));
+        tally.down += QUESTION_BYTES * (slowest * 2.0 * d + evaluations * (d + 1.0) + adjusted);
         tally.numbers.fractions += evaluations * answer;
     }
 
@@ -420,10 +424,10 @@ impl Ground<'_> {
             let map = (point.gamma, point.standardise);
             if !maps.contains(&map) {
                 maps.push(map);
-                down += if point.standardise == Standardise::All {
-                    rounds * sets * 2.0 * d
-                } else {
+                down += if point.standardise == Standardise::Site {
                     0.0
+                } else {
+                    rounds * sets * 2.0 * d
                 };
             }
         }

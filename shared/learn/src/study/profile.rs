@@ -1,6 +1,7 @@
 //! Who is in the study: counts of patients and rows, by site and subgroup.
 
-use wardround_core::query::{Ask, ClassWeights, Column, RowSet};
+use wardround_core::query::{Ask, ClassWeights, Column, Counting, MOST_TIMES, RowSet};
+use wardround_core::study::Balance;
 
 use super::asker::Asker;
 use super::error::StudyError;
@@ -56,12 +57,35 @@ impl FoldCounts {
 }
 
 /// The weights of a class's rows and all others that make both weigh the same; of no rows, 1.
-pub(crate) fn balanced(positives: u64, total: u64) -> ClassWeights {
+fn balanced(positives: u64, total: u64) -> ClassWeights {
     let weight = |count: u64| match count {
         0 => 1.0,
         _ => total as f64 / (2.0 * count as f64),
     };
-    ClassWeights { negative: weight(total - positives), positive: weight(positives) }
+    ClassWeights::new(weight(total - positives), weight(positives))
+}
+
+/// How much rows count in a training set with so many rows of a class.
+pub(crate) fn class_weights(balance: Balance, positives: u64, total: u64) -> ClassWeights {
+    match balance {
+        Balance::None => ClassWeights::EQUAL,
+        Balance::Weights => balanced(positives, total),
+        Balance::OverSampling => drawn(positives, total, Counting::Drawn),
+        Balance::Smote => drawn(positives, total, Counting::Synthetic),
+    }
+}
+
+/// The smaller of class and rest drawn as often as makes it as large as the other, up to [`MOST_TIMES`].
+fn drawn(positives: u64, total: u64, counting: Counting) -> ClassWeights {
+    let negatives = total - positives;
+    let times = |own: u64, other: u64| match own {
+        0 => 1.0,
+        _ => (other as f64 / own as f64).clamp(1.0, MOST_TIMES),
+    };
+    ClassWeights {
+        counting,
+        ..ClassWeights::new(times(negatives, positives), times(positives, negatives))
+    }
 }
 
 async fn cells<C: Cohort>(

@@ -241,15 +241,21 @@ impl Scoring<'_> {
 /// Has a model that scales each site by itself do so by these folds.
 fn scale_by(model: &mut Model, folds: FoldSet) {
     match model {
-        Model::Linear(LinearModel { scaler: scaler @ Scaler::OwnSite(_), .. }) => {
-            *scaler = Scaler::OwnSite(folds);
-        }
-        Model::Fourier(FourierModel { map, .. }) if matches!(map.scaler, MapScaler::OwnSite(_)) => {
-            Arc::make_mut(map).scaler = MapScaler::OwnSite(folds);
+        Model::Linear(LinearModel { scaler, .. }) => match scaler {
+            Scaler::Folded => {}
+            Scaler::OwnSite(own) => *own = folds,
+            Scaler::Combat(combat) => Arc::make_mut(combat).folds = folds,
+        },
+        Model::Fourier(FourierModel { map, .. }) if map.scaler.is_own() => {
+            match &mut Arc::make_mut(map).scaler {
+                MapScaler::Given { .. } => {}
+                MapScaler::OwnSite(own) => *own = folds,
+                MapScaler::Combat(combat) => Arc::make_mut(combat).folds = folds,
+            }
         }
         Model::Ensemble(EnsembleModel { members, .. }) => {
             members.iter_mut().for_each(|member| scale_by(member, folds));
         }
-        Model::Linear(_) | Model::Trees(_) | Model::Fourier(_) => {}
+        Model::Trees(_) | Model::Fourier(_) => {}
     }
 }

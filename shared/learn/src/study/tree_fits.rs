@@ -8,16 +8,14 @@ use std::sync::Arc;
 
 use wardround_core::query::{ClassWeights, Frame};
 use wardround_core::seed::Seed;
-use wardround_core::study::{
-    Balance, Classifier, EarlyStopping, Family, GridPoint, LeafLimit, TreeRules,
-};
+use wardround_core::study::{Classifier, EarlyStopping, Family, GridPoint, LeafLimit, TreeRules};
 
 use super::asker::Asker;
 use super::design::{Design, FitKey, describe};
 use super::early_stopping;
 use super::error::StudyError;
 use super::fits::{Fitted, FittedTrees, Models};
-use super::profile::balanced;
+use super::profile::class_weights;
 use crate::cohort::Cohort;
 use crate::trees::cuts::GridCounts;
 use crate::trees::grow::Rules;
@@ -81,10 +79,7 @@ pub(crate) async fn fit<C: Cohort>(
                 let (rest, trees) = (parameters.with_trees(0), parameters.trees());
                 let at = of.iter().position(|other| *other == rest).unwrap_or_else(|| {
                     of.push(rest);
-                    let weights = match parameters.balance() {
-                        Balance::None => ClassWeights::EQUAL,
-                        Balance::Weights => balanced(positives, total),
-                    };
+                    let weights = class_weights(parameters.balance(), positives, total);
                     let kind = kind(classifier, weights, positives, total);
                     fits.push(TreeFit {
                         rows,

@@ -53,7 +53,7 @@ fn model(scaler: Scaler) -> LinearModel {
 
 fn fit(rows: &Rows, scaler: Scaler) -> Query {
     let term = |repeat, folds| {
-        LinearTerm::new(RowSet { repeat, folds, sites: SiteSet::All }, model(scaler))
+        LinearTerm::new(RowSet { repeat, folds, sites: SiteSet::All }, model(scaler.clone()))
     };
     let all = FoldSet::all(4);
     let terms = vec![term(0, all), term(0, all.without(2)), term(1, all.without(0))];

@@ -9,7 +9,7 @@ use wardround_learn::rows::{RowScore, Rows};
 
 use crate::population::{FEATURES, Population, frame, query};
 
-const WEIGHTS: ClassWeights = ClassWeights { negative: 0.6, positive: 2.5 };
+const WEIGHTS: ClassWeights = ClassWeights::new(0.6, 2.5);
 
 fn linear(seed: u64) -> Model {
     let draw = |k: usize| Seed(seed).uniform("weights", &[&k.to_le_bytes()]) - 0.5;

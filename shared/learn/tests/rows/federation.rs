@@ -63,7 +63,7 @@ fn fourier_hinge(models: &[(RowSet, FourierModel)], bits: u8) -> Ask {
         }
         terms.push(FourierTerm {
             rows: *rows,
-            class_weights: ClassWeights { negative: 0.6, positive: 2.5 },
+            class_weights: ClassWeights::new(0.6, 2.5),
             class: *class,
             map: maps.iter().position(|other| other == map).unwrap() as u32,
             weights: weights.clone(),
@@ -96,7 +96,7 @@ fn growing(rows: RowSet) -> Ask {
     };
     let (seed, draw) = (Seed(4), 9);
     let boosted = Gradients::Logistic { start: -0.4, trees: vec![tree.clone(), tree.clone()] };
-    let weights = ClassWeights { negative: 0.6, positive: 2.5 };
+    let weights = ClassWeights::new(0.6, 2.5);
     let terms = vec![
         term(Sampling::Bootstrap { seed, draw }, Gradients::Share, ClassWeights::EQUAL, &[1, 3]),
         term(Sampling::Share { seed, draw, share: 0.7 }, boosted.clone(), weights, &[1, 3, 4]),
@@ -127,7 +127,7 @@ fn stack(all: RowSet, some: RowSet, train: FoldSet) -> Ask {
     ];
     let term = |parts| StackTerm {
         class: 1,
-        class_weights: ClassWeights { negative: 0.6, positive: 2.5 },
+        class_weights: ClassWeights::new(0.6, 2.5),
         parts,
         weights: vec![0.4, -1.3],
         intercept: 0.2,
@@ -231,7 +231,11 @@ fn sited(count: usize) -> Vec<Ask> {
         Ask::ClassGram {
             frame: frame(),
             terms: [(without, Scaler::Folded), (only, Scaler::OwnSite(train))]
-                .map(|(rows, scaler)| GramTerm { rows, scaler, fill: model(5, scaler).fill })
+                .map(|(rows, scaler)| GramTerm {
+                    rows,
+                    scaler: scaler.clone(),
+                    fill: model(5, scaler).fill,
+                })
                 .to_vec(),
             bits: 36,
         },
@@ -395,7 +399,7 @@ fn the_hinge_of_a_model_on_a_map_is_that_of_its_mapped_rows() {
     // By hand from the map's matrix, with missing features at the mean.
     let rows = Population::draw(10, 60).rows(2, 10);
     let set = everywhere(FoldSet::all(4).without(3));
-    let (map, weights) = (map(5, given()), ClassWeights { negative: 0.6, positive: 2.5 });
+    let (map, weights) = (map(5, given()), ClassWeights::new(0.6, 2.5));
     let model = on_map(6, &map);
     let query = query(rows.sites(), fourier_hinge(&[(set, model.clone())], 40));
     let sum = rows.answer(&query).unwrap();

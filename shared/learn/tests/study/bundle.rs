@@ -32,7 +32,8 @@ fn made(standardise: Standardise, missing: bool) -> (Study, Rows, ModelBundle) {
 
 #[test]
 fn bytes_are_canonical_and_read_back() {
-    for (standardise, missing) in [(Standardise::All, true), (Standardise::Site, false)] {
+    let combat = (Standardise::Combat, true);
+    for (standardise, missing) in [(Standardise::All, true), (Standardise::Site, false), combat] {
         let (.., bundle) = made(standardise, missing);
         let bytes = bundle.write().unwrap();
         assert_eq!(made(standardise, missing).2.write().unwrap(), bytes);
@@ -92,8 +93,8 @@ fn precision_and_views_travel_with_the_models() {
 fn predictions_are_the_fits() {
     // At the optimum the residuals add up to nothing, over all rows and against every feature up to
     // the penalty: so the probabilities are those of the fit.
-    for standardise in [Standardise::All, Standardise::Site] {
-        let (_, rows, bundle) = made(standardise, standardise == Standardise::All);
+    for standardise in Standardise::EACH {
+        let (_, rows, bundle) = made(standardise, standardise != Standardise::Site);
         let model = &bundle.models[0];
         let weights = &model.scorer.linear().unwrap().weights;
         let mut gradient: Vec<f64> = weights.iter().map(|w| w / 0.5).collect();
@@ -144,8 +145,10 @@ fn rows_that_dont_fit_are_refused() {
     assert_eq!(predict(&complete, &row[..3]), Err(PredictError::Features { expected: 4, got: 3 }));
     let (_, _, filled) = made(Standardise::All, true);
     assert!(predict(&filled, &row).is_ok());
-    let (_, _, own_site) = made(Standardise::Site, false);
-    assert_eq!(predict(&own_site, &[1.0; 4]), Err(PredictError::NeedsOwnRows));
+    for standardise in [Standardise::Site, Standardise::Combat] {
+        let (_, _, own_site) = made(standardise, false);
+        assert_eq!(predict(&own_site, &[1.0; 4]), Err(PredictError::NeedsOwnRows));
+    }
     assert_eq!(OwnScale::of(4, &[1.0; 4]), Err(PredictError::TooFewRows(1)));
     assert_eq!(OwnScale::of(4, &[1.0; 9]), Err(PredictError::Features { expected: 4, got: 1 }));
 }

@@ -1,6 +1,6 @@
 //! The final model of a study against scikit-learn's pipeline of StandardScaler and
 //! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5), both with class weights (`golden/make_balanced.py`),
-//! RidgeClassifier, LinearDiscriminantAnalysis or NearestCentroid (`golden/make_closed_form.py`: 1e-9) on the same rows.
+//! RidgeClassifier, LinearDiscriminantAnalysis or NearestCentroid (`golden/make_closed_form.py`: 1e-9) on the same rows, and LogisticRegression after neuroCombat (`golden/make_combat.py`).
 
 use crate::support::{MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
@@ -61,6 +61,11 @@ fn check_against(golden: &str, study: MakeStudy, name: &str, tolerance: f64) {
     let model = findings.targets[0].model.fitted.linear().unwrap();
     match &model.scaler {
         FinalScaler::All { mean, deviation } => {
+            assert!(relative(mean, &case.mean) < 1e-12);
+            assert!(relative(deviation, &case.deviation) < 1e-12);
+        }
+        FinalScaler::Combat { mean, deviation } => {
+            assert_eq!(case.standardise, Standardise::Combat);
             assert!(relative(mean, &case.mean) < 1e-12);
             assert!(relative(deviation, &case.deviation) < 1e-12);
         }
@@ -147,6 +152,13 @@ fn class_weights_equal_scikit_learns() {
         check_against(golden, logistic, &format!("logistic_{case}"), tolerance);
         check_against(golden, svm, &format!("svm_{case}"), 1e-5);
     }
+}
+
+#[test]
+fn sites_adjusted_by_combat_equal_neuro_combats_and_scikit_learns() {
+    let golden = include_str!("../golden/combat.json");
+    check_against(golden, study, "few", 1e-9);
+    check_against(golden, study, "many", 1e-6);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use wardround_core::ids::StudyId;
 use wardround_core::query::{
-    Ask, Bins, FoldSet, FourierMap, FourierModel, Frame, MapScaler, Model, Query, RowSet,
+    Ask, Bins, Combat, FoldSet, FourierMap, FourierModel, Frame, MapScaler, Model, Query, RowSet,
     ScoreList, SiteSet,
 };
 use wardround_core::seed::Seed;
@@ -179,6 +179,10 @@ fn scores(study: &Study, rows: &Rows, model: &OwnFourier) -> Vec<f64> {
             MapScaler::Given { mean: mean.clone(), inverse: inverse.clone() }
         }
         FourierScaler::OwnSite => MapScaler::OwnSite(all),
+        FourierScaler::Combat { mean, deviation } => {
+            let (mean, deviation) = (mean.clone(), deviation.clone());
+            MapScaler::Combat(Arc::new(Combat { folds: all, mean, deviation }))
+        }
     };
     let components = model.weights.len() as u32;
     let map = FourierMap { seed: model.seed, components, gamma: model.gamma, scaler };
@@ -207,9 +211,12 @@ fn scores(study: &Study, rows: &Rows, model: &OwnFourier) -> Vec<f64> {
 
 #[test]
 fn bundles_read_back_and_say_what_the_study_says() {
-    for (standardise, missing) in
-        [(Standardise::All, true), (Standardise::All, false), (Standardise::Site, true)]
-    {
+    for (standardise, missing) in [
+        (Standardise::All, true),
+        (Standardise::All, false),
+        (Standardise::Site, true),
+        (Standardise::Combat, true),
+    ] {
         let (study, rows, bundle, model) = made(standardise, missing);
         let bytes = bundle.write().unwrap();
         assert_eq!(ModelBundle::read(&bytes).unwrap(), bundle);

@@ -6,11 +6,11 @@ use crate::support::{Line, find, lines, rows, study};
 use wardround_core::study::{Balance, Classifier, Standardise};
 use wardround_learn::findings::{Findings, TargetFindings};
 
-const BOTH: [Standardise; 2] = [Standardise::All, Standardise::Site];
+const EACH: [Standardise; 3] = Standardise::EACH;
 const C: [f64; 3] = [0.001, 0.1, 10.0];
 
 fn run(made: &[Line]) -> Findings {
-    let study = study(&C, &BOTH);
+    let study = study(&C, &EACH);
     let rows = rows(made, &study);
     find(&rows, &study, &rows.sites(), rows.schema()).unwrap()
 }
@@ -74,7 +74,7 @@ fn a_left_out_site_is_scaled_by_its_own_rows_only_where_the_study_says_so() {
 fn an_outer_fold_has_no_part_in_its_own_scaler_c_or_threshold() {
     let made = lines(240, 5, 4, 23);
     let before = run(&made);
-    let study = study(&C, &BOTH);
+    let study = study(&C, &EACH);
     let cohort = rows(&made, &study);
     let folds = cohort.fold_column(&study.fold_plan(), 0);
     for fold in 0..5 {
@@ -131,23 +131,24 @@ fn no_classifier_lets_an_outer_fold_into_its_own_weights_bins_sums_or_choice() {
 
 /// Classifiers with something to choose, their balance included.
 pub fn several_points() -> Vec<(&'static str, Classifier)> {
-    let both = vec![Balance::None, Balance::Weights];
+    let each = vec![Balance::None, Balance::Weights, Balance::OverSampling, Balance::Smote];
     let mut all = crate::support::every_classifier();
     for (_, classifier) in &mut all {
         match classifier {
             Classifier::Logistic { c, balance, .. } | Classifier::LinearSvm { c, balance, .. } => {
-                (*c, *balance) = (vec![0.01, 1.0], both.clone());
+                (*c, *balance) = (vec![0.01, 1.0], each.clone());
             }
-            Classifier::RbfSvm { c, gamma, components, .. } => {
+            Classifier::RbfSvm { c, gamma, components, balance, .. } => {
                 (*c, *gamma, *components) = (vec![0.1, 1.0], vec![0.3, 1.0], 64);
+                balance.clone_from(&each);
             }
             Classifier::Ridge { alpha, .. } => *alpha = vec![1.0, 100.0],
             Classifier::Lda { shrinkage, .. } => *shrinkage = vec![0.1, 0.6],
             Classifier::Forest(grid) => {
-                (grid.trees, grid.depth, grid.balance) = (vec![10, 20], vec![2, 4], both.clone());
+                (grid.trees, grid.depth, grid.balance) = (vec![10, 20], vec![2, 4], each.clone());
             }
             Classifier::Boosting(grid) => {
-                (grid.trees, grid.balance) = (vec![10, 30], both.clone());
+                (grid.trees, grid.balance) = (vec![10, 30], each.clone());
             }
             _ => {}
         }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod bagged;
 #[cfg(test)]
+mod balance;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod compare;

@@ -216,14 +216,22 @@ fn rbf_svm(table: &read::Table<'_>) -> Option<Classifier> {
 }
 
 fn balance(table: &read::Table<'_>) -> Option<Vec<Balance>> {
-    let words = [("none", Balance::None), ("weights", Balance::Weights)];
-    table.or("balance", vec![Balance::None], |v| v.distinct(1..=2, |entry| entry.choice(&words)))
+    let words = [
+        ("none", Balance::None),
+        ("weights", Balance::Weights),
+        ("over-sampling", Balance::OverSampling),
+        ("smote", Balance::Smote),
+    ];
+    table.or("balance", vec![Balance::None], |v| {
+        v.distinct(1..=words.len(), |entry| entry.choice(&words))
+    })
 }
 
 fn standardise(table: &read::Table<'_>) -> Option<Vec<Standardise>> {
-    let words = [("all", Standardise::All), ("site", Standardise::Site)];
+    let words =
+        [("all", Standardise::All), ("site", Standardise::Site), ("combat", Standardise::Combat)];
     table.or("standardise", vec![Standardise::All], |v| {
-        v.distinct(1..=2, |entry| entry.choice(&words))
+        v.distinct(1..=words.len(), |entry| entry.choice(&words))
     })
 }
 

@@ -239,11 +239,13 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
         ("kind = \"rbf-svm\"\nc = [0.1, 1.0]\ngamma = [0.3, 1.0, 3.0]", 6),
         ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 512\nstandardise = [\"site\"]", 1),
         ("kind = \"lda\"", 1),
+        ("kind = \"lda\"\nstandardise = [\"all\", \"site\", \"combat\"]", 3),
         ("kind = \"nearest-mean\"", 1),
         ("kind = \"forest\"\ntrees = [100, 300]\ndepth = [4, 8]", 4),
         ("kind = \"boosting\"\ntrees = [50]\nbalance = [\"none\", \"weights\"]", 2),
         ("kind = \"bagged-forest\"\ntrees = [100, 300]\ndepth = [10]", 2),
         ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]", 1),
+        ("kind = \"forest\"\ntrees = [9]\nbalance = [\"over-sampling\", \"smote\"]", 2),
     ] {
         let study = with_classifier(&format!("{lines}\n"));
         let study = study.unwrap_or_else(|error| panic!("{lines}: {error}"));
@@ -360,6 +362,7 @@ fn what_a_classifier_cant_have_is_named() {
         ("kind = \"linear-svm\"\nc = [1.0]\ngamma = [1.0]", "no such parameter"),
         ("kind = \"ridge\"", "alpha"),
         ("kind = \"ridge\"\nalpha = [1.0]\nbalance = [\"weights\"]", "no such parameter"),
+        ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"oversampling\"]", "over-sampling"),
         ("kind = \"forest\"\ntrees = [9]\nbins = 65", "bins"),
     ] {
         let error = with_classifier(&format!("{lines}\n")).unwrap_err();
@@ -527,6 +530,9 @@ fn several_classifiers_are_compared_each_balance_by_itself() {
     assert_eq!(classifier_names(&study.classifiers), names);
     let points: Vec<usize> = study.classifiers.iter().map(|one| one.grid().len()).collect();
     assert_eq!(points, [1, 2, 2, 1]);
+    let drawn = both.replace("\"none\", \"weights\"", "\"over-sampling\", \"smote\"");
+    let names = classifier_names(&of(&drawn).unwrap().classifiers);
+    assert_eq!(names, ["logistic, over-sampling", "logistic, SMOTE inside a site"]);
     let one = of("[classifier]\nkind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]").unwrap();
     assert_eq!(classifier_names(&one.classifiers), ["logistic"]);
     let twice = of(&format!("{logistic}{logistic}")).unwrap_err().to_string();
