@@ -123,7 +123,12 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         .iter()
         .flat_map(|&c| {
             [Standardise::All, Standardise::Site].map(|standardise| {
-                GridPoint::Linear(LinearPoint { c, standardise, balance: Balance::None })
+                GridPoint::Linear(LinearPoint {
+                    c,
+                    standardise,
+                    balance: Balance::None,
+                    l1_ratio: 0.0,
+                })
             })
         })
         .collect();
@@ -358,6 +363,7 @@ fn study() -> Study {
             augmentation: AugmentationRule::Off,
         },
         classifiers: vec![Classifier::Logistic {
+            l1_ratio: vec![0.0],
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],

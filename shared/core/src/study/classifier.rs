@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Classifier {
-    /// L2-penalised logistic regression: minimises `|w|^2 / (2 C) + sum of losses`, the constant
-    /// unpenalised, as scikit-learn's `LogisticRegression(C)`.
+    /// Penalised logistic regression: minimises `((1 - r) / 2 |w|^2 + r |w|_1) / C + sum of losses`, `r`
+    /// the L1 ratio, the constant unpenalised, as scikit-learn's `LogisticRegression(C, l1_ratio)`.
     Logistic {
         /// The grid over C, positive, ascending, distinct.
         c: Vec<f64>,
+        /// The grid over the L1 penalty's share of the penalty, 0 to 1, ascending, distinct; left out
+        /// where it is 0 alone.
+        #[serde(skip_serializing_if = "is_l2_alone")]
+        l1_ratio: Vec<f64>,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
         /// The grid over the balance.
@@ -207,13 +211,16 @@ pub enum GridPoint {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearPoint {
-    /// Inverse strength of the L2 penalty, as in scikit-learn.
+    /// Inverse strength of the penalty, as in scikit-learn.
     pub c: f64,
     /// Over which rows features are standardised.
     pub standardise: Standardise,
     /// What is done about classes of different size; left out where it is nothing.
     #[serde(default, skip_serializing_if = "Balance::is_none")]
     pub balance: Balance,
+    /// The L1 penalty's share of the penalty, 0 to 1; left out where it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub l1_ratio: f64,
 }
 
 /// Hyperparameters of a support vector machine with a Gaussian kernel.
@@ -400,14 +407,11 @@ impl Classifier {
     pub fn grid(&self) -> Vec<GridPoint> {
         let mut grid = Vec::new();
         match self {
-            Self::Logistic { c, standardise, balance }
-            | Self::LinearSvm { c, standardise, balance } => {
-                for &balance in balance {
-                    for &standardise in standardise {
-                        let point = |&c| GridPoint::Linear(LinearPoint { c, standardise, balance });
-                        grid.extend(c.iter().map(point));
-                    }
-                }
+            Self::Logistic { c, l1_ratio, standardise, balance } => {
+                linear_points(&mut grid, c, l1_ratio, standardise, balance);
+            }
+            Self::LinearSvm { c, standardise, balance } => {
+                linear_points(&mut grid, c, &[0.0], standardise, balance);
             }
             Self::RbfSvm { c, gamma, components, standardise, balance } => {
                 for &balance in balance {
@@ -481,11 +485,17 @@ impl Classifier {
 }
 
 impl GridPoint {
-    /// Its parameters in words: name and value, in the same order for every point of a study.
+    /// Its parameters in words: name and value, in the same order for every point of a study. An L1 ratio of 0 isn't
+    /// said.
     pub fn words(&self) -> Vec<(&'static str, String)> {
         match *self {
-            Self::Linear(LinearPoint { c, standardise, balance }) => {
-                vec![("C", c.to_string()), standardise.words(), balance.words()]
+            Self::Linear(LinearPoint { c, standardise, balance, l1_ratio }) => {
+                let mut words = vec![("C", c.to_string())];
+                if l1_ratio > 0.0 {
+                    words.push(("L1 ratio", l1_ratio.to_string()));
+                }
+                words.extend([standardise.words(), balance.words()]);
+                words
             }
             Self::Rbf(RbfPoint { c, gamma, components, standardise, balance }) => vec![
                 ("C", c.to_string()),
@@ -525,11 +535,11 @@ impl GridPoint {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, a wider
-    /// kernel, fewer splits, fewer trees. Of two equally good ones the simpler is chosen.
+    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, more
+    /// zeros, a wider kernel, fewer splits, fewer trees. Of two equally good ones the simpler is chosen.
     pub fn is_simpler_than(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Linear(a), Self::Linear(b)) => a.c < b.c,
+            (Self::Linear(a), Self::Linear(b)) => (a.c, b.l1_ratio) < (b.c, a.l1_ratio),
             (Self::Rbf(a), Self::Rbf(b)) => (a.c, a.gamma) < (b.c, b.gamma),
             (Self::Ridge(a), Self::Ridge(b)) => a.alpha > b.alpha,
             (Self::Lda(a), Self::Lda(b)) => a.shrinkage > b.shrinkage,
@@ -623,6 +633,33 @@ impl GridPoint {
             _ => None,
         }
     }
+}
+
+/// Every point of linear models; C varies fastest, then the L1 ratio.
+fn linear_points(
+    grid: &mut Vec<GridPoint>,
+    c: &[f64],
+    l1_ratio: &[f64],
+    standardise: &[Standardise],
+    balance: &[Balance],
+) {
+    for &balance in balance {
+        for &standardise in standardise {
+            for &l1_ratio in l1_ratio {
+                grid.extend(c.iter().map(|&c| {
+                    GridPoint::Linear(LinearPoint { c, standardise, balance, l1_ratio })
+                }));
+            }
+        }
+    }
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_l2_alone(l1_ratio: &[f64]) -> bool {
+    l1_ratio == [0.0]
 }
 
 fn trees_in_words(trees: u32, depth: u8, min_patients: u32) -> Vec<(&'static str, String)> {

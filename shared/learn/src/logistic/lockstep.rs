@@ -126,10 +126,8 @@ async fn evaluate<C: Cohort>(
     bits: u8,
 ) -> Result<Vec<Evaluation>, StudyError> {
     let columns = fits[open[0]].optimiser.next_point().len();
-    let derivatives = match fits[open[0]].optimiser {
-        Optimiser::Newton(_) => Derivatives::Hessian,
-        Optimiser::Lbfgs(_) => Derivatives::Gradient,
-    };
+    // As many features, so the same for all.
+    let derivatives = fits[open[0]].optimiser.derivatives();
     let triangle = match derivatives {
         Derivatives::Gradient => 0,
         Derivatives::Hessian => columns * (columns + 1) / 2,

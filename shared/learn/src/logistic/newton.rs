@@ -9,10 +9,10 @@ use super::cholesky::Cholesky;
 use super::{Evaluation, Penalty, State, largest};
 
 /// Step, as a share of the point's largest entry, that is applied without looking back.
-const CLOSE: f64 = 1e-8;
+pub(super) const CLOSE: f64 = 1e-8;
 
 /// Entries below this don't make the step's share larger.
-const SMALLEST_POINT: f64 = 1e-3;
+pub(super) const SMALLEST_POINT: f64 = 1e-3;
 
 /// Share of the predicted decrease that a step must bring.
 const ARMIJO: f64 = 1e-4;

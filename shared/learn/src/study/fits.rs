@@ -21,6 +21,7 @@ use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
 use crate::logistic::newton::Newton;
+use crate::logistic::proximal::{Curvature, ElasticNet, Proximal};
 use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
 
 /// Binary places that are always kept on standardised columns.
@@ -219,7 +220,15 @@ struct Preconditioner {
     target: usize,
     point: LinearPoint,
     sites: SiteSet,
-    factor: Arc<Cholesky>,
+    metric: Metric,
+}
+
+/// What a preconditioner is made into.
+enum Metric {
+    /// The factor of a whole matrix: where there is no L1 penalty.
+    Factor(Arc<Cholesky>),
+    /// The loss's part of the matrix: a Gram matrix and its weight.
+    Gram(Arc<Vec<f64>>, f64),
 }
 
 /// A preconditioner to be: `weight * gram` and the point's penalty.
@@ -297,6 +306,14 @@ async fn preconditioners<C: Cohort>(
     asked
         .into_par_iter()
         .map(|Unfactored { target, point, sites, weight, gram, strength }| {
+            if point.l1_ratio > 0.0 {
+                return Ok(Preconditioner {
+                    target,
+                    point,
+                    sites,
+                    metric: Metric::Gram(gram, weight),
+                });
+            }
             let mut matrix: Vec<f64> = gram.iter().map(|g| weight * g).collect();
             add_to_diagonal(&mut matrix, order, &strength, 1.0 / point.c);
             let factor = Cholesky::of_upper(order, &matrix).ok_or_else(|| {
@@ -305,7 +322,7 @@ async fn preconditioners<C: Cohort>(
                     point.c
                 ))
             })?;
-            Ok(Preconditioner { target, point, sites, factor: Arc::new(factor) })
+            Ok(Preconditioner { target, point, sites, metric: Metric::Factor(Arc::new(factor)) })
         })
         .collect()
 }
@@ -335,11 +352,15 @@ fn set_up(
         let positives = if prevalence > 0.0 { standard.rows } else { 0 };
         return Err(NoOptimum::OneClass { positives });
     }
-    let strength = match point.standardise {
-        Standardise::All => standard.deviation.iter().map(|s| s * s / point.c).collect(),
-        Standardise::Site => vec![1.0 / point.c; standard.deviation.len()],
+    let penalty = |share: f64, by_deviation: fn(f64) -> f64| -> Vec<f64> {
+        let each = standard.deviation.iter();
+        match point.standardise {
+            Standardise::All => each.map(|s| by_deviation(*s) * share / point.c).collect(),
+            Standardise::Site => vec![share / point.c; standard.deviation.len()],
+        }
     };
-    let penalty = Penalty { strength };
+    let strength = penalty(1.0 - point.l1_ratio, |s| s * s);
+    let lasso = penalty(point.l1_ratio, |s| s);
     let mut start = vec![0.0; standard.mean.len()];
     // Where both classes weigh the same.
     let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };
@@ -348,8 +369,13 @@ fn set_up(
         // Where the loss without weights is least, within the margin of every row.
         Loss::SquaredHinge => 2.0 * share - 1.0,
     });
+    let elastic_net = point.l1_ratio > 0.0;
     let optimiser = match method {
-        Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
+        Method::Newton if elastic_net => {
+            let penalty = ElasticNet { strength, lasso };
+            Optimiser::Proximal(Proximal::start(penalty, Curvature::Asked, start))
+        }
+        Method::Newton => Optimiser::Newton(Newton::start(Penalty { strength }, start)),
         Method::Lbfgs(factors) => {
             let of = |sites| {
                 let fits = |p: &&Preconditioner| {
@@ -357,15 +383,26 @@ fn set_up(
                 };
                 factors.iter().find(fits)
             };
-            let factor = of(key.sites)
+            let preconditioner = of(key.sites)
                 .or_else(|| of(SiteSet::All))
                 .expect("there is a factor for every class and grid point");
             let accuracy = match ground.design.purpose(key) {
                 Purpose::Use => ACCURACY,
                 Purpose::Scores => ACCURACY_OF_SCORES,
             };
-            let factor = Factor::Dense(factor.factor.clone());
-            Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy))
+            match &preconditioner.metric {
+                Metric::Factor(factor) => {
+                    let factor = Factor::Dense(factor.clone());
+                    let penalty = Penalty { strength };
+                    Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy))
+                }
+                Metric::Gram(gram, weight) => {
+                    let (gram, weight) = (gram.clone(), *weight);
+                    let curvature = Curvature::Learned { gram, weight, accuracy };
+                    let penalty = ElasticNet { strength, lasso };
+                    Optimiser::Proximal(Proximal::start(penalty, curvature, start))
+                }
+            }
         }
     };
     Ok(Fit {

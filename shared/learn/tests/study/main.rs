@@ -5,6 +5,8 @@
 mod bundle;
 mod compare;
 #[cfg(test)]
+mod elastic_net;
+#[cfg(test)]
 mod federation;
 #[cfg(test)]
 mod gather;

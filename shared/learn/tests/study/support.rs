@@ -32,6 +32,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         subgroups: vec![],
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
         classifiers: vec![Classifier::Logistic {
+            l1_ratio: vec![0.0],
             c: c.to_vec(),
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
@@ -92,6 +93,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         (
             "logistic",
             Classifier::Logistic {
+                l1_ratio: vec![0.0],
                 c: c.clone(),
                 standardise: scaled(),
                 balance: vec![Balance::None],

@@ -164,6 +164,7 @@ fn a_file_with_every_field_is_read() {
             },
         },
         classifiers: vec![Classifier::Logistic {
+            l1_ratio: vec![0.0],
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
