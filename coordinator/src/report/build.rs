@@ -228,7 +228,10 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
 
 fn in_words(classifier: &Classifier) -> &'static str {
     match classifier {
-        Classifier::Logistic { .. } => "logistic regression, L2-penalised",
+        Classifier::Logistic { l1_ratio, .. } if l1_ratio == &[0.0] => {
+            "logistic regression, L2-penalised"
+        }
+        Classifier::Logistic { .. } => "logistic regression with an elastic net penalty",
         Classifier::LinearSvm { .. } => {
             "linear support vector machine, squared hinge; its probabilities aren't calibrated"
         }
@@ -393,7 +396,7 @@ fn models(
             point: chosen,
             features: findings.features,
             threshold: rounded(model.threshold),
-            fitted: fitting(&model.fitted),
+            fitted: fitting(&model.fitted, chosen),
             digest: digest(&model.fitted),
         },
     })
@@ -405,11 +408,17 @@ fn few_digits(value: f64) -> f64 {
     if f64::abs(written) < 1e-20 { 0.0 } else { written }
 }
 
-fn fitting(model: &FinalFit) -> Fitting {
+fn fitting(model: &FinalFit, point: GridPoint) -> Fitting {
     match model {
-        FinalFit::Linear(FinalLinear { steps, gradient, .. })
-        | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
-            Fitting::Linear { steps: *steps, gradient: few_digits(*gradient) }
+        FinalFit::Linear(FinalLinear { steps, gradient, weights, .. }) => {
+            let makes_zeros = point.linear().is_some_and(|point| point.l1_ratio > 0.0);
+            let not_zero = weights.iter().filter(|weight| **weight != 0.0).count() as u32;
+            let (steps, gradient) = (*steps, few_digits(*gradient));
+            Fitting::Linear { steps, gradient, weights_not_zero: makes_zeros.then_some(not_zero) }
+        }
+        FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
+            let (steps, gradient) = (*steps, few_digits(*gradient));
+            Fitting::Linear { steps, gradient, weights_not_zero: None }
         }
         FinalFit::Trees(model) => {
             // A binary tree of n nodes has (n + 1) / 2 leaves.

@@ -194,7 +194,10 @@ impl LinearMethod {
     /// Whether points are of this method.
     fn takes(self, point: &GridPoint) -> bool {
         match self {
-            Self::Logistic | Self::SquaredHinge => point.linear().is_some_and(|p| p.c > 0.0),
+            Self::Logistic => {
+                point.linear().is_some_and(|p| p.c > 0.0 && (0.0..=1.0).contains(&p.l1_ratio))
+            }
+            Self::SquaredHinge => point.linear().is_some_and(|p| p.c > 0.0 && p.l1_ratio == 0.0),
             Self::Ridge => point.closed_form() == Some(ClosedForm::Ridge),
             Self::Lda => point.closed_form() == Some(ClosedForm::Lda),
             Self::NearestMean => point.closed_form() == Some(ClosedForm::NearestMean),
@@ -256,6 +259,13 @@ impl Scorer {
             Self::Linear(model) => Some(model),
             Self::Trees(_) | Self::Fourier(_) => None,
         }
+    }
+}
+
+impl LinearScorer {
+    /// How many weights aren't 0.
+    pub fn weights_not_zero(&self) -> usize {
+        self.weights.iter().filter(|weight| **weight != 0.0).count()
     }
 }
 

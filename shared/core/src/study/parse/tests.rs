@@ -240,6 +240,7 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
         ("kind = \"forest\"\ntrees = [100, 300]\ndepth = [4, 8]", 4),
         ("kind = \"boosting\"\ntrees = [50]\nbalance = [\"none\", \"weights\"]", 2),
         ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]", 1),
+        ("kind = \"logistic\"\nc = [0.1, 1.0]\nl1_ratio = [0, 0.5, 1]", 6),
     ] {
         let study = with_classifier(&format!("{lines}\n"));
         let study = study.unwrap_or_else(|error| panic!("{lines}: {error}"));
@@ -301,6 +302,9 @@ fn what_a_classifier_cant_have_is_named() {
         ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 65", "even"),
         ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 16386", "64 to 16384"),
         ("kind = \"linear-svm\"\nc = [1.0]\ngamma = [1.0]", "no such parameter"),
+        ("kind = \"linear-svm\"\nc = [1.0]\nl1_ratio = [0.5]", "no such parameter"),
+        ("kind = \"logistic\"\nc = [1.0]\nl1_ratio = [1.5]", "it must be 0 to 1"),
+        ("kind = \"logistic\"\nc = [1.0]\nl1_ratio = [0.5, 0.5]", "ascend"),
         ("kind = \"ridge\"", "alpha"),
         ("kind = \"ridge\"\nalpha = [1.0]\nbalance = [\"weights\"]", "no such parameter"),
         ("kind = \"forest\"\ntrees = [9]\nbins = 65", "bins"),
