@@ -3,7 +3,7 @@
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::study::{
-    AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Mode, Precision,
+    AugmentationRule, ChooseBy, Classifier, GridPoint, Input, Mode, MultiClass, Precision,
 };
 use wardround_learn::findings::{
     FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, NestedChoice, OwnFourier,
@@ -228,6 +228,9 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
 
 fn in_words(classifier: &Classifier) -> &'static str {
     match classifier {
+        Classifier::Logistic { multi_class: MultiClass::Multinomial, .. } => {
+            "multinomial logistic regression, L2-penalised, one model of all classes"
+        }
         Classifier::Logistic { l1_ratio, .. } if l1_ratio == &[0.0] => {
             "logistic regression, L2-penalised"
         }

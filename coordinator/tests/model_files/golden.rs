@@ -63,9 +63,9 @@ fn onnxruntime_says_what_predict_says() {
             }
         }
     }
-    // 12 rows of 26 columns; without three rows of `refused`, one of each kind of trees and two of `kernel`,
+    // 12 rows of 33 columns; without three rows of `refused`, one of each kind of trees and two of `kernel`,
     // 1 + 3 + 1 + 1 columns.
-    assert_eq!((judged, refused), (12 * 26 - 3 - 3 - 1 - 2, 7));
+    assert_eq!((judged, refused), (12 * 33 - 3 - 3 - 1 - 2, 7));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    FederationRule, Input, Levels, LinearPoint, Mode, Negative, OnSiteLost, PatientRule, Precision,
-    PreprocessRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Target, Validation,
-    WeightsRule,
+    FederationRule, Input, Levels, LinearPoint, Mode, MultiClass, Negative, OnSiteLost,
+    PatientRule, Precision, PreprocessRule, Quorum, Search, Standardise, Study, StudySites,
+    Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
@@ -364,6 +364,7 @@ fn study() -> Study {
         },
         classifiers: vec![Classifier::Logistic {
             l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],

@@ -13,6 +13,7 @@
 mod check;
 mod encoding;
 mod fourier;
+mod softmax;
 mod trees;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use self::encoding::{decode, encode};
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
+pub use self::softmax::{SoftmaxModel, SoftmaxTerm};
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
     Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm, check_shape,
@@ -229,6 +231,9 @@ pub enum Model {
     Trees(TreeModel),
     /// A weighted sum of random Fourier features.
     Fourier(FourierModel),
+    /// A model of all classes. A list of scores says with its class which one is meant: the score is that
+    /// class's log-odds against the rest.
+    Softmax(Arc<SoftmaxModel>),
 }
 
 /// How much a training row of either class counts; 0 to [`MOST_WEIGHT`].
@@ -518,6 +523,22 @@ pub enum Ask {
         /// How exactly features are wanted.
         precision: RowPrecision,
     },
+    /// Multinomial logistic loss `-sum ln p(y)` of models of all classes, `y` a row's class, and its
+    /// derivatives by all coefficients, rounded once per site.
+    ///
+    /// Blocks: `loss [terms]`, `gradient [terms, classes, features + 1]`, and with
+    /// [`Derivatives::Hessian`] `hessian [terms, m (m + 1) / 2]`, `m = classes (features + 1)`: the upper
+    /// triangle row by row, coefficients in the gradient's order.
+    Softmax {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models, each with its rows.
+        terms: Vec<SoftmaxTerm>,
+        /// What is wanted.
+        derivatives: Derivatives,
+        /// Binary places.
+        bits: u8,
+    },
 }
 
 /// How exactly features of rows are wanted.
@@ -657,6 +678,18 @@ impl Query {
                     BlockSpec::fraction("gradient", &[numbers], *bits),
                 ]
             }
+            Ask::Softmax { terms, derivatives, bits, .. } => {
+                let (m, coefficients) = (terms.len(), classes * (d + 1));
+                let mut blocks = vec![
+                    BlockSpec::fraction("loss", &[m], *bits),
+                    BlockSpec::fraction("gradient", &[m, classes, d + 1], *bits),
+                ];
+                if *derivatives == Derivatives::Hessian {
+                    let triangle = coefficients * (coefficients + 1) / 2;
+                    blocks.push(BlockSpec::fraction("hessian", &[m, triangle], *bits));
+                }
+                blocks
+            }
             Ask::Grid { split, columns: [first, end], .. } => {
                 let (cells, columns) = (self.cells(split), end.saturating_sub(*first) as usize);
                 vec![
@@ -736,7 +769,7 @@ impl Query {
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.
-            Ask::ClassGram { .. } => (d + 1) * u64::from(self.schema.classes),
+            Ask::ClassGram { .. } | Ask::Softmax { .. } => (d + 1) * u64::from(self.schema.classes),
             Ask::FourierHinge { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
@@ -773,6 +806,8 @@ impl Query {
             Ask::Bootstrap { .. } => "bootstrap",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",
+            Ask::Softmax { derivatives: Derivatives::Gradient, .. } => "softmax gradient",
+            Ask::Softmax { derivatives: Derivatives::Hessian, .. } => "softmax hessian",
         }
     }
 }

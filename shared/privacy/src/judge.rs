@@ -325,6 +325,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
             terms.iter().map(|term| term.rows).collect()
         }
         Ask::FourierHinge { terms, .. } => terms.iter().map(|term| term.rows).collect(),
+        Ask::Softmax { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. } => {
@@ -340,6 +341,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Logistic { .. }
         | Ask::SquaredHinge { .. }
         | Ask::FourierHinge { .. }
+        | Ask::Softmax { .. }
         | Ask::Trees { .. }
         | Ask::FeatureRows { .. }
         | Ask::Bootstrap { .. } => &[],
@@ -372,7 +374,8 @@ mod tests {
     use wardround_core::ids::StudyId;
     use wardround_core::query::{
         Bins, ClassWeights, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm, Frame,
-        LinearModel, LinearTerm, MapScaler, RowPrecision, Scaler, Schema, ScoreList,
+        LinearModel, LinearTerm, MapScaler, RowPrecision, Scaler, Schema, ScoreList, SoftmaxModel,
+        SoftmaxTerm,
     };
     use wardround_core::seed::Seed;
 
@@ -502,6 +505,32 @@ mod tests {
         assert_eq!(verdict(&policy, &without_me, plain(500)), refusal(Rule::LeaveOneSiteOut, 1, 0));
         let alone = query(4, hinge(SiteSet::Only(0)));
         assert_eq!(verdict(&policy, &alone, secure(196)), refusal(Rule::WideSums, 65, 64));
+    }
+
+    #[test]
+    fn a_model_of_all_classes_is_as_wide_as_all_of_them() {
+        let softmax = |sites| {
+            let schema = query(4, Ask::Profile { split: vec![] }).schema;
+            let columns = schema.features as usize + 1;
+            let classes = usize::from(schema.classes);
+            let (scaler, fill) = (Scaler::Folded, Fill::Complete);
+            let coefficients = vec![0.0; classes * columns];
+            let class_weights = vec![1.0; classes];
+            let model = SoftmaxModel { scaler, fill, coefficients }.into();
+            let terms = vec![SoftmaxTerm { rows: rows(sites), class_weights, model }];
+            let derivatives = Derivatives::Gradient;
+            Ask::Softmax { frame: frame(), terms, derivatives, bits: 30 }
+        };
+        let policy = Policy::default();
+        let everywhere = query(4, softmax(SiteSet::All));
+        let numbers = everywhere.numbers_per_model();
+        assert!(numbers > 21);
+        let enough = (numbers as f64 / 0.33).ceil() as u64;
+        assert_eq!(verdict(&policy, &everywhere, plain(enough)), Ok(()));
+        let refused = refusal(Rule::WideSums, numbers, numbers - 1);
+        assert_eq!(verdict(&policy, &everywhere, plain(enough - 1)), refused);
+        let without_me = query(4, softmax(SiteSet::Without(0)));
+        assert_eq!(verdict(&policy, &without_me, plain(500)), refusal(Rule::LeaveOneSiteOut, 1, 0));
     }
 
     #[test]

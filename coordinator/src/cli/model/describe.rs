@@ -64,6 +64,7 @@ fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
         "threshold": model.threshold,
         "figures": entry.figures,
         "kind": kind(&entry.learner),
+        "multi_class": if entry.learner.is_multinomial() { "multinomial" } else { "one-vs-rest" },
         "point": point,
         "missing": missing(&entry.learner).0,
     });
@@ -157,6 +158,9 @@ fn kind_words(learner: &Learner) -> &'static str {
             LinearMethod::Logistic => "logistic regression, L2-penalised",
             LinearMethod::SquaredHinge => {
                 "linear support vector machine, squared hinge, probabilities not calibrated"
+            }
+            LinearMethod::Multinomial => {
+                "multinomial logistic regression, L2-penalised, probabilities of all classes add up to 1"
             }
             LinearMethod::Ridge => "ridge regression, scores turned into logits",
             LinearMethod::Lda => "linear discriminant analysis",

@@ -1,7 +1,7 @@
 //! A weighted sum of standardised features as standard operators, in double precision as it was fitted: of
 //! a feature with a large mean single precision would keep few digits of what is left without it.
 //!
-//! Source: ONNX's Operators.md (`IsNaN`, `IsInf`, `Where`, `Sub`, `Div`, `Gemm`, `Sigmoid` of set 17).
+//! Source: ONNX's Operators.md (`IsNaN`, `IsInf`, `Where`, `Sub`, `Div`, `Gemm`, `Sigmoid`, `Softmax` of set 17).
 
 use wardround_learn::bundle::LinearScorer;
 
@@ -18,6 +18,17 @@ pub(super) struct Scale<'a> {
 
 /// The probability of a class, `[N, 1]` of doubles, for float32 rows.
 pub(super) fn probability(
+    graph: &mut Graph,
+    rows: &Value,
+    scale: &Scale<'_>,
+    model: &LinearScorer,
+) -> Value {
+    let score = score(graph, rows, scale, model);
+    graph.node("probability", "Sigmoid", &[&score], vec![])
+}
+
+/// The score of a class, `[N, 1]` of doubles, for float32 rows.
+pub(super) fn score(
     graph: &mut Graph,
     rows: &Value,
     scale: &Scale<'_>,
@@ -41,6 +52,5 @@ pub(super) fn probability(
     let rows = graph.node("standardised", "Div", &[&rows, &deviation], vec![]);
     let weights = graph.initializer("weights", &[features, 1], &model.weights);
     let intercept = graph.initializer("intercept", &[1], &[model.intercept]);
-    let score = graph.node("score", "Gemm", &[&rows, &weights, &intercept], vec![]);
-    graph.node("probability", "Sigmoid", &[&score], vec![])
+    graph.node("score", "Gemm", &[&rows, &weights, &intercept], vec![])
 }

@@ -21,7 +21,7 @@ use prost::Message as _;
 use serde::Serialize;
 use wardround_learn::bundle::{
     BundleInput, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, ModelBundle,
-    Scorer,
+    ModelEntry, Scorer,
 };
 use wardround_learn::findings::{FinalScaler, FourierScaler};
 
@@ -93,7 +93,10 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
                 let scale = scale(linear).ok_or_else(|| {
                     ExportError::NeedsOwnRows(class_name(manifest, entry.class).to_owned())
                 })?;
-                linear::probability(&mut graph, &rows, &scale, linear)
+                match bundle.is_multinomial() {
+                    true => linear::score(&mut graph, &rows, &scale, linear),
+                    false => linear::probability(&mut graph, &rows, &scale, linear),
+                }
             }
             Scorer::Trees(trees) => trees::probability(&mut graph, &rows, trees),
             Scorer::Fourier(model) => {
@@ -110,7 +113,13 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
         });
     }
     let columns: Vec<_> = columns.iter().collect();
-    let joined = graph.node("probabilities_double", "Concat", &columns, vec![int("axis", 1)]);
+    let joined = match bundle.is_multinomial() {
+        true => {
+            let scores = graph.node("scores", "Concat", &columns, vec![int("axis", 1)]);
+            graph.node("probabilities_double", "Softmax", &[&scores], vec![int("axis", 1)])
+        }
+        false => graph.node("probabilities_double", "Concat", &columns, vec![int("axis", 1)]),
+    };
     let output = graph.cast("probabilities", &joined, DataType::Float);
     let (graph, opset_import) = graph.finish(&output, classes, &output_doc(manifest));
     let model = ModelProto {
@@ -131,7 +140,11 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
 /// aren't among them: a value that is rounded over a threshold goes the other way, wherever it lies. Of a
 /// model on random Fourier features it is the most that any row's probability can move.
 pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
-    let slopes: Vec<Vec<f64>> = bundle.models.iter().map(|model| slopes(&model.scorer)).collect();
+    let mut slopes: Vec<Vec<f64>> =
+        bundle.models.iter().map(|model| slopes(&model.scorer)).collect();
+    if bundle.is_multinomial() {
+        slopes = apart(&slopes);
+    }
     let worst = |feature: usize| {
         let models = bundle.manifest.models.iter().zip(&bundle.models).zip(&slopes);
         let moved = models.filter_map(|((entry, model), slopes)| {
@@ -139,7 +152,7 @@ pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
             // its logit.
             let mean = mean(&model.scorer)?[feature];
             let rounding = mean.abs() * f64::from(f32::EPSILON) / 2.0;
-            Some((entry.class, slopes[feature] * rounding / 4.0))
+            Some((entry.class, slopes[feature].abs() * rounding / 4.0))
         });
         let (class, moves) = moved.max_by(|a, b| a.1.total_cmp(&b.1))?;
         let name = match &bundle.manifest.input {
@@ -151,12 +164,24 @@ pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
     (0..bundle.manifest.features as usize).filter_map(worst).collect()
 }
 
-/// By how much a logit moves with each feature at most; none where that isn't known.
+/// Of a model of all classes, by how much a class's log-odds move with each feature at most: as the scores of two
+/// classes move apart.
+fn apart(slopes: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let of_class = |own: &Vec<f64>| {
+        let most = |(at, slope): (usize, &f64)| {
+            slopes.iter().map(|other| (slope - other[at]).abs()).fold(0.0, f64::max)
+        };
+        own.iter().enumerate().map(most).collect()
+    };
+    slopes.iter().filter(|own| !own.is_empty()).map(of_class).collect()
+}
+
+/// By how much a logit moves with each feature, or at most; none where that isn't known.
 fn slopes(scorer: &Scorer) -> Vec<f64> {
     match scorer {
         Scorer::Linear(model) => {
             scale(model).map_or_else(Vec::new, |Scale { deviation, .. }| {
-                model.weights.iter().zip(deviation).map(|(w, s)| (w / s).abs()).collect()
+                model.weights.iter().zip(deviation).map(|(w, s)| w / s).collect()
             })
         }
         Scorer::Fourier(model) => fourier::slopes(model),
@@ -217,13 +242,18 @@ fn output_doc(manifest: &Manifest) -> String {
             Learner::Linear { method: LinearMethod::SquaredHinge, .. } | Learner::Fourier { .. }
         )
     };
+    let multinomial = |entry: &ModelEntry| entry.learner.is_multinomial();
+    let sum = match manifest.models.iter().any(multinomial) {
+        true => " They add up to 1.",
+        false => "",
+    };
     let calibration = match manifest.models.iter().any(|entry| svm(&entry.learner)) {
         true => " Those of support vector machines rank rows and aren't calibrated.",
         false => "",
     };
     format!(
         "Probability of each modelled class against the rest, in this order: {}. NaN for a row that can't be \
-         judged.{calibration}",
+         judged.{sum}{calibration}",
         names.join(", ")
     )
 }

@@ -84,6 +84,11 @@ impl Query {
                 terms.iter().try_for_each(|term| self.check_fourier_term(term, maps))?;
                 check_bits(*bits)
             }
+            Ask::Softmax { frame, terms, bits, .. } => {
+                self.check_frame(frame)?;
+                terms.iter().try_for_each(|term| self.check_softmax_term(term))?;
+                check_bits(*bits)
+            }
             Ask::Scores { frame, models, lists, split, bins, bits } => {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;
@@ -143,6 +148,7 @@ impl Query {
                     self.check_map(map)?;
                     self.check_on_map(map, *class, weights, *intercept)?;
                 }
+                Model::Softmax(model) => self.check_softmax(model)?,
                 Model::Trees(model) => {
                     self.check_class(model.class)?;
                     check_finite("a model of trees", [&model.start])?;
@@ -225,7 +231,7 @@ impl Query {
         self.check_fill(&model.fill)
     }
 
-    fn check_fill(&self, fill: &Fill) -> Result<(), DecodeError> {
+    pub(super) fn check_fill(&self, fill: &Fill) -> Result<(), DecodeError> {
         let d = self.schema.features as usize;
         let Fill::Values(values) = fill else { return Ok(()) };
         if values.len() != d {
@@ -258,7 +264,7 @@ impl Query {
         Err(DecodeError::Inconsistent(format!("class {class} of {classes}")))
     }
 
-    fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
+    pub(super) fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
         match scaler {
             Scaler::Folded => Ok(()),
             Scaler::OwnSite(folds) => self.check_folds(*folds),
@@ -308,11 +314,14 @@ impl Query {
 }
 
 pub(super) fn check_weights(weights: &ClassWeights) -> Result<(), DecodeError> {
-    let both = [weights.negative, weights.positive];
-    if both.iter().all(|weight| (0.0..=MOST_WEIGHT).contains(weight)) {
+    [weights.negative, weights.positive].into_iter().try_for_each(check_weight)
+}
+
+pub(super) fn check_weight(weight: f64) -> Result<(), DecodeError> {
+    if (0.0..=MOST_WEIGHT).contains(&weight) {
         return Ok(());
     }
-    Err(DecodeError::Inconsistent(format!("class weights {both:?}")))
+    Err(DecodeError::Inconsistent(format!("a class weight of {weight}")))
 }
 
 fn check_bits(bits: u8) -> Result<(), DecodeError> {

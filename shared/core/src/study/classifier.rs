@@ -16,6 +16,9 @@ pub enum Classifier {
         /// where it is 0 alone.
         #[serde(skip_serializing_if = "is_l2_alone")]
         l1_ratio: Vec<f64>,
+        /// What becomes of three classes or more; left out where each is set against the rest.
+        #[serde(skip_serializing_if = "MultiClass::is_one_vs_rest")]
+        multi_class: MultiClass,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
         /// The grid over the balance.
@@ -76,6 +79,25 @@ pub enum Classifier {
     Boosting(BoostingGrid),
 }
 
+/// What a classifier makes of three classes or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MultiClass {
+    /// A model of each class against the rest.
+    #[default]
+    OneVsRest,
+    /// One model of all classes: minimises `|W|^2 / (2 C)` plus the sum of `-ln softmax(W x + b)_y`, `y` a
+    /// row's class, as scikit-learn's `LogisticRegression(C)` on several classes. L2 penalty only.
+    Multinomial,
+}
+
+impl MultiClass {
+    /// Whether each class has a model of its own.
+    pub fn is_one_vs_rest(&self) -> bool {
+        *self == Self::OneVsRest
+    }
+}
+
 /// Random forests to choose from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ForestGrid {
@@ -126,7 +148,7 @@ pub enum Balance {
     #[default]
     None,
     /// A row counts `n / (2 n_c)`, of n training rows over all sites with n_c of its class: both classes
-    /// weigh the same.
+    /// weigh the same. Where one model is of all k classes, `n / (k n_c)`.
     Weights,
 }
 
@@ -166,6 +188,8 @@ pub enum LeafLimit {
 pub enum Family {
     /// Linear, with this loss.
     Linear(Loss),
+    /// Linear, one model of all classes.
+    Multinomial,
     /// Linear, from sums of one round.
     ClosedForm(ClosedForm),
     /// Support vector machines with a Gaussian kernel.
@@ -392,6 +416,7 @@ impl Classifier {
     /// What kind of model it is.
     pub fn family(&self) -> Family {
         match self {
+            Self::Logistic { multi_class: MultiClass::Multinomial, .. } => Family::Multinomial,
             Self::Logistic { .. } => Family::Linear(Loss::Logistic),
             Self::LinearSvm { .. } => Family::Linear(Loss::SquaredHinge),
             Self::RbfSvm { .. } => Family::Rbf,
@@ -407,7 +432,7 @@ impl Classifier {
     pub fn grid(&self) -> Vec<GridPoint> {
         let mut grid = Vec::new();
         match self {
-            Self::Logistic { c, l1_ratio, standardise, balance } => {
+            Self::Logistic { c, l1_ratio, standardise, balance, .. } => {
                 linear_points(&mut grid, c, l1_ratio, standardise, balance);
             }
             Self::LinearSvm { c, standardise, balance } => {

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 pub use classifier::{
     Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, Family, ForestGrid,
-    ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, NearestMeanPoint, RbfPoint,
-    RidgePoint, Standardise, TreeRules,
+    ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, MultiClass, NearestMeanPoint,
+    RbfPoint, RidgePoint, Standardise, TreeRules,
 };
 pub use template::{Header, HeaderColumn, template};
 
@@ -560,7 +560,9 @@ impl Study {
                 let components = points.iter().filter_map(GridPoint::rbf).map(|p| p.components);
                 components.max().map_or(columns, |most| columns.max(u64::from(most) + 1))
             }
-            Family::ClosedForm(_) => columns * u64::from(self.target.classes.count()),
+            Family::ClosedForm(_) | Family::Multinomial => {
+                columns * u64::from(self.target.classes.count())
+            }
             // The counts on the grid that bins are made of.
             Family::Forest | Family::Boosting => u64::from(features) * GRID_STEPS as u64,
         };
@@ -616,11 +618,14 @@ impl Study {
     fn classifier_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for classifier in &self.classifiers {
-            let weighted = classifier.balances() == [Balance::Weights];
-            let name = match weighted && self.classifiers.len() > 1 {
-                true => format!("{}, class weights", classifier.kind()),
-                false => classifier.kind().to_owned(),
-            };
+            let several = self.classifiers.len() > 1;
+            let mut name = classifier.kind().to_owned();
+            if several && classifier.family() == Family::Multinomial {
+                name.push_str(", multinomial");
+            }
+            if several && classifier.balances() == [Balance::Weights] {
+                name.push_str(", class weights");
+            }
             let numbered = (2..).map(|number| format!("{name} ({number})"));
             let free = std::iter::once(name.clone()).chain(numbered).find(|n| !names.contains(n));
             names.push(free.unwrap_or(name));

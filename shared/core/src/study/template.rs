@@ -208,7 +208,8 @@ fn input(guess: &Guess) -> String {
 fn classifier() -> String {
     "# What is fitted: logistic regression (\"logistic\") or a support vector machine (\"linear-svm\")\n\
      # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
-     # cross-validation. With l1_ratio = [0.0, 0.5, 1.0] logistic regression drops features.\n\
+     # cross-validation. With l1_ratio = [0.0, 0.5, 1.0] logistic regression drops features;\n\
+     # with multi_class = \"multinomial\" it is one model of three classes or more.\n\
      # Others: \"rbf-svm\" with c = [0.1] and gamma = [0.3, 1.0], \"ridge\" with\n\
      # alpha = [1.0], \"lda\" with shrinkage = [0.1], \"nearest-mean\"; trees: \"forest\" with\n\
      # trees = [300], \"boosting\" with trees = [100].\n\

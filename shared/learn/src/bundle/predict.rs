@@ -72,7 +72,7 @@ impl OwnScale {
 }
 
 /// The probability of each modelled class against the rest, for a row of features; NaN stands for a
-/// missing one. Of a support vector machine it is `1 / (1 + exp(-score))`, which ranks rows as the score does and isn't calibrated.
+/// missing one. Those of a multinomial model add up to 1. Of a support vector machine it is `1 / (1 + exp(-score))`, which ranks rows as the score does and isn't calibrated.
 ///
 /// # Errors
 /// [`PredictError`]; [`PredictError::NeedsOwnRows`] asks for [`predict_at_site`].
@@ -103,7 +103,25 @@ fn judge(
             return Err(PredictError::Features { expected, got });
         }
     }
-    bundle.models.iter().map(|model| probability(model, own, features)).collect()
+    let each = bundle.models.iter();
+    if bundle.is_multinomial() {
+        let scores = each.map(|model| match &model.scorer {
+            Scorer::Linear(model) => linear_logit(model, own, features),
+            // A checked bundle has none.
+            Scorer::Trees(_) | Scorer::Fourier(_) => Ok(f64::NAN),
+        });
+        return Ok(softmax(scores.collect::<Result<_, _>>()?));
+    }
+    each.map(|model| probability(model, own, features)).collect()
+}
+
+/// Probabilities of all classes, which add up to 1.
+fn softmax(mut scores: Vec<f64>) -> Vec<f64> {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    scores.iter_mut().for_each(|score| *score = libm::exp(*score - most));
+    let sum: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+    scores
 }
 
 fn probability(

@@ -20,6 +20,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::cholesky::{Cholesky, dot};
 use super::{Evaluation, Penalty, State, largest};
 
@@ -50,20 +51,24 @@ pub(crate) enum Factor {
     Dense(Arc<Cholesky>),
     /// Of a diagonal one: the root of each entry, positive.
     Diagonal(Arc<Vec<f64>>),
+    /// Of one that falls apart in another basis of the classes.
+    Blocks(Arc<Blocks>),
 }
 
 impl Factor {
     /// Solves `L u = g` in place.
-    fn forward(&self, g: &mut [f64]) {
+    pub(super) fn forward(&self, g: &mut [f64]) {
         match self {
+            Self::Blocks(blocks) => blocks.forward(g),
             Self::Dense(factor) => factor.forward(g),
             Self::Diagonal(roots) => g.iter_mut().zip(&**roots).for_each(|(g, root)| *g /= root),
         }
     }
 
     /// Solves `L^T x = u` in place.
-    fn backward(&self, u: &mut [f64]) {
+    pub(super) fn backward(&self, u: &mut [f64]) {
         match self {
+            Self::Blocks(blocks) => blocks.backward(u),
             Self::Dense(factor) => factor.backward(u),
             Self::Diagonal(_) => self.forward(u),
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, Derivatives, Fill, FourierMap, FourierTerm, Frame, LinearModel, LinearTerm,
-    RowSet, Scaler,
+    RowSet, Scaler, SoftmaxModel, SoftmaxTerm,
 };
 use wardround_core::study::Loss;
 
@@ -49,6 +49,13 @@ pub(crate) enum Space {
     Features { scaler: Scaler, fill: Fill },
     /// Random Fourier features; only the squared hinge loss is asked of them.
     Fourier(Arc<FourierMap>),
+    /// Features, of models of all classes; only the logistic loss is asked of them.
+    Softmax {
+        scaler: Scaler,
+        fill: Fill,
+        /// How much rows count, by class.
+        class_weights: Vec<f64>,
+    },
 }
 
 /// Why a fit didn't reach its optimum; `fit` is its index.
@@ -66,7 +73,9 @@ impl Space {
     /// Scaler and fill of features; `None` of random Fourier features.
     pub fn features(&self) -> Option<(Scaler, &Fill)> {
         match self {
-            Self::Features { scaler, fill } => Some((*scaler, fill)),
+            Self::Features { scaler, fill } | Self::Softmax { scaler, fill, .. } => {
+                Some((*scaler, fill))
+            }
             Self::Fourier(_) => None,
         }
     }
@@ -159,6 +168,7 @@ struct Points {
     linear: Vec<LinearTerm>,
     maps: Vec<Arc<FourierMap>>,
     fourier: Vec<FourierTerm>,
+    softmax: Vec<SoftmaxTerm>,
 }
 
 impl Points {
@@ -172,6 +182,13 @@ impl Points {
                     let (scaler, fill) = (*scaler, fill.clone());
                     let model = LinearModel { class, scaler, weights, intercept, fill };
                     points.linear.push(LinearTerm { rows, weights: class_weights, model });
+                }
+                Space::Softmax { scaler, fill, class_weights } => {
+                    let (scaler, fill) = (*scaler, fill.clone());
+                    let coefficients = fit.optimiser.next_point().to_vec();
+                    let model = Arc::new(SoftmaxModel { scaler, fill, coefficients });
+                    let class_weights = class_weights.clone();
+                    points.softmax.push(SoftmaxTerm { rows, class_weights, model });
                 }
                 Space::Fourier(map) => {
                     let known = points.maps.iter().position(|other| Arc::ptr_eq(other, map));
@@ -189,9 +206,10 @@ impl Points {
     }
 
     fn ask(self, frame: Arc<Frame>, loss: Loss, derivatives: Derivatives, bits: u8) -> Ask {
-        let Self { linear: terms, maps, fourier } = self;
+        let Self { linear: terms, maps, fourier, softmax } = self;
         match loss {
             _ if !fourier.is_empty() => Ask::FourierHinge { frame, maps, terms: fourier, bits },
+            _ if !softmax.is_empty() => Ask::Softmax { frame, terms: softmax, derivatives, bits },
             Loss::Logistic => Ask::Logistic { frame, terms, derivatives, bits },
             Loss::SquaredHinge => Ask::SquaredHinge { frame, terms, derivatives, bits },
         }
@@ -202,6 +220,10 @@ impl Points {
 /// positives.
 fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
     for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
+        if let Space::Softmax { .. } = start.space {
+            // It starts from counts, and knows already.
+            continue;
+        }
         let ((_, constant), count) = (start.weights_and_constant(), start.count as f64);
         let by_constant = answer.gradient.last().expect("a gradient has the constant");
         // With weights: those of the negatives say how many there are of both.
@@ -245,10 +267,10 @@ mod tests {
     use wardround_core::seed::Seed;
 
     use super::*;
-    use crate::logistic::Penalty;
     use crate::logistic::cholesky::Cholesky;
     use crate::logistic::lbfgs::{Factor, Lbfgs};
     use crate::logistic::newton::Newton;
+    use crate::logistic::{Constants, Penalty};
     use crate::rows::{Patient, Rows, RowsBuilder};
     use crate::study::event::Silent;
 
@@ -285,7 +307,10 @@ mod tests {
                     class: 1,
                     weights: ClassWeights::EQUAL,
                     space: Space::Features { scaler: Scaler::Folded, fill: Fill::Complete },
-                    optimiser: method(Penalty { strength: vec![strength; d] }, d + 1),
+                    optimiser: method(
+                        Penalty { strength: vec![strength; d], constants: Constants::Free },
+                        d + 1,
+                    ),
                 });
             }
         }

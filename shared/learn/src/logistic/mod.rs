@@ -17,6 +17,7 @@
 //! [`newton`] serves few features (GLORE: Wu et al., JAMIA 2012;19:758), [`lbfgs`] many, [`proximal`]
 //! both where there is an L1 penalty. All are plain state machines; [`lockstep`] asks the questions for all models at once.
 
+pub(crate) mod blocks;
 pub(crate) mod cholesky;
 mod lasso;
 pub(crate) mod lbfgs;
@@ -40,11 +41,31 @@ pub(crate) struct Evaluation {
     pub hessian: Vec<f64>,
 }
 
-/// The penalty `sum of strength_j v_j^2 / 2` over the weights; the constant has none.
+/// Numbers up to which a model of all classes is fitted by Newton's method.
+pub const NEWTON_COEFFICIENTS: usize = 128;
+
+/// The penalty `sum of strength_j v_j^2 / 2` over the weights; constants have none.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Penalty {
-    /// One per feature, positive.
+    /// One per feature, positive; of models of all classes one per coefficient, 0 for constants.
     pub strength: Vec<f64>,
+    /// What is done about constants.
+    pub constants: Constants,
+}
+
+/// What a penalty does about constants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Constants {
+    /// Nothing: the loss holds the one there is.
+    Free,
+    /// Of all classes the loss doesn't notice what is added to every one, so their sum is held at 0 by
+    /// `strength sum^2 / 2`, which is 0 at the optimum.
+    SumToZero {
+        /// Coefficients of a class, its constant the last of them.
+        width: usize,
+        /// Positive.
+        strength: f64,
+    },
 }
 
 impl Penalty {
@@ -55,7 +76,28 @@ impl Penalty {
             half += strength * v * v;
             *g += strength * v;
         }
+        if let Constants::SumToZero { width, strength } = self.constants {
+            let sum: f64 = point.iter().skip(width - 1).step_by(width).sum();
+            half += strength * sum * sum;
+            let constants = evaluation.gradient.iter_mut().skip(width - 1).step_by(width);
+            constants.for_each(|g| *g += strength * sum);
+        }
         evaluation.loss += half / 2.0;
+    }
+
+    /// Adds the penalty's second derivatives to an upper triangle, row by row.
+    fn add_curvature(&self, order: usize, upper: &mut [f64]) {
+        let mut diagonal = 0;
+        for (i, strength) in self.strength.iter().enumerate() {
+            upper[diagonal] += strength;
+            diagonal += order - i;
+        }
+        let Constants::SumToZero { width, strength } = self.constants else { return };
+        for i in (width - 1..order).step_by(width) {
+            for j in (i..order).step_by(width) {
+                upper[i * order - i * (i + 1) / 2 + j] += strength;
+            }
+        }
     }
 }
 

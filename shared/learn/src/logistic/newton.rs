@@ -89,11 +89,7 @@ impl Newton {
     fn accept(&mut self, mut evaluation: Evaluation) {
         self.gradient = largest(&evaluation.gradient);
         let order = self.trial.len();
-        let mut diagonal = 0;
-        for (i, strength) in self.penalty.strength.iter().enumerate() {
-            evaluation.hessian[diagonal] += strength;
-            diagonal += order - i;
-        }
+        self.penalty.add_curvature(order, &mut evaluation.hessian);
         // With a hinge no row may be within its margin; then nothing holds the constant, and nothing moves it.
         if let Some(constant @ 0.0) = evaluation.hessian.last_mut() {
             *constant = 1.0;

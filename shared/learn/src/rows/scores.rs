@@ -1,6 +1,7 @@
 //! Scores of lists of rows, as histograms and calibration sums, rounded per patient.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
@@ -14,6 +15,7 @@ use super::fourier;
 use super::kernel::{Matrix, dot};
 use super::linear::{Folded, Logit};
 use super::site::{Seen, SitePatient};
+use super::softmax;
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -60,11 +62,12 @@ impl Scored {
     ) -> Result<Self, CohortError> {
         // A model with the site's own scaler is another one in every repeat.
         let mut index = BTreeMap::new();
+        let mut of_all_classes: BTreeMap<_, Arc<Vec<Folded>>> = BTreeMap::new();
         let mut scorers: Vec<Scorer<'_>> = Vec::new();
         let mut needed: Vec<Vec<bool>> = Vec::new();
         let mut parts = vec![Vec::new(); lists.len()];
-        for (parts, ScoreList { parts: of_list, .. }) in parts.iter_mut().zip(lists) {
-            for (set, model) in of_list {
+        for (parts, ScoreList { class, parts: of_list }) in parts.iter_mut().zip(lists) {
+            for (set, model_at) in of_list {
                 let rows = seen.selected(set);
                 if rows.is_empty() {
                     continue;
@@ -72,15 +75,31 @@ impl Scored {
                 let own_site = |model: &Model| match model {
                     Model::Linear(model) => matches!(model.scaler, Scaler::OwnSite(_)),
                     Model::Fourier(model) => matches!(model.map.scaler, MapScaler::OwnSite(_)),
+                    Model::Softmax(model) => matches!(model.scaler, Scaler::OwnSite(_)),
                     Model::Trees(_) => false,
                 };
-                let of_repeat = own_site(&models[*model as usize]).then_some(set.repeat);
+                let of_repeat = own_site(&models[*model_at as usize]).then_some(set.repeat);
+                // A model of all classes is another one of every class.
+                let is_shared = matches!(models[*model_at as usize], Model::Softmax(_));
+                let of_class = is_shared.then_some(*class);
                 let next = scorers.len();
-                let column = *index.entry((*model, of_repeat)).or_insert(next);
+                let column = *index.entry((*model_at, of_repeat, of_class)).or_insert(next);
                 if column == next {
-                    scorers.push(match &models[*model as usize] {
+                    scorers.push(match &models[*model_at as usize] {
                         Model::Trees(model) => Scorer::Trees(model),
                         Model::Fourier(model) => Scorer::Fourier(model, set.repeat),
+                        Model::Softmax(model) => {
+                            let framed = seen.rows.framed(frame);
+                            let key = (*model_at, of_repeat);
+                            let models = match of_all_classes.get(&key) {
+                                Some(models) => Arc::clone(models),
+                                None => {
+                                    let new = softmax::folded(seen, &framed, model, set.repeat)?;
+                                    of_all_classes.entry(key).or_insert(Arc::new(new)).clone()
+                                }
+                            };
+                            Scorer::Softmax(models, usize::from(*class))
+                        }
                         Model::Linear(model) => {
                             let framed = seen.rows.framed(frame);
                             Scorer::Linear(Folded::new(seen, &framed, model, set.repeat)?)
@@ -190,6 +209,8 @@ enum Scorer<'a> {
     Trees(&'a TreeModel),
     /// With the repeat whose folds an own-site scaler's are.
     Fourier(&'a FourierModel, u8),
+    /// All classes, and which one is meant.
+    Softmax(Arc<Vec<Folded>>, usize),
 }
 
 /// Per model, the logit of each row that needs one (0 elsewhere).
@@ -202,6 +223,7 @@ fn logits(
     let mut logits = vec![Vec::new(); scorers.len()];
     let (mut places, mut linear, mut of_linear) = (Vec::new(), Vec::new(), Vec::new());
     let (mut on_maps, mut places_on_maps) = (Vec::new(), Vec::new());
+    let mut softmax_of: Vec<(&Arc<Vec<Folded>>, Vec<(usize, usize)>)> = Vec::new();
     for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
         match scorer {
             Scorer::Trees(model) => logits[at] = seen.rows.gridded(frame).scores(model, needed),
@@ -214,12 +236,33 @@ fn logits(
                 linear.push(folded);
                 of_linear.push(needed);
             }
+            Scorer::Softmax(models, class) => {
+                let shared = softmax_of.iter_mut().find(|(other, _)| Arc::ptr_eq(other, models));
+                match shared {
+                    Some((_, classes)) => classes.push((at, *class)),
+                    None => softmax_of.push((models, vec![(at, *class)])),
+                }
+            }
         }
     }
     if !linear.is_empty() {
         let framed = seen.rows.framed(frame);
         let of_models = linear_logits(seen, &framed.z, &linear, &of_linear);
         places.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
+    }
+    for (models, classes) in softmax_of {
+        let framed = seen.rows.framed(frame);
+        let all: Vec<&Folded> = models.iter().collect();
+        let any = |row: usize| classes.iter().any(|&(at, _)| needed[at][row]);
+        let any: Vec<bool> = (0..seen.rows.len()).map(any).collect();
+        let scores = linear_logits(seen, &framed.z, &all, &vec![&any; all.len()]);
+        for (at, class) in classes {
+            let of_row = |(row, &needed): (usize, &bool)| match needed {
+                true => softmax::log_odds(class, |k| scores[k][row], all.len()),
+                false => 0.0,
+            };
+            logits[at] = needed[at].iter().enumerate().map(of_row).collect();
+        }
     }
     let of_models = fourier::logits(seen, frame, &on_maps);
     places_on_maps.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);

@@ -14,7 +14,8 @@ use super::builder::Copies;
 use super::kernel::Matrix;
 use super::trees::Gridded;
 use super::{
-    RowView, bootstrap, counts, cross, draws, fourier, given, loss, placements, scores, trees,
+    RowView, bootstrap, counts, cross, draws, fourier, given, loss, placements, scores, softmax,
+    trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -205,6 +206,9 @@ impl SiteRows {
             Ask::FeatureRows { rows, precision } => given::answer(&seen, *rows, *precision),
             Ask::FourierHinge { frame, maps, terms, .. } => {
                 fourier::answer(&seen, frame, maps, terms)
+            }
+            Ask::Softmax { frame, terms, derivatives, .. } => {
+                softmax::answer(&seen, frame, terms, *derivatives)
             }
             Ask::Scores { frame, models, lists, split, bins, .. } => {
                 scores::answer(&seen, frame, models, lists, split, bins)

@@ -88,9 +88,10 @@ impl Choosing {
         fold: u8,
     ) -> Result<Result<Choice, Undefined>, CellError> {
         let outer = usize::from(repeat) * self.folds + usize::from(fold);
-        let of_point =
-            |point: usize| vec![scores[self.targets[target].others[point][outer]].clone()];
-        choose(design, by, of_point)
+        let of_point = |target: usize, point: usize| {
+            vec![scores[self.targets[target].others[point][outer]].clone()]
+        };
+        choose(design, by, target, of_point)
     }
 
     /// What is chosen without a site.
@@ -102,8 +103,11 @@ impl Choosing {
         target: usize,
         site: u16,
     ) -> Result<Result<Choice, Undefined>, CellError> {
-        let lists = &self.targets[target].without[usize::from(site)];
-        choose(design, by, |point| lists[point].iter().map(|&l| scores[l].clone()).collect())
+        let of_point = |target: usize, point: usize| {
+            let lists = &self.targets[target].without[usize::from(site)];
+            lists[point].iter().map(|&l| scores[l].clone()).collect()
+        };
+        choose(design, by, target, of_point)
     }
 
     /// What is chosen for the final model, from all out-of-fold scores.
@@ -114,12 +118,17 @@ impl Choosing {
         by: ChooseBy,
         target: usize,
     ) -> Result<Result<Choice, Undefined>, CellError> {
-        let mut repeats = Vec::with_capacity(design.grid.len());
-        for point in 0..design.grid.len() {
-            let of_repeat = |repeat| self.out_of_fold(scores, target, point, repeat);
-            repeats.push((0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?);
+        let targets = design.chosen_with(target);
+        let mut repeats = Vec::with_capacity(targets.len());
+        for target in targets.clone() {
+            let mut of_target = Vec::with_capacity(design.grid.len());
+            for point in 0..design.grid.len() {
+                let of_repeat = |repeat| self.out_of_fold(scores, target, point, repeat);
+                of_target.push((0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?);
+            }
+            repeats.push(of_target);
         }
-        choose(design, by, |point| repeats[point].clone())
+        choose(design, by, target, |target, point| repeats[target - targets.start][point].clone())
     }
 }
 
@@ -175,17 +184,19 @@ fn target(design: &Design, target: usize, lists: &mut Lists) -> TargetLists {
     TargetLists { plain, others, without, at_site }
 }
 
-/// Chooses a grid point by AUC, mean over repeats, and the threshold on its scores. `scores` gives a grid
-/// point's out-of-fold scores, per repeat and site. Of equal points the one that is simpler, then the first.
+/// Chooses a grid point by AUC, mean over repeats and over the classes that share it, and a class's threshold
+/// on its scores. `scores` gives a class's out-of-fold scores by a grid point, per repeat and site. Of equal points
+/// the one that is simpler, then the first.
 fn choose(
     design: &Design,
     by: ChooseBy,
-    scores: impl Fn(usize) -> Vec<Vec<ScoreCell>>,
+    target: usize,
+    scores: impl Fn(usize, usize) -> Vec<Vec<ScoreCell>>,
 ) -> Result<Result<Choice, Undefined>, CellError> {
     let mut aucs = Vec::with_capacity(design.grid.len());
     for point in 0..design.grid.len() {
         let (mut sum, mut repeats) = (0.0, 0.0);
-        for sites in scores(point) {
+        for sites in design.chosen_with(target).flat_map(|target| scores(target, point)) {
             match auc(by, &sites)? {
                 Ok(auc) => sum += auc,
                 // All points are judged on the same rows, so none has an AUC.
@@ -201,7 +212,13 @@ fn choose(
     let point = match design.choose {
         Choose::Best => best,
         Choose::OneStandardError => {
-            let lowest = aucs[best] - standard_error(by, &scores(best))?;
+            // Classes share their rows, so their mean is taken to be no surer than each.
+            let (mut sum, targets) = (0.0, design.chosen_with(target));
+            let of_each = targets.len() as f64;
+            for target in targets {
+                sum += standard_error(by, &scores(target, best))?;
+            }
+            let lowest = aucs[best] - sum / of_each;
             let near: Vec<f64> =
                 aucs.iter().map(|&auc| if auc >= lowest { auc } else { f64::NAN }).collect();
             // Complexity comes first, the AUC only between equally simple points.
@@ -212,7 +229,7 @@ fn choose(
             simplest(design, &near, simpler).unwrap_or(best)
         }
     };
-    let chosen = scores(point);
+    let chosen = scores(target, point);
     let all = ScoreHistogram::merged(chosen.iter().flatten().map(|cell| &cell.histogram))?;
     Ok(youden(&all).map(|threshold| Choice { point, threshold }))
 }

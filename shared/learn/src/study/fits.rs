@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, FoldSet, FourierModel, Frame, LinearModel, Model, RowSet, Scaler, SiteSet,
-    TreeModel,
+    SoftmaxModel, TreeModel,
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
 
@@ -22,10 +22,10 @@ use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
 use crate::logistic::newton::Newton;
 use crate::logistic::proximal::{Curvature, ElasticNet, Proximal};
-use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
+use crate::logistic::{Constants, NEWTON_FEATURES, Optimiser, Penalty};
 
 /// Binary places that are always kept on standardised columns.
-const COARSEST_BITS: u8 = 32;
+pub(super) const COARSEST_BITS: u8 = 32;
 
 /// Distance to the optimum, as a share of the weights, at which L-BFGS ends.
 pub(super) const ACCURACY: f64 = 1e-7;
@@ -69,6 +69,7 @@ pub(crate) enum Fitted {
     Linear(FittedLinear),
     Trees(FittedTrees),
     Fourier(FittedFourier),
+    Softmax(FittedSoftmax),
 }
 
 /// A linear model at its optimum, in the units of the question.
@@ -95,6 +96,17 @@ pub(crate) struct FittedFourier {
     pub gradient: f64,
 }
 
+/// A model of all classes at its optimum, in the units of the question.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FittedSoftmax {
+    pub model: Arc<SoftmaxModel>,
+    pub standard: Arc<Standard>,
+    pub steps: u32,
+    pub evaluations: u32,
+    /// Largest entry of the gradient, divided by the number of rows.
+    pub gradient: f64,
+}
+
 /// Grown trees, on the grid of the question's frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FittedTrees {
@@ -110,6 +122,7 @@ impl Fitted {
             Self::Linear(fitted) => Model::Linear(fitted.model.clone()),
             Self::Trees(fitted) => Model::Trees(fitted.model.clone()),
             Self::Fourier(fitted) => Model::Fourier(fitted.model.clone()),
+            Self::Softmax(fitted) => Model::Softmax(fitted.model.clone()),
         }
     }
 
@@ -119,6 +132,7 @@ impl Fitted {
             Self::Linear(fitted) => fitted.evaluations,
             Self::Trees(fitted) => fitted.rounds,
             Self::Fourier(fitted) => fitted.evaluations,
+            Self::Softmax(fitted) => fitted.evaluations,
         }
     }
 }
@@ -329,7 +343,7 @@ async fn preconditioners<C: Cohort>(
 
 /// Adds each feature's penalty to its entry, none to the constant's; the matrix is an upper triangle,
 /// row by row.
-fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: f64) {
+pub(super) fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: f64) {
     let mut at = 0;
     for (i, strength) in strength.iter().enumerate() {
         matrix[at] += strength * penalty;
@@ -359,6 +373,7 @@ fn set_up(
             Standardise::Site => vec![share / point.c; standard.deviation.len()],
         }
     };
+    let l2 = |strength| Penalty { strength, constants: Constants::Free };
     let strength = penalty(1.0 - point.l1_ratio, |s| s * s);
     let lasso = penalty(point.l1_ratio, |s| s);
     let mut start = vec![0.0; standard.mean.len()];
@@ -375,7 +390,7 @@ fn set_up(
             let penalty = ElasticNet { strength, lasso };
             Optimiser::Proximal(Proximal::start(penalty, Curvature::Asked, start))
         }
-        Method::Newton => Optimiser::Newton(Newton::start(Penalty { strength }, start)),
+        Method::Newton => Optimiser::Newton(Newton::start(l2(strength), start)),
         Method::Lbfgs(factors) => {
             let of = |sites| {
                 let fits = |p: &&Preconditioner| {
@@ -393,8 +408,7 @@ fn set_up(
             match &preconditioner.metric {
                 Metric::Factor(factor) => {
                     let factor = Factor::Dense(factor.clone());
-                    let penalty = Penalty { strength };
-                    Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy))
+                    Optimiser::Lbfgs(Lbfgs::start(l2(strength), factor, start, accuracy))
                 }
                 Metric::Gram(gram, weight) => {
                     let (gram, weight) = (gram.clone(), *weight);

@@ -403,9 +403,13 @@ impl Judging<'_> {
         FinalModel {
             point: choice.point,
             threshold: choice.threshold.probability(),
-            fitted: match models.get(&key) {
+            fitted: match models.get(&design.fitted_as(key)) {
                 Fitted::Linear(fitted) => FinalFit::Linear(final_linear(fitted, frame)),
                 Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, frame)),
+                Fitted::Softmax(fitted) => {
+                    let of_class = fitted.of_class(design.classes[target]);
+                    FinalFit::Linear(final_linear(&of_class, frame))
+                }
                 Fitted::Fourier(fitted) => FinalFit::Fourier(final_fourier(fitted, frame)),
             },
         }

@@ -23,6 +23,7 @@ mod frame;
 mod gather;
 mod judging;
 mod kernel_fits;
+mod multinomial_fits;
 mod plan;
 mod profile;
 mod repeats;

@@ -136,7 +136,8 @@ impl Lists {
             .iter()
             .map(|(class, parts)| {
                 let parts = parts.iter().map(|part| {
-                    let at = *index.entry((part.fit, scale_of(part))).or_insert_with(|| {
+                    let fit = ground.design.fitted_as(part.fit);
+                    let at = *index.entry((fit, scale_of(part))).or_insert_with(|| {
                         models.push(ground.model(part));
                         models.len() as u32 - 1
                     });
@@ -178,7 +179,7 @@ pub(crate) struct Scoring<'a> {
 
 impl Scoring<'_> {
     fn model(&self, part: &Scored) -> Model {
-        let mut model = self.models.get(&part.fit).model();
+        let mut model = self.models.get(&self.design.fitted_as(part.fit)).model();
         if scale_of(part) == ScaleOf::AllRows {
             let folds = self.design.all_folds();
             match &mut model {
@@ -190,7 +191,10 @@ impl Scoring<'_> {
                 {
                     Arc::make_mut(map).scaler = MapScaler::OwnSite(folds);
                 }
-                Model::Linear(_) | Model::Trees(_) | Model::Fourier(_) => {}
+                Model::Softmax(model) if matches!(model.scaler, Scaler::OwnSite(_)) => {
+                    Arc::make_mut(model).scaler = Scaler::OwnSite(folds);
+                }
+                Model::Linear(_) | Model::Trees(_) | Model::Fourier(_) | Model::Softmax(_) => {}
             }
         }
         model

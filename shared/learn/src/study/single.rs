@@ -12,7 +12,7 @@ use super::error::StudyError;
 use super::fits::{self, Ground, Models};
 use super::judging::{self, Judging};
 use super::scores::Scoring;
-use super::{closed_fits, kernel_fits, tree_fits};
+use super::{closed_fits, kernel_fits, multinomial_fits, tree_fits};
 use crate::cohort::Cohort;
 use crate::findings::{Cost, TargetFindings};
 use crate::study::event::StudyEvent;
@@ -50,7 +50,7 @@ pub(crate) async fn run<C: Cohort>(
     let classes = common.classes.clone();
     let rows = common.rows;
     let (frame, models, queries_before) = match family {
-        Family::Linear(_) | Family::ClosedForm(_) | Family::Rbf => {
+        Family::Linear(_) | Family::Multinomial | Family::ClosedForm(_) | Family::Rbf => {
             let frame = common.frame.clone();
             let (cells, queries) = common.cells(asker).await?;
             let ground = Ground {
@@ -63,6 +63,7 @@ pub(crate) async fn run<C: Cohort>(
             phase("fit", design.fits().len());
             let models = match family {
                 Family::Linear(loss) => fits::fit(asker, &ground, loss).await?,
+                Family::Multinomial => multinomial_fits::fit(asker, &ground).await?,
                 Family::Rbf => kernel_fits::fit(asker, &ground).await?,
                 _ => closed_fits::fit(asker, &ground).await?,
             };

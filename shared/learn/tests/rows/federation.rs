@@ -9,8 +9,8 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::{
     Ask, Bins, ClassWeights, Column, ColumnCuts, Cuts, Derivatives, Fill, FoldSet, FourierMap,
     FourierModel, FourierTerm, Gradients, GramTerm, LinearModel, LinearTerm, MapScaler, Model,
-    Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList, Side, SiteSet, Tree,
-    TreeTerm,
+    Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList, Side, SiteSet,
+    SoftmaxModel, SoftmaxTerm, Tree, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -73,6 +73,23 @@ fn fourier_hinge(models: &[(RowSet, FourierModel)], bits: u8) -> Ask {
     Ask::FourierHinge { frame: frame(), maps, terms, bits }
 }
 
+/// A model of all classes.
+fn of_all_classes(salt: u64, scaler: Scaler) -> SoftmaxModel {
+    let each = (0..3).map(|class| model(salt + class, scaler));
+    let coefficients = each.flat_map(|model| model.weights.into_iter().chain([model.intercept]));
+    SoftmaxModel { scaler, fill: model(salt, scaler).fill, coefficients: coefficients.collect() }
+}
+
+/// The multinomial loss of models on some rows.
+fn softmax(terms: &[(RowSet, Scaler)], derivatives: Derivatives) -> Ask {
+    let terms = terms.iter().map(|(rows, scaler)| SoftmaxTerm {
+        rows: *rows,
+        class_weights: vec![0.6, 2.5, 1.0],
+        model: of_all_classes(3, *scaler).into(),
+    });
+    Ask::Softmax { frame: frame(), terms: terms.collect(), derivatives, bits: 36 }
+}
+
 /// Trees that grow, of a forest and of a boosted model, on some rows.
 fn growing(rows: RowSet) -> Ask {
     let split = |column, left| Node::Split { column, below: 520, missing: Side::Right, left };
@@ -113,10 +130,11 @@ fn splitless() -> Vec<Ask> {
         model(1, Scaler::Folded).into(),
         model(2, Scaler::Folded).into(),
         Model::Fourier(on_map(3, &map(1, given()))),
+        Model::Softmax(of_all_classes(5, Scaler::Folded).into()),
     ];
     let lists = vec![
-        ScoreList { class: 1, parts: vec![(all, 0)] },
-        ScoreList { class: 2, parts: vec![(all, 1), (all, 0), (all, 2)] },
+        ScoreList { class: 1, parts: vec![(all, 0), (all, 3)] },
+        ScoreList { class: 2, parts: vec![(all, 1), (all, 0), (all, 2), (all, 3)] },
     ];
     let bins = Bins { half_width: 6.0, count: 64 };
     let table = |at: usize| PlacementTable {
@@ -188,6 +206,7 @@ fn sited(count: usize) -> Vec<Ask> {
     let lists = vec![
         list(&[(everywhere(train), 0), (only, 1), (without, 1)]),
         list(&[(everywhere(train), 2), (only, 3), (without, 3)]),
+        list(&[(everywhere(train), 4), (only, 4)]),
     ];
     vec![
         Ask::Profile { split: split.clone() },
@@ -208,6 +227,11 @@ fn sited(count: usize) -> Vec<Ask> {
         hinge(Derivatives::Gradient),
         hinge(Derivatives::Hessian),
         fourier_hinge(&on_maps, 36),
+        softmax(
+            &[(without, Scaler::Folded), (only, Scaler::OwnSite(train))],
+            Derivatives::Gradient,
+        ),
+        softmax(&[(without, Scaler::Folded), (only, Scaler::OwnSite(train))], Derivatives::Hessian),
         Ask::Scores {
             frame: frame(),
             models: vec![
@@ -215,6 +239,7 @@ fn sited(count: usize) -> Vec<Ask> {
                 model(2, Scaler::OwnSite(train)).into(),
                 Model::Fourier(on_maps[0].1.clone()),
                 Model::Fourier(on_maps[1].1.clone()),
+                Model::Softmax(of_all_classes(5, Scaler::OwnSite(train)).into()),
             ],
             lists,
             split,
@@ -295,8 +320,10 @@ proptest! {
             let logistic =
                 Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits: 40 };
             let hinge = Ask::SquaredHinge { frame: frame(), terms, derivatives, bits: 40 };
+            let softmax = softmax(&[(all, Scaler::Folded)], derivatives);
             for name in ["loss", "gradient", "hessian"] {
                 if derivatives == Derivatives::Hessian || name != "hessian" {
+                    prop_assert!(ask_both(softmax.clone(), name) < 1e-9);
                     prop_assert!(ask_both(logistic.clone(), name) < 1e-9);
                     prop_assert!(ask_both(hinge.clone(), name) < 1e-9);
                 }

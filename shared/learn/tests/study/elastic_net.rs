@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wardround_core::study::{Balance, Classifier, GridPoint, Standardise, Study};
+use wardround_core::study::{Balance, Classifier, GridPoint, MultiClass, Standardise, Study};
 use wardround_learn::findings::{FinalLinear, Findings};
 use wardround_learn::rows::Together;
 
@@ -28,6 +28,7 @@ fn elastic_net(c: &[f64], l1_ratio: &[f64], standardise: Standardise, balance: B
     let classifier = Classifier::Logistic {
         c: c.to_vec(),
         l1_ratio: l1_ratio.to_vec(),
+        multi_class: MultiClass::OneVsRest,
         standardise: vec![standardise],
         balance: vec![balance],
     };

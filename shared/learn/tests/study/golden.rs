@@ -5,7 +5,7 @@
 use crate::support::{Line, MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use wardround_core::study::{Balance, Classifier, Standardise, Study};
+use wardround_core::study::{Balance, Classifier, MultiClass, Standardise, Study};
 use wardround_learn::findings::FinalScaler;
 
 #[derive(Deserialize)]
@@ -147,6 +147,7 @@ fn class_weights_equal_scikit_learns() {
         with(Classifier::Logistic {
             c,
             l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             standardise,
             balance: vec![Balance::Weights],
         })

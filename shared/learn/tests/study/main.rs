@@ -20,6 +20,8 @@ mod kernel;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
+mod multinomial;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod support;

@@ -6,9 +6,9 @@ use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
-    FederationRule, ForestGrid, Input, LeafLimit, Levels, Missing, Mode, Negative, OnSiteLost,
-    PatientRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Table, Target,
-    TreeRules, Validation,
+    FederationRule, ForestGrid, Input, LeafLimit, Levels, Missing, Mode, MultiClass, Negative,
+    OnSiteLost, PatientRule, Quorum, Search, Standardise, Study, StudySites, Subgroup, Table,
+    Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -33,6 +33,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
         classifiers: vec![Classifier::Logistic {
             l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             c: c.to_vec(),
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
@@ -94,7 +95,18 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
             "logistic",
             Classifier::Logistic {
                 l1_ratio: vec![0.0],
+                multi_class: MultiClass::OneVsRest,
                 c: c.clone(),
+                standardise: scaled(),
+                balance: vec![Balance::None],
+            },
+        ),
+        (
+            "logistic, multinomial",
+            Classifier::Logistic {
+                c: c.clone(),
+                l1_ratio: vec![0.0],
+                multi_class: MultiClass::Multinomial,
                 standardise: scaled(),
                 balance: vec![Balance::None],
             },

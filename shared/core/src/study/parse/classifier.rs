@@ -1,7 +1,8 @@
 //! Reading `[classifier]`.
 
 use super::super::{
-    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, Standardise, TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, ForestGrid, LeafLimit, MultiClass,
+    Standardise, TreeRules,
 };
 use super::MOST;
 use crate::query::{LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_GAMMA};
@@ -23,6 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::value("kind", "\"logistic\""),
     Key::value("c", "[0.001, 0.01, 0.1]"),
     Key::value("l1_ratio", "[0.0, 0.5, 1.0]"),
+    Key::value("multi_class", "\"multinomial\""),
     Key::value("gamma", "[0.3, 1.0]"),
     Key::value("components", "4096"),
     Key::value("alpha", "[1.0, 100.0]"),
@@ -42,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// Which keys belong to which kind, beside `kind` itself.
-const LOGISTIC: &[&str] = &["c", "l1_ratio", "standardise", "balance"];
+const LOGISTIC: &[&str] = &["c", "l1_ratio", "multi_class", "standardise", "balance"];
 const LINEAR_SVM: &[&str] = &["c", "standardise", "balance"];
 const RBF_SVM: &[&str] = &["c", "gamma", "components", "standardise", "balance"];
 const RIDGE: &[&str] = &["alpha", "standardise"];
@@ -181,8 +183,18 @@ fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>, Vec<Ba
 
 fn logistic(table: &read::Table<'_>) -> Option<Classifier> {
     let l1_ratio = table.or("l1_ratio", vec![0.0], shares_or_zero);
+    let words = [("one-vs-rest", MultiClass::OneVsRest), ("multinomial", MultiClass::Multinomial)];
+    let multi_class = table.or("multi_class", MultiClass::OneVsRest, |v| v.choice(&words));
     let (c, standardise, balance) = linear(table)?;
-    Some(Classifier::Logistic { c, l1_ratio: l1_ratio?, standardise, balance })
+    let (l1_ratio, multi_class) = (l1_ratio?, multi_class?);
+    if multi_class == MultiClass::Multinomial && l1_ratio != [0.0] {
+        table.wrong(
+            "[classifier] has an l1_ratio beside multi_class = \"multinomial\"",
+            "leave one of them out: one model of all classes has an L2 penalty only",
+        );
+        return None;
+    }
+    Some(Classifier::Logistic { c, l1_ratio, multi_class, standardise, balance })
 }
 
 fn rbf_svm(table: &read::Table<'_>) -> Option<Classifier> {
