@@ -270,6 +270,7 @@ mod tests {
     use crate::logistic::cholesky::Cholesky;
     use crate::logistic::lbfgs::{Factor, Lbfgs};
     use crate::logistic::newton::Newton;
+    use crate::logistic::proximal::{Curvature, ElasticNet, Proximal};
     use crate::logistic::{Constants, Penalty};
     use crate::rows::{Patient, Rows, RowsBuilder};
     use crate::study::event::Silent;
@@ -334,12 +335,28 @@ mod tests {
             let factor = Factor::Dense(Arc::new(Cholesky::of_upper(n, &identity).unwrap()));
             Optimiser::Lbfgs(Lbfgs::start(penalty, factor, vec![0.0; n], 1e-9))
         };
+        let exact: fn(Penalty, usize) -> Optimiser = |penalty, n| {
+            let lasso = vec![0.5; n - 1];
+            let penalty = ElasticNet { strength: penalty.strength, lasso };
+            Optimiser::Proximal(Proximal::start(penalty, Curvature::Asked, vec![0.0; n]))
+        };
+        let learned: fn(Penalty, usize) -> Optimiser = |penalty, n| {
+            let identity: Vec<f64> =
+                (0..n).flat_map(|i| (i..n).map(move |j| f64::from(u8::from(i == j)))).collect();
+            let (gram, weight, accuracy) = (Arc::new(identity), 1.0, 1e-9);
+            let curvature = Curvature::Learned { gram, weight, accuracy };
+            let lasso = vec![0.5; n - 1];
+            let penalty = ElasticNet { strength: penalty.strength, lasso };
+            Optimiser::Proximal(Proximal::start(penalty, curvature, vec![0.0; n]))
+        };
         let hinge = Loss::SquaredHinge;
         for (features, method, loss) in [
             (5, newton, Loss::Logistic),
             (5, newton, hinge),
             (70, lbfgs, Loss::Logistic),
             (70, lbfgs, hinge),
+            (5, exact, Loss::Logistic),
+            (70, learned, Loss::Logistic),
         ] {
             let rows = rows(features);
             let mut together = fits(&rows, method);
