@@ -9,7 +9,7 @@ use wardround_learn::bundle::{Learner, LinearMethod};
 pub fn kind(learner: &Learner) -> &'static str {
     match learner {
         Learner::Linear { method, .. } => match method {
-            LinearMethod::Logistic => "logistic",
+            LinearMethod::Logistic | LinearMethod::Multinomial => "logistic",
             LinearMethod::SquaredHinge => "linear-svm",
             LinearMethod::Ridge => "ridge",
             LinearMethod::Lda => "lda",

@@ -4,7 +4,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::study::{
     AugmentationRule, ChooseBy, Classifier, Ensemble, EnsembleKind, GridPoint, Input, Learner,
-    Mode, Precision, Study,
+    Mode, MultiClass, Precision, Study,
 };
 use wardround_learn::findings::{
     FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, Matrix, NestedChoice,
@@ -247,7 +247,13 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
 
 fn in_words(classifier: &Classifier) -> &'static str {
     match classifier {
-        Classifier::Logistic { .. } => "logistic regression, L2-penalised",
+        Classifier::Logistic { multi_class: MultiClass::Multinomial, .. } => {
+            "multinomial logistic regression, L2-penalised, one model of all classes"
+        }
+        Classifier::Logistic { l1_ratio, .. } if l1_ratio == &[0.0] => {
+            "logistic regression, L2-penalised"
+        }
+        Classifier::Logistic { .. } => "logistic regression with an elastic net penalty",
         Classifier::LinearSvm { .. } => {
             "linear support vector machine, squared hinge; its probabilities aren't calibrated"
         }
@@ -427,7 +433,7 @@ fn models(
             point: chosen,
             features: findings.features,
             threshold: rounded(model.threshold),
-            fitted: fitting(&model.fitted),
+            fitted: fitting(&model.fitted, chosen),
             digest: digest(&model.fitted),
         },
     })
@@ -439,11 +445,17 @@ fn few_digits(value: f64) -> f64 {
     if f64::abs(written) < 1e-20 { 0.0 } else { written }
 }
 
-fn fitting(model: &FinalFit) -> Fitting {
+fn fitting(model: &FinalFit, point: GridPoint) -> Fitting {
     match model {
-        FinalFit::Linear(FinalLinear { steps, gradient, .. })
-        | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
-            Fitting::Linear { steps: *steps, gradient: few_digits(*gradient) }
+        FinalFit::Linear(FinalLinear { steps, gradient, weights, .. }) => {
+            let makes_zeros = point.linear().is_some_and(|point| point.l1_ratio > 0.0);
+            let not_zero = weights.iter().filter(|weight| **weight != 0.0).count() as u32;
+            let (steps, gradient) = (*steps, few_digits(*gradient));
+            Fitting::Linear { steps, gradient, weights_not_zero: makes_zeros.then_some(not_zero) }
+        }
+        FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
+            let (steps, gradient) = (*steps, few_digits(*gradient));
+            Fitting::Linear { steps, gradient, weights_not_zero: None }
         }
         FinalFit::Trees(model) => {
             // A binary tree of n nodes has (n + 1) / 2 leaves.
@@ -451,7 +463,9 @@ fn fitting(model: &FinalFit) -> Fitting {
             Fitting::Trees { trees: model.trees.len() as u32, leaves: leaves as u32 }
         }
         FinalFit::Ensemble(ensemble) => Fitting::Ensemble {
-            members: ensemble.members.iter().map(|member| fitting(&member.fitted)).collect(),
+            members: (ensemble.members.iter())
+                .map(|member| fitting(&member.fitted, member.point))
+                .collect(),
         },
     }
 }

@@ -17,7 +17,7 @@ use wardround_privacy::judge::Aggregation;
 use super::comparison::ComparisonSection;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::race::RaceSection;
-use super::values::{Calibration, Count, Curve, Estimate};
+use super::values::{Calibration, Count, Curve, Estimate, grouped};
 
 /// The format that this software writes.
 pub const FORMAT: u32 = 4;
@@ -324,16 +324,40 @@ pub struct FinalModel {
     pub digest: Digest,
 }
 
+impl FinalModel {
+    /// How many features it takes, and has weights for where its penalty makes zeros.
+    pub fn features_in_words(&self) -> String {
+        match self.zeros_in_words() {
+            Some(words) => words,
+            None => format!("{} features", grouped(u64::from(self.features))),
+        }
+    }
+
+    /// How many weights aren't 0, where its penalty makes zeros.
+    pub fn zeros_in_words(&self) -> Option<String> {
+        match &self.fitted {
+            Fitting::Linear { weights_not_zero: Some(count), .. } => {
+                let [count, all] = [*count, self.features].map(|n| grouped(u64::from(n)));
+                Some(format!("{count} of {all} weights not 0"))
+            }
+            Fitting::Linear { .. } | Fitting::Trees { .. } | Fitting::Ensemble { .. } => None,
+        }
+    }
+}
+
 /// How a model was fitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum Fitting {
-    /// A linear model, by Newton's method or L-BFGS.
+    /// A linear model, by Newton's method or L-BFGS, or their kin for an L1 penalty.
     Linear {
         /// Steps of the optimiser.
         steps: u32,
         /// The gradient's largest entry at the end, per row; three digits.
         gradient: f64,
+        /// Weights that aren't 0; left out where the penalty makes no zeros.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights_not_zero: Option<u32>,
     },
     /// Trees.
     Trees {

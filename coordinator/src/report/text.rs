@@ -89,10 +89,11 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     out.wrapped(
         "",
         &format!(
-            "{}: {} against the rest. Chosen: {}, threshold {:.3}",
+            "{}: {} against the rest. Chosen: {}, {}threshold {:.3}",
             report.study.target,
             model.class,
             model.chosen.point.line(),
+            model.chosen.zeros_in_words().map_or(String::new(), |words| format!("{words}, ")),
             model.chosen.threshold
         ),
     );

@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 import onnx.reference
 import onnxruntime
+import scipy.special
 
 sys.path.append(str(pathlib.Path(__file__).parents[3] / "shared/learn/tests/golden"))
 import make_rbf  # noqa: E402
@@ -61,6 +62,10 @@ def manifest(features, classes, feature_input, models):
 
 
 def linear_entry(k, method, standardise, missing):
+    if method in ("multinomial", "elastic-net"):
+        point = {"c": 0.5, "standardise": standardise} | ({"l1_ratio": 0.5} if method == "elastic-net" else {})
+        method = "multinomial" if method == "multinomial" else "logistic"
+        return {"class": k, "learner": {"kind": "linear", "method": method, "point": point, "missing": missing}, "figures": FIGURES}
     if method in ("logistic", "squared-hinge"):
         return {"class": k, "loss": method, "c": 0.5, "standardise": standardise, "missing": missing, "figures": FIGURES}
     point = {"standardise": standardise} | {"ridge": {"alpha": 2.0}, "lda": {"shrinkage": 0.1}, "nearest-mean": {}}[method]
@@ -77,6 +82,8 @@ def linear(rng, d, classes, modelled, feature_input, *, methods=("logistic",), f
     fills = means + deviations * rng.normal(size=d)
     for k in modelled:
         weights, intercept = steep * rng.normal(size=d), rng.normal()
+        if methods == ["elastic-net"]:
+            weights[::2] = 0.0
         tensors |= {f"class.{k}.weights": weights, f"class.{k}.intercept": [intercept],
                     f"class.{k}.threshold": [round(float(rng.uniform(0.2, 0.8)), 3)]}
         if standardise == "all":
@@ -92,6 +99,8 @@ def linear(rng, d, classes, modelled, feature_input, *, methods=("logistic",), f
         return np.stack([((rows - means) / deviations) @ w + b for w, b in numbers], axis=1)
 
     def expected(rows):
+        if methods == ["multinomial"]:
+            return scipy.special.softmax(scores(rows), axis=1)
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-scores(rows)))
 
@@ -189,6 +198,9 @@ def cases():
     yield "forest", trees(rng(9), 5, three, [0, 1, 2], table(names), "forest")
     yield "boosting", trees(rng(10), 5, two, [1], table(names), "boosting")
     yield "kernel", kernel(rng(13), 5, two, [1])
+    yield "multinomial", linear(rng(15), 5, three, [0, 1, 2], table(names), methods=["multinomial"])
+    yield "multinomial_filled", linear(rng(16), 5, three, [0, 1, 2], table(names), methods=["multinomial"], fill=True, steep=30.0)
+    yield "elastic_net", linear(rng(17), 16, two, [1], images("resnet18"), methods=["elastic-net"])
     yield "kernel_filled", kernel(rng(14), 5, three, [0, 1, 2], fill=True)
     members = [linear(rng(15), 5, two, [1], table(names), fill=True), trees(rng(16), 5, two, [1], table(names), "boosting"),
                kernel(rng(17), 5, two, [1], fill=True)]

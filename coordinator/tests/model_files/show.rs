@@ -44,6 +44,21 @@ fn every_kind_says_what_it_is() {
         says("own_site")
             .contains("logistic regression, L2-penalised: C 0.5, standardised over each site")
     );
+    let multinomial = says("multinomial");
+    assert!(
+        multinomial.contains("multinomial logistic regression, L2-penalised, probabilities of all"),
+        "{multinomial}"
+    );
+    let elastic_net = says("elastic_net");
+    assert!(
+        elastic_net
+            .contains("logistic regression with an elastic net penalty: C 0.5, L1 ratio 0.5"),
+        "{elastic_net}"
+    );
+    assert!(
+        elastic_net.contains("the 8 largest of 8 coefficients that aren't 0, of 16, per deviation"),
+        "{elastic_net}"
+    );
     let closed_form = says("closed_form");
     assert!(closed_form.contains("ridge regression, scores turned into logits: alpha 2"));
     assert!(closed_form.contains("linear discriminant analysis: shrinkage 0.1"));

@@ -10,9 +10,9 @@ use wardround_core::query::Unfit;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, Negative, OnSiteLost,
-    OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search, Standardise, Study,
-    StudySites, Subgroup, Target, Validation, WeightsRule,
+    FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass, Negative,
+    OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search,
+    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
@@ -125,7 +125,12 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         .iter()
         .flat_map(|&c| {
             [Standardise::All, Standardise::Site].map(|standardise| {
-                GridPoint::Linear(LinearPoint { c, standardise, balance: Balance::None })
+                GridPoint::Linear(LinearPoint {
+                    c,
+                    standardise,
+                    balance: Balance::None,
+                    l1_ratio: 0.0,
+                })
             })
         })
         .collect();
@@ -400,6 +405,8 @@ fn study() -> Study {
             augmentation: AugmentationRule::Off,
         },
         classifiers: vec![Classifier::Logistic {
+            l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],

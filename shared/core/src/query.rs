@@ -17,6 +17,7 @@ mod ensemble;
 mod fourier;
 mod own_forest;
 mod own_site;
+mod softmax;
 mod trees;
 mod weights;
 
@@ -37,6 +38,7 @@ pub use self::fourier::{
 };
 pub use self::own_forest::{MOST_OWN_DEPTH, MOST_OWN_TREES, OwnForestTerm};
 pub use self::own_site::Unfit;
+pub use self::softmax::{SoftmaxModel, SoftmaxTerm};
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
     Sampling, Side, Tree, TreeModel, TreeOutput, TreeTerm, check_shape,
@@ -261,6 +263,9 @@ pub enum Model {
     Fourier(FourierModel),
     /// Several of these in one.
     Ensemble(EnsembleModel),
+    /// A model of all classes. A list of scores says with its class which one is meant: the score is that
+    /// class's log-odds against the rest.
+    Softmax(Arc<SoftmaxModel>),
 }
 
 /// A model with the rows it is fitted to.
@@ -590,6 +595,22 @@ pub enum Ask {
         /// Binary places of gradients and Hessians while trees grow.
         bits: u8,
     },
+    /// Multinomial logistic loss `-sum ln p(y)` of models of all classes, `y` a row's class, and its
+    /// derivatives by all coefficients, rounded once per site.
+    ///
+    /// Blocks: `loss [terms]`, `gradient [terms, classes, features + 1]`, and with
+    /// [`Derivatives::Hessian`] `hessian [terms, m (m + 1) / 2]`, `m = classes (features + 1)`: the upper
+    /// triangle row by row, coefficients in the gradient's order.
+    Softmax {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models, each with its rows.
+        terms: Vec<SoftmaxTerm>,
+        /// What is wanted.
+        derivatives: Derivatives,
+        /// Binary places.
+        bits: u8,
+    },
 }
 
 /// How exactly features of rows are wanted.
@@ -629,14 +650,15 @@ impl LinearTerm {
 }
 
 impl Model {
-    /// The class that counts as positive.
-    pub fn class(&self) -> u8 {
-        match self {
+    /// The class that counts as positive; none of a model of all classes.
+    pub fn class(&self) -> Option<u8> {
+        Some(match self {
             Self::Linear(model) => model.class,
             Self::Trees(model) => model.class,
             Self::Fourier(model) => model.class,
             Self::Ensemble(model) => model.class,
-        }
+            Self::Softmax(_) => return None,
+        })
     }
 }
 
@@ -758,6 +780,18 @@ impl Query {
                     BlockSpec::fraction("gradient", &[numbers], *bits),
                 ]
             }
+            Ask::Softmax { terms, derivatives, bits, .. } => {
+                let (m, coefficients) = (terms.len(), classes * (d + 1));
+                let mut blocks = vec![
+                    BlockSpec::fraction("loss", &[m], *bits),
+                    BlockSpec::fraction("gradient", &[m, classes, d + 1], *bits),
+                ];
+                if *derivatives == Derivatives::Hessian {
+                    let triangle = coefficients * (coefficients + 1) / 2;
+                    blocks.push(BlockSpec::fraction("hessian", &[m, triangle], *bits));
+                }
+                blocks
+            }
             Ask::Grid { split, columns: [first, end], .. } => {
                 let (cells, columns) = (self.cells(split), end.saturating_sub(*first) as usize);
                 vec![
@@ -845,7 +879,7 @@ impl Query {
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.
-            Ask::ClassGram { .. } => (d + 1) * u64::from(self.schema.classes),
+            Ask::ClassGram { .. } | Ask::Softmax { .. } => (d + 1) * u64::from(self.schema.classes),
             Ask::FourierHinge { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
@@ -888,6 +922,8 @@ impl Query {
             Ask::OwnSite { .. } => "own site",
             Ask::OwnModels => "own models",
             Ask::OwnForests { .. } => "own forests",
+            Ask::Softmax { derivatives: Derivatives::Gradient, .. } => "softmax gradient",
+            Ask::Softmax { derivatives: Derivatives::Hessian, .. } => "softmax hessian",
         }
     }
 }

@@ -227,6 +227,10 @@ fn show(findings: &Findings) {
         }
         let model = &target.model;
         println!("  final: point {}, threshold {:.4}", model.point, model.threshold);
+        if let Some(FinalLinear { weights, .. }) = model.fitted.linear() {
+            let not_zero = weights.iter().filter(|weight| **weight != 0.0).count();
+            println!("  {not_zero} of {} weights not 0", weights.len());
+        }
         match &model.fitted {
             FinalFit::Linear(FinalLinear { steps, gradient, .. })
             | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {

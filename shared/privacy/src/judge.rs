@@ -206,7 +206,8 @@ pub fn judge(
         | Ask::SquaredHinge { .. }
         | Ask::FourierHinge { .. }
         | Ask::Trees { .. }
-        | Ask::Stack { .. } => {
+        | Ask::Stack { .. }
+        | Ask::Softmax { .. } => {
             if sets.iter().any(|set| set.sites == SiteSet::Only(at)) {
                 own_model(policy)?;
             }
@@ -370,6 +371,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         Ask::Stack { terms, .. } => {
             terms.iter().flat_map(|term| term.parts.iter().map(|(rows, _)| *rows)).collect()
         }
+        Ask::Softmax { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. }
@@ -386,6 +388,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Logistic { .. }
         | Ask::SquaredHinge { .. }
         | Ask::FourierHinge { .. }
+        | Ask::Softmax { .. }
         | Ask::Trees { .. }
         | Ask::FeatureRows { .. }
         | Ask::Stack { .. }
@@ -423,7 +426,7 @@ mod tests {
     use wardround_core::query::{
         Bins, ClassWeights, ColumnCuts, Cuts, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm,
         Frame, LinearModel, LinearTerm, MapScaler, OwnForestTerm, RowPrecision, Scaler, Schema,
-        ScoreList,
+        ScoreList, SoftmaxModel, SoftmaxTerm,
     };
     use wardround_core::seed::Seed;
 
@@ -554,6 +557,32 @@ mod tests {
         let alone = query(4, hinge(SiteSet::Only(0)));
         let consent = Policy { own_model: Consent::Allowed, ..policy };
         assert_eq!(verdict(&consent, &alone, secure(196)), refusal(Rule::WideSums, 65, 64));
+    }
+
+    #[test]
+    fn a_model_of_all_classes_is_as_wide_as_all_of_them() {
+        let softmax = |sites| {
+            let schema = query(4, Ask::Profile { split: vec![] }).schema;
+            let columns = schema.features as usize + 1;
+            let classes = usize::from(schema.classes);
+            let (scaler, fill) = (Scaler::Folded, Fill::Complete);
+            let coefficients = vec![0.0; classes * columns];
+            let class_weights = vec![1.0; classes];
+            let model = SoftmaxModel { scaler, fill, coefficients }.into();
+            let terms = vec![SoftmaxTerm { rows: rows(sites), class_weights, model }];
+            let derivatives = Derivatives::Gradient;
+            Ask::Softmax { frame: frame(), terms, derivatives, bits: 30 }
+        };
+        let policy = Policy::default();
+        let everywhere = query(4, softmax(SiteSet::All));
+        let numbers = everywhere.numbers_per_model();
+        assert!(numbers > 21);
+        let enough = (numbers as f64 / 0.33).ceil() as u64;
+        assert_eq!(verdict(&policy, &everywhere, plain(enough)), Ok(()));
+        let refused = refusal(Rule::WideSums, numbers, numbers - 1);
+        assert_eq!(verdict(&policy, &everywhere, plain(enough - 1)), refused);
+        let without_me = query(4, softmax(SiteSet::Without(0)));
+        assert_eq!(verdict(&policy, &without_me, plain(500)), refusal(Rule::LeaveOneSiteOut, 1, 0));
     }
 
     #[test]

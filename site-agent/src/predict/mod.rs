@@ -153,6 +153,7 @@ mod tests {
                     c: 1.0,
                     standardise: Standardise::All,
                     balance: Balance::None,
+                    l1_ratio: 0.0,
                 }),
                 missing: MissingFeatures::Refused,
             },

@@ -30,7 +30,12 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         FinalScaler::All { .. } => Standardise::All,
     };
     let missing = MissingFeatures::Refused;
-    let point = GridPoint::Linear(LinearPoint { c: 1.0, standardise, balance: Balance::None });
+    let point = GridPoint::Linear(LinearPoint {
+        c: 1.0,
+        standardise,
+        balance: Balance::None,
+        l1_ratio: 0.0,
+    });
     let learner = Learner::Linear { method: LinearMethod::Logistic, point, missing };
     let entry = ModelEntry { class: 1, learner, figures };
     let manifest = Manifest {

@@ -62,6 +62,7 @@ fn model_data(manifest: &Manifest, entry: &ModelEntry, model: &Model) -> Value {
         "name": class_name(manifest, entry.class),
         "threshold": model.threshold,
         "figures": entry.figures,
+        "multi_class": if entry.learner.is_multinomial() { "multinomial" } else { "one-vs-rest" },
     });
     extend(&mut data, scorer_data(&entry.learner, &model.scorer));
     data
@@ -76,6 +77,7 @@ fn scorer_data(learner: &Learner, scorer: &Scorer) -> Value {
         Scorer::Linear(linear) => json!({
             "intercept": linear.intercept,
             "weights": linear.weights,
+            "weights_not_zero": linear.weights_not_zero(),
             "scaler": linear.scaler,
             "fill": linear.fill,
         }),
@@ -210,10 +212,16 @@ fn input(manifest: &Manifest) -> String {
 
 fn kind_words(learner: &Learner) -> &'static str {
     match learner {
-        Learner::Linear { method, .. } => match method {
+        Learner::Linear { method, point, .. } => match method {
+            LinearMethod::Logistic if point.linear().is_some_and(|p| p.l1_ratio > 0.0) => {
+                "logistic regression with an elastic net penalty"
+            }
             LinearMethod::Logistic => "logistic regression, L2-penalised",
             LinearMethod::SquaredHinge => {
                 "linear support vector machine, squared hinge, probabilities not calibrated"
+            }
+            LinearMethod::Multinomial => {
+                "multinomial logistic regression, L2-penalised, probabilities of all classes add up to 1"
             }
             LinearMethod::Ridge => "ridge regression, scores turned into logits",
             LinearMethod::Lda => "linear discriminant analysis",
@@ -271,14 +279,18 @@ fn figures(figures: &Summary) -> String {
 fn coefficients(manifest: &Manifest, model: &LinearScorer) -> String {
     let mut order: Vec<usize> = (0..model.weights.len()).collect();
     order.sort_by(|a, b| model.weights[*b].abs().total_cmp(&model.weights[*a].abs()));
+    let not_zero = model.weights_not_zero();
     let rows: Vec<Vec<String>> = order
         .into_iter()
-        .take(SHOWN)
+        .take(SHOWN.min(not_zero))
         .map(|at| vec![feature_name(manifest, at), signed(model.weights[at])])
         .chain([vec!["constant".to_owned(), signed(model.intercept)]])
         .collect();
     let shown = rows.len() - 1;
     let head = match model.weights.len() {
+        all if all > not_zero => format!(
+            "the {shown} largest of {not_zero} coefficients that aren't 0, of {all}, per deviation"
+        ),
         all if all > shown => format!("the {shown} largest of {all} coefficients, per deviation"),
         _ => "coefficients, per deviation".to_owned(),
     };

@@ -1,7 +1,7 @@
 //! A weighted sum of standardised features as standard operators, in double precision as it was fitted: of
 //! a feature with a large mean single precision would keep few digits of what is left without it.
 //!
-//! Source: ONNX's Operators.md (`IsNaN`, `IsInf`, `Where`, `Sub`, `Div`, `Gemm`, `Sigmoid` of set 17).
+//! Source: ONNX's Operators.md (`IsNaN`, `IsInf`, `Where`, `Sub`, `Div`, `Gemm`, `Sigmoid`, `Softmax` of set 17).
 
 use wardround_learn::bundle::LinearScorer;
 
@@ -16,7 +16,7 @@ pub(super) struct Scale<'a> {
     pub deviation: &'a [f64],
 }
 
-/// The logit of a class, `[N, 1]` of doubles, for float32 rows.
+/// The logit of a class, or of a model of all classes its score, `[N, 1]` of doubles, for float32 rows.
 pub(super) fn score(
     graph: &mut Graph,
     rows: &Value,

@@ -23,7 +23,7 @@ use serde::Serialize;
 use wardround_core::query::Combine;
 use wardround_learn::bundle::{
     BundleInput, EnsembleScorer, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures,
-    ModelBundle, Scorer,
+    ModelBundle, ModelEntry, Scorer,
 };
 use wardround_learn::findings::{FinalScaler, FourierScaler};
 
@@ -94,10 +94,19 @@ pub fn write(bundle: &ModelBundle, version: &str) -> Result<Vec<u8>, ExportError
     let mut columns = Vec::with_capacity(classes);
     for (entry, model) in manifest.models.iter().zip(&bundle.models) {
         let class = class_name(manifest, entry.class);
-        columns.push(probability(&mut graph, &rows, class, features, &model.scorer)?);
+        columns.push(match bundle.is_multinomial() {
+            true => score(&mut graph, &rows, class, features, &model.scorer)?,
+            false => probability(&mut graph, &rows, class, features, &model.scorer)?,
+        });
     }
     let columns: Vec<_> = columns.iter().collect();
-    let joined = graph.node("probabilities_double", "Concat", &columns, vec![int("axis", 1)]);
+    let joined = match bundle.is_multinomial() {
+        true => {
+            let scores = graph.node("scores", "Concat", &columns, vec![int("axis", 1)]);
+            graph.node("probabilities_double", "Softmax", &[&scores], vec![int("axis", 1)])
+        }
+        false => graph.node("probabilities_double", "Concat", &columns, vec![int("axis", 1)]),
+    };
     let output = graph.cast("probabilities", &joined, DataType::Float);
     let (graph, opset_import) = graph.finish(&output, classes, &output_doc(manifest));
     let model = ModelProto {
@@ -181,15 +190,19 @@ pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
         let scorers = model.scorer.singles().iter().enumerate();
         scorers.map(move |(at, scorer)| (entry.class, weight(at), scorer))
     });
-    let singles: Vec<(u8, f64, &Scorer, Vec<f64>)> =
+    let mut singles: Vec<(u8, f64, &Scorer, Vec<f64>)> =
         singles.map(|(class, weight, scorer)| (class, weight, scorer, slopes(scorer))).collect();
+    if bundle.is_multinomial() {
+        let own: Vec<Vec<f64>> = singles.iter().map(|(.., slopes)| slopes.clone()).collect();
+        singles.iter_mut().zip(apart(&own)).for_each(|(single, slopes)| single.3 = slopes);
+    }
     let worst = |feature: usize| {
         let moved = singles.iter().filter_map(|(class, weight, scorer, slopes)| {
             // Half a unit in the last of 24 binary digits; a probability moves by at most a quarter of
             // its logit.
             let mean = mean(scorer)?[feature];
             let rounding = mean.abs() * f64::from(f32::EPSILON) / 2.0;
-            Some((*class, weight * slopes[feature] * rounding / 4.0))
+            Some((*class, weight * slopes[feature].abs() * rounding / 4.0))
         });
         let (class, moves) = moved.max_by(|a, b| a.1.total_cmp(&b.1))?;
         let name = match &bundle.manifest.input {
@@ -201,12 +214,24 @@ pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
     (0..bundle.manifest.features as usize).filter_map(worst).collect()
 }
 
-/// By how much a logit moves with each feature at most; none where that isn't known.
+/// Of a model of all classes, by how much a class's log-odds move with each feature at most: as the scores of two
+/// classes move apart.
+fn apart(slopes: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let of_class = |own: &Vec<f64>| {
+        let most = |(at, slope): (usize, &f64)| {
+            slopes.iter().map(|other| (slope - other[at]).abs()).fold(0.0, f64::max)
+        };
+        own.iter().enumerate().map(most).collect()
+    };
+    slopes.iter().filter(|own| !own.is_empty()).map(of_class).collect()
+}
+
+/// By how much a logit moves with each feature, or at most; none where that isn't known.
 fn slopes(scorer: &Scorer) -> Vec<f64> {
     match scorer {
         Scorer::Linear(model) => {
             scale(model).map_or_else(Vec::new, |Scale { deviation, .. }| {
-                model.weights.iter().zip(deviation).map(|(w, s)| (w / s).abs()).collect()
+                model.weights.iter().zip(deviation).map(|(w, s)| w / s).collect()
             })
         }
         Scorer::Fourier(model) => fourier::slopes(model),
@@ -272,13 +297,18 @@ fn output_doc(manifest: &Manifest) -> String {
             Learner::Linear { method: LinearMethod::SquaredHinge, .. } | Learner::Fourier { .. }
         )
     };
+    let multinomial = |entry: &ModelEntry| entry.learner.is_multinomial();
+    let sum = match manifest.models.iter().any(multinomial) {
+        true => " They add up to 1.",
+        false => "",
+    };
     let calibration = match manifest.models.iter().any(|entry| svm(&entry.learner)) {
         true => " Those of support vector machines rank rows and aren't calibrated.",
         false => "",
     };
     format!(
         "Probability of each modelled class against the rest, in this order: {}. NaN for a row that can't be \
-         judged.{calibration}",
+         judged.{sum}{calibration}",
         names.join(", ")
     )
 }

@@ -64,10 +64,10 @@ fn trained(report: &Report) -> Element {
     )));
     for model in &report.models {
         answer = answer.add(el("p").text(format!(
-            "{}: {} against the rest, {} features, {}, threshold {:.3}.",
+            "{}: {} against the rest, {}, {}, threshold {:.3}.",
             study.target,
             model.class,
-            grouped(u64::from(model.chosen.features)),
+            model.chosen.features_in_words(),
             model.chosen.point.line(),
             model.chosen.threshold,
         )));

@@ -142,12 +142,13 @@ fn left_out(report: &Report, at: usize) -> Markup {
     }
     let figures = rows.iter().map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
     let points = &report.models[at].used_for_choosing;
+    let names = parameters(points.iter().map(|row| row.point));
     let chosen = rows.iter().flat_map(|row| {
         points.iter().zip(&row.auc_by_point).map(|(grid, auc)| {
             let chosen = grid.point == row.point;
             let site = if chosen { Cell::chosen(&row.site) } else { Cell::plain(&row.site) };
             let mut cells = vec![site];
-            cells.extend(point_cells(grid.point));
+            cells.extend(point_cells(grid.point, &names));
             cells.push(Cell::plain(if chosen { "chosen" } else { "" }));
             cells.push(Cell::plain(if chosen { decimal(row.threshold) } else { String::new() }));
             cells.push(Cell::estimate(auc));
@@ -166,11 +167,7 @@ fn left_out(report: &Report, at: usize) -> Markup {
         .add(table(
             "Every grid point fitted without the site and judged at it, and which was chosen \
              without it",
-            &headings(
-                &["site left out"],
-                report.models[at].chosen.point,
-                &["", "threshold", "AUC at the site"],
-            ),
+            &headings(&["site left out"], &names, &["", "threshold", "AUC at the site"]),
             chosen.collect(),
         ))
         .into()
@@ -182,8 +179,9 @@ fn noted(report: &Report) -> Markup {
 
 fn choosing(report: &Report, at: usize) -> Markup {
     let model = &report.models[at];
+    let names = parameters(model.used_for_choosing.iter().map(|row| row.point));
     let grid = model.used_for_choosing.iter().map(|row| {
-        let mut cells = point_cells(row.point);
+        let mut cells = point_cells(row.point, &names);
         if row.chosen {
             cells[0] = Cell::chosen(row.point.words()[0].1.clone());
         }
@@ -196,7 +194,7 @@ fn choosing(report: &Report, at: usize) -> Markup {
     });
     let nested = model.nested.iter().map(|fold| {
         let name = format!("repeat {}, fold {}", fold.figures.repeat, fold.figures.fold);
-        let mut cells = row_of(name, point_cells(fold.point));
+        let mut cells = row_of(name, point_cells(fold.point, &names));
         cells.push(Cell::plain(decimal(fold.threshold)));
         cells.push(Cell::estimate(&fold.figures.auc_within_sites));
         cells.push(Cell::estimate(&fold.figures.auc_one_list));
@@ -218,18 +216,14 @@ fn choosing(report: &Report, at: usize) -> Markup {
             "The grid: plain out-of-fold figures, used for choosing",
             &headings(
                 &[],
-                model.chosen.point,
+                &names,
                 &["", "AUC within sites", "AUC, one list", "within sites, fold by fold"],
             ),
             grid.collect(),
         ))
         .add(table(
             "Nested folds: what was chosen without the fold, and how that did on it",
-            &headings(
-                &["fold"],
-                model.chosen.point,
-                &["threshold", "AUC within sites", "AUC, one list"],
-            ),
+            &headings(&["fold"], &names, &["threshold", "AUC within sites", "AUC, one list"]),
             nested.collect(),
         ))
         .add(stopped_trees(model))
@@ -241,12 +235,14 @@ fn races(model: &ModelSection) -> Markup {
     if model.races.is_empty() {
         return Markup::default();
     }
+    let names = parameters(model.used_for_choosing.iter().map(|row| row.point));
+    let names = &names;
     let rows = model.races.iter().flat_map(|race| {
         let most = race.trials.iter().map(|trial| trial.folds).max();
         race.trials.iter().map(move |trial| {
             let last = Some(trial.folds) == most;
             let mut cells = vec![if last { Cell::chosen(&race.of) } else { Cell::plain(&race.of) }];
-            cells.extend(point_cells(trial.point));
+            cells.extend(point_cells(trial.point, names));
             cells.push(Cell::plain(trial.folds));
             cells.push(Cell::estimate(&trial.auc));
             cells
@@ -255,7 +251,7 @@ fn races(model: &ModelSection) -> Markup {
     table(
         "Races of grid points (successive halving): on how many held-out folds each was judged before it left, and how it did \
          on them. The ones that came furthest were chosen from",
-        &headings(&["race for"], model.chosen.point, &["folds", "AUC"]),
+        &headings(&["race for"], names, &["folds", "AUC"]),
         rows.collect(),
     )
 }
@@ -265,8 +261,9 @@ fn stopped_trees(model: &ModelSection) -> Markup {
     let list = |counts: &[u32]| {
         Cell::plain(counts.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
     };
+    let names = parameters(model.used_for_choosing.iter().map(|row| row.point));
     let rows = model.used_for_choosing.iter().zip(points).map(|(row, stopped)| {
-        let mut cells = point_cells(row.point);
+        let mut cells = point_cells(row.point, &names);
         if row.chosen {
             cells[0] = Cell::chosen(row.point.words()[0].1.clone());
         }
@@ -279,7 +276,7 @@ fn stopped_trees(model: &ModelSection) -> Markup {
          models, nor in their figures",
         &headings(
             &[],
-            model.chosen.point,
+            &names,
             &["final model", "nested models, fold by fold", "without each site"],
         ),
         rows.collect(),
@@ -455,16 +452,24 @@ fn row_of(name: impl ToString, cells: Vec<Cell>) -> Vec<Cell> {
     row
 }
 
-fn point_cells(point: GridPoint) -> Vec<Cell> {
-    point.words().into_iter().map(|(_, value)| Cell::plain(value)).collect()
+/// The names of a grid's parameters: those of the point that has the most to say.
+fn parameters(points: impl Iterator<Item = GridPoint>) -> Vec<&'static str> {
+    let names = points.map(|point| point.words().into_iter().map(|(name, _)| name).collect());
+    names.max_by_key(Vec::len).unwrap_or_default()
 }
 
-/// Headings with the names of a grid point's parameters in between.
+/// A point's parameters; what it doesn't say of itself is 0.
+fn point_cells(point: GridPoint, names: &[&str]) -> Vec<Cell> {
+    let words = point.words();
+    let value = |name: &&str| words.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+    names.iter().map(|name| Cell::plain(value(name).map_or("0", String::as_str))).collect()
+}
+
+/// Headings with the names of a grid's parameters in between.
 fn headings(
     before: &[&'static str],
-    point: GridPoint,
+    names: &[&'static str],
     after: &[&'static str],
 ) -> Vec<&'static str> {
-    let names = point.words().into_iter().map(|(name, _)| name);
-    before.iter().copied().chain(names).chain(after.iter().copied()).collect()
+    [before, names, after].concat()
 }

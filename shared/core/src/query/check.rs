@@ -5,7 +5,7 @@ use super::trees::{
 };
 use super::{
     Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, FourierModel, Frame, GramTerm,
-    LinearModel, MOST_REPLICATES, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+    LinearModel, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
 };
 
 impl Query {
@@ -95,6 +95,11 @@ impl Query {
                 terms.iter().try_for_each(|term| self.check_stack_term(term, models))?;
                 check_bits(*bits)
             }
+            Ask::Softmax { frame, terms, bits, .. } => {
+                self.check_frame(frame)?;
+                terms.iter().try_for_each(|term| self.check_softmax_term(term))?;
+                check_bits(*bits)
+            }
             Ask::Scores { frame, models, lists, split, bins, bits } => {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;
@@ -179,6 +184,7 @@ impl Query {
                 model.trees.iter().try_for_each(|tree| self.check_tree(tree))
             }
             Model::Ensemble(model) => self.check_ensemble(model),
+            Model::Softmax(model) => self.check_softmax(model),
         }
     }
 
@@ -245,7 +251,7 @@ impl Query {
         self.check_fill(&model.fill)
     }
 
-    fn check_fill(&self, fill: &Fill) -> Result<(), DecodeError> {
+    pub(super) fn check_fill(&self, fill: &Fill) -> Result<(), DecodeError> {
         let d = self.schema.features as usize;
         let Fill::Values(values) = fill else { return Ok(()) };
         if values.len() != d {
@@ -278,7 +284,7 @@ impl Query {
         Err(DecodeError::Inconsistent(format!("class {class} of {classes}")))
     }
 
-    fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
+    pub(super) fn check_scaler(&self, scaler: &Scaler) -> Result<(), DecodeError> {
         match scaler {
             Scaler::Folded => Ok(()),
             Scaler::OwnSite(folds) => self.check_folds(*folds),
@@ -326,6 +332,13 @@ impl Query {
         }
         Ok(())
     }
+}
+
+pub(super) fn check_weight(weight: f64) -> Result<(), DecodeError> {
+    if (0.0..=MOST_WEIGHT).contains(&weight) {
+        return Ok(());
+    }
+    Err(DecodeError::Inconsistent(format!("a class weight of {weight}")))
 }
 
 fn check_bits(bits: u8) -> Result<(), DecodeError> {

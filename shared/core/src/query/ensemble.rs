@@ -82,8 +82,8 @@ impl Query {
             if matches!(member, Model::Ensemble(_)) {
                 return wrong("an ensemble of ensembles".into());
             }
-            if member.class() != *class {
-                return wrong(format!("a member of class {} in one of {class}", member.class()));
+            if member.class() != Some(*class) {
+                return wrong(format!("a member of another class than {class}"));
             }
             self.check_scorer(member)?;
         }
@@ -117,7 +117,7 @@ impl Query {
             for member in members {
                 match models.get(*member as usize) {
                     Some(Model::Ensemble(_)) => return wrong("an ensemble of ensembles".into()),
-                    Some(model) if model.class() == *class => {}
+                    Some(model) if model.class() == Some(*class) => {}
                     Some(_) => return wrong(format!("a member of another class than {class}")),
                     None => return wrong(format!("model {member} of {}", models.len())),
                 }

@@ -176,3 +176,38 @@ fn sites_are_adjusted_to_moments_of_every_feature() {
         assert!(asked(&wrong).check().is_err(), "{wrong:?}");
     }
 }
+
+#[test]
+fn a_model_of_all_classes_has_coefficients_of_each() {
+    let model = SoftmaxModel {
+        scaler: Scaler::Folded,
+        fill: Fill::Complete,
+        coefficients: vec![0.25; 2 * 4],
+    };
+    let term = |class_weights: &[f64], model: &SoftmaxModel| SoftmaxTerm {
+        rows: RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All },
+        class_weights: class_weights.to_vec(),
+        model: model.clone().into(),
+    };
+    let frame = Arc::new(Frame::identity(3));
+    let asked = |terms: Vec<SoftmaxTerm>, derivatives| {
+        query(Ask::Softmax { frame: frame.clone(), terms, derivatives, bits: 30 })
+    };
+    let good = term(&[1.0, 0.0], &model);
+    let both = asked(vec![good.clone(), good.clone()], Derivatives::Hessian);
+    assert_eq!(Query::decode(&both.encode()).unwrap(), both);
+    assert_eq!((both.numbers_per_model(), both.numbers()), (8, 2 * (1 + 8 + 36)));
+    assert_eq!(asked(vec![good.clone()], Derivatives::Gradient).numbers(), 9);
+    let with = |coefficients: Vec<f64>| SoftmaxModel { coefficients, ..model.clone() };
+    for wrong in [
+        term(&[1.0], &model),
+        term(&[1.0, -1.0], &model),
+        term(&[1.0, f64::NAN], &model),
+        term(&[1.0, 1.0], &with(vec![0.0; 7])),
+        term(&[1.0, 1.0], &with(vec![f64::INFINITY; 8])),
+        term(&[1.0, 1.0], &SoftmaxModel { fill: Fill::Values(vec![0.0; 2]), ..model.clone() }),
+        SoftmaxTerm { rows: RowSet { repeat: 1, ..good.rows }, ..good.clone() },
+    ] {
+        assert!(asked(vec![good.clone(), wrong], Derivatives::Gradient).check().is_err());
+    }
+}

@@ -9,11 +9,18 @@ use super::EnsemblePoint;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Classifier {
-    /// L2-penalised logistic regression: minimises `|w|^2 / (2 C) + sum of losses`, the constant
-    /// unpenalised, as scikit-learn's `LogisticRegression(C)`.
+    /// Penalised logistic regression: minimises `((1 - r) / 2 |w|^2 + r |w|_1) / C + sum of losses`, `r`
+    /// the L1 ratio, the constant unpenalised, as scikit-learn's `LogisticRegression(C, l1_ratio)`.
     Logistic {
         /// The grid over C, positive, ascending, distinct.
         c: Vec<f64>,
+        /// The grid over the L1 penalty's share of the penalty, 0 to 1, ascending, distinct; left out
+        /// where it is 0 alone.
+        #[serde(default = "l2_alone", skip_serializing_if = "is_l2_alone")]
+        l1_ratio: Vec<f64>,
+        /// What becomes of three classes or more; left out where each is set against the rest.
+        #[serde(default, skip_serializing_if = "MultiClass::is_one_vs_rest")]
+        multi_class: MultiClass,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
         /// The grid over the balance.
@@ -75,6 +82,25 @@ pub enum Classifier {
     /// Bagged random forests: every site grows trees of its own patients alone, and the forest is all of them, each
     /// site's weighted by its patients. In one round, but not the forest of all rows together: inexact.
     BaggedForest(ForestGrid),
+}
+
+/// What a classifier makes of three classes or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MultiClass {
+    /// A model of each class against the rest.
+    #[default]
+    OneVsRest,
+    /// One model of all classes: minimises `|W|^2 / (2 C)` plus the sum of `-ln softmax(W x + b)_y`, `y` a
+    /// row's class, as scikit-learn's `LogisticRegression(C)` on several classes. L2 penalty only.
+    Multinomial,
+}
+
+impl MultiClass {
+    /// Whether each class has a model of its own.
+    pub fn is_one_vs_rest(&self) -> bool {
+        *self == Self::OneVsRest
+    }
 }
 
 /// Random forests to choose from.
@@ -149,7 +175,7 @@ pub enum Balance {
     #[default]
     None,
     /// A row counts `n / (2 n_c)`, of n training rows over all sites with n_c of its class: both classes
-    /// weigh the same.
+    /// weigh the same. Where one model is of all k classes, `n / (k n_c)`.
     Weights,
     /// A row of the smaller of class and rest counts a whole number of times, drawn by patient and row, so
     /// that over all sites both have about the same number of rows.
@@ -197,6 +223,8 @@ pub enum LeafLimit {
 pub enum Family {
     /// Linear, with this loss.
     Linear(Loss),
+    /// Linear, one model of all classes.
+    Multinomial,
     /// Linear, from sums of one round.
     ClosedForm(ClosedForm),
     /// Support vector machines with a Gaussian kernel.
@@ -246,13 +274,16 @@ pub enum GridPoint {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearPoint {
-    /// Inverse strength of the L2 penalty, as in scikit-learn.
+    /// Inverse strength of the penalty, as in scikit-learn.
     pub c: f64,
     /// Over which rows features are standardised.
     pub standardise: Standardise,
     /// What is done about classes of different size; left out where it is nothing.
     #[serde(default, skip_serializing_if = "Balance::is_none")]
     pub balance: Balance,
+    /// The L1 penalty's share of the penalty, 0 to 1; left out where it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub l1_ratio: f64,
 }
 
 /// Hyperparameters of a support vector machine with a Gaussian kernel.
@@ -440,6 +471,7 @@ impl Classifier {
     /// What kind of model it is.
     pub fn family(&self) -> Family {
         match self {
+            Self::Logistic { multi_class: MultiClass::Multinomial, .. } => Family::Multinomial,
             Self::Logistic { .. } => Family::Linear(Loss::Logistic),
             Self::LinearSvm { .. } => Family::Linear(Loss::SquaredHinge),
             Self::RbfSvm { .. } => Family::Rbf,
@@ -456,14 +488,11 @@ impl Classifier {
     pub fn grid(&self) -> Vec<GridPoint> {
         let mut grid = Vec::new();
         match self {
-            Self::Logistic { c, standardise, balance }
-            | Self::LinearSvm { c, standardise, balance } => {
-                for &balance in balance {
-                    for &standardise in standardise {
-                        let point = |&c| GridPoint::Linear(LinearPoint { c, standardise, balance });
-                        grid.extend(c.iter().map(point));
-                    }
-                }
+            Self::Logistic { c, l1_ratio, standardise, balance, .. } => {
+                linear_points(&mut grid, c, l1_ratio, standardise, balance);
+            }
+            Self::LinearSvm { c, standardise, balance } => {
+                linear_points(&mut grid, c, &[0.0], standardise, balance);
             }
             Self::RbfSvm { c, gamma, components, standardise, balance } => {
                 for &balance in balance {
@@ -545,11 +574,17 @@ impl Classifier {
 }
 
 impl GridPoint {
-    /// Its parameters in words: name and value, in the same order for every point of a study.
+    /// Its parameters in words: name and value, in the same order for every point of a study. An L1 ratio of 0 isn't
+    /// said.
     pub fn words(&self) -> Vec<(&'static str, String)> {
         match *self {
-            Self::Linear(LinearPoint { c, standardise, balance }) => {
-                vec![("C", c.to_string()), standardise.words(), balance.words()]
+            Self::Linear(LinearPoint { c, standardise, balance, l1_ratio }) => {
+                let mut words = vec![("C", c.to_string())];
+                if l1_ratio > 0.0 {
+                    words.push(("L1 ratio", l1_ratio.to_string()));
+                }
+                words.extend([standardise.words(), balance.words()]);
+                words
             }
             Self::Rbf(RbfPoint { c, gamma, components, standardise, balance }) => vec![
                 ("C", c.to_string()),
@@ -592,11 +627,11 @@ impl GridPoint {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, a wider
-    /// kernel, fewer splits, fewer trees. Of two equally good ones the simpler is chosen.
+    /// Whether its models are simpler than another point's of the same grid: a stronger penalty, more
+    /// zeros, a wider kernel, fewer splits, fewer trees. Of two equally good ones the simpler is chosen.
     pub fn is_simpler_than(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Linear(a), Self::Linear(b)) => a.c < b.c,
+            (Self::Linear(a), Self::Linear(b)) => (a.c, b.l1_ratio) < (b.c, a.l1_ratio),
             (Self::Rbf(a), Self::Rbf(b)) => (a.c, a.gamma) < (b.c, b.gamma),
             (Self::Ridge(a), Self::Ridge(b)) => a.alpha > b.alpha,
             (Self::Lda(a), Self::Lda(b)) => a.shrinkage > b.shrinkage,
@@ -705,6 +740,37 @@ impl GridPoint {
             _ => None,
         }
     }
+}
+
+/// Every point of linear models; C varies fastest, then the L1 ratio.
+fn linear_points(
+    grid: &mut Vec<GridPoint>,
+    c: &[f64],
+    l1_ratio: &[f64],
+    standardise: &[Standardise],
+    balance: &[Balance],
+) {
+    for &balance in balance {
+        for &standardise in standardise {
+            for &l1_ratio in l1_ratio {
+                grid.extend(c.iter().map(|&c| {
+                    GridPoint::Linear(LinearPoint { c, standardise, balance, l1_ratio })
+                }));
+            }
+        }
+    }
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn l2_alone() -> Vec<f64> {
+    vec![0.0]
+}
+
+fn is_l2_alone(l1_ratio: &[f64]) -> bool {
+    l1_ratio == [0.0]
 }
 
 fn trees_in_words(trees: u32, depth: u8, min_patients: u32) -> Vec<(&'static str, String)> {

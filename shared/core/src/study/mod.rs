@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use classifier::{
     Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, EarlyStopping,
-    Family, ForestGrid, ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss,
+    Family, ForestGrid, ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, MultiClass,
     NearestMeanPoint, RbfPoint, RidgePoint, Standardise, TreeRules,
 };
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
@@ -597,7 +597,9 @@ impl Study {
                 let components = points.iter().filter_map(GridPoint::rbf).map(|p| p.components);
                 components.max().map_or(columns, |most| columns.max(u64::from(most) + 1))
             }
-            Family::ClosedForm(_) => columns * u64::from(self.target.classes.count()),
+            Family::ClosedForm(_) | Family::Multinomial => {
+                columns * u64::from(self.target.classes.count())
+            }
             // The counts on the grid that bins are made of.
             Family::Forest | Family::Boosting | Family::BaggedForest => {
                 u64::from(features) * GRID_STEPS as u64
@@ -702,12 +704,17 @@ impl Study {
 pub(crate) fn classifier_names(classifiers: &[Classifier]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for classifier in classifiers {
-        let name = match classifier.balances() {
-            [balance] if !balance.is_none() && classifiers.len() > 1 => {
-                format!("{}, {}", classifier.kind(), balance.name())
-            }
-            _ => classifier.kind().to_owned(),
-        };
+        let mut name = classifier.kind().to_owned();
+        if classifiers.len() > 1 && classifier.family() == Family::Multinomial {
+            name.push_str(", multinomial");
+        }
+        if let [balance] = classifier.balances()
+            && !balance.is_none()
+            && classifiers.len() > 1
+        {
+            name.push_str(", ");
+            name.push_str(balance.name());
+        }
         names.push(free_name(name, |name| names.contains(name)));
     }
     names

@@ -141,9 +141,31 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let federation = root.or("federation", FederationRule::default(), |v| {
             federation(&v.table(FEDERATION)?, sites)
         });
+        if let (Some(classifiers), Some(Target { classes: Classes::Binary { .. }, .. })) =
+            (&classifiers, &target)
+            && classifiers.iter().any(|one| one.family() == Family::Multinomial)
+        {
+            root.wrong(
+                "[classifier] has multi_class = \"multinomial\", and [target] has two classes",
+                "leave multi_class out, or name three labels or more with one_vs_rest in [target]",
+            );
+            return None;
+        }
+        if let (Some(classifiers), Some(validation)) = (&classifiers, &validation)
+            && classifiers.iter().any(|one| one.family() == Family::Multinomial)
+            && matches!(validation.search, Search::Halving(_))
+        {
+            root.wrong(
+                "[classifier] has multi_class = \"multinomial\", and [validation] a race of grid points",
+                "leave one of them out: a race is of one class's models",
+            );
+            return None;
+        }
         if let (Some(classifiers), Some(Input::Images { augmentation, .. })) =
             (&classifiers, &input)
-            && !classifiers.iter().all(|one| matches!(one.family(), Family::Linear(_)))
+            && !classifiers
+                .iter()
+                .all(|one| matches!(one.family(), Family::Linear(_) | Family::Multinomial))
             && matches!(augmentation, AugmentationRule::On { copies: 1.., .. })
         {
             root.wrong(

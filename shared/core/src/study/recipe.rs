@@ -144,7 +144,7 @@ fn check_point(point: &GridPoint) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Balance, ForestGrid, LeafLimit, Standardise, TreeRules};
+    use super::super::{Balance, ForestGrid, LeafLimit, MultiClass, Standardise, TreeRules};
     use super::*;
     use crate::query::MOST_CUTS;
     use crate::study::ColumnSample;
@@ -166,6 +166,8 @@ mod tests {
     #[test]
     fn recipes_round_trip() {
         let logistic = Classifier::Logistic {
+            l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             c: vec![0.001, 1.0 / 3.0],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],

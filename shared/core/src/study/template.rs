@@ -208,7 +208,9 @@ fn input(guess: &Guess) -> String {
 fn classifier() -> String {
     "# What is fitted: logistic regression (\"logistic\") or a support vector machine (\"linear-svm\")\n\
      # with a penalty; smaller C, stronger penalty. Several values make a grid, chosen from by\n\
-     # cross-validation. Others: \"rbf-svm\" with c = [0.1] and gamma = [0.3, 1.0], \"ridge\" with\n\
+     # cross-validation. With l1_ratio = [0.0, 0.5, 1.0] logistic regression drops features;\n\
+     # with multi_class = \"multinomial\" it is one model of three classes or more.\n\
+     # Others: \"rbf-svm\" with c = [0.1] and gamma = [0.3, 1.0], \"ridge\" with\n\
      # alpha = [1.0], \"lda\" with shrinkage = [0.1], \"nearest-mean\"; trees: \"forest\" with\n\
      # trees = [300], \"boosting\" with trees = [100] or trees = [1000] and early_stopping = 20;\n\
      # \"bagged-forest\": one round, but each tree of one site, which owners have to allow (own_model).\n\

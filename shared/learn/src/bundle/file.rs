@@ -121,6 +121,16 @@ impl ModelBundle {
         if !models.is_sorted_by(|a, b| a.class < b.class) {
             return Err(inconsistent("modelled classes must be ascending and distinct".into()));
         }
+        if self.is_multinomial() {
+            let same = models.iter().all(|entry| entry.learner == models[0].learner);
+            if !same || models.len() != classes.len() {
+                let (expected, got) = (classes.len(), models.len());
+                return Err(inconsistent(format!(
+                    "a multinomial model has one part for each of {expected} classes, all of one \
+                     grid point; there are {got}"
+                )));
+            }
+        }
         for (entry, model) in models.iter().zip(&self.models) {
             check_model(entry, model, classes.len(), *features as usize)?;
         }

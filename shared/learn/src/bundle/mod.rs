@@ -172,6 +172,13 @@ pub enum Learner {
     },
 }
 
+impl Learner {
+    /// Whether it is a part of a model of all classes.
+    pub fn is_multinomial(&self) -> bool {
+        matches!(self, Self::Linear { method: LinearMethod::Multinomial, .. })
+    }
+}
+
 /// How a linear model was fitted. The scores of a support vector machine are no logits: the probabilities
 /// that [`predict`] makes of them rank rows as they do and aren't calibrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,12 +194,16 @@ pub enum LinearMethod {
     Lda,
     /// The nearest class mean, its score turned into a logit.
     NearestMean,
+    /// Multinomial logistic regression: the bundle has a model of every class, and the probabilities are the
+    /// softmax of their scores.
+    Multinomial,
 }
 
 impl LinearMethod {
     fn of(family: Family) -> Self {
         match family {
             Family::Linear(Loss::SquaredHinge) => Self::SquaredHinge,
+            Family::Multinomial => Self::Multinomial,
             Family::ClosedForm(ClosedForm::Ridge) => Self::Ridge,
             Family::ClosedForm(ClosedForm::Lda) => Self::Lda,
             Family::ClosedForm(ClosedForm::NearestMean) => Self::NearestMean,
@@ -208,7 +219,12 @@ impl LinearMethod {
     /// Whether points are of this method.
     fn takes(self, point: &GridPoint) -> bool {
         match self {
-            Self::Logistic | Self::SquaredHinge => point.linear().is_some_and(|p| p.c > 0.0),
+            Self::Logistic => {
+                point.linear().is_some_and(|p| p.c > 0.0 && (0.0..=1.0).contains(&p.l1_ratio))
+            }
+            Self::SquaredHinge | Self::Multinomial => {
+                point.linear().is_some_and(|p| p.c > 0.0 && p.l1_ratio == 0.0)
+            }
             Self::Ridge => point.closed_form() == Some(ClosedForm::Ridge),
             Self::Lda => point.closed_form() == Some(ClosedForm::Lda),
             Self::NearestMean => point.closed_form() == Some(ClosedForm::NearestMean),
@@ -353,7 +369,19 @@ impl Scorer {
     }
 }
 
+impl LinearScorer {
+    /// How many weights aren't 0.
+    pub fn weights_not_zero(&self) -> usize {
+        self.weights.iter().filter(|weight| **weight != 0.0).count()
+    }
+}
+
 impl ModelBundle {
+    /// Whether the models are one model of all classes.
+    pub fn is_multinomial(&self) -> bool {
+        self.manifest.models.iter().any(|entry| entry.learner.is_multinomial())
+    }
+
     /// The bundle of a finished study. `software` is name and version.
     pub fn new(study: &Study, findings: &Findings, input: BundleInput, software: &str) -> Self {
         let chosen = study.combinations()[findings.combination].learner;

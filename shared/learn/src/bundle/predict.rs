@@ -87,7 +87,7 @@ impl OwnScale {
 }
 
 /// The probability of each modelled class against the rest, for a row of features; NaN stands for a
-/// missing one. Of a support vector machine it is `1 / (1 + exp(-score))`, which ranks rows as the score does and isn't calibrated.
+/// missing one. Those of a multinomial model add up to 1. Of a support vector machine it is `1 / (1 + exp(-score))`, which ranks rows as the score does and isn't calibrated.
 ///
 /// # Errors
 /// [`PredictError`]; [`PredictError::NeedsOwnRows`] asks for [`predict_at_site`].
@@ -140,8 +140,11 @@ fn judge(
     features: &[f64],
 ) -> Result<Vec<f64>, PredictError> {
     check(bundle, own, features)?;
-    let probability = |model: &Model| logit(&model.scorer, own, features).map(sigmoid);
-    bundle.models.iter().map(probability).collect()
+    let scores = bundle.models.iter().map(|model| logit(&model.scorer, own, features));
+    if bundle.is_multinomial() {
+        return Ok(softmax(scores.collect::<Result<_, _>>()?));
+    }
+    scores.map(|score| score.map(sigmoid)).collect()
 }
 
 fn check(
@@ -156,6 +159,15 @@ fn check(
         }
     }
     Ok(())
+}
+
+/// Probabilities of all classes, which add up to 1.
+fn softmax(mut scores: Vec<f64>) -> Vec<f64> {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    scores.iter_mut().for_each(|score| *score = libm::exp(*score - most));
+    let sum: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+    scores
 }
 
 fn sigmoid(logit: f64) -> f64 {

@@ -20,11 +20,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::blocks::Blocks;
 use super::cholesky::{Cholesky, dot};
 use super::{Evaluation, Penalty, State, largest};
 
 /// Pairs of steps and gradient changes that are remembered.
-const MEMORY: usize = 30;
+pub(super) const MEMORY: usize = 30;
 
 /// Steps over which the rate of convergence is measured.
 const RATE_STEPS: usize = 6;
@@ -50,20 +51,24 @@ pub(crate) enum Factor {
     Dense(Arc<Cholesky>),
     /// Of a diagonal one: the root of each entry, positive.
     Diagonal(Arc<Vec<f64>>),
+    /// Of one that falls apart in another basis of the classes.
+    Blocks(Arc<Blocks>),
 }
 
 impl Factor {
     /// Solves `L u = g` in place.
-    fn forward(&self, g: &mut [f64]) {
+    pub(super) fn forward(&self, g: &mut [f64]) {
         match self {
+            Self::Blocks(blocks) => blocks.forward(g),
             Self::Dense(factor) => factor.forward(g),
             Self::Diagonal(roots) => g.iter_mut().zip(&**roots).for_each(|(g, root)| *g /= root),
         }
     }
 
     /// Solves `L^T x = u` in place.
-    fn backward(&self, u: &mut [f64]) {
+    pub(super) fn backward(&self, u: &mut [f64]) {
         match self {
+            Self::Blocks(blocks) => blocks.backward(u),
             Self::Dense(factor) => factor.backward(u),
             Self::Diagonal(_) => self.forward(u),
         }
@@ -181,7 +186,9 @@ impl Lbfgs {
         self.trial = along(&point, &step, 1.0);
         self.steps += 1;
         self.lengths.push(dot(&step, &step).sqrt());
-        if self.distance_left() <= self.accuracy * dot(&point, &point).sqrt() || slope == 0.0 {
+        if distance_left(&self.lengths) <= self.accuracy * dot(&point, &point).sqrt()
+            || slope == 0.0
+        {
             self.state = State::Done;
             self.pairs = VecDeque::new();
             return;
@@ -198,18 +205,6 @@ impl Lbfgs {
             share: 1.0,
             shortenings: 0,
         });
-    }
-
-    /// An estimate of the distance to the optimum after the step proposed last.
-    fn distance_left(&self) -> f64 {
-        let last = self.lengths.len() - 1;
-        let steps = last.min(RATE_STEPS);
-        if steps == 0 {
-            return f64::INFINITY;
-        }
-        let shrunk = self.lengths[last] / self.lengths[last - steps];
-        let rate = libm::pow(shrunk, 1.0 / steps as f64).clamp(RATES.0, RATES.1);
-        self.lengths[last] * rate / (1.0 - rate)
     }
 
     /// Minus the approximate inverse Hessian times the gradient (two-loop recursion).
@@ -250,6 +245,18 @@ impl Accepted {
         self.shortenings += 1;
         self.shortenings <= MOST_SHORTENINGS
     }
+}
+
+/// An estimate of the distance to the optimum after the step proposed last, from the lengths of all steps so far.
+pub(super) fn distance_left(lengths: &[f64]) -> f64 {
+    let last = lengths.len() - 1;
+    let steps = last.min(RATE_STEPS);
+    if steps == 0 {
+        return f64::INFINITY;
+    }
+    let shrunk = lengths[last] / lengths[last - steps];
+    let rate = libm::pow(shrunk, 1.0 / steps as f64).clamp(RATES.0, RATES.1);
+    lengths[last] * rate / (1.0 - rate)
 }
 
 fn along(point: &[f64], step: &[f64], share: f64) -> Vec<f64> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, Derivatives, Fill, FourierMap, FourierTerm, Frame, LinearModel, LinearTerm,
-    Model, RowSet, Scaler, StackTerm,
+    Model, RowSet, Scaler, SoftmaxModel, SoftmaxTerm, StackTerm,
 };
 use wardround_core::study::Loss;
 
@@ -57,6 +57,13 @@ pub(crate) enum Space {
         /// The rows, each set with one model per member.
         parts: Arc<Vec<(RowSet, Vec<u32>)>>,
     },
+    /// Features, of models of all classes; only the logistic loss is asked of them.
+    Softmax {
+        scaler: Scaler,
+        fill: Fill,
+        /// How much rows count, by class.
+        class_weights: Vec<f64>,
+    },
 }
 
 /// Why a fit didn't reach its optimum; `fit` is its index.
@@ -74,7 +81,9 @@ impl Space {
     /// Scaler and fill of features; `None` of random Fourier features.
     pub fn features(&self) -> Option<(&Scaler, &Fill)> {
         match self {
-            Self::Features { scaler, fill } => Some((scaler, fill)),
+            Self::Features { scaler, fill } | Self::Softmax { scaler, fill, .. } => {
+                Some((scaler, fill))
+            }
             Self::Fourier(_) | Self::Members { .. } => None,
         }
     }
@@ -134,10 +143,8 @@ async fn evaluate<C: Cohort>(
     bits: u8,
 ) -> Result<Vec<Evaluation>, StudyError> {
     let columns = fits[open[0]].optimiser.next_point().len();
-    let derivatives = match fits[open[0]].optimiser {
-        Optimiser::Newton(_) => Derivatives::Hessian,
-        Optimiser::Lbfgs(_) => Derivatives::Gradient,
-    };
+    // As many features, so the same for all.
+    let derivatives = fits[open[0]].optimiser.derivatives();
     let triangle = match derivatives {
         Derivatives::Gradient => 0,
         Derivatives::Hessian => columns * (columns + 1) / 2,
@@ -171,6 +178,7 @@ struct Points {
     fourier: Vec<FourierTerm>,
     members: Vec<Model>,
     stacks: Vec<StackTerm>,
+    softmax: Vec<SoftmaxTerm>,
 }
 
 impl Points {
@@ -185,6 +193,13 @@ impl Points {
                     let (scaler, fill) = (scaler.clone(), fill.clone());
                     let model = LinearModel { class, scaler, weights, intercept, fill };
                     points.linear.push(LinearTerm { rows, weights: class_weights, model });
+                }
+                Space::Softmax { scaler, fill, class_weights } => {
+                    let (scaler, fill) = (scaler.clone(), fill.clone());
+                    let coefficients = fit.optimiser.next_point().to_vec();
+                    let model = Arc::new(SoftmaxModel { scaler, fill, coefficients });
+                    let class_weights = class_weights.clone();
+                    points.softmax.push(SoftmaxTerm { rows, class_weights, model });
                 }
                 Space::Fourier(map) => {
                     let known = points.maps.iter().position(|other| Arc::ptr_eq(other, map));
@@ -221,10 +236,11 @@ impl Points {
     }
 
     fn ask(self, frame: Arc<Frame>, loss: Loss, derivatives: Derivatives, bits: u8) -> Ask {
-        let Self { linear: terms, maps, fourier, members: models, stacks } = self;
+        let Self { linear: terms, maps, fourier, members: models, stacks, softmax } = self;
         match loss {
             _ if !stacks.is_empty() => Ask::Stack { frame, models, terms: stacks, bits },
             _ if !fourier.is_empty() => Ask::FourierHinge { frame, maps, terms: fourier, bits },
+            _ if !softmax.is_empty() => Ask::Softmax { frame, terms: softmax, derivatives, bits },
             Loss::Logistic => Ask::Logistic { frame, terms, derivatives, bits },
             Loss::SquaredHinge => Ask::SquaredHinge { frame, terms, derivatives, bits },
         }
@@ -235,6 +251,10 @@ impl Points {
 /// positives.
 fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
     for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
+        if let Space::Softmax { .. } = start.space {
+            // It starts from counts, and knows already.
+            continue;
+        }
         let ((_, constant), count) = (start.weights_and_constant(), start.count as f64);
         let by_constant = answer.gradient.last().expect("a gradient has the constant");
         // With weights: those of the negatives say how many there are of both.
@@ -282,10 +302,11 @@ mod tests {
     use wardround_core::seed::Seed;
 
     use super::*;
-    use crate::logistic::Penalty;
     use crate::logistic::cholesky::Cholesky;
     use crate::logistic::lbfgs::{Factor, Lbfgs};
     use crate::logistic::newton::Newton;
+    use crate::logistic::proximal::{Curvature, ElasticNet, Proximal};
+    use crate::logistic::{Constants, Penalty};
     use crate::rows::{Patient, Rows, RowsBuilder};
     use crate::study::event::Silent;
 
@@ -322,7 +343,10 @@ mod tests {
                     class: 1,
                     weights: ClassWeights::EQUAL,
                     space: Space::Features { scaler: Scaler::Folded, fill: Fill::Complete },
-                    optimiser: method(Penalty { strength: vec![strength; d] }, d + 1),
+                    optimiser: method(
+                        Penalty { strength: vec![strength; d], constants: Constants::Free },
+                        d + 1,
+                    ),
                 });
             }
         }
@@ -346,12 +370,28 @@ mod tests {
             let factor = Factor::Dense(Arc::new(Cholesky::of_upper(n, &identity).unwrap()));
             Optimiser::Lbfgs(Lbfgs::start(penalty, factor, vec![0.0; n], 1e-9))
         };
+        let exact: fn(Penalty, usize) -> Optimiser = |penalty, n| {
+            let lasso = vec![0.5; n - 1];
+            let penalty = ElasticNet { strength: penalty.strength, lasso };
+            Optimiser::Proximal(Proximal::start(penalty, Curvature::Asked, vec![0.0; n]))
+        };
+        let learned: fn(Penalty, usize) -> Optimiser = |penalty, n| {
+            let identity: Vec<f64> =
+                (0..n).flat_map(|i| (i..n).map(move |j| f64::from(u8::from(i == j)))).collect();
+            let (gram, weight, accuracy) = (Arc::new(identity), 1.0, 1e-9);
+            let curvature = Curvature::Learned { gram, weight, accuracy };
+            let lasso = vec![0.5; n - 1];
+            let penalty = ElasticNet { strength: penalty.strength, lasso };
+            Optimiser::Proximal(Proximal::start(penalty, curvature, vec![0.0; n]))
+        };
         let hinge = Loss::SquaredHinge;
         for (features, method, loss) in [
             (5, newton, Loss::Logistic),
             (5, newton, hinge),
             (70, lbfgs, Loss::Logistic),
             (70, lbfgs, hinge),
+            (5, exact, Loss::Logistic),
+            (70, learned, Loss::Logistic),
         ] {
             let rows = rows(features);
             let mut together = fits(&rows, method);

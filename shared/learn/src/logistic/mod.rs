@@ -1,25 +1,31 @@
-//! L2-penalised logistic regression, fitted from sums alone.
+//! Penalised logistic regression, fitted from sums alone.
 //!
-//! The objective is scikit-learn's `LogisticRegression(C)` on standardised features:
-//! `|w|^2 / (2 C) + sum over rows of ln(1 + exp(-y m))`, `y` = +-1, the constant unpenalised.
+//! The objective is scikit-learn's `LogisticRegression(C, l1_ratio)` on standardised features:
+//! `((1 - r) / 2 |w|^2 + r |w|_1) / C + sum over rows of ln(1 + exp(-y m))`, `y` = +-1, the constant
+//! unpenalised.
 //!
 //! Everything happens in the *units of the question*: the shared frame's `z` when the scaler is
 //! folded, else each site's own standardised units. With standardised weights `w = s v` (`s` the
-//! training rows' deviation in the frame) the penalty is `sum (s v)^2 / (2 C)` and a shift of the
-//! features goes into the unpenalised constant; so an optimiser works on `v` and the sites' answers
-//! as they come, and [`Penalty`] is the only place that knows the scaler. That is the same optimum
+//! training rows' deviation in the frame) the L2 penalty is `sum (s v)^2 / (2 C)`, the L1 penalty `sum |s v| / C`, and a
+//! shift of the features goes into the unpenalised constant; so an optimiser works on `v` and the sites'
+//! answers as they come, and [`Penalty`] or [`proximal::ElasticNet`] is the only place that knows the scaler. That is the same optimum
 //! as folding the scaler into the weights and mapping gradients back, with one rounding less.
 //!
 //! A column that is constant in the training rows acts like the constant; the penalty alone drives
 //! its weight to 0.
 //!
-//! [`newton`] serves few features (GLORE: Wu et al., JAMIA 2012;19:758), [`lbfgs`] many. Both are
-//! plain state machines; [`lockstep`] asks the questions for all models at once.
+//! [`newton`] serves few features (GLORE: Wu et al., JAMIA 2012;19:758), [`lbfgs`] many, [`proximal`]
+//! both where there is an L1 penalty. All are plain state machines; [`lockstep`] asks the questions for all models at once.
 
+pub(crate) mod blocks;
 pub(crate) mod cholesky;
+mod lasso;
 pub(crate) mod lbfgs;
 pub(crate) mod lockstep;
 pub(crate) mod newton;
+pub(crate) mod proximal;
+
+use wardround_core::query::Derivatives;
 
 /// Features up to which Newton's method is used: above, the Hessian is too large to ask for.
 pub const NEWTON_FEATURES: usize = 63;
@@ -35,11 +41,31 @@ pub(crate) struct Evaluation {
     pub hessian: Vec<f64>,
 }
 
-/// The penalty `sum of strength_j v_j^2 / 2` over the weights; the constant has none.
+/// Numbers up to which a model of all classes is fitted by Newton's method.
+pub const NEWTON_COEFFICIENTS: usize = 128;
+
+/// The penalty `sum of strength_j v_j^2 / 2` over the weights; constants have none.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Penalty {
-    /// One per feature, positive.
+    /// One per feature, positive; of models of all classes one per coefficient, 0 for constants.
     pub strength: Vec<f64>,
+    /// What is done about constants.
+    pub constants: Constants,
+}
+
+/// What a penalty does about constants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Constants {
+    /// Nothing: the loss holds the one there is.
+    Free,
+    /// Of all classes the loss doesn't notice what is added to every one, so their sum is held at 0 by
+    /// `strength sum^2 / 2`, which is 0 at the optimum.
+    SumToZero {
+        /// Coefficients of a class, its constant the last of them.
+        width: usize,
+        /// Positive.
+        strength: f64,
+    },
 }
 
 impl Penalty {
@@ -50,7 +76,28 @@ impl Penalty {
             half += strength * v * v;
             *g += strength * v;
         }
+        if let Constants::SumToZero { width, strength } = self.constants {
+            let sum: f64 = point.iter().skip(width - 1).step_by(width).sum();
+            half += strength * sum * sum;
+            let constants = evaluation.gradient.iter_mut().skip(width - 1).step_by(width);
+            constants.for_each(|g| *g += strength * sum);
+        }
         evaluation.loss += half / 2.0;
+    }
+
+    /// Adds the penalty's second derivatives to an upper triangle, row by row.
+    fn add_curvature(&self, order: usize, upper: &mut [f64]) {
+        let mut diagonal = 0;
+        for (i, strength) in self.strength.iter().enumerate() {
+            upper[diagonal] += strength;
+            diagonal += order - i;
+        }
+        let Constants::SumToZero { width, strength } = self.constants else { return };
+        for i in (width - 1..order).step_by(width) {
+            for j in (i..order).step_by(width) {
+                upper[i * order - i * (i + 1) / 2 + j] += strength;
+            }
+        }
     }
 }
 
@@ -65,11 +112,12 @@ pub(crate) enum State {
     Stuck,
 }
 
-/// Either method.
+/// Any of the methods.
 #[derive(Debug, Clone)]
 pub(crate) enum Optimiser {
     Newton(newton::Newton),
     Lbfgs(lbfgs::Lbfgs),
+    Proximal(proximal::Proximal),
 }
 
 impl Optimiser {
@@ -79,6 +127,7 @@ impl Optimiser {
         match self {
             Optimiser::Newton(newton) => newton.next_point(),
             Optimiser::Lbfgs(lbfgs) => lbfgs.next_point(),
+            Optimiser::Proximal(proximal) => proximal.next_point(),
         }
     }
 
@@ -87,6 +136,19 @@ impl Optimiser {
         match self {
             Optimiser::Newton(newton) => newton.take(evaluation),
             Optimiser::Lbfgs(lbfgs) => lbfgs.take(evaluation),
+            Optimiser::Proximal(proximal) => proximal.take(evaluation),
+        }
+    }
+
+    /// What it wants to know there.
+    pub fn derivatives(&self) -> Derivatives {
+        match self {
+            Optimiser::Newton(_) => Derivatives::Hessian,
+            Optimiser::Lbfgs(_) => Derivatives::Gradient,
+            Optimiser::Proximal(proximal) => match proximal.curvature {
+                proximal::Curvature::Asked => Derivatives::Hessian,
+                proximal::Curvature::Learned { .. } => Derivatives::Gradient,
+            },
         }
     }
 
@@ -95,6 +157,7 @@ impl Optimiser {
         match self {
             Optimiser::Newton(newton) => newton.state,
             Optimiser::Lbfgs(lbfgs) => lbfgs.state,
+            Optimiser::Proximal(proximal) => proximal.state,
         }
     }
 
@@ -103,6 +166,7 @@ impl Optimiser {
         match self {
             Optimiser::Newton(newton) => newton.steps,
             Optimiser::Lbfgs(lbfgs) => lbfgs.steps,
+            Optimiser::Proximal(proximal) => proximal.steps,
         }
     }
 
@@ -111,6 +175,7 @@ impl Optimiser {
         match self {
             Optimiser::Newton(newton) => newton.evaluations,
             Optimiser::Lbfgs(lbfgs) => lbfgs.evaluations,
+            Optimiser::Proximal(proximal) => proximal.evaluations,
         }
     }
 
@@ -119,6 +184,7 @@ impl Optimiser {
         match self {
             Optimiser::Newton(newton) => newton.gradient,
             Optimiser::Lbfgs(lbfgs) => lbfgs.gradient,
+            Optimiser::Proximal(proximal) => proximal.gradient,
         }
     }
 }

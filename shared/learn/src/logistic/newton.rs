@@ -9,10 +9,10 @@ use super::cholesky::Cholesky;
 use super::{Evaluation, Penalty, State, largest};
 
 /// Step, as a share of the point's largest entry, that is applied without looking back.
-const CLOSE: f64 = 1e-8;
+pub(super) const CLOSE: f64 = 1e-8;
 
 /// Entries below this don't make the step's share larger.
-const SMALLEST_POINT: f64 = 1e-3;
+pub(super) const SMALLEST_POINT: f64 = 1e-3;
 
 /// Share of the predicted decrease that a step must bring.
 const ARMIJO: f64 = 1e-4;
@@ -89,11 +89,7 @@ impl Newton {
     fn accept(&mut self, mut evaluation: Evaluation) {
         self.gradient = largest(&evaluation.gradient);
         let order = self.trial.len();
-        let mut diagonal = 0;
-        for (i, strength) in self.penalty.strength.iter().enumerate() {
-            evaluation.hessian[diagonal] += strength;
-            diagonal += order - i;
-        }
+        self.penalty.add_curvature(order, &mut evaluation.hessian);
         // With a hinge no row may be within its margin; then nothing holds the constant, and nothing moves it.
         if let Some(constant @ 0.0) = evaluation.hessian.last_mut() {
             *constant = 1.0;

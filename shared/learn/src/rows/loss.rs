@@ -154,7 +154,7 @@ fn parts(
 }
 
 /// What is known of a row, for each of its views.
-fn spread<'a>(of_rows: &'a [u8], views: &Views<'_>) -> Cow<'a, [u8]> {
+pub(super) fn spread<'a>(of_rows: &'a [u8], views: &Views<'_>) -> Cow<'a, [u8]> {
     match views.each {
         1 => Cow::Borrowed(of_rows),
         each => of_rows.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect(),

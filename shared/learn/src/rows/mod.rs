@@ -22,6 +22,7 @@ mod placements;
 mod resample;
 mod scores;
 mod site;
+mod softmax;
 mod stack;
 mod tally;
 mod together;
@@ -43,7 +44,7 @@ use crate::cohort::{Cohort, CohortError};
 /// patients by issuer and key, in a patient its rows as they were given.
 ///
 /// A row may have altered copies ([`RowsBuilder::with_copies`]). They count in what models are fitted to
-/// ([`wardround_core::query::Ask::Logistic`]) and nowhere else: the row and each of its copies have an
+/// ([`wardround_core::query::Ask::Logistic`], [`wardround_core::query::Ask::Softmax`]) and nowhere else: the row and each of its copies have an
 /// equal share of the row's weight of 1. Counts, moments, scales and scores are those of the rows alone.
 ///
 /// As a [`Cohort`] it answers for those of the query's sites that it has, and names them in the

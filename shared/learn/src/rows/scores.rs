@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, Model, Query,
-    ScoreList, TreeModel,
+    ScoreList, SoftmaxModel, TreeModel,
 };
 
 use super::Rows;
@@ -14,6 +14,7 @@ use super::fourier;
 use super::kernel::{Matrix, dot};
 use super::linear::{Folded, Logit};
 use super::site::{Seen, SitePatient};
+use super::softmax;
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -84,7 +85,7 @@ impl Scored {
         let grid = frame.grid();
         let mut columns = Columns::new(seen, frame);
         let mut parts = vec![Vec::new(); lists.len()];
-        for (parts, ScoreList { parts: of_list, .. }) in parts.iter_mut().zip(lists) {
+        for (parts, ScoreList { class, parts: of_list }) in parts.iter_mut().zip(lists) {
             for (set, at) in of_list {
                 let rows = seen.selected(set);
                 if rows.is_empty() {
@@ -99,6 +100,9 @@ impl Scored {
                             of.push(columns.single(key, model, &grid, set.repeat, &rows)?);
                         }
                         columns.ensemble(at, combine, of, &rows)
+                    }
+                    Model::Softmax(model) => {
+                        columns.softmax((at, *class), model, set.repeat, &rows)?
                     }
                     model => columns.single((at, None), model, of_trees, set.repeat, &rows)?,
                 };
@@ -203,6 +207,10 @@ struct Columns<'a> {
     frame: &'a Frame,
     /// By model and member. A model with the site's own scaler is another one in every repeat.
     singles: BTreeMap<(usize, Option<usize>, Option<u8>), usize>,
+    /// By model of all classes, its own-site scaler's repeat and class; the columns of all classes' own scores are in between.
+    softmax: BTreeMap<(usize, Option<u8>, u8), usize>,
+    /// By model of all classes and repeat, the columns of all classes' own scores.
+    classes: BTreeMap<(usize, Option<u8>), Vec<usize>>,
     /// By model and its members' columns.
     ensembles: BTreeMap<(usize, Vec<usize>), usize>,
     scorers: Vec<Scorer<'a>>,
@@ -219,13 +227,16 @@ enum Scorer<'a> {
     Fourier(&'a FourierModel, u8),
     /// Of the scores in other columns, which come before.
     Ensemble(&'a Combine, Vec<usize>),
+    /// Of a class, by number, among the scores of all classes in other columns, which come before.
+    LogOdds(usize, Vec<usize>),
 }
 
 impl<'a> Columns<'a> {
     fn new(seen: &'a Seen<'a>, frame: &'a Frame) -> Self {
         let (singles, ensembles) = (BTreeMap::new(), BTreeMap::new());
+        let (softmax, classes) = (BTreeMap::new(), BTreeMap::new());
         let (scorers, needed) = (Vec::new(), Vec::new());
-        Self { seen, frame, singles, ensembles, scorers, needed }
+        Self { seen, frame, singles, softmax, classes, ensembles, scorers, needed }
     }
 
     /// The column of a model that is no ensemble, which these rows need; trees act on `grid`'s.
@@ -240,7 +251,7 @@ impl<'a> Columns<'a> {
         let own_site = match model {
             Model::Linear(model) => model.scaler.is_own(),
             Model::Fourier(model) => model.map.scaler.is_own(),
-            Model::Trees(_) | Model::Ensemble(_) => false,
+            Model::Trees(_) | Model::Ensemble(_) | Model::Softmax(_) => false,
         };
         let next = self.scorers.len();
         let key = (at, member, own_site.then_some(repeat));
@@ -253,11 +264,44 @@ impl<'a> Columns<'a> {
                     let framed = self.seen.rows.framed(self.frame);
                     Scorer::Linear(Folded::new(self.seen, &framed, model, repeat)?)
                 }
-                Model::Ensemble(_) => {
-                    return Err(CohortError::Unfit("an ensemble of ensembles".into()));
+                Model::Ensemble(_) | Model::Softmax(_) => {
+                    let what = "an ensemble of ensembles, or of models of all classes";
+                    return Err(CohortError::Unfit(what.into()));
                 }
             };
             self.push(scorer);
+        }
+        self.need(column, rows);
+        Ok(column)
+    }
+
+    /// The column of a class's log-odds by a model of all classes, which these rows need.
+    fn softmax(
+        &mut self,
+        (at, class): (usize, u8),
+        model: &SoftmaxModel,
+        repeat: u8,
+        rows: &[usize],
+    ) -> Result<usize, CohortError> {
+        let repeat_of = model.scaler.is_own().then_some(repeat);
+        let classes = match self.classes.get(&(at, repeat_of)) {
+            Some(columns) => columns.clone(),
+            None => {
+                let framed = self.seen.rows.framed(self.frame);
+                let first = self.scorers.len();
+                for folded in softmax::folded(self.seen, &framed, model, repeat)? {
+                    self.push(Scorer::Linear(folded));
+                }
+                let columns: Vec<usize> = (first..self.scorers.len()).collect();
+                self.classes.insert((at, repeat_of), columns.clone());
+                columns
+            }
+        };
+        classes.iter().for_each(|&column| self.need(column, rows));
+        let next = self.scorers.len();
+        let column = *self.softmax.entry((at, repeat_of, class)).or_insert(next);
+        if column == next {
+            self.push(Scorer::LogOdds(usize::from(class), classes));
         }
         self.need(column, rows);
         Ok(column)
@@ -309,7 +353,7 @@ impl<'a> Columns<'a> {
                     linear.push(folded);
                     of_linear.push(needed);
                 }
-                Scorer::Ensemble(..) => {}
+                Scorer::Ensemble(..) | Scorer::LogOdds(..) => {}
             }
         }
         if !linear.is_empty() {
@@ -320,6 +364,13 @@ impl<'a> Columns<'a> {
         let of_models = fourier::logits(seen, frame, &on_maps);
         places_on_maps.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
         for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
+            if let Scorer::LogOdds(class, classes) = scorer {
+                let of_row = |(row, needed): (usize, &bool)| match needed {
+                    true => softmax::log_odds(*class, |k| logits[classes[k]][row], classes.len()),
+                    false => 0.0,
+                };
+                logits[at] = needed.iter().enumerate().map(of_row).collect();
+            }
             if let Scorer::Ensemble(combine, members) = scorer {
                 let of_row = |(row, needed): (usize, &bool)| match needed {
                     true => combine.logit(members.iter().map(|&member| logits[member][row])),

@@ -15,7 +15,7 @@ use super::kernel::Matrix;
 use super::trees::Gridded;
 use super::{
     RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_forest, own_site,
-    placements, resample, scores, stack, trees,
+    placements, resample, scores, softmax, stack, trees,
 };
 use crate::cohort::CohortError;
 use crate::combat::{Own, adjust};
@@ -242,6 +242,9 @@ impl SiteRows {
             Ask::Stack { frame, models, terms, .. } => stack::answer(&seen, frame, models, terms),
             Ask::FourierHinge { frame, maps, terms, .. } => {
                 fourier::answer(&seen, frame, maps, terms)
+            }
+            Ask::Softmax { frame, terms, derivatives, .. } => {
+                softmax::answer(&seen, frame, terms, *derivatives)
             }
             Ask::Scores { frame, models, lists, split, bins, .. } => {
                 scores::answer(&seen, frame, models, lists, split, bins)

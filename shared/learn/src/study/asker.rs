@@ -206,7 +206,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Profile { .. } => "profile",
         Ask::Moments { .. } => "moments",
         Ask::Gram { .. } => "gram",
-        Ask::Logistic { .. } => "logistic regression",
+        Ask::Logistic { .. } | Ask::Softmax { .. } => "logistic regression",
         Ask::SquaredHinge { .. } | Ask::FourierHinge { .. } => "support vector machine",
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",

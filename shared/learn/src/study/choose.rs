@@ -210,9 +210,11 @@ impl Choosing {
         fold: u8,
     ) -> Result<Result<Choice, Undefined>, CellError> {
         let outer = usize::from(repeat) * self.folds + usize::from(fold);
-        let lists = &self.targets[target].others[outer];
-        let points: Vec<usize> = lists.keys().copied().collect();
-        choose(design, by, &points, |point| vec![scores[lists[&point]].clone()])
+        let points: Vec<usize> = self.targets[target].others[outer].keys().copied().collect();
+        let of_point = |target: usize, point: usize| {
+            vec![scores[self.targets[target].others[outer][&point]].clone()]
+        };
+        choose(design, by, (target, &points), of_point)
     }
 
     /// What is chosen without a site.
@@ -224,10 +226,12 @@ impl Choosing {
         target: usize,
         site: u16,
     ) -> Result<Result<Choice, Undefined>, CellError> {
-        let lists = &self.targets[target].without[usize::from(site)];
-        let points: Vec<usize> = lists.keys().copied().collect();
-        let of_point = |point: usize| lists[&point].iter().map(|&l| scores[l].clone()).collect();
-        choose(design, by, &points, of_point)
+        let lists = |target: usize| &self.targets[target].without[usize::from(site)];
+        let points: Vec<usize> = lists(target).keys().copied().collect();
+        let of_point = |target: usize, point: usize| {
+            lists(target)[&point].iter().map(|&l| scores[l].clone()).collect()
+        };
+        choose(design, by, (target, &points), of_point)
     }
 
     /// What is chosen for the final model, from all out-of-fold scores.
@@ -240,15 +244,17 @@ impl Choosing {
     ) -> Result<Result<Choice, Undefined>, CellError> {
         let points = &self.targets[target].last;
         let mut repeats = BTreeMap::new();
-        for &point in points {
-            let of_repeat = |repeat| {
-                let scores = self.out_of_fold(scores, target, point, repeat)?;
-                Ok(scores.expect("what is chosen from was judged on every fold"))
-            };
-            let of_point = (0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?;
-            repeats.insert(point, of_point);
+        for target in design.chosen_with(target) {
+            for &point in points {
+                let of_repeat = |repeat| {
+                    let scores = self.out_of_fold(scores, target, point, repeat)?;
+                    Ok(scores.expect("what is chosen from was judged on every fold"))
+                };
+                let of_point = (0..design.repeats).map(of_repeat).collect::<Result<Vec<_>, _>>()?;
+                repeats.insert((target, point), of_point);
+            }
         }
-        choose(design, by, points, |point| repeats[&point].clone())
+        choose(design, by, (target, points), |target, point| repeats[&(target, point)].clone())
     }
 }
 
@@ -335,17 +341,20 @@ fn target(design: &Design, target: usize, fitted: &Fitted<'_>, lists: &mut Lists
     TargetLists { plain, others, without, at_site, last }
 }
 
-/// Chooses a grid point, of some ascending ones, by AUC, mean over repeats, and the threshold on its scores. `scores` gives a
-/// grid point's out-of-fold scores, per repeat and site. Of equal points the one that is simpler, then the first.
+/// Chooses a grid point, of some ascending ones, by AUC, mean over repeats and over the classes that share it, and a
+/// class's threshold on its scores. `scores` gives a class's out-of-fold scores by a grid point, per repeat and site. Of
+/// equal points the one that is simpler, then the first.
 fn choose(
     design: &Design,
     by: ChooseBy,
-    points: &[usize],
-    scores: impl Fn(usize) -> Vec<Vec<ScoreCell>>,
+    (target, points): (usize, &[usize]),
+    scores: impl Fn(usize, usize) -> Vec<Vec<ScoreCell>>,
 ) -> Result<Result<Choice, Undefined>, CellError> {
     let mut aucs = vec![f64::NAN; design.grid.len()];
     for &point in points {
-        match mean_auc(by, &scores(point))? {
+        let of_all: Vec<Vec<ScoreCell>> =
+            design.chosen_with(target).flat_map(|target| scores(target, point)).collect();
+        match mean_auc(by, &of_all)? {
             Ok(auc) => aucs[point] = auc,
             // All points are judged on the same rows, so none has an AUC.
             Err(why) => return Ok(Err(why)),
@@ -357,7 +366,13 @@ fn choose(
     let point = match design.choose {
         Choose::Best => best,
         Choose::OneStandardError => {
-            let lowest = aucs[best] - standard_error(by, &scores(best))?;
+            // Classes share their rows, so their mean is taken to be no surer than each.
+            let (mut sum, targets) = (0.0, design.chosen_with(target));
+            let of_each = targets.len() as f64;
+            for target in targets {
+                sum += standard_error(by, &scores(target, best))?;
+            }
+            let lowest = aucs[best] - sum / of_each;
             let near: Vec<f64> =
                 aucs.iter().map(|&auc| if auc >= lowest { auc } else { f64::NAN }).collect();
             // Complexity comes first, the AUC only between equally simple points.
@@ -368,7 +383,7 @@ fn choose(
             simplest(design, &near, simpler).unwrap_or(best)
         }
     };
-    let chosen = scores(point);
+    let chosen = scores(target, point);
     let all = ScoreHistogram::merged(chosen.iter().flatten().map(|cell| &cell.histogram))?;
     Ok(youden(&all).map(|threshold| Choice { point, threshold }))
 }

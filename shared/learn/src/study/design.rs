@@ -1,9 +1,12 @@
 //! What is fitted to which rows: every training set of a study, every model, in one fixed order.
 
+use std::ops::Range;
+
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
 use wardround_core::study::{
-    Choose, Classifier, EarlyStopping, GridPoint, Halving, LinearPoint, Quorum, Search, Study,
+    Choose, Classifier, EarlyStopping, Family, GridPoint, Halving, LinearPoint, Quorum, Search,
+    Study,
 };
 
 use super::error::StudyError;
@@ -16,6 +19,7 @@ pub(crate) struct Design {
     pub classes: Vec<u8>,
     /// The grid, in the order of [`wardround_core::study::Study::grid`].
     pub grid: Vec<GridPoint>,
+    pub models: ClassModels,
     pub folds: u8,
     pub repeats: u8,
     pub sites: u16,
@@ -43,6 +47,15 @@ pub(crate) enum Racing {
     Off,
     /// Of so many points one goes on.
     Halving { eta: usize },
+}
+
+/// What models are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClassModels {
+    /// One modelled class each.
+    Own,
+    /// All classes, which then have one grid point in common.
+    Shared,
 }
 
 /// Whether models are fitted without two folds.
@@ -139,6 +152,10 @@ impl Design {
         Ok(Self {
             classes: study.target.classes.modelled(),
             grid,
+            models: match classifier.family() {
+                Family::Multinomial => ClassModels::Shared,
+                _ => ClassModels::Own,
+            },
             folds,
             repeats: validation.repeats,
             sites: u16::try_from(got)
@@ -219,9 +236,33 @@ impl Design {
                     sites,
                 })
             };
-            (0..self.classes.len()).flat_map(of_target)
+            (0..self.models_of_each()).flat_map(of_target)
         };
         self.training_sets().into_iter().flat_map(of_set).collect()
+    }
+
+    /// Models of a training set and grid point.
+    pub fn models_of_each(&self) -> usize {
+        match self.models {
+            ClassModels::Own => self.classes.len(),
+            ClassModels::Shared => 1,
+        }
+    }
+
+    /// The fit that has a class's model.
+    pub fn fitted_as(&self, key: FitKey) -> FitKey {
+        match self.models {
+            ClassModels::Own => key,
+            ClassModels::Shared => FitKey { target: 0, ..key },
+        }
+    }
+
+    /// The modelled classes that a class shares its grid point with, itself among them.
+    pub fn chosen_with(&self, target: usize) -> Range<usize> {
+        match self.models {
+            ClassModels::Own => target..target + 1,
+            ClassModels::Shared => 0..self.classes.len(),
+        }
     }
 
     /// What a model is for.

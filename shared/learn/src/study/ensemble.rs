@@ -27,7 +27,7 @@ use crate::cohort::Cohort;
 use crate::findings::Cost;
 use crate::logistic::lockstep::{Fit, Space, fit_all};
 use crate::logistic::newton::Newton;
-use crate::logistic::{Optimiser, Penalty};
+use crate::logistic::{Constants, Optimiser, Penalty};
 use crate::study::event::StudyEvent;
 
 /// The penalty of a stack's weights.
@@ -179,7 +179,7 @@ impl Together<'_> {
         let members = self.members.len();
         let mut start = vec![0.0; members];
         start.push(libm::log(share / (1.0 - share)));
-        let penalty = Penalty { strength: vec![STRENGTH; members] };
+        let penalty = Penalty { strength: vec![STRENGTH; members], constants: Constants::Free };
         let optimiser = Optimiser::Newton(Newton::start(penalty, start));
         Fit { rows, count, class, weights: ClassWeights::EQUAL, space, optimiser }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, Combine, EnsembleModel, FoldSet, FourierModel, Frame, LinearModel, Model,
-    RowSet, Scaler, SiteSet, TreeModel,
+    RowSet, Scaler, SiteSet, SoftmaxModel, TreeModel,
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
 
@@ -21,10 +21,11 @@ use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
 use crate::logistic::newton::Newton;
-use crate::logistic::{NEWTON_FEATURES, Optimiser, Penalty};
+use crate::logistic::proximal::{Curvature, ElasticNet, Proximal};
+use crate::logistic::{Constants, NEWTON_FEATURES, Optimiser, Penalty};
 
 /// Binary places that are always kept on standardised columns.
-const COARSEST_BITS: u8 = 32;
+pub(super) const COARSEST_BITS: u8 = 32;
 
 /// Distance to the optimum, as a share of the weights, at which L-BFGS ends.
 pub(super) const ACCURACY: f64 = 1e-7;
@@ -72,6 +73,7 @@ pub(crate) enum Fitted {
     Trees(FittedTrees),
     Fourier(FittedFourier),
     Ensemble(FittedEnsemble),
+    Softmax(FittedSoftmax),
 }
 
 /// A linear model at its optimum, in the units of the question.
@@ -92,6 +94,17 @@ pub(crate) struct FittedFourier {
     pub standard: Arc<Standard>,
     /// Whether any row of the study misses a feature.
     pub any_missing: bool,
+    pub steps: u32,
+    pub evaluations: u32,
+    /// Largest entry of the gradient, divided by the number of rows.
+    pub gradient: f64,
+}
+
+/// A model of all classes at its optimum, in the units of the question.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FittedSoftmax {
+    pub model: Arc<SoftmaxModel>,
+    pub standard: Arc<Standard>,
     pub steps: u32,
     pub evaluations: u32,
     /// Largest entry of the gradient, divided by the number of rows.
@@ -128,6 +141,7 @@ impl Fitted {
                 let (class, combine) = (*class, combine.clone());
                 Model::Ensemble(EnsembleModel { class, members, combine })
             }
+            Self::Softmax(fitted) => Model::Softmax(fitted.model.clone()),
         }
     }
 
@@ -138,6 +152,7 @@ impl Fitted {
             Self::Trees(fitted) => fitted.rounds,
             Self::Fourier(fitted) => fitted.evaluations,
             Self::Ensemble(_) => 0,
+            Self::Softmax(fitted) => fitted.evaluations,
         }
     }
 }
@@ -267,7 +282,15 @@ struct Preconditioner {
     target: usize,
     point: LinearPoint,
     sites: SiteSet,
-    factor: Arc<Cholesky>,
+    metric: Metric,
+}
+
+/// What a preconditioner is made into.
+enum Metric {
+    /// The factor of a whole matrix: where there is no L1 penalty.
+    Factor(Arc<Cholesky>),
+    /// The loss's part of the matrix: a Gram matrix and its weight.
+    Gram(Arc<Vec<f64>>, f64),
 }
 
 /// A preconditioner to be: `weight * gram` and the point's penalty.
@@ -350,6 +373,14 @@ async fn preconditioners<C: Cohort>(
     asked
         .into_par_iter()
         .map(|Unfactored { target, point, sites, weight, gram, strength }| {
+            if point.l1_ratio > 0.0 {
+                return Ok(Preconditioner {
+                    target,
+                    point,
+                    sites,
+                    metric: Metric::Gram(gram, weight),
+                });
+            }
             let mut matrix: Vec<f64> = gram.iter().map(|g| weight * g).collect();
             add_to_diagonal(&mut matrix, order, &strength, 1.0 / point.c);
             let factor = Cholesky::of_upper(order, &matrix).ok_or_else(|| {
@@ -358,7 +389,7 @@ async fn preconditioners<C: Cohort>(
                     point.c
                 ))
             })?;
-            Ok(Preconditioner { target, point, sites, factor: Arc::new(factor) })
+            Ok(Preconditioner { target, point, sites, metric: Metric::Factor(Arc::new(factor)) })
         })
         .collect()
 }
@@ -373,7 +404,7 @@ pub(super) fn rows_after(balance: Balance, prevalence: f64) -> f64 {
 
 /// Adds each feature's penalty to its entry, none to the constant's; the matrix is an upper triangle,
 /// row by row.
-fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: f64) {
+pub(super) fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64], penalty: f64) {
     let mut at = 0;
     for (i, strength) in strength.iter().enumerate() {
         matrix[at] += strength * penalty;
@@ -396,11 +427,18 @@ fn set_up(
         let positives = if prevalence > 0.0 { standard.rows } else { 0 };
         return Err(NoOptimum::OneClass { positives });
     }
-    let strength = match point.standardise {
-        Standardise::All => standard.deviation.iter().map(|s| s * s / point.c).collect(),
-        Standardise::Site | Standardise::Combat => vec![1.0 / point.c; standard.deviation.len()],
+    let penalty = |share: f64, by_deviation: fn(f64) -> f64| -> Vec<f64> {
+        let each = standard.deviation.iter();
+        match point.standardise {
+            Standardise::All => each.map(|s| by_deviation(*s) * share / point.c).collect(),
+            Standardise::Site | Standardise::Combat => {
+                vec![share / point.c; standard.deviation.len()]
+            }
+        }
     };
-    let penalty = Penalty { strength };
+    let l2 = |strength| Penalty { strength, constants: Constants::Free };
+    let strength = penalty(1.0 - point.l1_ratio, |s| s * s);
+    let lasso = penalty(point.l1_ratio, |s| s);
     let mut start = vec![0.0; standard.mean.len()];
     // Where both classes weigh the same.
     let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };
@@ -409,8 +447,13 @@ fn set_up(
         // Where the loss without weights is least, within the margin of every row.
         Loss::SquaredHinge => 2.0 * share - 1.0,
     });
+    let elastic_net = point.l1_ratio > 0.0;
     let optimiser = match method {
-        Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
+        Method::Newton if elastic_net => {
+            let penalty = ElasticNet { strength, lasso };
+            Optimiser::Proximal(Proximal::start(penalty, Curvature::Asked, start))
+        }
+        Method::Newton => Optimiser::Newton(Newton::start(l2(strength), start)),
         Method::Lbfgs(factors) => {
             let of = |sites| {
                 let fits = |p: &&Preconditioner| {
@@ -418,15 +461,25 @@ fn set_up(
                 };
                 factors.iter().find(fits)
             };
-            let factor = of(key.sites)
+            let preconditioner = of(key.sites)
                 .or_else(|| of(SiteSet::All))
                 .expect("there is a factor for every class and grid point");
             let accuracy = match ground.design.purpose(key) {
                 Purpose::Use => ACCURACY,
                 Purpose::Scores => ACCURACY_OF_SCORES,
             };
-            let factor = Factor::Dense(factor.factor.clone());
-            Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy))
+            match &preconditioner.metric {
+                Metric::Factor(factor) => {
+                    let factor = Factor::Dense(factor.clone());
+                    Optimiser::Lbfgs(Lbfgs::start(l2(strength), factor, start, accuracy))
+                }
+                Metric::Gram(gram, weight) => {
+                    let (gram, weight) = (gram.clone(), *weight);
+                    let curvature = Curvature::Learned { gram, weight, accuracy };
+                    let penalty = ElasticNet { strength, lasso };
+                    Optimiser::Proximal(Proximal::start(penalty, curvature, start))
+                }
+            }
         }
     };
     Ok(Fit {

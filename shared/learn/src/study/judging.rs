@@ -461,7 +461,7 @@ impl Judging<'_> {
         FinalModel {
             point: choice.point,
             threshold: choice.threshold.probability(),
-            fitted: final_fit(models.get(&key), frame, frame),
+            fitted: final_fit(models.get(&key), design.classes[target], frame, frame),
         }
     }
 }
@@ -477,16 +477,17 @@ impl Choices {
     }
 }
 
-/// A model in the features' own units; trees act on `grid`, all else on `frame`.
-fn final_fit(fitted: &Fitted, frame: &Frame, grid: &Frame) -> FinalFit {
+/// A class's model in the features' own units; trees act on `grid`, all else on `frame`.
+fn final_fit(fitted: &Fitted, class: u8, frame: &Frame, grid: &Frame) -> FinalFit {
     match fitted {
         Fitted::Linear(fitted) => FinalFit::Linear(final_linear(fitted, frame)),
         Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, grid)),
         Fitted::Fourier(fitted) => FinalFit::Fourier(final_fourier(fitted, frame)),
+        Fitted::Softmax(fitted) => FinalFit::Linear(final_linear(&fitted.of_class(class), frame)),
         Fitted::Ensemble(FittedEnsemble { members, origins, combine, .. }) => {
             let grid = frame.grid();
             let member = |(fitted, &(classifier, point)): (&Arc<Fitted>, &(u8, GridPoint))| {
-                let fitted = final_fit(fitted, frame, &grid);
+                let fitted = final_fit(fitted, class, frame, &grid);
                 FinalMember { classifier, point, fitted }
             };
             let members = members.iter().zip(origins).map(member).collect();

@@ -22,7 +22,7 @@ use super::profile::fold_counts;
 use crate::cohort::Cohort;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
-use crate::logistic::{Optimiser, Penalty};
+use crate::logistic::{Constants, Optimiser, Penalty};
 
 /// Fits some models of the design, in its order.
 pub(crate) async fn fit<C: Cohort>(
@@ -105,7 +105,7 @@ fn set_up(
 ) -> Fit {
     let class = ground.design.classes[key.target];
     let components = map.components as usize;
-    let penalty = Penalty { strength: vec![1.0 / point.c; components] };
+    let penalty = Penalty { strength: vec![1.0 / point.c; components], constants: Constants::Free };
     // Within the margin of every row, where the loss without weights is least.
     let prevalence = ground.prevalence(class, key.sites);
     let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };

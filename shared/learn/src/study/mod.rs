@@ -27,6 +27,7 @@ mod gather;
 mod judging;
 mod kernel_fits;
 mod matrix;
+mod multinomial_fits;
 pub(crate) mod own_site;
 mod plan;
 mod profile;

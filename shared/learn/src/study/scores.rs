@@ -154,8 +154,9 @@ impl Lists {
             .iter()
             .map(|(class, parts)| {
                 let parts = parts.iter().map(|part| {
+                    let fit = ground.design.fitted_as(part.fit);
                     let at = *index
-                        .entry((part.fit, scale_of(part), ground.trees(part)))
+                        .entry((fit, scale_of(part), ground.trees(part)))
                         .or_insert_with(|| {
                             models.push(ground.model(part));
                             models.len() as u32 - 1
@@ -227,7 +228,7 @@ impl Scoring<'_> {
     }
 
     fn model(&self, part: &Scored) -> Model {
-        let mut model = self.models.get(&part.fit).model();
+        let mut model = self.models.get(&self.design.fitted_as(part.fit)).model();
         if let (Model::Trees(model), Some(trees)) = (&mut model, self.trees(part)) {
             model.trees.truncate(trees as usize);
         }
@@ -256,6 +257,11 @@ fn scale_by(model: &mut Model, folds: FoldSet) {
         Model::Ensemble(EnsembleModel { members, .. }) => {
             members.iter_mut().for_each(|member| scale_by(member, folds));
         }
-        Model::Trees(_) | Model::Fourier(_) => {}
+        Model::Softmax(model) if model.scaler.is_own() => match &mut Arc::make_mut(model).scaler {
+            Scaler::Folded => {}
+            Scaler::OwnSite(own) => *own = folds,
+            Scaler::Combat(combat) => Arc::make_mut(combat).folds = folds,
+        },
+        Model::Trees(_) | Model::Fourier(_) | Model::Softmax(_) => {}
     }
 }

@@ -16,7 +16,7 @@ use super::fits::{self, Ground, Models};
 use super::judging::{self, Choices, Judging};
 use super::race::{self, Standing};
 use super::scores::Scoring;
-use super::{bagged_fits, closed_fits, kernel_fits, tree_fits};
+use super::{bagged_fits, closed_fits, kernel_fits, multinomial_fits, tree_fits};
 use crate::cohort::Cohort;
 use crate::findings::{Cost, ProfileCell, TargetFindings};
 use crate::metrics::{ScoreCell, Threshold};
@@ -275,13 +275,14 @@ impl Fitter<'_> {
         let observer = asker.observer;
         let phase = |name| observer.event(&StudyEvent::Phase { name, models: keys.len() });
         match family {
-            Family::Linear(_) | Family::ClosedForm(_) | Family::Rbf => {
+            Family::Linear(_) | Family::Multinomial | Family::ClosedForm(_) | Family::Rbf => {
                 let (cells, queries) = self.common.cells(asker).await?;
                 self.queries_before = queries;
                 let ground = Ground { design, frame: &self.frame, cells, by_site, classes };
                 phase("fit");
                 match family {
                     Family::Linear(loss) => fits::fit(asker, &ground, loss, keys).await,
+                    Family::Multinomial => multinomial_fits::fit(asker, &ground, keys).await,
                     Family::Rbf => kernel_fits::fit(asker, &ground, keys).await,
                     _ => closed_fits::fit(asker, &ground, keys).await,
                 }

@@ -1,8 +1,10 @@
 //! Altered copies count in fits, each with its share of its row, and nowhere else.
 
+use std::sync::Arc;
+
 use wardround_core::query::{
     Ask, Bins, Column, Derivatives, Fill, FoldSet, LinearModel, LinearTerm, Query, RowSet, Scaler,
-    ScoreList, SiteSet,
+    ScoreList, SiteSet, SoftmaxModel, SoftmaxTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, RowsError};
@@ -61,17 +63,38 @@ fn fit(rows: &Rows, scaler: Scaler) -> Query {
     query(rows.sites(), Ask::Logistic { frame: frame(), terms, derivatives, bits: 40 })
 }
 
+/// The same of a model of all classes.
+fn fit_all_classes(rows: &Rows, scaler: Scaler) -> Query {
+    let LinearModel { weights, intercept, fill, .. } = model(scaler.clone());
+    let coefficients = (0..3).flat_map(|class| {
+        let each = weights.iter().chain([&intercept]);
+        each.map(move |weight| weight * (1.0 - 0.7 * f64::from(class)))
+    });
+    let coefficients = coefficients.collect();
+    let model = Arc::new(SoftmaxModel { scaler, fill, coefficients });
+    let term = |repeat, folds| SoftmaxTerm {
+        rows: RowSet { repeat, folds, sites: SiteSet::All },
+        class_weights: vec![0.5, 1.0, 2.0],
+        model: model.clone(),
+    };
+    let all = FoldSet::all(4);
+    let terms = vec![term(0, all), term(1, all.without(0))];
+    let derivatives = Derivatives::Hessian;
+    query(rows.sites(), Ask::Softmax { frame: frame(), terms, derivatives, bits: 40 })
+}
+
 #[test]
 fn a_row_and_its_copies_have_equal_shares_of_its_weight() {
     let [_, with, more] = three(1.5);
-    let asked = fit(&with, Scaler::Folded);
-    let [shared, whole] = [&with, &more].map(|rows| rows.answer(&asked).unwrap());
-    for block in ["loss", "gradient", "hessian"] {
-        let [shared, whole] = [&shared, &whole].map(|sum| sum.values(&asked, block).unwrap());
-        assert_eq!(shared.len(), whole.len());
-        for (share, whole) in shared.iter().zip(&whole) {
-            let expected = whole / (1 + COPIES) as f64;
-            assert!((share - expected).abs() < 1e-9, "{block}: {share} for {expected}");
+    for asked in [fit(&with, Scaler::Folded), fit_all_classes(&with, Scaler::Folded)] {
+        let [shared, whole] = [&with, &more].map(|rows| rows.answer(&asked).unwrap());
+        for block in ["loss", "gradient", "hessian"] {
+            let [shared, whole] = [&shared, &whole].map(|sum| sum.values(&asked, block).unwrap());
+            assert_eq!(shared.len(), whole.len());
+            for (share, whole) in shared.iter().zip(&whole) {
+                let expected = whole / (1 + COPIES) as f64;
+                assert!((share - expected).abs() < 1e-9, "{block}: {share} for {expected}");
+            }
         }
     }
 }
@@ -79,8 +102,10 @@ fn a_row_and_its_copies_have_equal_shares_of_its_weight() {
 #[test]
 fn copies_like_their_row_change_nothing() {
     let [plain, with, _] = three(0.0);
-    for scaler in [Scaler::Folded, Scaler::OwnSite(FoldSet::all(4).without(1))] {
-        let asked = fit(&with, scaler);
+    let scalers = [Scaler::Folded, Scaler::OwnSite(FoldSet::all(4).without(1))];
+    for asked in
+        scalers.iter().flat_map(|s| [fit(&with, s.clone()), fit_all_classes(&with, s.clone())])
+    {
         let [without, with] = [&plain, &with].map(|rows| rows.answer(&asked).unwrap());
         for block in ["loss", "gradient", "hessian"] {
             let [a, b] = [&without, &with].map(|sum| sum.values(&asked, block).unwrap());

@@ -10,7 +10,7 @@ use wardround_core::query::{
     Ask, Bins, ClassWeights, Column, ColumnCuts, Combine, Cuts, Derivatives, EnsembleModel, Fill,
     FoldSet, FourierMap, FourierModel, FourierTerm, Gradients, GramTerm, LinearModel, LinearTerm,
     MapScaler, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList,
-    Side, SiteSet, StackTerm, Tree, TreeModel, TreeOutput, TreeTerm,
+    Side, SiteSet, SoftmaxModel, SoftmaxTerm, StackTerm, Tree, TreeModel, TreeOutput, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -71,6 +71,24 @@ fn fourier_hinge(models: &[(RowSet, FourierModel)], bits: u8) -> Ask {
         });
     }
     Ask::FourierHinge { frame: frame(), maps, terms, bits }
+}
+
+/// A model of all classes.
+fn of_all_classes(salt: u64, scaler: Scaler) -> SoftmaxModel {
+    let each = (0..3).map(|class| model(salt + class, scaler.clone()));
+    let coefficients: Vec<f64> =
+        each.flat_map(|model| model.weights.into_iter().chain([model.intercept])).collect();
+    SoftmaxModel { fill: model(salt, scaler.clone()).fill, scaler, coefficients }
+}
+
+/// The multinomial loss of models on some rows.
+fn softmax(terms: &[(RowSet, Scaler)], derivatives: Derivatives) -> Ask {
+    let terms = terms.iter().map(|(rows, scaler)| SoftmaxTerm {
+        rows: *rows,
+        class_weights: vec![0.6, 2.5, 1.0],
+        model: of_all_classes(3, scaler.clone()).into(),
+    });
+    Ask::Softmax { frame: frame(), terms: terms.collect(), derivatives, bits: 36 }
 }
 
 /// Trees that grow, of a forest and of a boosted model, on some rows.
@@ -146,9 +164,10 @@ fn splitless() -> Vec<Ask> {
         model(2, Scaler::Folded).into(),
         Model::Fourier(on_map(3, &map(1, given()))),
         vote(3, Scaler::Folded),
+        Model::Softmax(of_all_classes(5, Scaler::Folded).into()),
     ];
     let lists = vec![
-        ScoreList { class: 1, parts: vec![(all, 0)] },
+        ScoreList { class: 1, parts: vec![(all, 0), (all, 4)] },
         ScoreList { class: 2, parts: vec![(all, 1), (all, 0), (all, 2), (all, 3)] },
     ];
     let bins = Bins { half_width: 6.0, count: 64 };
@@ -247,6 +266,11 @@ fn sited(count: usize) -> Vec<Ask> {
         hinge(Derivatives::Hessian),
         fourier_hinge(&on_maps, 36),
         stack(everywhere(train), without, train),
+        softmax(
+            &[(without, Scaler::Folded), (only, Scaler::OwnSite(train))],
+            Derivatives::Gradient,
+        ),
+        softmax(&[(without, Scaler::Folded), (only, Scaler::OwnSite(train))], Derivatives::Hessian),
         Ask::Scores {
             frame: frame(),
             models: vec![
@@ -255,6 +279,7 @@ fn sited(count: usize) -> Vec<Ask> {
                 Model::Fourier(on_maps[0].1.clone()),
                 Model::Fourier(on_maps[1].1.clone()),
                 vote(4, Scaler::OwnSite(train)),
+                Model::Softmax(of_all_classes(5, Scaler::OwnSite(train)).into()),
             ],
             lists,
             split,
@@ -335,8 +360,10 @@ proptest! {
             let logistic =
                 Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits: 40 };
             let hinge = Ask::SquaredHinge { frame: frame(), terms, derivatives, bits: 40 };
+            let softmax = softmax(&[(all, Scaler::Folded)], derivatives);
             for name in ["loss", "gradient", "hessian"] {
                 if derivatives == Derivatives::Hessian || name != "hessian" {
+                    prop_assert!(ask_both(softmax.clone(), name) < 1e-9);
                     prop_assert!(ask_both(logistic.clone(), name) < 1e-9);
                     prop_assert!(ask_both(hinge.clone(), name) < 1e-9);
                 }

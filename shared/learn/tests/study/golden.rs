@@ -2,10 +2,10 @@
 //! LogisticRegression (`golden/make_logistic.py`: 1e-9 by Newton, 1e-6 by L-BFGS) or LinearSVC (`golden/make_svm.py`: 1e-5), both with class weights (`golden/make_balanced.py`),
 //! RidgeClassifier, LinearDiscriminantAnalysis or NearestCentroid (`golden/make_closed_form.py`: 1e-9) on the same rows, and LogisticRegression after neuroCombat (`golden/make_combat.py`).
 
-use crate::support::{MakeStudy, find, lines, relative, rows, study, svm};
+use crate::support::{Line, MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use wardround_core::study::{Balance, Classifier, Standardise, Study};
+use wardround_core::study::{Balance, Classifier, MultiClass, Standardise, Study};
 use wardround_learn::findings::FinalScaler;
 
 #[derive(Deserialize)]
@@ -33,6 +33,22 @@ pub struct Case {
     pub intercept: f64,
 }
 
+impl Case {
+    /// Its rows.
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = lines(self.n, self.d, self.sites, self.salt);
+        for (at, line) in lines.iter_mut().enumerate() {
+            if self.missing && at % 9 == 0 {
+                line.features[1] = f64::NAN;
+            }
+            if self.constant {
+                line.features[2] = 5.0;
+            }
+        }
+        lines
+    }
+}
+
 fn check(name: &str, tolerance: f64) {
     check_against(include_str!("../golden/logistic.json"), study, name, tolerance);
 }
@@ -46,16 +62,7 @@ fn check_against(golden: &str, study: MakeStudy, name: &str, tolerance: f64) {
     let case = &golden.cases[name];
     let mut study = study(&[case.c], &[case.standardise]);
     study.validation.leave_one_site_out = false;
-    let mut lines = lines(case.n, case.d, case.sites, case.salt);
-    for (at, line) in lines.iter_mut().enumerate() {
-        if case.missing && at % 9 == 0 {
-            line.features[1] = f64::NAN;
-        }
-        if case.constant {
-            line.features[2] = 5.0;
-        }
-    }
-    let rows = rows(&lines, &study);
+    let rows = rows(&case.lines(), &study);
     let schema = study.schema(case.d as u32);
     let findings = find(&rows, &study, &rows.sites(), &schema).unwrap();
     let model = findings.targets[0].model.fitted.linear().unwrap();
@@ -142,7 +149,13 @@ fn class_weights_equal_scikit_learns() {
     let golden = include_str!("../golden/balanced.json");
     let logistic: MakeStudy = |c, s| {
         let (c, standardise) = (c.to_vec(), s.to_vec());
-        with(Classifier::Logistic { c, standardise, balance: vec![Balance::Weights] })
+        with(Classifier::Logistic {
+            c,
+            l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
+            standardise,
+            balance: vec![Balance::Weights],
+        })
     };
     let svm: MakeStudy = |c, s| {
         let (c, standardise) = (c.to_vec(), s.to_vec());

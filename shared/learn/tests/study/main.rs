@@ -12,6 +12,8 @@ mod compare;
 #[cfg(test)]
 mod early_stopping;
 #[cfg(test)]
+mod elastic_net;
+#[cfg(test)]
 mod ensembles;
 #[cfg(test)]
 mod federation;
@@ -31,6 +33,8 @@ mod kernel;
 mod leaks;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod multinomial;
 #[cfg(test)]
 mod own_site;
 #[cfg(test)]

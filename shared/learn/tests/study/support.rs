@@ -7,8 +7,8 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
     EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
-    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise, Study,
-    StudySites, Subgroup, Table, Target, TreeRules, Validation,
+    MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise,
+    Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -32,6 +32,8 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         subgroups: vec![],
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
         classifiers: vec![Classifier::Logistic {
+            l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             c: c.to_vec(),
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
@@ -96,7 +98,19 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         (
             "logistic",
             Classifier::Logistic {
+                l1_ratio: vec![0.0],
+                multi_class: MultiClass::OneVsRest,
                 c: c.clone(),
+                standardise: scaled(),
+                balance: vec![Balance::None],
+            },
+        ),
+        (
+            "logistic, multinomial",
+            Classifier::Logistic {
+                c: c.clone(),
+                l1_ratio: vec![0.0],
+                multi_class: MultiClass::Multinomial,
                 standardise: scaled(),
                 balance: vec![Balance::None],
             },

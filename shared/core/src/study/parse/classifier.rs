@@ -2,7 +2,7 @@
 
 use super::super::{
     Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    Standardise, TreeRules,
+    MultiClass, Standardise, TreeRules,
 };
 use super::MOST;
 use crate::query::{LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_GAMMA, MOST_OWN_DEPTH};
@@ -23,6 +23,8 @@ const COMPONENTS: u32 = 4096;
 pub(super) const KEYS: &[Key] = &[
     Key::value("kind", "\"logistic\""),
     Key::value("c", "[0.001, 0.01, 0.1]"),
+    Key::value("l1_ratio", "[0.0, 0.5, 1.0]"),
+    Key::value("multi_class", "\"multinomial\""),
     Key::value("gamma", "[0.3, 1.0]"),
     Key::value("components", "4096"),
     Key::value("alpha", "[1.0, 100.0]"),
@@ -43,7 +45,8 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// Which keys belong to which kind, beside `kind` itself.
-const LINEAR: &[&str] = &["c", "standardise", "balance"];
+const LOGISTIC: &[&str] = &["c", "l1_ratio", "multi_class", "standardise", "balance"];
+const LINEAR_SVM: &[&str] = &["c", "standardise", "balance"];
 const RBF_SVM: &[&str] = &["c", "gamma", "components", "standardise", "balance"];
 const RIDGE: &[&str] = &["alpha", "standardise"];
 const LDA: &[&str] = &["shrinkage", "standardise"];
@@ -111,7 +114,8 @@ pub(super) fn classifiers(value: &Value<'_>) -> Option<Vec<Classifier>> {
 fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
     let kind = table.required("kind").and_then(|v| v.choice(&KINDS))?;
     let own = match kind {
-        Kind::Logistic | Kind::LinearSvm => LINEAR,
+        Kind::Logistic => LOGISTIC,
+        Kind::LinearSvm => LINEAR_SVM,
         Kind::RbfSvm => RBF_SVM,
         Kind::Ridge => RIDGE,
         Kind::Lda => LDA,
@@ -133,10 +137,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         foreign = true;
     }
     let read = match kind {
-        Kind::Logistic => {
-            let read = linear(table);
-            read.map(|(c, standardise, balance)| Classifier::Logistic { c, standardise, balance })
-        }
+        Kind::Logistic => logistic(table),
         Kind::LinearSvm => {
             let read = linear(table);
             read.map(|(c, standardise, balance)| Classifier::LinearSvm { c, standardise, balance })
@@ -153,10 +154,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
                 .map(|(alpha, standardise)| Classifier::Ridge { alpha, standardise })
         }
         Kind::Lda => {
-            let shrinkage = table.or("shrinkage", vec![0.1], |v| {
-                let each = v.list(1..=MOST, |entry| entry.number(0.0..=1.0));
-                each.and(v.ascending(1..=MOST))
-            });
+            let shrinkage = table.or("shrinkage", vec![0.1], shares_or_zero);
             let standardise = standardise(table);
             let both = shrinkage.zip(standardise);
             both.map(|(shrinkage, standardise)| Classifier::Lda { shrinkage, standardise })
@@ -186,6 +184,32 @@ fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>, Vec<Ba
     });
     let (standardise, balance) = (standardise(table), balance(table));
     Some((c?, standardise?, balance?))
+}
+
+fn logistic(table: &read::Table<'_>) -> Option<Classifier> {
+    let l1_ratio = table.or("l1_ratio", vec![0.0], shares_or_zero);
+    let words = [("one-vs-rest", MultiClass::OneVsRest), ("multinomial", MultiClass::Multinomial)];
+    let multi_class = table.or("multi_class", MultiClass::OneVsRest, |v| v.choice(&words));
+    let (c, standardise, balance) = linear(table)?;
+    let (l1_ratio, multi_class) = (l1_ratio?, multi_class?);
+    if multi_class == MultiClass::Multinomial && l1_ratio != [0.0] {
+        table.wrong(
+            "[classifier] has an l1_ratio beside multi_class = \"multinomial\"",
+            "leave one of them out: one model of all classes has an L2 penalty only",
+        );
+        return None;
+    }
+    if multi_class == MultiClass::Multinomial
+        && let Some(drawn) =
+            balance.iter().find(|one| !matches!(one, Balance::None | Balance::Weights))
+    {
+        table.wrong(
+            format!("[classifier] has {} beside multi_class = \"multinomial\"", drawn.name()),
+            "rows are drawn for one class against the rest: use \"none\" or \"weights\"",
+        );
+        return None;
+    }
+    Some(Classifier::Logistic { c, l1_ratio, multi_class, standardise, balance })
 }
 
 fn rbf_svm(table: &read::Table<'_>) -> Option<Classifier> {
@@ -317,6 +341,11 @@ fn depths(value: &Value<'_>, deepest: u8) -> Option<Vec<u8>> {
 fn whole(value: &Value<'_>, low: u32, high: u32) -> Option<Vec<u32>> {
     let each = value.list(1..=MOST, |entry| entry.integer(low..=high));
     each.filter(|_| value.ascending(1..=MOST).is_some())
+}
+
+fn shares_or_zero(value: &Value<'_>) -> Option<Vec<f64>> {
+    let each = value.list(1..=MOST, |entry| entry.number(0.0..=1.0));
+    each.and(value.ascending(1..=MOST))
 }
 
 fn share(value: &Value<'_>) -> Option<f64> {

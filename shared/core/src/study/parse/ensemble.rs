@@ -1,6 +1,6 @@
 //! Reading `[[ensemble]]`.
 
-use super::super::{Classifier, Ensemble, EnsembleKind, classifier_names};
+use super::super::{Classifier, Ensemble, EnsembleKind, Family, classifier_names};
 use super::MOST;
 use crate::read::{Key, Value, quoted};
 
@@ -66,5 +66,15 @@ fn ensemble(entry: &Value<'_>, classifiers: &[Classifier], folds: Option<u8>) ->
     }
     let mut members: Vec<u8> = members?;
     members.sort_unstable();
+    let is_multinomial = |at: &&u8| classifiers[usize::from(**at)].family() == Family::Multinomial;
+    if let Some(at) = members.iter().find(is_multinomial) {
+        return entry.refuse(
+            format!(
+                "[[ensemble]] has {}, a model of all classes",
+                quoted(&names[usize::from(*at)])
+            ),
+            "name members that set each class against the rest",
+        );
+    }
     Some(Ensemble { kind, members })
 }

@@ -165,6 +165,8 @@ fn a_file_with_every_field_is_read() {
             },
         },
         classifiers: vec![Classifier::Logistic {
+            l1_ratio: vec![0.0],
+            multi_class: MultiClass::OneVsRest,
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
@@ -246,6 +248,7 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
         ("kind = \"bagged-forest\"\ntrees = [100, 300]\ndepth = [10]", 2),
         ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]", 1),
         ("kind = \"forest\"\ntrees = [9]\nbalance = [\"over-sampling\", \"smote\"]", 2),
+        ("kind = \"logistic\"\nc = [0.1, 1.0]\nl1_ratio = [0, 0.5, 1]", 6),
     ] {
         let study = with_classifier(&format!("{lines}\n"));
         let study = study.unwrap_or_else(|error| panic!("{lines}: {error}"));
@@ -314,6 +317,20 @@ fn early_stopping_takes_one_number_of_trees_and_three_folds() {
 }
 
 #[test]
+fn one_model_of_all_classes_needs_three_of_them() {
+    let (before, rest) = TABLE.split_once("[classifier]").unwrap();
+    let after = &rest[rest.find("\n[").unwrap()..];
+    let target = before.lines().find(|line| line.starts_with("positive")).unwrap();
+    let before = before.replace(target, "one_vs_rest = [\"a\", \"b\", \"c\"]");
+    let before: String =
+        before.lines().filter(|l| !l.starts_with("negative")).map(|l| format!("{l}\n")).collect();
+    let lines = "kind = \"logistic\"\nc = [1.0]\nmulti_class = \"multinomial\"";
+    let study = Study::parse(&format!("{before}[classifier]\n{lines}\n{after}")).unwrap();
+    assert_eq!(study.classifiers[0].family(), Family::Multinomial);
+    assert_eq!(study.widest_numbers_per_model(20), 63);
+}
+
+#[test]
 fn a_study_of_kernels_is_as_wide_as_its_components() {
     let widest = |components: u32, features| {
         let lines = format!("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = {components}\n");
@@ -360,6 +377,16 @@ fn what_a_classifier_cant_have_is_named() {
         ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 65", "even"),
         ("kind = \"rbf-svm\"\nc = [1.0]\ncomponents = 16386", "64 to 16384"),
         ("kind = \"linear-svm\"\nc = [1.0]\ngamma = [1.0]", "no such parameter"),
+        ("kind = \"linear-svm\"\nc = [1.0]\nl1_ratio = [0.5]", "no such parameter"),
+        ("kind = \"logistic\"\nc = [1.0]\nl1_ratio = [1.5]", "it must be 0 to 1"),
+        ("kind = \"logistic\"\nc = [1.0]\nl1_ratio = [0.5, 0.5]", "ascend"),
+        ("kind = \"logistic\"\nc = [1.0]\nmulti_class = \"softmax\"", "multinomial"),
+        (
+            "kind = \"logistic\"\nc = [1.0]\nmulti_class = \"multinomial\"\nl1_ratio = [0.5]",
+            "an L2 penalty only",
+        ),
+        ("kind = \"logistic\"\nc = [1.0]\nmulti_class = \"multinomial\"", "two classes"),
+        ("kind = \"linear-svm\"\nc = [1.0]\nmulti_class = \"multinomial\"", "no such"),
         ("kind = \"ridge\"", "alpha"),
         ("kind = \"ridge\"\nalpha = [1.0]\nbalance = [\"weights\"]", "no such parameter"),
         ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"oversampling\"]", "over-sampling"),

@@ -1,0 +1,347 @@
+//! Losses and derivatives of models of all classes at once: one product of the rows with all classes'
+//! weights of all models, one product back with all residuals, as `loss` does for models of one class;
+//! and the scores of such models.
+//!
+//! Of a row with probabilities `p` and class `y` the loss is `-ln p_y`, its derivative by the scores
+//! `p - e_y`, its second derivative `diag(p) - p p^T`, so that the Hessian's block of two classes is a
+//! weighted cross product of the rows.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use wardround_core::query::{Derivatives, Frame, LinearModel, SoftmaxModel, SoftmaxTerm};
+
+use super::cross::{design, triangle};
+use super::kernel::{Block, LANES, Panels, cross, product};
+use super::linear::Folded;
+use super::loss::spread;
+use super::site::{Framed, Seen, Views};
+use super::tally::Tally;
+use crate::cohort::CohortError;
+
+/// A term that has rows here; class `k` of the `i`-th of them has column `i * classes + k` of all products.
+struct Active<'a> {
+    /// Its index in the query.
+    at: usize,
+    term: &'a SoftmaxTerm,
+    /// One per class.
+    models: Vec<Folded>,
+}
+
+/// What a term adds up to, in the model's own units.
+struct Part {
+    loss: f64,
+    /// Class by class.
+    gradient: Vec<f64>,
+    /// Upper triangle, row by row; empty when it isn't asked for.
+    hessian: Vec<f64>,
+}
+
+/// [`wardround_core::query::Ask::Softmax`].
+pub(super) fn answer(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    terms: &[SoftmaxTerm],
+    derivatives: Derivatives,
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let framed = seen.rows.framed(frame);
+    let mut active = Vec::new();
+    for (at, term) in terms.iter().enumerate() {
+        if !seen.selected(&term.rows).is_empty() {
+            let models = folded(seen, &framed, &term.model, term.rows.repeat)?;
+            active.push(Active { at, term, models });
+        }
+    }
+    let all = seen.rows.fitted(&framed);
+    let mut parts = parts(seen, &all[0], &active, derivatives);
+    let of_a_row: usize = all.iter().map(|views| views.each).sum();
+    for copies in &all[1..] {
+        for (part, more) in parts.iter_mut().zip(self::parts(seen, copies, &active, derivatives)) {
+            part.add(&more);
+        }
+    }
+    if of_a_row > 1 {
+        parts.iter_mut().for_each(|part| part.share(of_a_row as f64));
+    }
+    let fill = |loss: &mut Tally, gradient: &mut Tally| -> Result<(), CohortError> {
+        for (Active { at, .. }, part) in active.iter().zip(&parts) {
+            loss.add(*at, part.loss)?;
+            for (k, &value) in part.gradient.iter().enumerate() {
+                gradient.add(at * part.gradient.len() + k, value)?;
+            }
+        }
+        Ok(())
+    };
+    match derivatives {
+        Derivatives::Gradient => {
+            let [mut loss, mut gradient] = Tally::of(seen.query);
+            fill(&mut loss, &mut gradient)?;
+            Ok(Tally::values([loss, gradient]))
+        }
+        Derivatives::Hessian => {
+            let [mut loss, mut gradient, mut hessian] = Tally::of(seen.query);
+            fill(&mut loss, &mut gradient)?;
+            for (Active { at, .. }, Part { hessian: triangle, .. }) in active.iter().zip(&parts) {
+                for (k, &value) in triangle.iter().enumerate() {
+                    hessian.add(at * triangle.len() + k, value)?;
+                }
+            }
+            Ok(Tally::values([loss, gradient, hessian]))
+        }
+    }
+}
+
+/// A model's classes, each as a linear model of its own. `repeat` is the deal that an own-site scaler's folds
+/// are of.
+///
+/// # Errors
+/// [`CohortError::Unfit`] when a feature is missing that the model calls complete.
+pub(super) fn folded(
+    seen: &Seen<'_>,
+    framed: &Framed,
+    model: &SoftmaxModel,
+    repeat: u8,
+) -> Result<Vec<Folded>, CohortError> {
+    let SoftmaxModel { scaler, fill, coefficients } = model;
+    let of_class = |(class, of_class): (usize, &[f64])| {
+        let (intercept, weights) = of_class.split_last().expect("a class has a constant");
+        let (class, scaler, fill) = (class as u8, scaler.clone(), fill.clone());
+        let (weights, intercept) = (weights.to_vec(), *intercept);
+        Folded::new(seen, framed, &LinearModel { class, scaler, weights, intercept, fill }, repeat)
+    };
+    coefficients.chunks_exact(seen.features() + 1).enumerate().map(of_class).collect()
+}
+
+/// The log-odds of a class against the rest: its score less the logarithm of the sum of the others' exponentials.
+pub(super) fn log_odds(class: usize, score: impl Fn(usize) -> f64, classes: usize) -> f64 {
+    let others = || (0..classes).filter(|&other| other != class).map(&score);
+    let most = others().fold(f64::NEG_INFINITY, f64::max);
+    score(class) - most - libm::log(others().map(|other| libm::exp(other - most)).sum())
+}
+
+impl Part {
+    fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        let sum = |to: &mut [f64], from: &[f64]| {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        };
+        sum(&mut self.gradient, &other.gradient);
+        sum(&mut self.hessian, &other.hessian);
+    }
+
+    fn share(&mut self, among: f64) {
+        self.loss /= among;
+        self.gradient.iter_mut().chain(&mut self.hessian).for_each(|value| *value /= among);
+    }
+}
+
+/// What each term's rows, or their copies, add up to.
+fn parts(
+    seen: &Seen<'_>,
+    views: &Views<'_>,
+    active: &[Active<'_>],
+    derivatives: Derivatives,
+) -> Vec<Part> {
+    let classes = usize::from(seen.query.schema.classes);
+    let mut scores = scores(views, active, classes);
+    let losses = to_residuals(seen, views, active, &mut scores);
+    let gradients = gradients(seen, views, active, &scores);
+    let hessian = |slot: usize| match derivatives {
+        Derivatives::Gradient => Vec::new(),
+        Derivatives::Hessian => hessian(seen, views, &active[slot], |view, class| {
+            scores.get(view, slot * classes + class)
+        }),
+    };
+    let parts = losses.into_iter().zip(gradients).enumerate();
+    parts.map(|(slot, (loss, gradient))| Part { loss, gradient, hessian: hessian(slot) }).collect()
+}
+
+/// Views by classes of models.
+fn scores(views: &Views<'_>, active: &[Active<'_>], classes: usize) -> Panels {
+    let mut weights = Panels::zero(views.z.columns, active.len() * classes);
+    let columns = || active.iter().flat_map(|active| &active.models).enumerate();
+    for (column, model) in columns() {
+        let values = model.weights.iter().enumerate();
+        values.for_each(|(k, &weight)| *weights.get_mut(k, column) = weight);
+    }
+    let mut scores = product(views.z, &weights);
+    for &(view, feature) in views.missing {
+        for (column, model) in columns() {
+            *scores.get_mut(view, column) += model.weights[feature] * model.fill[feature];
+        }
+    }
+    scores
+}
+
+/// Replaces scores by the loss's derivative by them; gives the loss of each model, added up block by block in
+/// the order of rows.
+fn to_residuals(
+    seen: &Seen<'_>,
+    views: &Views<'_>,
+    active: &[Active<'_>],
+    scores: &mut Panels,
+) -> Vec<f64> {
+    let classes = usize::from(seen.query.schema.classes);
+    let classes_of_views = spread(&seen.rows.class, views);
+    let folds_of_views: Vec<Cow<'_, [u8]>> =
+        (0..seen.query.folds.repeats).map(|repeat| spread(seen.folds(repeat), views)).collect();
+    let of_block = |Block { first, rows, data }: Block<'_>| {
+        let mut losses = vec![0.0; active.len()];
+        let mut of_row = vec![0.0; classes];
+        for (slot, (Active { term, .. }, loss)) in active.iter().zip(&mut losses).enumerate() {
+            let folds = &folds_of_views[usize::from(term.rows.repeat)];
+            // Rows of padding have no fold; their residuals are cleared as well.
+            for row in 0..rows {
+                let known = folds.get(first + row).zip(classes_of_views.get(first + row));
+                let place = |class: usize| {
+                    let column = slot * classes + class;
+                    (column / LANES * rows + row, column % LANES)
+                };
+                let Some((_, &own)) = known.filter(|(fold, _)| term.rows.folds.contains(**fold))
+                else {
+                    (0..classes).map(place).for_each(|(entry, lane)| data[entry][lane] = 0.0);
+                    continue;
+                };
+                for (class, score) in of_row.iter_mut().enumerate() {
+                    let (entry, lane) = place(class);
+                    *score = data[entry][lane];
+                }
+                let own = usize::from(own);
+                let weight = term.class_weights[own];
+                *loss += weight * to_probabilities(&mut of_row, own);
+                of_row[own] -= 1.0;
+                for (class, residual) in of_row.iter().enumerate() {
+                    let (entry, lane) = place(class);
+                    data[entry][lane] = weight * residual;
+                }
+            }
+        }
+        losses
+    };
+    let by_block: Vec<Vec<f64>> = scores.blocks_mut().map(of_block).collect();
+    let mut losses = vec![0.0; active.len()];
+    for of_block in by_block {
+        losses.iter_mut().zip(of_block).for_each(|(loss, more)| *loss += more);
+    }
+    losses
+}
+
+/// Replaces scores by probabilities; gives the loss of a row of a class.
+fn to_probabilities(scores: &mut [f64], own: usize) -> f64 {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let own = scores[own] - most;
+    let mut sum = 0.0;
+    for score in scores.iter_mut() {
+        *score = libm::exp(*score - most);
+        sum += *score;
+    }
+    scores.iter_mut().for_each(|score| *score /= sum);
+    libm::log(sum) - own
+}
+
+/// Gradients, class by class, in the model's own units.
+fn gradients(
+    seen: &Seen<'_>,
+    views: &Views<'_>,
+    active: &[Active<'_>],
+    residuals: &Panels,
+) -> Vec<Vec<f64>> {
+    let (d, classes) = (seen.features(), usize::from(seen.query.schema.classes));
+    let mut gradients = cross(views.z, residuals);
+    let columns = || active.iter().flat_map(|active| &active.models).enumerate();
+    for &(view, feature) in views.missing {
+        for (column, model) in columns() {
+            *gradients.get_mut(feature, column) +=
+                residuals.get(view, column) * model.fill[feature];
+        }
+    }
+    let of_class = |(column, model): (usize, &Folded)| {
+        let mut gradient: Vec<f64> = (0..=d).map(|k| gradients.get(k, column)).collect();
+        if let Some(scale) = &model.scale {
+            let constant = gradient[d];
+            for (k, value) in gradient[..d].iter_mut().enumerate() {
+                *value = (*value - scale.mean[k] * constant) * scale.inverse[k];
+            }
+        }
+        gradient
+    };
+    let by_class: Vec<Vec<f64>> = columns().map(of_class).collect();
+    by_class.chunks_exact(classes).map(<[_]>::concat).collect()
+}
+
+/// The upper triangle of a model's Hessian, in its own units. `residual` gives a view's derivative by a class's
+/// score.
+fn hessian(
+    seen: &Seen<'_>,
+    views: &Views<'_>,
+    Active { term, models, .. }: &Active<'_>,
+    residual: impl Fn(usize, usize) -> f64 + Sync,
+) -> Vec<f64> {
+    let classes = models.len();
+    let rows: Vec<usize> = seen
+        .selected(&term.rows)
+        .into_iter()
+        .flat_map(|row| row * views.each..(row + 1) * views.each)
+        .collect();
+    let own = |view: usize| usize::from(seen.rows.class[view / views.each]);
+    let probability = |view: usize, class: usize| {
+        let weight = term.class_weights[own(view)];
+        let share = if weight > 0.0 { residual(view, class) / weight } else { 0.0 };
+        share + f64::from(u8::from(class == own(view)))
+    };
+    let scale = models[0].scale.as_ref().map(Arc::as_ref);
+    let x = design(views, seen.features(), &rows, scale, &models[0].fill);
+    let width = seen.features() + 1;
+    let pairs: Vec<(usize, usize)> =
+        (0..classes).flat_map(|k| (k..classes).map(move |l| (k, l))).collect();
+    let block = |&(k, l): &(usize, usize)| {
+        let curvature = |&view: &usize| {
+            let p = probability(view, k);
+            let second = if k == l { p * (1.0 - p) } else { -p * probability(view, l) };
+            term.class_weights[own(view)] * second
+        };
+        let weights: Vec<f64> = rows.iter().map(curvature).collect();
+        triangle(&x, width, &weights)
+    };
+    let blocks: Vec<Vec<f64>> = pairs.par_iter().map(block).collect();
+    let mut hessian = Vec::with_capacity(classes * width * (classes * width + 1) / 2);
+    for k in 0..classes {
+        for a in 0..width {
+            for l in k..classes {
+                let pair = k * classes - k * (k + 1) / 2 + l;
+                let first = if l == k { a } else { 0 };
+                // A block of two classes is symmetric in itself.
+                hessian.extend((first..width).map(|b| blocks[pair][in_triangle(width, a, b)]));
+            }
+        }
+    }
+    hessian
+}
+
+/// Where an upper triangle, row by row, has an entry of a symmetric matrix.
+fn in_triangle(width: usize, a: usize, b: usize) -> usize {
+    let (row, column) = (a.min(b), a.max(b));
+    row * width - row * (row + 1) / 2 + column
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_odds_are_those_of_the_probabilities() {
+        let scores = [1.5, -700.0, 2.0, 800.0];
+        let mut probabilities = scores;
+        let loss = to_probabilities(&mut probabilities, 0);
+        assert!((loss - 798.5).abs() < 1e-9);
+        assert!((log_odds(3, |k| scores[k], 4) - 798.0 + 0.474_076_984_1).abs() < 1e-6);
+        let small = [0.3, -0.2, 0.9];
+        let mut p = small;
+        to_probabilities(&mut p, 1);
+        for class in 0..3 {
+            let expected = (p[class] / (1.0 - p[class])).ln();
+            assert!((log_odds(class, |k| small[k], 3) - expected).abs() < 1e-12);
+        }
+    }
+}
