@@ -783,7 +783,7 @@ mod tests {
         assert_eq!(verdict(&own, &asks(rows), plain(100)), Ok(()));
         assert_eq!(verdict(&own, &asks(rows), plain(9)), refusal(Rule::MinimumCohort, 9, 10));
         // What holds of other models holds of these.
-        let without = RowSet { sites: SiteSet::Without(1), ..rows };
+        let without = RowSet { sites: SiteSet::Without(0), ..rows };
         let refused = refusal(Rule::LeaveOneSiteOut, 1, 0);
         assert_eq!(verdict(&own, &asks(without), plain(100)), refused);
         let sentence = Refusal { rule: Rule::OwnModel, asked: 1, allowed: 0 }.to_string();
