@@ -429,6 +429,7 @@ mod tests {
         ScoreList, SoftmaxModel, SoftmaxTerm,
     };
     use wardround_core::seed::Seed;
+    use wardround_core::study::{Choose, ChooseBy, Classifier, Recipe, Search, Standardise};
 
     use super::*;
     use crate::policy::{MinimumPatients, Share};
@@ -641,7 +642,13 @@ mod tests {
         else {
             panic!("scores")
         };
-        let recipe = String::new();
+        let recipe = Recipe {
+            classifier: Classifier::NearestMean { standardise: vec![Standardise::All] },
+            choose_by: ChooseBy::OneList,
+            choose: Choose::Best,
+            search: Search::Grid,
+        }
+        .text();
         let q = query(4, Ask::OwnSite { recipe, frame, models, lists, bins, bits });
         let policy = Policy::default();
         // 0.33 x 388 = 128.04.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Choose, ChooseBy, Classes, Classifier, CohortRule, FederationRule, GridPoint, Input, Matrix,
-    Missing, Mode, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, RbfPoint, Search,
-    Study, StudySites, Table, Target, Validation,
+    Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping, FederationRule,
+    GridPoint, Halving, Input, Matrix, Missing, Mode, Negative, OnSiteLost, OwnSiteBaseline,
+    PatientRule, Quorum, RbfPoint, Search, Study, StudySites, Table, Target, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
@@ -70,6 +70,20 @@ impl Recipe {
             && !(1..=MOST_DRAWN).contains(&drawn)
         {
             return Err(format!("{drawn} drawn grid points, expected 1 to {MOST_DRAWN}"));
+        }
+        if let Search::Halving(Halving { eta, candidates }) = self.search {
+            let drawn = match candidates {
+                Candidates::Grid => 1,
+                Candidates::Random(drawn) => drawn,
+            };
+            if eta < 2 || !(1..=MOST_DRAWN).contains(&drawn) {
+                return Err(format!("a race of {drawn} points of which one in {eta} goes on"));
+            }
+        }
+        if let EarlyStopping::Patience(trees) = self.classifier.early_stopping()
+            && !(1..=MOST_TREES).contains(&trees)
+        {
+            return Err(format!("a patience of {trees} trees, expected 1 to {MOST_TREES}"));
         }
         if let Some(rules) = self.classifier.tree_rules() {
             let (bins, most) = (usize::from(rules.bins), MOST_CUTS + 1);

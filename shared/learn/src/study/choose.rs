@@ -116,7 +116,7 @@ pub(crate) type Scores = [Vec<ScoreCell>];
 impl Choosing {
     /// Sets up the lists of what was fitted.
     pub fn new(design: &Design, standing: &Standing, models: &Models) -> Self {
-        Self::with(design, Points::OfGrid, standing, |key| models.has(key))
+        Self::with(design, Points::OfGrid, standing, |key| models.has(&design.fitted_as(*key)))
     }
 
     /// Sets up the lists of an ensemble, whose grid has one point.

@@ -461,7 +461,10 @@ impl Judging<'_> {
         FinalModel {
             point: choice.point,
             threshold: choice.threshold.probability(),
-            fitted: final_fit(models.get(&key), design.classes[target], frame, frame),
+            fitted: {
+                let fitted = models.get(&design.fitted_as(key));
+                final_fit(fitted, design.classes[target], frame, frame)
+            },
         }
     }
 }

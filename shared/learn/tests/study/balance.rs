@@ -28,7 +28,7 @@ fn balanced(one: Balance) -> Vec<(&'static str, Study)> {
         study.classifiers = vec![classifier];
         all.push((name, study));
     }
-    assert_eq!(all.len(), 5);
+    assert_eq!(all.len(), 6);
     all
 }
 

@@ -146,7 +146,7 @@ fn a_study_that_cant_be_run_says_why() {
     };
     assert_eq!(
         error(&two_folds, &sites),
-        "choosing among 2 grid points needs at least 3 folds, this study has 2"
+        "choosing among 2 grid points, or how many trees they have, needs at least 3 folds, this study has 2"
     );
     let one = study(&[1.0], &[Standardise::All]);
     assert_eq!(
