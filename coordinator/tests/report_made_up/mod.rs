@@ -11,8 +11,8 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
     FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, Negative, OnSiteLost,
-    OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search, Standardise, Study,
-    StudySites, Subgroup, Target, Validation, WeightsRule,
+    OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Reduction, Search,
+    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
@@ -125,7 +125,12 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         .iter()
         .flat_map(|&c| {
             [Standardise::All, Standardise::Site].map(|standardise| {
-                GridPoint::Linear(LinearPoint { c, standardise, balance: Balance::None })
+                GridPoint::Linear(LinearPoint {
+                    c,
+                    standardise,
+                    balance: Balance::None,
+                    reduce: Reduction::None,
+                })
             })
         })
         .collect();
@@ -403,6 +408,7 @@ fn study() -> Study {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
+            reduce: vec![Reduction::None],
         }],
         ensembles: vec![],
         validation: Validation {

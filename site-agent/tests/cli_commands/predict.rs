@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
-use wardround_core::study::{Alterations, Balance, GridPoint, LinearPoint, Precision, Standardise};
+use wardround_core::study::{
+    Alterations, Balance, GridPoint, LinearPoint, Precision, Reduction, Standardise,
+};
 use wardround_learn::bundle::{
     BundleInput, BundleViews, FORMAT, Learner, LinearMethod, LinearScorer, Manifest,
     MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
@@ -29,7 +31,12 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         FinalScaler::All { .. } => Standardise::All,
     };
     let missing = MissingFeatures::Refused;
-    let point = GridPoint::Linear(LinearPoint { c: 1.0, standardise, balance: Balance::None });
+    let point = GridPoint::Linear(LinearPoint {
+        c: 1.0,
+        standardise,
+        balance: Balance::None,
+        reduce: Reduction::None,
+    });
     let learner = Learner::Linear { method: LinearMethod::Logistic, point, missing };
     let entry = ModelEntry { class: 1, learner, figures };
     let manifest = Manifest {

@@ -142,7 +142,7 @@ fn left_out(report: &Report, at: usize) -> Markup {
             let chosen = grid.point == row.point;
             let site = if chosen { Cell::chosen(&row.site) } else { Cell::plain(&row.site) };
             let mut cells = vec![site];
-            cells.extend(point_cells(grid.point));
+            cells.extend(point_cells(&report.models[at], grid.point));
             cells.push(Cell::plain(if chosen { "chosen" } else { "" }));
             cells.push(Cell::plain(if chosen { decimal(row.threshold) } else { String::new() }));
             cells.push(Cell::estimate(auc));
@@ -163,7 +163,7 @@ fn left_out(report: &Report, at: usize) -> Markup {
              without it",
             &headings(
                 &["site left out"],
-                report.models[at].chosen.point,
+                &report.models[at],
                 &["", "threshold", "AUC at the site"],
             ),
             chosen.collect(),
@@ -174,7 +174,7 @@ fn left_out(report: &Report, at: usize) -> Markup {
 fn choosing(report: &Report, at: usize) -> Markup {
     let model = &report.models[at];
     let grid = model.used_for_choosing.iter().map(|row| {
-        let mut cells = point_cells(row.point);
+        let mut cells = point_cells(model, row.point);
         if row.chosen {
             cells[0] = Cell::chosen(row.point.words()[0].1.clone());
         }
@@ -187,7 +187,7 @@ fn choosing(report: &Report, at: usize) -> Markup {
     });
     let nested = model.nested.iter().map(|fold| {
         let name = format!("repeat {}, fold {}", fold.figures.repeat, fold.figures.fold);
-        let mut cells = row_of(name, point_cells(fold.point));
+        let mut cells = row_of(name, point_cells(model, fold.point));
         cells.push(Cell::plain(decimal(fold.threshold)));
         cells.push(Cell::estimate(&fold.figures.auc_within_sites));
         cells.push(Cell::estimate(&fold.figures.auc_one_list));
@@ -209,18 +209,14 @@ fn choosing(report: &Report, at: usize) -> Markup {
             "The grid: plain out-of-fold figures, used for choosing",
             &headings(
                 &[],
-                model.chosen.point,
+                model,
                 &["", "AUC within sites", "AUC, one list", "within sites, fold by fold"],
             ),
             grid.collect(),
         ))
         .add(table(
             "Nested folds: what was chosen without the fold, and how that did on it",
-            &headings(
-                &["fold"],
-                model.chosen.point,
-                &["threshold", "AUC within sites", "AUC, one list"],
-            ),
+            &headings(&["fold"], model, &["threshold", "AUC within sites", "AUC, one list"]),
             nested.collect(),
         ))
         .add(stopped_trees(model))
@@ -446,16 +442,22 @@ fn row_of(name: impl ToString, cells: Vec<Cell>) -> Vec<Cell> {
     row
 }
 
-fn point_cells(point: GridPoint) -> Vec<Cell> {
-    point.words().into_iter().map(|(_, value)| Cell::plain(value)).collect()
+fn point_cells(model: &ModelSection, point: GridPoint) -> Vec<Cell> {
+    words(model, point).into_iter().map(|(_, value)| Cell::plain(value)).collect()
+}
+
+/// A grid point's parameters: as many for every point of the grid.
+fn words(model: &ModelSection, point: GridPoint) -> Vec<(&'static str, String)> {
+    let grid: Vec<GridPoint> = model.used_for_choosing.iter().map(|row| row.point).collect();
+    point.words_beside(&grid)
 }
 
 /// Headings with the names of a grid point's parameters in between.
 fn headings(
     before: &[&'static str],
-    point: GridPoint,
+    model: &ModelSection,
     after: &[&'static str],
 ) -> Vec<&'static str> {
-    let names = point.words().into_iter().map(|(name, _)| name);
+    let names = words(model, model.chosen.point).into_iter().map(|(name, _)| name);
     before.iter().copied().chain(names).chain(after.iter().copied()).collect()
 }

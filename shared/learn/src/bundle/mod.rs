@@ -16,6 +16,7 @@ mod file;
 mod first_format;
 mod fourier;
 mod predict;
+mod reduction;
 mod trees;
 
 use serde::{Deserialize, Serialize};

@@ -16,6 +16,7 @@
 //! [`newton`] serves few features (GLORE: Wu et al., JAMIA 2012;19:758), [`lbfgs`] many. Both are
 //! plain state machines; [`lockstep`] asks the questions for all models at once.
 
+pub(crate) mod basis;
 pub(crate) mod cholesky;
 pub(crate) mod lbfgs;
 pub(crate) mod lockstep;

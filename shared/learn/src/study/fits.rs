@@ -8,15 +8,17 @@ use wardround_core::query::{
     Ask, ClassWeights, Combine, EnsembleModel, FoldSet, FourierModel, Frame, LinearModel, Model,
     RowSet, Scaler, SiteSet, TreeModel,
 };
-use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
+use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Reduction, Standardise};
 
 use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
 use super::profile::{FoldCounts, balanced, fold_counts};
+use super::reduce::{Components, Selections, basis};
 use crate::cohort::Cohort;
 use crate::findings::ProfileCell;
+use crate::logistic::basis::Basis;
 use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
@@ -47,6 +49,7 @@ pub(crate) struct Ground<'a> {
     pub design: &'a Design,
     pub frame: &'a Arc<Frame>,
     pub cells: &'a Cells,
+    pub selections: &'a Selections,
     /// Counts of each site.
     pub by_site: &'a [ProfileCell],
     /// A name per class code.
@@ -199,10 +202,10 @@ pub(crate) async fn fit<C: Cohort>(
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
-    let method = if asker.schema.features as usize <= NEWTON_FEATURES {
-        Method::Newton
-    } else {
-        Method::Lbfgs(preconditioners(asker, ground, loss).await?)
+    let components = Components::ask(asker, ground, keys).await?;
+    let grams = match asker.schema.features as usize <= NEWTON_FEATURES {
+        true => Vec::new(),
+        false => grams(asker, ground).await?,
     };
     let gram_queries = asker.queries - before;
     let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
@@ -214,10 +217,15 @@ pub(crate) async fn fit<C: Cohort>(
         standards.extend(of_set.iter().map(|_| standard.clone()));
     }
     let standard = |at: usize| &standards[at];
+    let method = match asker.schema.features as usize <= NEWTON_FEATURES {
+        true => Method::Newton,
+        false => Method::Lbfgs(preconditioners(ground, loss, &grams)?, grams),
+    };
     let mut fits = Vec::with_capacity(keys.len());
     for (at, key) in keys.iter().enumerate() {
         let weights = weights(ground, key, counts.as_ref());
-        let fit = set_up(ground, loss, key, standard(at), &method, weights)
+        let basis = basis(ground, &components, key);
+        let fit = set_up(ground, loss, key, standard(at), &method, (basis, weights))
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
@@ -255,8 +263,15 @@ pub(super) fn failed<C>(
 /// How models are fitted.
 enum Method {
     Newton,
-    /// Preconditioners by class, C and scaler.
-    Lbfgs(Vec<Preconditioner>),
+    /// Preconditioners by class, C and scaler, and what those of reduced features are made of.
+    Lbfgs(Vec<Preconditioner>, Vec<Gram>),
+}
+
+/// Cross products over all folds of some sites.
+struct Gram {
+    standardise: Standardise,
+    sites: SiteSet,
+    triangle: Arc<Vec<f64>>,
 }
 
 struct Preconditioner {
@@ -279,25 +294,31 @@ struct Unfactored {
 
 /// Why a fit has no optimum.
 pub(super) enum NoOptimum {
-    OneClass { positives: u64 },
-    Stuck { steps: u32, gradient: f64 },
+    OneClass {
+        positives: u64,
+    },
+    Stuck {
+        steps: u32,
+        gradient: f64,
+    },
+    /// The matrix that starts the search isn't positive definite.
+    Singular,
 }
 
-/// The Hessians of models without weights, from Gram matrices: one factor per class and grid point,
-/// shared by all training sets, and one more for training without a site that holds much of the
-/// rows. They shorten the way to the optimum and have no part in where the optimum lies.
-async fn preconditioners<C: Cohort>(
+/// Asks for the Gram matrices that preconditioners are made of: of all sites, and of all without one that
+/// holds much of the rows.
+async fn grams<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
-    loss: Loss,
-) -> Result<Vec<Preconditioner>, StudyError> {
-    let design = ground.design;
-    let folds = design.all_folds();
-    let mut asked: Vec<Unfactored> = Vec::new();
+) -> Result<Vec<Gram>, StudyError> {
+    let folds = ground.design.all_folds();
+    let mut grams = Vec::new();
     for standardise in [Standardise::All, Standardise::Site] {
-        let linear = design.grid.iter().filter_map(GridPoint::linear).copied();
-        let points: Vec<LinearPoint> = linear.filter(|p| p.standardise == standardise).collect();
-        if points.is_empty() {
+        // Along principal components the matrix is diagonal, and known.
+        let needs = |point: &GridPoint| {
+            point.standardise() == standardise && !matches!(point.reduce(), Reduction::Pca(_))
+        };
+        if !ground.design.grid.iter().any(needs) {
             continue;
         }
         for sites in ground.site_sets_with_own_gram() {
@@ -310,34 +331,48 @@ async fn preconditioners<C: Cohort>(
                     bits,
                 })
                 .await?;
-            let gram = Arc::new(answer.values("gram"));
-            // The penalty acts on standardised weights, and without a site deviations may differ much
-            // from the frame's.
-            let strength: Arc<Vec<f64>> = Arc::new(match standardise {
-                Standardise::All => {
-                    let standard = ground.cells.standard(&RowSet { repeat: 0, folds, sites });
-                    standard.deviation.iter().map(|s| s * s).collect()
-                }
-                Standardise::Site => vec![1.0; asker.schema.features as usize],
-            });
-            for (target, class) in design.classes.iter().enumerate() {
-                let prevalence = ground.prevalence(*class, sites);
-                let of_point = |&point: &LinearPoint| {
-                    let share = if point.balance.is_none() { prevalence } else { 0.5 };
-                    let curvature = match loss {
-                        Loss::Logistic => share * (1.0 - share),
-                        Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
-                    };
-                    // The usual training set lacks one fold.
-                    let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
-                    let (gram, strength) = (gram.clone(), strength.clone());
-                    Unfactored { target, point, sites, weight, gram, strength }
-                };
-                asked.extend(points.iter().map(of_point));
-            }
+            grams.push(Gram { standardise, sites, triangle: Arc::new(answer.values("gram")) });
         }
     }
-    let order = asker.schema.features as usize + 1;
+    Ok(grams)
+}
+
+/// The Hessians of models without weights, from Gram matrices: one factor per class and grid point
+/// of all features, shared by all training sets, and one more for training without a site that holds
+/// much of the rows. They shorten the way to the optimum and have no part in where the optimum lies.
+fn preconditioners(
+    ground: &Ground<'_>,
+    loss: Loss,
+    grams: &[Gram],
+) -> Result<Vec<Preconditioner>, StudyError> {
+    let design = ground.design;
+    let folds = design.all_folds();
+    let order = ground.frame.scale.len() + 1;
+    let mut asked: Vec<Unfactored> = Vec::new();
+    for Gram { standardise, sites, triangle: gram } in grams {
+        let linear = design.grid.iter().filter_map(GridPoint::linear).copied();
+        let whole = linear.filter(|p| p.standardise == *standardise && p.reduce.is_none());
+        let points: Vec<LinearPoint> = whole.collect();
+        // The penalty acts on standardised weights, and without a site deviations may differ much
+        // from the frame's.
+        let strength: Arc<Vec<f64>> = Arc::new(match standardise {
+            Standardise::All => {
+                let standard = ground.cells.standard(&RowSet { repeat: 0, folds, sites: *sites });
+                standard.deviation.iter().map(|s| s * s).collect()
+            }
+            Standardise::Site => vec![1.0; order - 1],
+        });
+        for (target, class) in design.classes.iter().enumerate() {
+            let of_point = |&point: &LinearPoint| {
+                let weight = curvature(ground, loss, *class, &point, *sites)
+                    // The usual training set lacks one fold.
+                    * (1.0 - 1.0 / f64::from(design.folds));
+                let (gram, strength) = (gram.clone(), strength.clone());
+                Unfactored { target, point, sites: *sites, weight, gram, strength }
+            };
+            asked.extend(points.iter().map(of_point));
+        }
+    }
     asked
         .into_par_iter()
         .map(|Unfactored { target, point, sites, weight, gram, strength }| {
@@ -352,6 +387,54 @@ async fn preconditioners<C: Cohort>(
             Ok(Preconditioner { target, point, sites, factor: Arc::new(factor) })
         })
         .collect()
+}
+
+/// The second derivative of a row's loss by its score, of a model without weights.
+fn curvature(
+    ground: &Ground<'_>,
+    loss: Loss,
+    class: u8,
+    point: &LinearPoint,
+    sites: SiteSet,
+) -> f64 {
+    let prevalence = ground.prevalence(class, sites);
+    let share = if point.balance.is_none() { prevalence } else { 0.5 };
+    match loss {
+        Loss::Logistic => share * (1.0 - share),
+        Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
+    }
+}
+
+/// The preconditioner of a model of reduced features, for its own training set.
+fn reduced_factor(
+    ground: &Ground<'_>,
+    (key, standard): (&FitKey, &Standard),
+    curvature: f64,
+    grams: &[Gram],
+    (basis, penalty): (&Basis, &Penalty),
+) -> Option<Factor> {
+    let point = ground.design.linear(key.point);
+    let rows = curvature * standard.rows as f64;
+    let diagonal = |variances: &mut dyn Iterator<Item = f64>| {
+        let entries = variances.zip(&penalty.strength);
+        let mut roots: Vec<f64> = entries.map(|(v, s)| (rows * v + s).sqrt()).collect();
+        roots.push(rows.max(1.0).sqrt());
+        Factor::Diagonal(Arc::new(roots))
+    };
+    let kept = match basis {
+        Basis::Whole => return None,
+        Basis::Directions(one) => return Some(diagonal(&mut one.variances.iter().copied())),
+        Basis::Columns { kept, .. } => kept,
+    };
+    let of = |sites| {
+        grams.iter().find(|gram| gram.standardise == point.standardise && gram.sites == sites)
+    };
+    let gram = of(key.sites).or_else(|| of(SiteSet::All))?;
+    let weight = curvature * (1.0 - 1.0 / f64::from(ground.design.folds));
+    let mut matrix = basis.restrict_matrix(&gram.triangle);
+    matrix.iter_mut().for_each(|g| *g *= weight);
+    add_to_diagonal(&mut matrix, kept.len() + 1, &penalty.strength, 1.0);
+    Cholesky::of_upper(kept.len() + 1, &matrix).map(|factor| Factor::Dense(Arc::new(factor)))
 }
 
 /// Adds each feature's penalty to its entry, none to the constant's; the matrix is an upper triangle,
@@ -370,7 +453,7 @@ fn set_up(
     key: &FitKey,
     standard: &Standard,
     method: &Method,
-    weights: ClassWeights,
+    (basis, weights): (Basis, ClassWeights),
 ) -> Result<Fit, NoOptimum> {
     let point = ground.design.linear(key.point);
     let class = ground.design.classes[key.target];
@@ -379,12 +462,16 @@ fn set_up(
         let positives = if prevalence > 0.0 { standard.rows } else { 0 };
         return Err(NoOptimum::OneClass { positives });
     }
-    let strength = match point.standardise {
-        Standardise::All => standard.deviation.iter().map(|s| s * s / point.c).collect(),
-        Standardise::Site => vec![1.0 / point.c; standard.deviation.len()],
+    // Components are of standardised features.
+    let strength: Vec<f64> = match (&basis, point.standardise) {
+        (Basis::Directions(one), _) => vec![1.0 / point.c; one.count],
+        (_, Standardise::All) => {
+            basis.restrict(&standard.deviation).iter().map(|s| s * s / point.c).collect()
+        }
+        (_, Standardise::Site) => vec![1.0 / point.c; basis.restrict(&standard.deviation).len()],
     };
+    let mut start = vec![0.0; strength.len()];
     let penalty = Penalty { strength };
-    let mut start = vec![0.0; standard.mean.len()];
     // Where both classes weigh the same.
     let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };
     start.push(match loss {
@@ -394,21 +481,23 @@ fn set_up(
     });
     let optimiser = match method {
         Method::Newton => Optimiser::Newton(Newton::start(penalty, start)),
-        Method::Lbfgs(factors) => {
+        Method::Lbfgs(factors, grams) => {
             let of = |sites| {
                 let fits = |p: &&Preconditioner| {
                     p.target == key.target && p.point == point && p.sites == sites
                 };
-                factors.iter().find(fits)
+                factors.iter().find(fits).map(|known| Factor::Dense(known.factor.clone()))
             };
-            let factor = of(key.sites)
+            let curvature = curvature(ground, loss, class, &point, key.sites);
+            let own = (key, standard);
+            let factor = reduced_factor(ground, own, curvature, grams, (&basis, &penalty))
+                .or_else(|| of(key.sites))
                 .or_else(|| of(SiteSet::All))
-                .expect("there is a factor for every class and grid point");
+                .ok_or(NoOptimum::Singular)?;
             let accuracy = match ground.design.purpose(key) {
                 Purpose::Use => ACCURACY,
                 Purpose::Scores => ACCURACY_OF_SCORES,
             };
-            let factor = Factor::Dense(factor.factor.clone());
             Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy))
         }
     };
@@ -421,6 +510,7 @@ fn set_up(
             scaler: scaler(point.standardise, key.folds),
             fill: standard.fill(ground.cells.any_missing()),
         },
+        basis,
         optimiser,
     })
 }
@@ -487,6 +577,7 @@ pub(super) fn explain<C>(
             let class = ground.classes[usize::from(design.classes[key.target])].clone();
             StudyError::OneClassOnly { rows, class, positives, total }
         }
+        NoOptimum::Singular => StudyError::Singular { rows, point: design.grid[key.point].line() },
         NoOptimum::Stuck { steps, gradient } => StudyError::NotConverged {
             rows,
             c: match &design.grid[key.point] {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wardround_core::query::Query;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, LeafLimit, Standardise, Study,
-    TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, LeafLimit, Reduction,
+    Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::bundle::{BundleInput, ModelBundle};
@@ -34,6 +34,7 @@ fn with(early_stopping: EarlyStopping, trees: u32, depth: &[u8]) -> Study {
         min_weight: 0.001,
         balance: vec![Balance::None],
         rules: TreeRules { columns: ColumnSample::All, leaves: LeafLimit::Unlimited, bins: 16 },
+        reduce: vec![Reduction::None],
     };
     let mut study = Study { classifiers: vec![Classifier::Boosting(boosting)], ..base };
     study.validation.folds = 4;

@@ -1,7 +1,9 @@
 //! Models of single sites at every site.
 
 use wardround_core::query::{Ask, Query, Unfit};
-use wardround_core::study::{Balance, Classes, Classifier, Matrix as Rule, Standardise, Study};
+use wardround_core::study::{
+    Balance, Classes, Classifier, Matrix as Rule, Reduction, Standardise, Study,
+};
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
 use wardround_learn::findings::{Figure, Findings, Matrix, MatrixOfClass, TrainedAt};
@@ -137,8 +139,12 @@ fn of_several_classifiers_the_chosen_ones_matrix_is_that_of_a_study_of_it() {
 #[test]
 fn a_plan_counts_what_joining_costs() {
     let balance = vec![Balance::None];
-    let classifier =
-        Classifier::Logistic { c: vec![0.1, 1.0], standardise: vec![Standardise::All], balance };
+    let classifier = Classifier::Logistic {
+        c: vec![0.1, 1.0],
+        standardise: vec![Standardise::All],
+        balance,
+        reduce: vec![Reduction::None],
+    };
     let mut off = study(&[1.0], &[Standardise::All]);
     off.classifiers = vec![classifier];
     let rows = rows(&lines(120, 4, 4, 76), &off);

@@ -7,8 +7,8 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
     EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
-    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise, Study,
-    StudySites, Subgroup, Table, Target, TreeRules, Validation,
+    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Reduction, Search, Standardise,
+    Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -35,6 +35,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             c: c.to_vec(),
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
+            reduce: vec![Reduction::None],
         }],
         ensembles: vec![],
         validation: Validation {
@@ -63,6 +64,7 @@ pub fn svm(c: &[f64], standardise: &[Standardise]) -> Study {
         c: c.to_vec(),
         standardise: standardise.to_vec(),
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     Study { classifiers: vec![classifier], ..study(c, standardise) }
 }
@@ -78,6 +80,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         min_patients: min_patients.clone(),
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     let boosting = BoostingGrid {
         trees: vec![40],
@@ -90,6 +93,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     let scaled = || standardise.clone();
     vec![
@@ -99,6 +103,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 c: c.clone(),
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
         (
@@ -107,11 +112,25 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 c: vec![0.01],
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
-        ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
-        ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
-        ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),
+        (
+            "ridge",
+            Classifier::Ridge { alpha: c, standardise: scaled(), reduce: vec![Reduction::None] },
+        ),
+        (
+            "lda",
+            Classifier::Lda {
+                shrinkage: vec![0.1],
+                standardise: scaled(),
+                reduce: vec![Reduction::None],
+            },
+        ),
+        (
+            "nearest-mean",
+            Classifier::NearestMean { standardise: scaled(), reduce: vec![Reduction::None] },
+        ),
         ("forest", Classifier::Forest(forest)),
         ("boosting", Classifier::Boosting(boosting)),
         (
@@ -122,6 +141,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 components: 512,
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
     ]
