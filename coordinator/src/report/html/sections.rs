@@ -233,7 +233,7 @@ fn races(model: &ModelSection) -> Markup {
         race.trials.iter().map(move |trial| {
             let last = Some(trial.folds) == most;
             let mut cells = vec![if last { Cell::chosen(&race.of) } else { Cell::plain(&race.of) }];
-            cells.extend(point_cells(trial.point));
+            cells.extend(point_cells(model, trial.point));
             cells.push(Cell::plain(trial.folds));
             cells.push(Cell::estimate(&trial.auc));
             cells
@@ -242,7 +242,7 @@ fn races(model: &ModelSection) -> Markup {
     table(
         "Races of grid points (successive halving): on how many held-out folds each was judged before it left, and how it did \
          on them. The ones that came furthest were chosen from",
-        &headings(&["race for"], model.chosen.point, &["folds", "AUC"]),
+        &headings(&["race for"], model, &["folds", "AUC"]),
         rows.collect(),
     )
 }
@@ -253,7 +253,7 @@ fn stopped_trees(model: &ModelSection) -> Markup {
         Cell::plain(counts.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
     };
     let rows = model.used_for_choosing.iter().zip(points).map(|(row, stopped)| {
-        let mut cells = point_cells(row.point);
+        let mut cells = point_cells(model, row.point);
         if row.chosen {
             cells[0] = Cell::chosen(row.point.words()[0].1.clone());
         }
@@ -264,11 +264,7 @@ fn stopped_trees(model: &ModelSection) -> Markup {
     table(
         "Trees at which growing stopped early: where the log loss of rows was least that had no part in the \
          models, nor in their figures",
-        &headings(
-            &[],
-            model.chosen.point,
-            &["final model", "nested models, fold by fold", "without each site"],
-        ),
+        &headings(&[], model, &["final model", "nested models, fold by fold", "without each site"]),
         rows.collect(),
     )
 }
