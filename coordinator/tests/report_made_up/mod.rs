@@ -11,7 +11,7 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
     FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass, Negative,
-    OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Search,
+    OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Reduction, Search,
     Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
@@ -130,6 +130,7 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
                     standardise,
                     balance: Balance::None,
                     l1_ratio: 0.0,
+                    reduce: Reduction::None,
                 })
             })
         })
@@ -410,6 +411,7 @@ fn study() -> Study {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
+            reduce: vec![Reduction::None],
         }],
         ensembles: vec![],
         validation: Validation {

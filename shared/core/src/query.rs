@@ -175,6 +175,8 @@ pub enum Column {
     },
     /// One cell per level of a subgroup column of the study.
     Subgroup(u8),
+    /// One cell per class of the row; only moments are split by it.
+    Class,
 }
 
 /// A public shift and scale of each feature column: `z = (x - center) / scale`.
@@ -699,6 +701,7 @@ impl Query {
                 Column::Subgroup(at) => {
                     self.schema.levels.get(usize::from(*at)).map_or(0, |&n| usize::from(n))
                 }
+                Column::Class => usize::from(self.schema.classes),
             })
             .product()
     }
@@ -876,6 +879,10 @@ impl Query {
             }
             // Consent to rows and to models of one site is asked for by itself.
             Ask::FeatureRows { .. } | Ask::OwnForests { .. } => 0,
+            // Moments of a class of one patient are that patient's features.
+            Ask::Moments { split, .. } if split.contains(&Column::Class) => {
+                d * u64::from(self.schema.classes)
+            }
             Ask::Moments { .. } => d,
             Ask::Gram { .. } | Ask::Logistic { .. } | Ask::SquaredHinge { .. } => d + 1,
             // The sum of a class of one patient is that patient's features.

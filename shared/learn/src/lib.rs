@@ -8,11 +8,15 @@ pub mod bundle;
 mod closed_form;
 pub mod cohort;
 mod combat;
+mod eigen;
 pub mod findings;
 pub mod folds;
 pub mod fourier;
+#[cfg(test)]
+mod golden_rows;
 mod logistic;
 pub mod metrics;
+mod pca;
 pub mod recorded;
 pub mod rows;
 pub mod study;

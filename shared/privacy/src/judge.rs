@@ -429,7 +429,9 @@ mod tests {
         ScoreList, SoftmaxModel, SoftmaxTerm,
     };
     use wardround_core::seed::Seed;
-    use wardround_core::study::{Choose, ChooseBy, Classifier, Recipe, Search, Standardise};
+    use wardround_core::study::{
+        Choose, ChooseBy, Classifier, Recipe, Reduction, Search, Standardise,
+    };
 
     use super::*;
     use crate::policy::{MinimumPatients, Share};
@@ -643,7 +645,10 @@ mod tests {
             panic!("scores")
         };
         let recipe = Recipe {
-            classifier: Classifier::NearestMean { standardise: vec![Standardise::All] },
+            classifier: Classifier::NearestMean {
+                standardise: vec![Standardise::All],
+                reduce: vec![Reduction::None],
+            },
             choose_by: ChooseBy::OneList,
             choose: Choose::Best,
             search: Search::Grid,

@@ -129,7 +129,7 @@ fn name(bundle: &ModelBundle, class: u8) -> &str {
 mod tests {
     use wardround_core::digest::Digest;
     use wardround_core::ids::SiteId;
-    use wardround_core::study::{Balance, GridPoint, LinearPoint, Standardise};
+    use wardround_core::study::{Balance, GridPoint, LinearPoint, Reduction, Standardise};
     use wardround_learn::bundle::{
         BundleInput, FORMAT, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, Model,
         ModelEntry, Summary,
@@ -154,6 +154,7 @@ mod tests {
                     standardise: Standardise::All,
                     balance: Balance::None,
                     l1_ratio: 0.0,
+                    reduce: Reduction::None,
                 }),
                 missing: MissingFeatures::Refused,
             },

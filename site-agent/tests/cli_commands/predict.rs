@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
-use wardround_core::study::{Alterations, Balance, GridPoint, LinearPoint, Precision, Standardise};
+use wardround_core::study::{
+    Alterations, Balance, GridPoint, LinearPoint, Precision, Reduction, Standardise,
+};
 use wardround_learn::bundle::{
     BundleInput, BundleViews, FORMAT, Learner, LinearMethod, LinearScorer, Manifest,
     MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
@@ -35,6 +37,7 @@ fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalS
         standardise,
         balance: Balance::None,
         l1_ratio: 0.0,
+        reduce: Reduction::None,
     });
     let learner = Learner::Linear { method: LinearMethod::Logistic, point, missing };
     let entry = ModelEntry { class: 1, learner, figures };

@@ -90,6 +90,8 @@ fn text(plan: &Value) -> String {
             "Models may stop early or leave a race: that is the most that it can cost.".into(),
         );
     }
+    let proposals = cost["proposals"].as_array().map(Vec::as_slice).unwrap_or_default();
+    lines.extend(proposals.iter().map(proposal));
     let combinations = cost["combinations"].as_array().map(Vec::as_slice).unwrap_or_default();
     if combinations.len() > 1 {
         let rows: Vec<Vec<String>> = combinations.iter().map(of_combination).collect();
@@ -117,6 +119,21 @@ fn text(plan: &Value) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// One sentence: what to write, and what it would then cost.
+fn proposal(proposal: &Value) -> String {
+    let word = |key: &str| proposal[key].as_str().unwrap_or("?").to_owned();
+    let size = |key: &str| bytes(proposal[key].as_f64().unwrap_or(0.0));
+    format!(
+        "{} alone exchanges {} with each site: columns = {}, or reduce = [\"{}\"], under its \
+         [classifier] would make it about {}.",
+        word("name"),
+        size("bytes_per_site"),
+        proposal["columns"],
+        word("reduce"),
+        size("bytes_per_site_then"),
+    )
 }
 
 fn of_combination(planned: &Value) -> Vec<String> {
@@ -198,6 +215,14 @@ mod tests {
             several.contains("forest       60      90      4.0 MB         500.0 MB"),
             "{several}"
         );
+        let mut much = plan.clone();
+        much["cost"]["proposals"] = json!([{
+            "name": "boosting", "bytes_per_site": 3.2e9, "reduce": "univariate:64", "columns": 64,
+            "bytes_per_site_then": 8e8,
+        }]);
+        let sentence = "boosting alone exchanges 3.2 GB with each site: columns = 64, or reduce = \
+                        [\"univariate:64\"], under its [classifier] would make it about 800.0 MB.";
+        assert!(super::text(&much).contains(sentence));
         assert!(text.ends_with("Refused:\n  a refuses: wide_sums"), "{text}");
         let mut bounded = plan.clone();
         bounded["cost"]["bound"] = "at-most".into();

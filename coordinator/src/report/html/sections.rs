@@ -142,13 +142,12 @@ fn left_out(report: &Report, at: usize) -> Markup {
     }
     let figures = rows.iter().map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
     let points = &report.models[at].used_for_choosing;
-    let names = parameters(points.iter().map(|row| row.point));
     let chosen = rows.iter().flat_map(|row| {
         points.iter().zip(&row.auc_by_point).map(|(grid, auc)| {
             let chosen = grid.point == row.point;
             let site = if chosen { Cell::chosen(&row.site) } else { Cell::plain(&row.site) };
             let mut cells = vec![site];
-            cells.extend(point_cells(grid.point, &names));
+            cells.extend(point_cells(&report.models[at], grid.point));
             cells.push(Cell::plain(if chosen { "chosen" } else { "" }));
             cells.push(Cell::plain(if chosen { decimal(row.threshold) } else { String::new() }));
             cells.push(Cell::estimate(auc));
@@ -167,7 +166,11 @@ fn left_out(report: &Report, at: usize) -> Markup {
         .add(table(
             "Every grid point fitted without the site and judged at it, and which was chosen \
              without it",
-            &headings(&["site left out"], &names, &["", "threshold", "AUC at the site"]),
+            &headings(
+                &["site left out"],
+                &report.models[at],
+                &["", "threshold", "AUC at the site"],
+            ),
             chosen.collect(),
         ))
         .into()
@@ -179,9 +182,8 @@ fn noted(report: &Report) -> Markup {
 
 fn choosing(report: &Report, at: usize) -> Markup {
     let model = &report.models[at];
-    let names = parameters(model.used_for_choosing.iter().map(|row| row.point));
     let grid = model.used_for_choosing.iter().map(|row| {
-        let mut cells = point_cells(row.point, &names);
+        let mut cells = point_cells(model, row.point);
         if row.chosen {
             cells[0] = Cell::chosen(row.point.words()[0].1.clone());
         }
@@ -194,7 +196,7 @@ fn choosing(report: &Report, at: usize) -> Markup {
     });
     let nested = model.nested.iter().map(|fold| {
         let name = format!("repeat {}, fold {}", fold.figures.repeat, fold.figures.fold);
-        let mut cells = row_of(name, point_cells(fold.point, &names));
+        let mut cells = row_of(name, point_cells(model, fold.point));
         cells.push(Cell::plain(decimal(fold.threshold)));
         cells.push(Cell::estimate(&fold.figures.auc_within_sites));
         cells.push(Cell::estimate(&fold.figures.auc_one_list));
@@ -216,14 +218,14 @@ fn choosing(report: &Report, at: usize) -> Markup {
             "The grid: plain out-of-fold figures, used for choosing",
             &headings(
                 &[],
-                &names,
+                model,
                 &["", "AUC within sites", "AUC, one list", "within sites, fold by fold"],
             ),
             grid.collect(),
         ))
         .add(table(
             "Nested folds: what was chosen without the fold, and how that did on it",
-            &headings(&["fold"], &names, &["threshold", "AUC within sites", "AUC, one list"]),
+            &headings(&["fold"], model, &["threshold", "AUC within sites", "AUC, one list"]),
             nested.collect(),
         ))
         .add(stopped_trees(model))
@@ -235,14 +237,12 @@ fn races(model: &ModelSection) -> Markup {
     if model.races.is_empty() {
         return Markup::default();
     }
-    let names = parameters(model.used_for_choosing.iter().map(|row| row.point));
-    let names = &names;
     let rows = model.races.iter().flat_map(|race| {
         let most = race.trials.iter().map(|trial| trial.folds).max();
         race.trials.iter().map(move |trial| {
             let last = Some(trial.folds) == most;
             let mut cells = vec![if last { Cell::chosen(&race.of) } else { Cell::plain(&race.of) }];
-            cells.extend(point_cells(trial.point, names));
+            cells.extend(point_cells(model, trial.point));
             cells.push(Cell::plain(trial.folds));
             cells.push(Cell::estimate(&trial.auc));
             cells
@@ -251,7 +251,7 @@ fn races(model: &ModelSection) -> Markup {
     table(
         "Races of grid points (successive halving): on how many held-out folds each was judged before it left, and how it did \
          on them. The ones that came furthest were chosen from",
-        &headings(&["race for"], names, &["folds", "AUC"]),
+        &headings(&["race for"], model, &["folds", "AUC"]),
         rows.collect(),
     )
 }
@@ -261,9 +261,8 @@ fn stopped_trees(model: &ModelSection) -> Markup {
     let list = |counts: &[u32]| {
         Cell::plain(counts.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
     };
-    let names = parameters(model.used_for_choosing.iter().map(|row| row.point));
     let rows = model.used_for_choosing.iter().zip(points).map(|(row, stopped)| {
-        let mut cells = point_cells(row.point, &names);
+        let mut cells = point_cells(model, row.point);
         if row.chosen {
             cells[0] = Cell::chosen(row.point.words()[0].1.clone());
         }
@@ -274,11 +273,7 @@ fn stopped_trees(model: &ModelSection) -> Markup {
     table(
         "Trees at which growing stopped early: where the log loss of rows was least that had no part in the \
          models, nor in their figures",
-        &headings(
-            &[],
-            &names,
-            &["final model", "nested models, fold by fold", "without each site"],
-        ),
+        &headings(&[], model, &["final model", "nested models, fold by fold", "without each site"]),
         rows.collect(),
     )
 }
@@ -452,24 +447,22 @@ fn row_of(name: impl ToString, cells: Vec<Cell>) -> Vec<Cell> {
     row
 }
 
-/// The names of a grid's parameters: those of the point that has the most to say.
-fn parameters(points: impl Iterator<Item = GridPoint>) -> Vec<&'static str> {
-    let names = points.map(|point| point.words().into_iter().map(|(name, _)| name).collect());
-    names.max_by_key(Vec::len).unwrap_or_default()
+fn point_cells(model: &ModelSection, point: GridPoint) -> Vec<Cell> {
+    words(model, point).into_iter().map(|(_, value)| Cell::plain(value)).collect()
 }
 
-/// A point's parameters; what it doesn't say of itself is 0.
-fn point_cells(point: GridPoint, names: &[&str]) -> Vec<Cell> {
-    let words = point.words();
-    let value = |name: &&str| words.iter().find(|(own, _)| own == name).map(|(_, value)| value);
-    names.iter().map(|name| Cell::plain(value(name).map_or("0", String::as_str))).collect()
+/// A grid point's parameters: as many for every point of the grid.
+fn words(model: &ModelSection, point: GridPoint) -> Vec<(&'static str, String)> {
+    let grid: Vec<GridPoint> = model.used_for_choosing.iter().map(|row| row.point).collect();
+    point.words_beside(&grid)
 }
 
 /// Headings with the names of a grid's parameters in between.
 fn headings(
     before: &[&'static str],
-    names: &[&'static str],
+    model: &ModelSection,
     after: &[&'static str],
 ) -> Vec<&'static str> {
-    [before, names, after].concat()
+    let names = words(model, model.chosen.point).into_iter().map(|(name, _)| name);
+    before.iter().copied().chain(names).chain(after.iter().copied()).collect()
 }

@@ -324,6 +324,10 @@ impl Query {
                 Column::Fold { repeat } if *repeat >= self.folds.repeats => {
                     return Err(DecodeError::Inconsistent(format!("repeat {repeat} in a split")));
                 }
+                Column::Class if !matches!(self.ask, Ask::Moments { .. }) => {
+                    let what = "a split by class of something else than moments";
+                    return Err(DecodeError::Inconsistent(what.into()));
+                }
                 _ => {}
             }
         }

@@ -73,6 +73,14 @@ fn dimensions_that_dont_fit_are_refused() {
     assert!(query(ask(RowSet { folds: FoldSet::only(5), ..rows }, model(3))).check().is_err());
     assert!(query(ask(RowSet { sites: SiteSet::Only(2), ..rows }, model(3))).check().is_err());
     assert!(query(Ask::Profile { split: vec![Column::Subgroup(2)] }).check().is_err());
+    let by_class = vec![Column::Site, Column::Class];
+    assert!(query(Ask::Profile { split: by_class.clone() }).check().is_err());
+    let moments = |split| query(Ask::Moments { frame: frame.clone(), split, bits: 30 });
+    assert!(moments(by_class.clone()).check().is_ok());
+    let (all, classed) = (moments(vec![Column::Site]), moments(by_class));
+    let classes = u64::from(all.schema.classes);
+    assert_eq!(classed.numbers(), classes * all.numbers());
+    assert_eq!(classed.numbers_per_model(), classes * all.numbers_per_model());
     let mut unsorted = query(Ask::Profile { split: vec![] });
     unsorted.sites.reverse();
     assert!(unsorted.check().is_err());

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EnsemblePoint;
+use super::reduce::{Reduction, reduces_nothing, unreduced};
 
 /// What is fitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub enum Classifier {
         standardise: Vec<Standardise>,
         /// The grid over the balance.
         balance: Vec<Balance>,
+        /// The grid over the reduction of features; left out where nothing is reduced.
+        #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+        reduce: Vec<Reduction>,
     },
     /// Linear support vector machine with the squared hinge loss: minimises `|w|^2 / (2 C) + sum of
     /// max(0, 1 - y m)^2`, `y` = +-1, the constant unpenalised. That is scikit-learn's
@@ -36,6 +40,9 @@ pub enum Classifier {
         standardise: Vec<Standardise>,
         /// The grid over the balance.
         balance: Vec<Balance>,
+        /// The grid over the reduction of features; left out where nothing is reduced.
+        #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+        reduce: Vec<Reduction>,
     },
     /// Support vector machine with the Gaussian kernel `exp(-gamma / features |x - x'|^2)` of
     /// standardised features and the squared hinge loss, on random Fourier features of that kernel
@@ -52,6 +59,9 @@ pub enum Classifier {
         standardise: Vec<Standardise>,
         /// The grid over the balance.
         balance: Vec<Balance>,
+        /// The grid over the reduction of features; left out where nothing is reduced.
+        #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+        reduce: Vec<Reduction>,
     },
     /// L2-penalised least squares on -1 and 1, as scikit-learn's `RidgeClassifier(alpha)`.
     Ridge {
@@ -59,6 +69,9 @@ pub enum Classifier {
         alpha: Vec<f64>,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
+        /// The grid over the reduction of features; left out where nothing is reduced.
+        #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+        reduce: Vec<Reduction>,
     },
     /// Linear discriminant analysis with the covariance within classes shrunk towards its mean variance
     /// times the identity, as scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage)`.
@@ -67,11 +80,17 @@ pub enum Classifier {
         shrinkage: Vec<f64>,
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
+        /// The grid over the reduction of features; left out where nothing is reduced.
+        #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+        reduce: Vec<Reduction>,
     },
     /// The class whose mean is nearest, as scikit-learn's `NearestCentroid`.
     NearestMean {
         /// The grid over the scaler.
         standardise: Vec<Standardise>,
+        /// The grid over the reduction of features; left out where nothing is reduced.
+        #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+        reduce: Vec<Reduction>,
     },
     /// Random forest (Breiman 2001): trees on bootstrap samples of the patients that split by the
     /// largest decrease of the Gini impurity; the probability is the mean of the leaves' shares.
@@ -114,6 +133,9 @@ pub struct ForestGrid {
     pub min_patients: Vec<u32>,
     /// The grid over the balance.
     pub balance: Vec<Balance>,
+    /// The grid over the reduction of features; left out where nothing is reduced.
+    #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+    pub reduce: Vec<Reduction>,
     /// What all of them share.
     #[serde(flatten)]
     pub rules: TreeRules,
@@ -141,6 +163,9 @@ pub struct BoostingGrid {
     pub min_weight: f64,
     /// The grid over the balance.
     pub balance: Vec<Balance>,
+    /// The grid over the reduction of features; left out where nothing is reduced.
+    #[serde(default = "unreduced", skip_serializing_if = "reduces_nothing")]
+    pub reduce: Vec<Reduction>,
     /// What all of them share.
     #[serde(flatten)]
     pub rules: TreeRules,
@@ -284,6 +309,9 @@ pub struct LinearPoint {
     /// The L1 penalty's share of the penalty, 0 to 1; left out where it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub l1_ratio: f64,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 /// Hyperparameters of a support vector machine with a Gaussian kernel.
@@ -301,6 +329,9 @@ pub struct RbfPoint {
     /// What is done about classes of different size; left out where it is nothing.
     #[serde(default, skip_serializing_if = "Balance::is_none")]
     pub balance: Balance,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 /// Hyperparameters of ridge regression.
@@ -311,6 +342,9 @@ pub struct RidgePoint {
     pub alpha: f64,
     /// Over which rows features are standardised.
     pub standardise: Standardise,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 /// Hyperparameters of linear discriminant analysis.
@@ -321,6 +355,9 @@ pub struct LdaPoint {
     pub shrinkage: f64,
     /// Over which rows features are standardised.
     pub standardise: Standardise,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 /// Hyperparameters of the nearest class mean.
@@ -329,6 +366,9 @@ pub struct LdaPoint {
 pub struct NearestMeanPoint {
     /// Over which rows features are standardised.
     pub standardise: Standardise,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 /// Hyperparameters of a random forest.
@@ -344,6 +384,9 @@ pub struct ForestPoint {
     /// What is done about classes of different size; left out where it is nothing.
     #[serde(default, skip_serializing_if = "Balance::is_none")]
     pub balance: Balance,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 /// Hyperparameters of boosted trees.
@@ -363,10 +406,13 @@ pub struct BoostingPoint {
     /// What is done about classes of different size; left out where it is nothing.
     #[serde(default, skip_serializing_if = "Balance::is_none")]
     pub balance: Balance,
+    /// How features are reduced; left out where they aren't.
+    #[serde(default, skip_serializing_if = "Reduction::is_none")]
+    pub reduce: Reduction,
 }
 
 impl BoostingGrid {
-    fn extend(&self, grid: &mut Vec<GridPoint>) {
+    fn extend(&self, reduce: Reduction, grid: &mut Vec<GridPoint>) {
         for &balance in &self.balance {
             for &l2 in &self.l2 {
                 for &learning_rate in &self.learning_rate {
@@ -380,6 +426,7 @@ impl BoostingGrid {
                                     learning_rate,
                                     l2,
                                     balance,
+                                    reduce,
                                 })
                             }));
                         }
@@ -484,17 +531,56 @@ impl Classifier {
         }
     }
 
-    /// The grid in its fixed order: the first parameter varies fastest.
+    /// How its grid reduces features.
+    pub fn reductions(&self) -> &[Reduction] {
+        match self {
+            Self::Logistic { reduce, .. }
+            | Self::LinearSvm { reduce, .. }
+            | Self::RbfSvm { reduce, .. }
+            | Self::Ridge { reduce, .. }
+            | Self::Lda { reduce, .. }
+            | Self::NearestMean { reduce, .. }
+            | Self::Forest(ForestGrid { reduce, .. })
+            | Self::BaggedForest(ForestGrid { reduce, .. })
+            | Self::Boosting(BoostingGrid { reduce, .. }) => reduce,
+        }
+    }
+
+    /// The same with another grid over the reduction of features.
+    pub fn with_reductions(mut self, reductions: Vec<Reduction>) -> Self {
+        match &mut self {
+            Self::Logistic { reduce, .. }
+            | Self::LinearSvm { reduce, .. }
+            | Self::RbfSvm { reduce, .. }
+            | Self::Ridge { reduce, .. }
+            | Self::Lda { reduce, .. }
+            | Self::NearestMean { reduce, .. }
+            | Self::Forest(ForestGrid { reduce, .. })
+            | Self::BaggedForest(ForestGrid { reduce, .. })
+            | Self::Boosting(BoostingGrid { reduce, .. }) => *reduce = reductions,
+        }
+        self
+    }
+
+    /// The grid in its fixed order: the first parameter varies fastest, the reduction slowest.
     pub fn grid(&self) -> Vec<GridPoint> {
         let mut grid = Vec::new();
+        for &reduce in self.reductions() {
+            self.extend(reduce, &mut grid);
+        }
+        grid
+    }
+
+    /// The points with a reduction.
+    fn extend(&self, reduce: Reduction, grid: &mut Vec<GridPoint>) {
         match self {
             Self::Logistic { c, l1_ratio, standardise, balance, .. } => {
-                linear_points(&mut grid, c, l1_ratio, standardise, balance);
+                linear_points(grid, c, l1_ratio, standardise, balance, reduce);
             }
-            Self::LinearSvm { c, standardise, balance } => {
-                linear_points(&mut grid, c, &[0.0], standardise, balance);
+            Self::LinearSvm { c, standardise, balance, .. } => {
+                linear_points(grid, c, &[0.0], standardise, balance, reduce);
             }
-            Self::RbfSvm { c, gamma, components, standardise, balance } => {
+            Self::RbfSvm { c, gamma, components, standardise, balance, .. } => {
                 for &balance in balance {
                     for &standardise in standardise {
                         for &gamma in gamma {
@@ -506,26 +592,30 @@ impl Classifier {
                                     components,
                                     standardise,
                                     balance,
+                                    reduce,
                                 })
                             }));
                         }
                     }
                 }
             }
-            Self::Ridge { alpha, standardise } => {
+            Self::Ridge { alpha, standardise, .. } => {
                 for &standardise in standardise {
-                    let point = |&alpha| GridPoint::Ridge(RidgePoint { alpha, standardise });
+                    let point =
+                        |&alpha| GridPoint::Ridge(RidgePoint { alpha, standardise, reduce });
                     grid.extend(alpha.iter().map(point));
                 }
             }
-            Self::Lda { shrinkage, standardise } => {
+            Self::Lda { shrinkage, standardise, .. } => {
                 for &standardise in standardise {
-                    let point = |&shrinkage| GridPoint::Lda(LdaPoint { shrinkage, standardise });
+                    let point =
+                        |&shrinkage| GridPoint::Lda(LdaPoint { shrinkage, standardise, reduce });
                     grid.extend(shrinkage.iter().map(point));
                 }
             }
-            Self::NearestMean { standardise } => {
-                let point = |&standardise| GridPoint::NearestMean(NearestMeanPoint { standardise });
+            Self::NearestMean { standardise, .. } => {
+                let point =
+                    |&standardise| GridPoint::NearestMean(NearestMeanPoint { standardise, reduce });
                 grid.extend(standardise.iter().map(point));
             }
             Self::Forest(forest) | Self::BaggedForest(forest) => {
@@ -538,15 +628,15 @@ impl Classifier {
                                     depth,
                                     min_patients,
                                     balance,
+                                    reduce,
                                 })
                             }));
                         }
                     }
                 }
             }
-            Self::Boosting(boosting) => boosting.extend(&mut grid),
+            Self::Boosting(boosting) => boosting.extend(reduce, grid),
         }
-        grid
     }
 
     /// Whether its models stop growing before they have all their trees.
@@ -574,33 +664,45 @@ impl Classifier {
 }
 
 impl GridPoint {
-    /// Its parameters in words: name and value, in the same order for every point of a study. An L1 ratio of 0 isn't
-    /// said.
+    /// Its parameters in words: name and value, in the same order for every point of a grid; of the L1
+    /// ratio and of the reduction of features only where there is one.
     pub fn words(&self) -> Vec<(&'static str, String)> {
+        self.words_beside(std::slice::from_ref(self))
+    }
+
+    /// The same, the L1 ratio and the reduction of features told where any point of a grid has one.
+    pub fn words_beside(&self, grid: &[Self]) -> Vec<(&'static str, String)> {
+        let mut words = self.own_words();
+        let l1_ratio = |point: &Self| point.linear().map_or(0.0, |point| point.l1_ratio);
+        if grid.iter().any(|point| l1_ratio(point) > 0.0) {
+            words.insert(1, ("L1 ratio", l1_ratio(self).to_string()));
+        }
+        if grid.iter().any(|point| !point.reduce().is_none()) {
+            words.push(("features", self.reduce().text()));
+        }
+        words
+    }
+
+    fn own_words(&self) -> Vec<(&'static str, String)> {
         match *self {
-            Self::Linear(LinearPoint { c, standardise, balance, l1_ratio }) => {
-                let mut words = vec![("C", c.to_string())];
-                if l1_ratio > 0.0 {
-                    words.push(("L1 ratio", l1_ratio.to_string()));
-                }
-                words.extend([standardise.words(), balance.words()]);
-                words
+            Self::Linear(LinearPoint { c, standardise, balance, .. }) => {
+                vec![("C", c.to_string()), standardise.words(), balance.words()]
             }
-            Self::Rbf(RbfPoint { c, gamma, components, standardise, balance }) => vec![
+            Self::Rbf(RbfPoint { c, gamma, components, standardise, balance, .. }) => vec![
                 ("C", c.to_string()),
                 ("gamma", gamma.to_string()),
                 ("components", components.to_string()),
                 standardise.words(),
                 balance.words(),
             ],
-            Self::Ridge(RidgePoint { alpha, standardise }) => {
+            Self::Ridge(RidgePoint { alpha, standardise, .. }) => {
                 vec![("alpha", alpha.to_string()), standardise.words()]
             }
-            Self::Lda(LdaPoint { shrinkage, standardise }) => {
+            Self::Lda(LdaPoint { shrinkage, standardise, .. }) => {
                 vec![("shrinkage", shrinkage.to_string()), standardise.words()]
             }
-            Self::NearestMean(NearestMeanPoint { standardise }) => vec![standardise.words()],
-            Self::Forest(ForestPoint { trees, depth, min_patients, balance }) => {
+            Self::NearestMean(NearestMeanPoint { standardise, .. }) => vec![standardise.words()],
+            Self::Forest(ForestPoint { trees, depth, min_patients, balance, .. }) => {
                 let mut words = trees_in_words(trees, depth, min_patients);
                 words.push(balance.words());
                 words
@@ -628,8 +730,15 @@ impl GridPoint {
     }
 
     /// Whether its models are simpler than another point's of the same grid: a stronger penalty, more
-    /// zeros, a wider kernel, fewer splits, fewer trees. Of two equally good ones the simpler is chosen.
+    /// zeros, a wider kernel, fewer splits, fewer trees, or all of that the same of fewer columns. Of two
+    /// equally good ones the simpler is chosen.
     pub fn is_simpler_than(&self, other: &Self) -> bool {
+        let kept = |point: &Self| point.reduce().kept_of(u32::MAX);
+        let fewer = kept(self) < kept(other) && self.with_reduce(other.reduce()) == *other;
+        fewer || self.is_milder_than(other)
+    }
+
+    fn is_milder_than(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Linear(a), Self::Linear(b)) => (a.c, b.l1_ratio) < (b.c, a.l1_ratio),
             (Self::Rbf(a), Self::Rbf(b)) => (a.c, a.gamma) < (b.c, b.gamma),
@@ -654,6 +763,34 @@ impl GridPoint {
             Self::Lda(point) => point.standardise,
             Self::NearestMean(point) => point.standardise,
             Self::Forest(_) | Self::Boosting(_) | Self::Ensemble(_) => Standardise::All,
+        }
+    }
+
+    /// How features are reduced.
+    pub fn reduce(&self) -> Reduction {
+        match self {
+            Self::Linear(point) => point.reduce,
+            Self::Rbf(point) => point.reduce,
+            Self::Ridge(point) => point.reduce,
+            Self::Lda(point) => point.reduce,
+            Self::NearestMean(point) => point.reduce,
+            Self::Forest(point) => point.reduce,
+            Self::Boosting(point) => point.reduce,
+            Self::Ensemble(_) => Reduction::None,
+        }
+    }
+
+    /// The same point with another reduction of features.
+    pub fn with_reduce(self, reduce: Reduction) -> Self {
+        match self {
+            Self::Linear(point) => Self::Linear(LinearPoint { reduce, ..point }),
+            Self::Rbf(point) => Self::Rbf(RbfPoint { reduce, ..point }),
+            Self::Ridge(point) => Self::Ridge(RidgePoint { reduce, ..point }),
+            Self::Lda(point) => Self::Lda(LdaPoint { reduce, ..point }),
+            Self::NearestMean(point) => Self::NearestMean(NearestMeanPoint { reduce, ..point }),
+            Self::Forest(point) => Self::Forest(ForestPoint { reduce, ..point }),
+            Self::Boosting(point) => Self::Boosting(BoostingPoint { reduce, ..point }),
+            Self::Ensemble(_) => self,
         }
     }
 
@@ -749,12 +886,13 @@ fn linear_points(
     l1_ratio: &[f64],
     standardise: &[Standardise],
     balance: &[Balance],
+    reduce: Reduction,
 ) {
     for &balance in balance {
         for &standardise in standardise {
             for &l1_ratio in l1_ratio {
                 grid.extend(c.iter().map(|&c| {
-                    GridPoint::Linear(LinearPoint { c, standardise, balance, l1_ratio })
+                    GridPoint::Linear(LinearPoint { c, standardise, balance, l1_ratio, reduce })
                 }));
             }
         }

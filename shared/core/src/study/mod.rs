@@ -11,6 +11,7 @@ mod ensemble;
 mod joining;
 mod parse;
 mod recipe;
+mod reduce;
 mod template;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use classifier::{
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
 pub use joining::{Matrix, OwnSiteBaseline};
 pub use recipe::Recipe;
+pub use reduce::{MOST_KEPT, Reduction};
 pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
@@ -590,21 +592,29 @@ impl Study {
     /// what [`crate::query::Query::numbers_per_model`] will say of them.
     pub fn widest_numbers_per_model(&self, features: u32) -> u64 {
         let columns = u64::from(features) + 1;
-        let widest = |classifier: &Classifier| match classifier.family() {
+        let classes = u64::from(self.target.classes.count());
+        let of_reductions = |classifier: &Classifier| {
+            let of_one = |reduction: &Reduction| match reduction {
+                Reduction::None | Reduction::Variance(_) => 0,
+                Reduction::Univariate(_) => u64::from(features) * classes,
+                Reduction::Pca(_) => columns * classes,
+            };
+            classifier.reductions().iter().map(of_one).max().unwrap_or(0)
+        };
+        let of_family = |classifier: &Classifier| match classifier.family() {
             Family::Linear(_) => columns,
             Family::Rbf => {
                 let points = classifier.grid();
                 let components = points.iter().filter_map(GridPoint::rbf).map(|p| p.components);
                 components.max().map_or(columns, |most| columns.max(u64::from(most) + 1))
             }
-            Family::ClosedForm(_) | Family::Multinomial => {
-                columns * u64::from(self.target.classes.count())
-            }
+            Family::ClosedForm(_) | Family::Multinomial => columns * classes,
             // The counts on the grid that bins are made of.
             Family::Forest | Family::Boosting | Family::BaggedForest => {
                 u64::from(features) * GRID_STEPS as u64
             }
         };
+        let widest = |one: &Classifier| of_family(one).max(of_reductions(one));
         self.classifiers.iter().map(widest).max().unwrap_or(0)
     }
 

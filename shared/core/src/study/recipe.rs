@@ -161,7 +161,7 @@ mod tests {
     use super::super::{Balance, ForestGrid, LeafLimit, MultiClass, Standardise, TreeRules};
     use super::*;
     use crate::query::MOST_CUTS;
-    use crate::study::ColumnSample;
+    use crate::study::{ColumnSample, Reduction};
 
     fn recipe(classifier: Classifier) -> Recipe {
         let (choose_by, choose) = (ChooseBy::WithinSites, Choose::OneStandardError);
@@ -173,7 +173,14 @@ mod tests {
         let rules = TreeRules { columns, leaves, bins: MOST_CUTS as u8 };
         let (depth, min_patients) = (vec![3, 5], vec![2]);
         let balance = vec![Balance::None, Balance::Weights];
-        let forest = ForestGrid { trees, depth, min_patients, balance, rules };
+        let forest = ForestGrid {
+            trees,
+            depth,
+            min_patients,
+            balance,
+            rules,
+            reduce: vec![Reduction::None],
+        };
         recipe(Classifier::Forest(forest))
     }
 
@@ -185,6 +192,7 @@ mod tests {
             c: vec![0.001, 1.0 / 3.0],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
+            reduce: vec![Reduction::None],
         };
         for recipe in [recipe(logistic), forest(vec![50, 100])] {
             assert_eq!(Recipe::parse(&recipe.text()), Ok(recipe));

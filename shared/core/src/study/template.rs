@@ -214,6 +214,9 @@ fn classifier() -> String {
      # alpha = [1.0], \"lda\" with shrinkage = [0.1], \"nearest-mean\"; trees: \"forest\" with\n\
      # trees = [300], \"boosting\" with trees = [100] or trees = [1000] and early_stopping = 20;\n\
      # \"bagged-forest\": one round, but each tree of one site, which owners have to allow (own_model).\n\
+     # Many features make trees costly: reduce = [\"univariate:128\"] keeps the 128 that tell the\n\
+     # classes apart best, \"variance:128\" those of largest variance, \"pca:64\" makes 64 principal\n\
+     # components (not for trees or \"rbf-svm\"); always from training folds only.\n\
      # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise);\n\
      # [[ensemble]] with kind = \"soft-vote\" or \"stacking\" puts their scores together.\n\
      # `wardround study plan` says what a study costs.\n\

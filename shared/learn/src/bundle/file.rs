@@ -8,7 +8,7 @@ use wardround_core::study::{EnsembleKind, GridPoint, Standardise};
 
 use super::{
     EnsembleScorer, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle,
-    ModelEntry, Scorer, first_format, fourier, trees,
+    ModelEntry, Scorer, first_format, fourier, reduction, trees,
 };
 use crate::findings::{FinalScaler, FourierScaler, OwnFourier};
 
@@ -208,6 +208,13 @@ fn check_scorer(
     scorer: &Scorer,
     features: usize,
 ) -> Result<(), BundleError> {
+    if let Learner::Linear { point, .. }
+    | Learner::Fourier { point, .. }
+    | Learner::Trees { point } = learner
+    {
+        reduction::check(point, scorer, features)
+            .map_err(|what| inconsistent(format!("{class}: {what}")))?;
+    }
     match (learner, scorer) {
         (Learner::Linear { method, point, missing }, Scorer::Linear(model)) => {
             if !method.takes(point) {

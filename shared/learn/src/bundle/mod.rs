@@ -17,6 +17,7 @@ mod file;
 mod first_format;
 mod fourier;
 mod predict;
+mod reduction;
 mod trees;
 
 use serde::{Deserialize, Serialize};

@@ -14,6 +14,7 @@ use wardround_core::query::{
 };
 use wardround_core::study::Loss;
 
+use super::basis::Basis;
 use super::{Evaluation, Optimiser, State};
 use crate::cohort::Cohort;
 use crate::study::StudyError;
@@ -39,6 +40,8 @@ pub(crate) struct Fit {
     pub weights: ClassWeights,
     /// What its weights are of.
     pub space: Space,
+    /// The part of it that the model lives in.
+    pub basis: Basis,
     /// The method with its state.
     pub optimiser: Optimiser,
 }
@@ -94,7 +97,7 @@ impl Fit {
     pub fn weights_and_constant(&self) -> (Vec<f64>, f64) {
         let (constant, weights) =
             self.optimiser.next_point().split_last().expect("a point has a constant");
-        (weights.to_vec(), *constant)
+        (self.basis.expand(weights), *constant)
     }
 }
 
@@ -142,14 +145,14 @@ async fn evaluate<C: Cohort>(
     open: &[usize],
     bits: u8,
 ) -> Result<Vec<Evaluation>, StudyError> {
-    let columns = fits[open[0]].optimiser.next_point().len();
     // As many features, so the same for all.
+    let columns = fits[open[0]].weights_and_constant().0.len() + 1;
     let derivatives = fits[open[0]].optimiser.derivatives();
     let triangle = match derivatives {
         Derivatives::Gradient => 0,
         Derivatives::Hessian => columns * (columns + 1) / 2,
     };
-    let mut answers = Vec::with_capacity(open.len());
+    let mut answers: Vec<Evaluation> = Vec::with_capacity(open.len());
     for slice in slices(open.len(), (1 + columns + triangle) as u64) {
         let points = Points::new(slice.map(|at| &fits[open[at]]));
         let answer = asker
@@ -160,11 +163,12 @@ async fn evaluate<C: Cohort>(
         let gradients = answer.values("gradient");
         let hessians = if triangle > 0 { answer.values("hessian") } else { Vec::new() };
         for (at, loss) in answer.values("loss").into_iter().enumerate() {
-            answers.push(Evaluation {
+            let basis = &fits[open[answers.len()]].basis;
+            answers.push(basis.restrict_evaluation(Evaluation {
                 loss,
                 gradient: gradients[at * columns..(at + 1) * columns].to_vec(),
                 hessian: hessians[at * triangle..(at + 1) * triangle].to_vec(),
-            });
+            }));
         }
     }
     Ok(answers)
@@ -343,6 +347,7 @@ mod tests {
                     class: 1,
                     weights: ClassWeights::EQUAL,
                     space: Space::Features { scaler: Scaler::Folded, fill: Fill::Complete },
+                    basis: Basis::Whole,
                     optimiser: method(
                         Penalty { strength: vec![strength; d], constants: Constants::Free },
                         d + 1,

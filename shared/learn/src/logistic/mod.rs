@@ -17,6 +17,7 @@
 //! [`newton`] serves few features (GLORE: Wu et al., JAMIA 2012;19:758), [`lbfgs`] many, [`proximal`]
 //! both where there is an L1 penalty. All are plain state machines; [`lockstep`] asks the questions for all models at once.
 
+pub(crate) mod basis;
 pub(crate) mod blocks;
 pub(crate) mod cholesky;
 mod lasso;

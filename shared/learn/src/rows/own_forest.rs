@@ -67,6 +67,7 @@ pub(super) fn answer(
 }
 
 fn fit(term: &OwnForestTerm, site: usize, binned: &[Arc<Binned>], bits: u8) -> TreeFit {
+    let binned = binned[term.cuts as usize].clone();
     TreeFit {
         // Of the sites, the only one that is asked.
         rows: RowSet { sites: SiteSet::All, ..term.rows },
@@ -81,7 +82,8 @@ fn fit(term: &OwnForestTerm, site: usize, binned: &[Arc<Binned>], bits: u8) -> T
             rate: 1.0,
             bits,
         },
-        binned: binned[term.cuts as usize].clone(),
+        candidates: Arc::new((0..binned.cuts.len() as u32).collect()),
+        binned,
         columns: ColumnSample::AtMost(term.columns),
         seed: term.seed,
         kind: Kind::Forest,

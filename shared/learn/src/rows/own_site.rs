@@ -101,12 +101,12 @@ struct Hit {
     other: f64,
 }
 
+/// A patient's rows in a list, each with a model's logit.
+type Listed = Vec<(usize, f64)>;
+
 /// Per patient its rows, each with both logits.
-fn pairs(
-    own: Vec<Vec<(usize, f64)>>,
-    other: Vec<Vec<(usize, f64)>>,
-) -> Result<Vec<Vec<Hit>>, CohortError> {
-    let of_patient = |(own, other): (Vec<(usize, f64)>, Vec<(usize, f64)>)| {
+fn pairs(own: Vec<Listed>, other: Vec<Listed>) -> Result<Vec<Vec<Hit>>, CohortError> {
+    let of_patient = |(own, other): (Listed, Listed)| {
         let both = |(row, logit): (usize, f64), others: &BTreeMap<usize, f64>| {
             others.get(&row).map(|&other| Hit { row, own: logit, other })
         };

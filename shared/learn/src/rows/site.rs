@@ -393,6 +393,7 @@ impl Seen<'_> {
                 Column::Site => usize::from(self.site),
                 Column::Fold { repeat } => usize::from(self.folds(*repeat)[row]),
                 Column::Subgroup(at) => usize::from(self.rows.levels[usize::from(*at)][row]),
+                Column::Class => usize::from(self.rows.class[row]),
             };
             cells.iter_mut().enumerate().for_each(|(row, cell)| *cell = *cell * width + level(row));
         }

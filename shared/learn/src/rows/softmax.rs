@@ -339,8 +339,8 @@ mod tests {
         let small = [0.3, -0.2, 0.9];
         let mut p = small;
         to_probabilities(&mut p, 1);
-        for class in 0..3 {
-            let expected = (p[class] / (1.0 - p[class])).ln();
+        for (class, p) in p.iter().enumerate() {
+            let expected = (p / (1.0 - p)).ln();
             assert!((log_odds(class, |k| small[k], 3) - expected).abs() < 1e-12);
         }
     }

@@ -72,6 +72,7 @@ impl<'a, C> Asker<'a, C> {
             Column::Site => self.sites.len(),
             Column::Fold { .. } => usize::from(self.folds.folds),
             Column::Subgroup(at) => usize::from(self.schema.levels[usize::from(*at)]),
+            Column::Class => usize::from(self.schema.classes),
         };
         split.iter().map(of).product()
     }

@@ -12,6 +12,7 @@ use super::design::{FitKey, describe};
 use super::error::StudyError;
 use super::fits::{Fitted, FittedLinear, Ground, Models, scaler};
 use super::frame::Standard;
+use super::reduce::{Components, basis};
 use crate::closed_form::{NoSolution, Solution, Sums, solve};
 use crate::cohort::Cohort;
 
@@ -19,11 +20,21 @@ use crate::cohort::Cohort;
 const COARSEST_BITS: u8 = 32;
 
 /// The sums of a training set, with what its model needs besides.
-struct TrainingSet {
-    term: GramTerm,
-    standardise: Standardise,
-    standard: Arc<Standard>,
-    sums: Sums,
+pub(super) struct TrainingSet {
+    pub term: GramTerm,
+    pub standardise: Standardise,
+    pub standard: Arc<Standard>,
+    pub sums: Sums,
+}
+
+impl TrainingSet {
+    /// The deviation of each column in the units of the sums.
+    pub fn scale(&self) -> Vec<f64> {
+        match self.standardise {
+            Standardise::All => self.standard.deviation.clone(),
+            Standardise::Site | Standardise::Combat => vec![1.0; self.standard.deviation.len()],
+        }
+    }
 }
 
 /// Fits some models of the design, in its order.
@@ -35,6 +46,7 @@ pub(crate) async fn fit<C: Cohort>(
     let before = asker.queries;
     let design = ground.design;
     let sets = training_sets(asker, ground, keys).await?;
+    let components = Components::of(&sets, design);
     let fit = |key: &FitKey| {
         let point = &design.grid[key.point];
         let class = design.classes[key.target];
@@ -42,12 +54,10 @@ pub(crate) async fn fit<C: Cohort>(
             .iter()
             .find(|set| set.term.rows == key.rows() && set.standardise == point.standardise())
             .expect("every training set was asked for in every way of scaling");
-        let own_site = vec![1.0; asker.schema.features as usize];
-        let scale = match set.standardise {
-            Standardise::All => &set.standard.deviation,
-            Standardise::Site | Standardise::Combat => &own_site,
-        };
-        let solved = solve(&set.sums, usize::from(class), scale, &set.standard.constant, point);
+        let basis = basis(ground, &components, key);
+        let (sums, scale, constant) =
+            basis.restrict_sums(&set.sums, &set.scale(), &set.standard.constant);
+        let solved = solve(&sums, usize::from(class), &scale, &constant, point);
         let Solution { weights, intercept } = solved.map_err(|why| {
             let rows = describe(&key.rows(), design.folds, asker.sites);
             match why {
@@ -59,6 +69,7 @@ pub(crate) async fn fit<C: Cohort>(
             }
         })?;
         let GramTerm { scaler, fill, .. } = set.term.clone();
+        let weights = basis.expand(&weights);
         let model = LinearModel { class, scaler, weights, intercept, fill };
         let standard = set.standard.clone();
         let fitted = FittedLinear { model, standard, steps: 0, evaluations: 1, gradient: 0.0 };
@@ -68,7 +79,8 @@ pub(crate) async fn fit<C: Cohort>(
     Ok(Models::new(fitted, asker.queries - before))
 }
 
-async fn training_sets<C: Cohort>(
+/// Asks for the sums of every training set.
+pub(super) async fn training_sets<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
     keys: &[FitKey],

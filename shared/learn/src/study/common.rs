@@ -7,7 +7,7 @@ use wardround_core::query::Frame;
 
 use super::asker::Asker;
 use super::error::StudyError;
-use super::frame::{self, Cells};
+use super::frame::{self, ByClass, Cells};
 use crate::cohort::Cohort;
 use crate::findings::Profile;
 use crate::trees::cuts::{GridCounts, grid_counts};
@@ -23,6 +23,8 @@ pub(crate) struct Common {
     pub frame: Arc<Frame>,
     /// What trees act on.
     pub grid_frame: Arc<Frame>,
+    /// Whether moments are asked for by class: where any classifier selects features by it.
+    by_class: ByClass,
     /// Questions asked for the frame.
     frame_queries: u64,
     cells: Option<(Cells, u64)>,
@@ -37,6 +39,7 @@ impl Common {
         asker: &mut Asker<'_, C>,
         profile: Profile,
         classes: Vec<String>,
+        by_class: ByClass,
     ) -> Result<Self, StudyError> {
         let rows = profile.all.rows_by_class.iter().sum();
         let before = asker.queries;
@@ -45,7 +48,18 @@ impl Common {
         let frame_queries = asker.queries - before;
         let (cells, grid) = (None, None);
         let singles = 0;
-        Ok(Self { profile, rows, classes, frame, grid_frame, frame_queries, cells, grid, singles })
+        Ok(Self {
+            profile,
+            rows,
+            classes,
+            frame,
+            grid_frame,
+            by_class,
+            frame_queries,
+            cells,
+            grid,
+            singles,
+        })
     }
 
     /// The moments of every site and fold, and the questions that a study of linear models alone asks
@@ -58,7 +72,7 @@ impl Common {
             Some(known) => known,
             None => {
                 let before = asker.queries;
-                let cells = frame::cells(asker, &self.frame, self.rows).await?;
+                let cells = frame::cells(asker, &self.frame, self.rows, self.by_class).await?;
                 (cells, asker.queries - before)
             }
         };

@@ -21,10 +21,12 @@ use super::fits::{Fitted, FittedEnsemble, Ground, Models, failed};
 use super::judging::Choices;
 use super::profile::{FoldCounts, fold_counts};
 use super::race::Standing;
+use super::reduce::Selections;
 use super::scores::Scored;
 use super::single::{Alone, Judged, Single, Verdict, judge};
 use crate::cohort::Cohort;
 use crate::findings::Cost;
+use crate::logistic::basis::Basis;
 use crate::logistic::lockstep::{Fit, Space, fit_all};
 use crate::logistic::newton::Newton;
 use crate::logistic::{Constants, Optimiser, Penalty};
@@ -153,8 +155,14 @@ impl Together<'_> {
             let keys: Vec<FitKey> = wanted.iter().map(key).collect();
             let (by_site, classes) = (common.profile.by_site.clone(), common.classes.clone());
             let (cells, _) = common.cells(asker).await?;
-            let ground =
-                Ground { design, frame: &frame, cells, by_site: &by_site, classes: &classes };
+            let ground = Ground {
+                design,
+                frame: &frame,
+                cells,
+                selections: &Selections::default(),
+                by_site: &by_site,
+                classes: &classes,
+            };
             return Err(failed(failure, &keys, &fits, asker, &ground));
         }
         let named = |(&(target, choice), fit): (&(usize, For), &Fit)| {
@@ -181,7 +189,15 @@ impl Together<'_> {
         start.push(libm::log(share / (1.0 - share)));
         let penalty = Penalty { strength: vec![STRENGTH; members], constants: Constants::Free };
         let optimiser = Optimiser::Newton(Newton::start(penalty, start));
-        Fit { rows, count, class, weights: ClassWeights::EQUAL, space, optimiser }
+        Fit {
+            rows,
+            count,
+            class,
+            weights: ClassWeights::EQUAL,
+            space,
+            basis: Basis::Whole,
+            optimiser,
+        }
     }
 }
 

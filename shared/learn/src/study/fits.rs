@@ -8,15 +8,17 @@ use wardround_core::query::{
     Ask, ClassWeights, Combine, EnsembleModel, FoldSet, FourierModel, Frame, LinearModel, Model,
     RowSet, Scaler, SiteSet, SoftmaxModel, TreeModel,
 };
-use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
+use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Reduction, Standardise};
 
 use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
 use super::profile::{FoldCounts, class_weights, fold_counts};
+use super::reduce::{Components, Selections, basis};
 use crate::cohort::Cohort;
 use crate::findings::ProfileCell;
+use crate::logistic::basis::Basis;
 use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
@@ -48,6 +50,7 @@ pub(crate) struct Ground<'a> {
     pub design: &'a Design,
     pub frame: &'a Arc<Frame>,
     pub cells: &'a Cells,
+    pub selections: &'a Selections,
     /// Counts of each site.
     pub by_site: &'a [ProfileCell],
     /// A name per class code.
@@ -214,10 +217,10 @@ pub(crate) async fn fit<C: Cohort>(
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
-    let method = if asker.schema.features as usize <= NEWTON_FEATURES {
-        Method::Newton
-    } else {
-        Method::Lbfgs(preconditioners(asker, ground, loss).await?)
+    let components = Components::ask(asker, ground, keys).await?;
+    let grams = match asker.schema.features as usize <= NEWTON_FEATURES {
+        true => Vec::new(),
+        false => grams(asker, ground).await?,
     };
     let gram_queries = asker.queries - before;
     let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
@@ -229,14 +232,19 @@ pub(crate) async fn fit<C: Cohort>(
         standards.extend(of_set.iter().map(|_| standard.clone()));
     }
     let standard = |at: usize| &standards[at];
+    let method = match asker.schema.features as usize <= NEWTON_FEATURES {
+        true => Method::Newton,
+        false => Method::Lbfgs(preconditioners(ground, loss, &grams)?, grams),
+    };
     let mut fits = Vec::with_capacity(keys.len());
     let mut scalers = Vec::new();
     for (at, key) in keys.iter().enumerate() {
         let standardise = design.linear(key.point).standardise;
         let scaler = scaler_of(&mut scalers, ground.cells, standardise, &key.rows());
         let scale = (&**standard(at), &scaler);
+        let basis = basis(ground, &components, key);
         let fit = weights(ground, key, counts.as_ref())
-            .and_then(|weights| set_up(ground, loss, key, scale, &method, weights))
+            .and_then(|weights| set_up(ground, loss, key, scale, &method, (basis, weights)))
             .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
         fits.push(fit);
     }
@@ -274,8 +282,15 @@ pub(super) fn failed<C>(
 /// How models are fitted.
 enum Method {
     Newton,
-    /// Preconditioners by class, C and scaler.
-    Lbfgs(Vec<Preconditioner>),
+    /// Preconditioners by class, C and scaler, and what those of reduced features are made of.
+    Lbfgs(Vec<Preconditioner>, Vec<Gram>),
+}
+
+/// Cross products over all folds of some sites.
+struct Gram {
+    standardise: Standardise,
+    sites: SiteSet,
+    triangle: Arc<Vec<f64>>,
 }
 
 struct Preconditioner {
@@ -286,9 +301,10 @@ struct Preconditioner {
 }
 
 /// What a preconditioner is made into.
+#[derive(Clone)]
 enum Metric {
     /// The factor of a whole matrix: where there is no L1 penalty.
-    Factor(Arc<Cholesky>),
+    Factor(Factor),
     /// The loss's part of the matrix: a Gram matrix and its weight.
     Gram(Arc<Vec<f64>>, f64),
 }
@@ -306,25 +322,31 @@ struct Unfactored {
 
 /// Why a fit has no optimum.
 pub(super) enum NoOptimum {
-    OneClass { positives: u64 },
-    Stuck { steps: u32, gradient: f64 },
+    OneClass {
+        positives: u64,
+    },
+    Stuck {
+        steps: u32,
+        gradient: f64,
+    },
+    /// The matrix that starts the search isn't positive definite.
+    Singular,
 }
 
-/// The Hessians of models without weights, from Gram matrices: one factor per class and grid point,
-/// shared by all training sets, and one more for training without a site that holds much of the
-/// rows. They shorten the way to the optimum and have no part in where the optimum lies.
-async fn preconditioners<C: Cohort>(
+/// Asks for the Gram matrices that preconditioners are made of: of all sites, and of all without one that
+/// holds much of the rows.
+async fn grams<C: Cohort>(
     asker: &mut Asker<'_, C>,
     ground: &Ground<'_>,
-    loss: Loss,
-) -> Result<Vec<Preconditioner>, StudyError> {
-    let design = ground.design;
-    let folds = design.all_folds();
-    let mut asked: Vec<Unfactored> = Vec::new();
+) -> Result<Vec<Gram>, StudyError> {
+    let folds = ground.design.all_folds();
+    let mut grams = Vec::new();
     for standardise in Standardise::EACH {
-        let linear = design.grid.iter().filter_map(GridPoint::linear).copied();
-        let points: Vec<LinearPoint> = linear.filter(|p| p.standardise == standardise).collect();
-        if points.is_empty() {
+        // Along principal components the matrix is diagonal, and known.
+        let needs = |point: &GridPoint| {
+            point.standardise() == standardise && !matches!(point.reduce(), Reduction::Pca(_))
+        };
+        if !ground.design.grid.iter().any(needs) {
             continue;
         }
         for sites in ground.site_sets_with_own_gram() {
@@ -339,37 +361,48 @@ async fn preconditioners<C: Cohort>(
                     bits,
                 })
                 .await?;
-            let gram = Arc::new(answer.values("gram"));
-            // The penalty acts on standardised weights, and without a site deviations may differ much
-            // from the frame's.
-            let strength: Arc<Vec<f64>> = Arc::new(match standardise {
-                Standardise::All => {
-                    let standard = ground.cells.standard(&rows);
-                    standard.deviation.iter().map(|s| s * s).collect()
-                }
-                Standardise::Site | Standardise::Combat => {
-                    vec![1.0; asker.schema.features as usize]
-                }
-            });
-            for (target, class) in design.classes.iter().enumerate() {
-                let prevalence = ground.prevalence(*class, sites);
-                let of_point = |&point: &LinearPoint| {
-                    let share = if point.balance.is_none() { prevalence } else { 0.5 };
-                    let curvature = match loss {
-                        Loss::Logistic => share * (1.0 - share),
-                        Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
-                    };
-                    // The usual training set lacks one fold.
-                    let weight = curvature * (1.0 - 1.0 / f64::from(design.folds));
-                    let weight = weight * rows_after(point.balance, prevalence);
-                    let (gram, strength) = (gram.clone(), strength.clone());
-                    Unfactored { target, point, sites, weight, gram, strength }
-                };
-                asked.extend(points.iter().map(of_point));
-            }
+            grams.push(Gram { standardise, sites, triangle: Arc::new(answer.values("gram")) });
         }
     }
-    let order = asker.schema.features as usize + 1;
+    Ok(grams)
+}
+
+/// The Hessians of models without weights, from Gram matrices: one factor per class and grid point
+/// of all features, shared by all training sets, and one more for training without a site that holds
+/// much of the rows. They shorten the way to the optimum and have no part in where the optimum lies.
+fn preconditioners(
+    ground: &Ground<'_>,
+    loss: Loss,
+    grams: &[Gram],
+) -> Result<Vec<Preconditioner>, StudyError> {
+    let design = ground.design;
+    let folds = design.all_folds();
+    let order = ground.frame.scale.len() + 1;
+    let mut asked: Vec<Unfactored> = Vec::new();
+    for Gram { standardise, sites, triangle: gram } in grams {
+        let linear = design.grid.iter().filter_map(GridPoint::linear).copied();
+        let whole = linear.filter(|p| p.standardise == *standardise && p.reduce.is_none());
+        let points: Vec<LinearPoint> = whole.collect();
+        // The penalty acts on standardised weights, and without a site deviations may differ much
+        // from the frame's.
+        let strength: Arc<Vec<f64>> = Arc::new(match standardise {
+            Standardise::All => {
+                let standard = ground.cells.standard(&RowSet { repeat: 0, folds, sites: *sites });
+                standard.deviation.iter().map(|s| s * s).collect()
+            }
+            Standardise::Site | Standardise::Combat => vec![1.0; order - 1],
+        });
+        for (target, class) in design.classes.iter().enumerate() {
+            let of_point = |&point: &LinearPoint| {
+                let weight = curvature(ground, loss, *class, &point, *sites)
+                    // The usual training set lacks one fold.
+                    * (1.0 - 1.0 / f64::from(design.folds));
+                let (gram, strength) = (gram.clone(), strength.clone());
+                Unfactored { target, point, sites: *sites, weight, gram, strength }
+            };
+            asked.extend(points.iter().map(of_point));
+        }
+    }
     asked
         .into_par_iter()
         .map(|Unfactored { target, point, sites, weight, gram, strength }| {
@@ -389,7 +422,8 @@ async fn preconditioners<C: Cohort>(
                     point.c
                 ))
             })?;
-            Ok(Preconditioner { target, point, sites, metric: Metric::Factor(Arc::new(factor)) })
+            let metric = Metric::Factor(Factor::Dense(Arc::new(factor)));
+            Ok(Preconditioner { target, point, sites, metric })
         })
         .collect()
 }
@@ -400,6 +434,57 @@ pub(super) fn rows_after(balance: Balance, prevalence: f64) -> f64 {
         Balance::None | Balance::Weights => 1.0,
         Balance::OverSampling | Balance::Smote => 2.0 * prevalence.max(1.0 - prevalence),
     }
+}
+
+/// The second derivative of a row's loss by its score, of a model without weights, times how often
+/// rows count.
+fn curvature(
+    ground: &Ground<'_>,
+    loss: Loss,
+    class: u8,
+    point: &LinearPoint,
+    sites: SiteSet,
+) -> f64 {
+    let prevalence = ground.prevalence(class, sites);
+    let share = if point.balance.is_none() { prevalence } else { 0.5 };
+    let curvature = match loss {
+        Loss::Logistic => share * (1.0 - share),
+        Loss::SquaredHinge => 2.0 * WITHIN_MARGIN,
+    };
+    curvature * rows_after(point.balance, prevalence)
+}
+
+/// The preconditioner of a model of reduced features, for its own training set.
+fn reduced(
+    ground: &Ground<'_>,
+    (key, standard): (&FitKey, &Standard),
+    curvature: f64,
+    grams: &[Gram],
+    (basis, strength): (&Basis, &[f64]),
+) -> Option<Metric> {
+    let point = ground.design.linear(key.point);
+    let rows = curvature * standard.rows as f64;
+    let diagonal = |variances: &mut dyn Iterator<Item = f64>| {
+        let entries = variances.zip(strength);
+        let mut roots: Vec<f64> = entries.map(|(v, s)| (rows * v + s).sqrt()).collect();
+        roots.push(rows.max(1.0).sqrt());
+        Metric::Factor(Factor::Diagonal(Arc::new(roots)))
+    };
+    let kept = match basis {
+        Basis::Whole => return None,
+        Basis::Directions(one) => return Some(diagonal(&mut one.variances.iter().copied())),
+        Basis::Columns { kept, .. } => kept,
+    };
+    let of = |sites| {
+        grams.iter().find(|gram| gram.standardise == point.standardise && gram.sites == sites)
+    };
+    let gram = of(key.sites).or_else(|| of(SiteSet::All))?;
+    let weight = curvature * (1.0 - 1.0 / f64::from(ground.design.folds));
+    let mut matrix = basis.restrict_matrix(&gram.triangle);
+    matrix.iter_mut().for_each(|g| *g *= weight);
+    add_to_diagonal(&mut matrix, kept.len() + 1, strength, 1.0);
+    let factor = Cholesky::of_upper(kept.len() + 1, &matrix)?;
+    Some(Metric::Factor(Factor::Dense(Arc::new(factor))))
 }
 
 /// Adds each feature's penalty to its entry, none to the constant's; the matrix is an upper triangle,
@@ -418,7 +503,7 @@ fn set_up(
     key: &FitKey,
     (standard, scaler): (&Standard, &Scaler),
     method: &Method,
-    weights: ClassWeights,
+    (basis, weights): (Basis, ClassWeights),
 ) -> Result<Fit, NoOptimum> {
     let point = ground.design.linear(key.point);
     let class = ground.design.classes[key.target];
@@ -427,19 +512,21 @@ fn set_up(
         let positives = if prevalence > 0.0 { standard.rows } else { 0 };
         return Err(NoOptimum::OneClass { positives });
     }
+    // Components are of standardised features.
     let penalty = |share: f64, by_deviation: fn(f64) -> f64| -> Vec<f64> {
-        let each = standard.deviation.iter();
-        match point.standardise {
-            Standardise::All => each.map(|s| by_deviation(*s) * share / point.c).collect(),
-            Standardise::Site | Standardise::Combat => {
-                vec![share / point.c; standard.deviation.len()]
+        let deviation = basis.restrict(&standard.deviation);
+        match (&basis, point.standardise) {
+            (Basis::Directions(one), _) => vec![share / point.c; one.count],
+            (_, Standardise::All) => {
+                deviation.iter().map(|s| by_deviation(*s) * share / point.c).collect()
             }
+            (_, Standardise::Site | Standardise::Combat) => vec![share / point.c; deviation.len()],
         }
     };
-    let l2 = |strength| Penalty { strength, constants: Constants::Free };
     let strength = penalty(1.0 - point.l1_ratio, |s| s * s);
     let lasso = penalty(point.l1_ratio, |s| s);
-    let mut start = vec![0.0; standard.mean.len()];
+    let l2 = |strength| Penalty { strength, constants: Constants::Free };
+    let mut start = vec![0.0; strength.len()];
     // Where both classes weigh the same.
     let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };
     start.push(match loss {
@@ -454,27 +541,27 @@ fn set_up(
             Optimiser::Proximal(Proximal::start(penalty, Curvature::Asked, start))
         }
         Method::Newton => Optimiser::Newton(Newton::start(l2(strength), start)),
-        Method::Lbfgs(factors) => {
+        Method::Lbfgs(known, grams) => {
             let of = |sites| {
                 let fits = |p: &&Preconditioner| {
                     p.target == key.target && p.point == point && p.sites == sites
                 };
-                factors.iter().find(fits)
+                known.iter().find(fits).map(|known| known.metric.clone())
             };
-            let preconditioner = of(key.sites)
+            let curvature = curvature(ground, loss, class, &point, key.sites);
+            let metric = reduced(ground, (key, standard), curvature, grams, (&basis, &strength))
+                .or_else(|| of(key.sites))
                 .or_else(|| of(SiteSet::All))
-                .expect("there is a factor for every class and grid point");
+                .ok_or(NoOptimum::Singular)?;
             let accuracy = match ground.design.purpose(key) {
                 Purpose::Use => ACCURACY,
                 Purpose::Scores => ACCURACY_OF_SCORES,
             };
-            match &preconditioner.metric {
+            match metric {
                 Metric::Factor(factor) => {
-                    let factor = Factor::Dense(factor.clone());
                     Optimiser::Lbfgs(Lbfgs::start(l2(strength), factor, start, accuracy))
                 }
                 Metric::Gram(gram, weight) => {
-                    let (gram, weight) = (gram.clone(), *weight);
                     let curvature = Curvature::Learned { gram, weight, accuracy };
                     let penalty = ElasticNet { strength, lasso };
                     Optimiser::Proximal(Proximal::start(penalty, curvature, start))
@@ -491,6 +578,7 @@ fn set_up(
             scaler: scaler.clone(),
             fill: standard.fill(ground.cells.any_missing()),
         },
+        basis,
         optimiser,
     })
 }
@@ -579,6 +667,7 @@ pub(super) fn explain<C>(
             let class = ground.classes[usize::from(design.classes[key.target])].clone();
             StudyError::OneClassOnly { rows, class, positives, total }
         }
+        NoOptimum::Singular => StudyError::Singular { rows, point: design.grid[key.point].line() },
         NoOptimum::Stuck { steps, gradient } => StudyError::NotConverged {
             rows,
             c: match &design.grid[key.point] {

@@ -30,6 +30,8 @@ pub(crate) struct Cells {
     features: usize,
     folds: usize,
     sites: usize,
+    /// Classes that cells are told apart by; 1 where they aren't.
+    classes: usize,
     /// One per repeat.
     repeats: Vec<RepeatCells>,
 }
@@ -54,6 +56,24 @@ pub(crate) struct Standard {
     pub deviation: Vec<f64>,
     /// Which features are constant.
     pub constant: Vec<bool>,
+}
+
+/// Sums of a training set's rows of one class.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ClassSums {
+    /// Rows that have each feature.
+    pub n: Vec<f64>,
+    /// Sum of each feature over them, in the frame's units.
+    pub sum: Vec<f64>,
+    /// Sum of its squares.
+    pub squares: Vec<f64>,
+}
+
+/// Whether cells are told apart by class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ByClass {
+    Yes,
+    No,
 }
 
 /// Finds the frame: about the center and scale of all rows of the study. Where a look doesn't resolve
@@ -95,16 +115,20 @@ pub(crate) async fn frame<C: Cohort>(
     Ok(frame)
 }
 
-/// Asks for the moments of every site and fold, repeat by repeat.
+/// Asks for the moments of every site and fold, and class where that is wanted, repeat by repeat.
 pub(crate) async fn cells<C: Cohort>(
     asker: &mut Asker<'_, C>,
     frame: &Arc<Frame>,
     rows: u64,
+    by_class: ByClass,
 ) -> Result<Cells, StudyError> {
     let mut repeats = Vec::new();
     let finest = finest_bits(rows as f64, 2);
     for repeat in 0..asker.folds.repeats {
-        let split = vec![Column::Site, Column::Fold { repeat }];
+        let mut split = vec![Column::Site, Column::Fold { repeat }];
+        if by_class == ByClass::Yes {
+            split.push(Column::Class);
+        }
         let answer = asker
             .ask_at(finest, COARSEST_BITS.min(finest), |bits| Ask::Moments {
                 frame: frame.clone(),
@@ -124,6 +148,10 @@ pub(crate) async fn cells<C: Cohort>(
         features: asker.schema.features as usize,
         folds: usize::from(asker.folds.folds),
         sites: asker.sites.len(),
+        classes: match by_class {
+            ByClass::Yes => usize::from(asker.schema.classes),
+            ByClass::No => 1,
+        },
         repeats,
     })
 }
@@ -143,15 +171,12 @@ impl Cells {
         // Whole numbers add up exactly, so the order of cells doesn't matter.
         let (mut count, mut n) = (0i64, vec![0i64; d]);
         let (mut sum, mut squares) = (vec![0i128; d], vec![0i128; d]);
-        for site in (0..self.sites).filter(|&site| rows.sites.contains(site as u16)) {
-            for fold in rows.folds.iter() {
-                let cell = site * self.folds + usize::from(fold);
-                count += repeat.rows[cell];
-                for j in 0..d {
-                    n[j] += repeat.n[cell * d + j];
-                    sum[j] += i128::from(repeat.sum[cell * d + j]);
-                    squares[j] += i128::from(repeat.squares[cell * d + j]);
-                }
+        for cell in self.cells_of(rows).flat_map(|first| first..first + self.classes) {
+            count += repeat.rows[cell];
+            for j in 0..d {
+                n[j] += repeat.n[cell * d + j];
+                sum[j] += i128::from(repeat.sum[cell * d + j]);
+                squares[j] += i128::from(repeat.squares[cell * d + j]);
             }
         }
         let mut standard = Standard {
@@ -171,6 +196,39 @@ impl Cells {
             }
         }
         standard
+    }
+
+    /// The first cell of every site and fold of some rows.
+    fn cells_of(&self, rows: &RowSet) -> impl Iterator<Item = usize> {
+        let (folds, classes, rows) = (self.folds, self.classes, *rows);
+        let sites = (0..self.sites).filter(move |&site| rows.sites.contains(site as u16));
+        let each = move |site| {
+            let cell = move |fold| (site * folds + usize::from(fold)) * classes;
+            rows.folds.iter().map(cell)
+        };
+        sites.flat_map(each)
+    }
+
+    /// Sums over some rows by class; cells must be told apart by it.
+    pub fn by_class(&self, rows: &RowSet) -> Vec<ClassSums> {
+        let d = self.features;
+        let repeat = &self.repeats[usize::from(rows.repeat)];
+        let of_class = |class: usize| {
+            let mut sums = vec![[0i128; 3]; d];
+            for cell in self.cells_of(rows).map(|first| first + class) {
+                for (j, [n, sum, squares]) in sums.iter_mut().enumerate() {
+                    *n += i128::from(repeat.n[cell * d + j]);
+                    *sum += i128::from(repeat.sum[cell * d + j]);
+                    *squares += i128::from(repeat.squares[cell * d + j]);
+                }
+            }
+            ClassSums {
+                n: sums.iter().map(|[n, ..]| *n as f64).collect(),
+                sum: sums.iter().map(|[_, sum, _]| *sum as f64 * repeat.unit).collect(),
+                squares: sums.iter().map(|[.., squares]| *squares as f64 * repeat.unit).collect(),
+            }
+        };
+        (0..self.classes).map(of_class).collect()
     }
 }
 
@@ -249,6 +307,7 @@ mod tests {
             features: 1,
             folds: 2,
             sites: 2,
+            classes: 1,
             repeats: vec![RepeatCells {
                 unit: unit(40),
                 rows: vec![1; 4],

@@ -20,6 +20,7 @@ use super::fits::{
 use super::frame::Standard;
 use super::profile::fold_counts;
 use crate::cohort::Cohort;
+use crate::logistic::basis::Basis;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
 use crate::logistic::lockstep::{Failure, Fit, Space, fit_all};
 use crate::logistic::{Constants, Optimiser, Penalty};
@@ -43,7 +44,8 @@ pub(crate) async fn fit<C: Cohort>(
         let mut maps: Vec<Arc<FourierMap>> = Vec::new();
         for key in of_set {
             let point = *design.grid[key.point].rbf().expect("the grid is of this classifier");
-            let map = map(asker, ground, &point, key, &standard);
+            let kept = ground.selections.of(key, point.reduce).map(|kept| kept.as_slice());
+            let map = map(asker, ground, (&point, key), &standard, kept);
             let known = maps.iter().find(|known| ***known == map).cloned();
             let map = known.unwrap_or_else(|| {
                 maps.push(Arc::new(map));
@@ -74,20 +76,31 @@ pub(crate) async fn fit<C: Cohort>(
     Ok(Models::new(fits.into_iter().enumerate().filter_map(finish), asker.queries - before))
 }
 
-/// The map of a grid point for a training set.
+/// The map of a grid point for a training set, of some features or all. The kernel divides squared
+/// distances by the number of features, so that those which are kept are scaled for the others.
 fn map<C>(
     asker: &Asker<'_, C>,
     ground: &Ground<'_>,
-    point: &RbfPoint,
-    key: &FitKey,
+    (point, key): (&RbfPoint, &FitKey),
     standard: &Standard,
+    kept: Option<&[u32]>,
 ) -> FourierMap {
     let scaler = match point.standardise {
         Standardise::Site => MapScaler::OwnSite(key.folds),
         Standardise::Combat => MapScaler::Combat(Arc::new(ground.cells.combat(&key.rows()))),
         Standardise::All => {
             let both = standard.deviation.iter().zip(&standard.constant);
-            let inverse = both.map(|(s, constant)| if *constant { 0.0 } else { 1.0 / s }).collect();
+            let mut inverse: Vec<f64> =
+                both.map(|(s, constant)| if *constant { 0.0 } else { 1.0 / s }).collect();
+            if let Some(kept) = kept {
+                let all = inverse.len() as f64;
+                let stretch = (all / kept.len() as f64).sqrt();
+                let mut of_kept = vec![0.0; inverse.len()];
+                for j in kept.iter().map(|&j| j as usize) {
+                    of_kept[j] = stretch * inverse[j];
+                }
+                inverse = of_kept;
+            }
             MapScaler::Given { mean: standard.mean.clone(), inverse }
         }
     };
@@ -127,6 +140,7 @@ fn set_up(
         class,
         weights,
         space: Space::Fourier(map),
+        basis: Basis::Whole,
         optimiser: Optimiser::Lbfgs(Lbfgs::start(penalty, factor, start, accuracy)),
     }
 }

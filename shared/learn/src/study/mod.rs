@@ -32,6 +32,7 @@ pub(crate) mod own_site;
 mod plan;
 mod profile;
 mod race;
+mod reduce;
 mod repeats;
 mod scores;
 pub(crate) mod single;
@@ -43,7 +44,7 @@ use wardround_core::study::{Combination, Ensemble, Learner, Matrix as MatrixRule
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
-pub use self::plan::{Bound, Exactness, Plan, PlannedCombination, plan};
+pub use self::plan::{Bound, Exactness, Plan, PlannedCombination, Proposal, plan};
 pub use self::scores::BINS;
 
 use self::asker::Asker;
@@ -116,7 +117,8 @@ async fn from_sums<C: Cohort>(
                 asker.schema = &schemas[usize::from(*input)];
                 phase("moments");
                 let classes = study.target.classes.names();
-                Common::new(&mut asker, profile.clone(), classes).await?
+                let by_class = reduce::by_class(study);
+                Common::new(&mut asker, profile.clone(), classes, by_class).await?
             }
         };
         let first = asker.answered + 1;
@@ -175,7 +177,8 @@ async fn from_sums<C: Cohort>(
                 // Asked before, when this input's turn was: a cohort with a memory answers from it.
                 None => {
                     let classes = study.target.classes.names();
-                    Common::new(&mut asker, profile.clone(), classes).await?
+                    Common::new(&mut asker, profile.clone(), classes, reduce::by_class(study))
+                        .await?
                 }
             };
             let of = (at, classifier);

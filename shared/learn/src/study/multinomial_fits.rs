@@ -23,6 +23,7 @@ use super::fits::{
 use super::frame::Standard;
 use super::profile::fold_counts;
 use crate::cohort::Cohort;
+use crate::logistic::basis::Basis;
 use crate::logistic::blocks::{Blocks, axes};
 use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
@@ -215,6 +216,7 @@ fn set_up(
             fill: standard.fill(ground.cells.any_missing()),
             class_weights,
         },
+        basis: Basis::Whole,
         optimiser,
     }
 }

@@ -20,7 +20,7 @@ use super::error::StudyError;
 use super::event::Silent;
 use super::scores::{BINS, COARSEST_BITS, LOSS_RESERVE};
 use super::single::{self, Fitted, Judged, Nested};
-use super::{profile, repeats};
+use super::{profile, reduce, repeats};
 use crate::cohort::Cohort;
 use crate::findings::{
     Figure, Interval, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TargetFindings,
@@ -70,7 +70,8 @@ pub(crate) fn unfit(error: &StudyError) -> Option<Unfit> {
 
 async fn nested<C: Cohort>(asker: &mut Asker<'_, C>, study: &Study) -> Result<Nested, StudyError> {
     let profile = profile::profile(asker).await?;
-    let mut common = Common::new(asker, profile, study.target.classes.names()).await?;
+    let mut common =
+        Common::new(asker, profile, study.target.classes.names(), reduce::by_class(study)).await?;
     let classifier = &study.classifiers[0];
     let design = Design::new(study, classifier, asker.sites)?;
     let Fitted { frame, models, standing, .. } =

@@ -6,8 +6,8 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
 use wardround_core::study::{
     ChooseBy, Classifier, ColumnSample, Combination, EarlyStopping, Ensemble, EnsembleKind, Family,
-    GridPoint, LeafLimit, Learner, Loss, Matrix, Mode, OwnSiteBaseline, RbfPoint, Standardise,
-    Study,
+    GridPoint, LeafLimit, Learner, LinearPoint, Loss, Matrix, Mode, OwnSiteBaseline, RbfPoint,
+    Reduction, Standardise, Study,
 };
 
 use super::asker::SLICE_BYTES;
@@ -17,9 +17,10 @@ use super::design::{Design, LeavingOut, Racing};
 use super::early_stopping::STEP;
 use super::error::StudyError;
 use super::fits::{LARGE_SITE, MOST_FACTORS};
-use super::frame::LOOKS;
+use super::frame::{ByClass, LOOKS};
 use super::gather::{numbers_of_row, precision};
 use super::race::most_models;
+use super::reduce;
 use super::scores::BINS;
 use crate::logistic::{NEWTON_COEFFICIENTS, NEWTON_FEATURES};
 use crate::trees::lockstep::GROWING_BYTES;
@@ -39,6 +40,12 @@ const QUESTION_BYTES: f64 = 8.0;
 
 /// Bytes of a tree's node in a question.
 const NODE_BYTES: f64 = 8.0;
+
+/// Bytes down and up per site above which a reduction of features is proposed for trees.
+const MUCH: f64 = 1e9;
+
+/// Features that a proposal keeps: the most that stay below [`MUCH`], or the fewest.
+const PROPOSED: [u32; 3] = [128, 64, 32];
 
 /// Rounds of Newton's method.
 const NEWTON_ROUNDS: f64 = 8.0;
@@ -70,6 +77,24 @@ pub struct Plan {
     pub exactness: Exactness,
     /// Each combination of input and classifier by itself, in the study's order, without what all share.
     pub combinations: Vec<PlannedCombination>,
+    /// Reductions of features that would spare the sites' links; left out where none would.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<Proposal>,
+}
+
+/// Trees cost more than a slow link likes, and a reduction of features would make them cheaper.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The combination's name.
+    pub name: String,
+    /// Bytes down and up per site, as it is.
+    pub bytes_per_site: u64,
+    /// What to write under its `[classifier]`.
+    pub reduce: Reduction,
+    /// Or how many columns to draw for each tree, of all: about as dear, and on HAM10000 better.
+    pub columns: u32,
+    /// Bytes down and up per site, then.
+    pub bytes_per_site_then: u64,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -162,7 +187,8 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let mut input = 0;
     let combinations = study.combinations();
     let compared = combinations.len() > 1;
-    let mut planned = Vec::new();
+    let by_class = reduce::by_class(study);
+    let (mut planned, mut proposals) = (Vec::new(), Vec::new());
     let (mut models, mut models_of_matrix, mut models_at_each_site) = (0, 0, 0);
     // For the chosen combination alone: which that will be isn't known, so the most expensive one's.
     let mut joining = Tally::default();
@@ -191,21 +217,19 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         let design = Design::new(study, classifier, sites)?;
         let ground =
             Ground { model_size: model_size(&design, d), design: &design, schema, d, n_sites };
-        match classifier.family() {
-            Family::Linear(_) | Family::Multinomial | Family::ClosedForm(_) | Family::Rbf
-                if cells == Asked::NotYet =>
-            {
-                ground.cells(&mut shared);
-                cells = Asked::Already;
-            }
-            Family::Forest | Family::Boosting | Family::BaggedForest if grid == Asked::NotYet => {
-                let apart = design.left_out == LeavingOut::EverySite
-                    || study.validation.matrix == Matrix::On;
-                let by_site = if apart { BySite::Yes } else { BySite::No };
-                ground.grid(&mut shared, classes, by_site);
-                grid = Asked::Already;
-            }
-            _ => {}
+        let trees =
+            matches!(classifier.family(), Family::Forest | Family::Boosting | Family::BaggedForest);
+        let selects = classifier.reductions().iter().any(|one| !one.is_none());
+        if (!trees || selects) && cells == Asked::NotYet {
+            ground.cells(&mut shared, by_class);
+            cells = Asked::Already;
+        }
+        if trees && grid == Asked::NotYet {
+            let apart =
+                design.left_out == LeavingOut::EverySite || study.validation.matrix == Matrix::On;
+            let by_site = if apart { BySite::Yes } else { BySite::No };
+            ground.grid(&mut shared, classes, by_site);
+            grid = Asked::Already;
         }
         let mut own = Tally::default();
         match classifier.family() {
@@ -213,7 +237,10 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             Family::Multinomial => ground.multinomial(&mut own),
             Family::Rbf => ground.rbf(&mut own),
             Family::ClosedForm(_) => ground.closed_form(&mut own, classes),
-            Family::Forest | Family::Boosting => ground.trees(&mut own, classifier),
+            Family::Forest | Family::Boosting => {
+                ground.trees(&mut own, classifier);
+                proposals.extend(propose(study, classifier, &ground, &own, &name)?);
+            }
             Family::BaggedForest => ground.bagged(&mut own, classifier),
         }
         let (of_this, all) = (models_of(&design), design.fits().len());
@@ -259,6 +286,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         exactness: Exactness::of(study),
         bound: if any_early { Bound::AtMost } else { Bound::Expected },
         combinations: planned,
+        proposals,
     })
 }
 
@@ -297,6 +325,7 @@ fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, 
         bound: Bound::Expected,
         exactness: Exactness::of(study),
         combinations: planned,
+        proposals: Vec::new(),
     })
 }
 
@@ -311,6 +340,37 @@ impl Plan {
         let bytes_up_per_site = (numbers as f64 * HALF_BYTES) as u64;
         Self { numbers_per_site: numbers, bytes_up_per_site, ..self }
     }
+}
+
+/// A reduction for trees that cost much.
+fn propose(
+    study: &Study,
+    classifier: &Classifier,
+    ground: &Ground<'_>,
+    cost: &Tally,
+    name: &str,
+) -> Result<Option<Proposal>, StudyError> {
+    if cost.bytes() <= MUCH {
+        return Ok(None);
+    }
+    let mut best: Option<Proposal> = None;
+    for kept in PROPOSED {
+        let reduce = Reduction::Univariate(kept);
+        let reduced = classifier.clone().with_reductions(vec![reduce]);
+        let design = Design { grid: study.grid(&reduced), ..ground.design.clone() };
+        let mut then = Tally::default();
+        Ground { design: &design, ..*ground }.trees(&mut then, &reduced);
+        if then.bytes() < 0.9 * cost.bytes() {
+            let (bytes_per_site, bytes_per_site_then) = (cost.bytes() as u64, then.bytes() as u64);
+            let name = name.to_owned();
+            let columns = kept;
+            best = Some(Proposal { name, bytes_per_site, reduce, columns, bytes_per_site_then });
+        }
+        if then.bytes() <= MUCH {
+            break;
+        }
+    }
+    Ok(best)
 }
 
 /// Whether what several classifiers use was asked for.
@@ -328,6 +388,7 @@ enum BySite {
 }
 
 /// What one classifier's fits and figures cost.
+#[derive(Clone, Copy)]
 struct Ground<'a> {
     design: &'a Design,
     schema: &'a Schema,
@@ -339,18 +400,23 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// Moments of every site and fold.
-    fn cells(&self, tally: &mut Tally) {
-        let Self { design, d, n_sites, .. } = *self;
+    /// Moments of every site and fold, and class where features are selected by it.
+    fn cells(&self, tally: &mut Tally, by_class: ByClass) {
+        let Self { design, d, n_sites, schema, .. } = *self;
+        let classes = match by_class {
+            ByClass::Yes => f64::from(schema.classes),
+            ByClass::No => 1.0,
+        };
         for _ in 0..design.repeats {
-            let cells = f64::from(design.folds);
+            let cells = f64::from(design.folds) * classes;
             let others = (n_sites - 1.0) * cells * 2.0 * d;
             let counts = n_sites * cells * (d + 1.0) + others;
             tally.ask(2.0 * d, Numbers { counts, fractions: cells * 2.0 * d });
         }
     }
 
-    /// Cross products of every training set in one round.
+    /// Cross products of every training set in one round, as closed forms and principal components
+    /// need them.
     fn closed_form(&self, tally: &mut Tally, classes: f64) {
         let Self { design, d, .. } = *self;
         let scalers = Standardise::EACH.into_iter().filter(|standardise| {
@@ -373,6 +439,10 @@ impl Ground<'_> {
             (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
         }
         let triangle = (d + 1.0) * (d + 2.0) / 2.0;
+        let is_pca = |point: &LinearPoint| matches!(point.reduce, Reduction::Pca(_));
+        if points.iter().any(|point| is_pca(point)) {
+            self.closed_form(tally, classes);
+        }
         let newton = features as usize <= NEWTON_FEATURES;
         if !newton {
             let large_sites = match design.left_out {
@@ -382,7 +452,9 @@ impl Ground<'_> {
             let factors = (1 + large_sites) * design.classes.len() * design.grid.len();
             let grams = if factors > MOST_FACTORS { 1 } else { 1 + large_sites };
             for standardise in Standardise::EACH {
-                if points.iter().any(|point| point.standardise == standardise) {
+                let needs =
+                    |point: &&LinearPoint| point.standardise == standardise && !is_pca(point);
+                if points.iter().any(needs) {
                     (0..grams).for_each(|_| tally.ask(2.0 * d, Numbers::fractions(triangle)));
                 }
             }
@@ -393,7 +465,7 @@ impl Ground<'_> {
             .map(|point| match newton {
                 true => NEWTON_ROUNDS,
                 false if point.l1_ratio > 0.0 => proximal_rounds(point.c, d),
-                false => lbfgs_rounds(loss, point.c, d),
+                false => lbfgs_rounds(loss, point.c, f64::from(point.reduce.kept_of(features))),
             })
             .collect();
         let slowest = rounds.iter().copied().fold(0.0, f64::max);
@@ -490,13 +562,8 @@ impl Ground<'_> {
 
     /// Histograms of growing trees.
     fn trees(&self, tally: &mut Tally, classifier: &Classifier) {
-        let Self { design, d, .. } = *self;
+        let Self { design, .. } = *self;
         let Some(rules) = classifier.tree_rules() else { return };
-        let columns = match rules.columns {
-            ColumnSample::All => d,
-            ColumnSample::AtMost(most) => d.min(f64::from(most)),
-        };
-        let bins = columns * f64::from(rules.bins);
         let sets = design.training_sets().len() as f64;
         let fits = sets * design.classes.len() as f64;
         let mut slowest = 0.0f64;
@@ -504,6 +571,12 @@ impl Ground<'_> {
         let rest = |point: &GridPoint| point.with_trees(0);
         for (at, point) in design.grid.iter().enumerate() {
             let same = |other: &&GridPoint| rest(other) == rest(point);
+            let kept = f64::from(point.reduce().kept_of(self.schema.features));
+            let columns = match rules.columns {
+                ColumnSample::All => kept,
+                ColumnSample::AtMost(most) => kept.min(f64::from(most)),
+            };
+            let bins = columns * f64::from(rules.bins);
             let begun = design.grid[..at].iter().filter(same).map(GridPoint::trees).max();
             let trees = f64::from(point.trees());
             let more = (trees - f64::from(begun.unwrap_or(0))).max(0.0);
@@ -523,7 +596,7 @@ impl Ground<'_> {
                     let growing = bins * 24.0 * libm::exp2(depth - 1.0);
                     let at_once = (GROWING_BYTES as f64 / growing).floor().max(1.0);
                     let batches = (fits * trees / at_once).ceil();
-                    (batches * depth, sets.min(at_once / trees + 1.0), d)
+                    (batches * depth, sets.min(at_once / trees + 1.0), kept)
                 }
             };
             slowest = slowest.max(rounds);
@@ -788,6 +861,11 @@ impl Tally {
     /// Bytes from a site.
     fn up(&self) -> f64 {
         self.numbers.counts * COUNT_BYTES + self.numbers.fractions * FRACTION_BYTES
+    }
+
+    /// Bytes both ways.
+    fn bytes(&self) -> f64 {
+        self.down + self.up()
     }
 
     fn ask(&mut self, question: f64, answer: Numbers) {

@@ -16,7 +16,7 @@ use super::fits::{self, Ground, Models};
 use super::judging::{self, Choices, Judging};
 use super::race::{self, Standing};
 use super::scores::Scoring;
-use super::{bagged_fits, closed_fits, kernel_fits, multinomial_fits, tree_fits};
+use super::{bagged_fits, closed_fits, kernel_fits, multinomial_fits, reduce, tree_fits};
 use crate::cohort::Cohort;
 use crate::findings::{Cost, ProfileCell, TargetFindings};
 use crate::metrics::{ScoreCell, Threshold};
@@ -274,11 +274,19 @@ impl Fitter<'_> {
         let family = classifier.family();
         let observer = asker.observer;
         let phase = |name| observer.event(&StudyEvent::Phase { name, models: keys.len() });
+        let selections = reduce::selections(asker, self.common, design, keys).await?;
         match family {
             Family::Linear(_) | Family::Multinomial | Family::ClosedForm(_) | Family::Rbf => {
                 let (cells, queries) = self.common.cells(asker).await?;
                 self.queries_before = queries;
-                let ground = Ground { design, frame: &self.frame, cells, by_site, classes };
+                let ground = Ground {
+                    design,
+                    frame: &self.frame,
+                    cells,
+                    selections: &selections,
+                    by_site,
+                    classes,
+                };
                 phase("fit");
                 match family {
                     Family::Linear(loss) => fits::fit(asker, &ground, loss, keys).await,
@@ -298,6 +306,7 @@ impl Fitter<'_> {
                     design,
                     frame: &self.frame,
                     counts,
+                    selections: &selections,
                     classes,
                     rows,
                     seed: study.seed,

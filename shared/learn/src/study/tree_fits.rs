@@ -16,6 +16,7 @@ use super::early_stopping;
 use super::error::StudyError;
 use super::fits::{Fitted, FittedTrees, Models};
 use super::profile::class_weights;
+use super::reduce::Selections;
 use crate::cohort::Cohort;
 use crate::trees::cuts::GridCounts;
 use crate::trees::grow::Rules;
@@ -30,6 +31,7 @@ pub(crate) struct Ground<'a> {
     pub design: &'a Design,
     pub frame: &'a Arc<Frame>,
     pub counts: &'a GridCounts,
+    pub selections: &'a Selections,
     /// A name per class code.
     pub classes: &'a [String],
     /// Rows of all sites.
@@ -46,8 +48,18 @@ pub(crate) async fn fit<C: Cohort>(
     ground: &Ground<'_>,
     wanted: &[FitKey],
 ) -> Result<Models, StudyError> {
-    let Ground { classifier, design, frame, counts, classes, rows: all_rows, seed, number } =
-        *ground;
+    let Ground {
+        classifier,
+        design,
+        frame,
+        counts,
+        selections,
+        classes,
+        rows: all_rows,
+        seed,
+        number,
+    } = *ground;
+    let whole: Arc<Vec<u32>> = Arc::new((0..asker.schema.features).collect());
     let before = asker.queries;
     let rules = *classifier.tree_rules().expect("only classifiers of trees come here");
     let boosted = classifier.family() == Family::Boosting;
@@ -87,6 +99,10 @@ pub(crate) async fn fit<C: Cohort>(
                         weights,
                         rules: growing(classifier, parameters, &rules, bits),
                         binned: binned.clone(),
+                        candidates: selections
+                            .of(key, parameters.reduce())
+                            .unwrap_or(&whole)
+                            .clone(),
                         columns: rules.columns,
                         seed,
                         kind,

@@ -49,6 +49,8 @@ pub(crate) struct TreeFit {
     pub rules: Rules,
     /// The training rows' bins.
     pub binned: Arc<Binned>,
+    /// Columns that its trees' are drawn from, ascending.
+    pub candidates: Arc<Vec<u32>>,
     /// Columns of each tree.
     pub columns: ColumnSample,
     /// Draws columns and patients.
@@ -117,8 +119,8 @@ impl TreeFit {
 
     fn columns_per_tree(&self) -> usize {
         match self.columns {
-            ColumnSample::All => self.binned.cuts.len(),
-            ColumnSample::AtMost(most) => self.binned.cuts.len().min(most as usize),
+            ColumnSample::All => self.candidates.len(),
+            ColumnSample::AtMost(most) => self.candidates.len().min(most as usize),
         }
     }
 
@@ -137,8 +139,10 @@ impl TreeFit {
 
     fn begin(&mut self) {
         let at = self.trees.len() as u32;
-        let columns =
-            draw(self.seed, self.first + at, self.binned.cuts.len(), self.columns_per_tree());
+        let drawn =
+            draw(self.seed, self.first + at, self.candidates.len(), self.columns_per_tree());
+        let columns: Vec<u32> =
+            drawn.into_iter().map(|place| self.candidates[place as usize]).collect();
         let cuts = Arc::new(self.binned.of(&columns));
         self.trees.push(Slot::Growing(Grower::new(self.rules, cuts)));
     }

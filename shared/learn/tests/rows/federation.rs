@@ -179,6 +179,7 @@ fn splitless() -> Vec<Ask> {
     vec![
         Ask::Profile { split: split.clone() },
         Ask::Moments { frame: frame(), split: split.clone(), bits: 40 },
+        Ask::Moments { frame: frame(), split: vec![Column::Subgroup(1), Column::Class], bits: 40 },
         Ask::Scores {
             frame: frame(),
             models: models.clone(),

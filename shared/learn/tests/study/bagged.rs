@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wardround_core::query::{Ask, Query};
 use wardround_core::study::{
-    Balance, Classifier, ColumnSample, ForestGrid, Halving, LeafLimit, Search, Standardise, Study,
-    TreeRules,
+    Balance, Classifier, ColumnSample, ForestGrid, Halving, LeafLimit, Reduction, Search,
+    Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::bundle::{BundleInput, ModelBundle, predict};
@@ -28,6 +28,7 @@ fn grid(trees: &[u32]) -> ForestGrid {
             leaves: LeafLimit::AtMost(9),
             bins: 16,
         },
+        reduce: vec![Reduction::None],
     }
 }
 

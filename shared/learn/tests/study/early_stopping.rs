@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wardround_core::query::Query;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, LeafLimit, Standardise, Study,
-    TreeRules,
+    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, LeafLimit, Reduction,
+    Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::bundle::{BundleInput, ModelBundle};
@@ -34,6 +34,7 @@ fn with(early_stopping: EarlyStopping, trees: u32, depth: &[u8]) -> Study {
         min_weight: 0.001,
         balance: vec![Balance::None],
         rules: TreeRules { columns: ColumnSample::All, leaves: LeafLimit::Unlimited, bins: 16 },
+        reduce: vec![Reduction::None],
     };
     let mut study = Study { classifiers: vec![Classifier::Boosting(boosting)], ..base };
     study.validation.folds = 4;
@@ -69,7 +70,7 @@ fn models_are_those_of_studies_that_say_the_number_of_trees() {
         let target = &found.targets[0];
         let chosen = target.model.point;
         let stopped = counts(&found, chosen);
-        assert!(stopped.all < MOST && stopped.all % 5 == 0, "{stopped:?}");
+        assert!(stopped.all < MOST && stopped.all.is_multiple_of(5), "{stopped:?}");
         let given = |trees, point: usize| {
             let study = with(EarlyStopping::Off, trees, &depth[point..=point]);
             run(&study, &rows).targets.remove(0)

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wardround_core::study::{Balance, Classifier, GridPoint, MultiClass, Standardise, Study};
+use wardround_core::study::{
+    Balance, Classifier, GridPoint, MultiClass, Reduction, Standardise, Study,
+};
 use wardround_learn::findings::{FinalLinear, Findings};
 use wardround_learn::rows::Together;
 
@@ -31,6 +33,7 @@ fn elastic_net(c: &[f64], l1_ratio: &[f64], standardise: Standardise, balance: B
         multi_class: MultiClass::OneVsRest,
         standardise: vec![standardise],
         balance: vec![balance],
+        reduce: vec![Reduction::None],
     };
     Study { classifiers: vec![classifier], ..study(c, &[standardise]) }
 }

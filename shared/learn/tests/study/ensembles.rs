@@ -2,8 +2,8 @@
 
 use wardround_core::query::Combine;
 use wardround_core::study::{
-    Balance, Classifier, ColumnSample, Ensemble, EnsembleKind, ForestGrid, LeafLimit, Standardise,
-    Study, TreeRules,
+    Balance, Classifier, ColumnSample, Ensemble, EnsembleKind, ForestGrid, LeafLimit, Reduction,
+    Standardise, Study, TreeRules,
 };
 use wardround_learn::bundle::{BundleInput, EnsembleScorer, ModelBundle, Scorer, predict};
 use wardround_learn::findings::{
@@ -21,6 +21,7 @@ fn forest(min_patients: u32) -> Classifier {
         depth: vec![6],
         min_patients: vec![min_patients],
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
         rules,
     })
 }

@@ -5,7 +5,7 @@
 use crate::support::{Line, MakeStudy, find, lines, relative, rows, study, svm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use wardround_core::study::{Balance, Classifier, MultiClass, Standardise, Study};
+use wardround_core::study::{Balance, Classifier, MultiClass, Reduction, Standardise, Study};
 use wardround_learn::findings::FinalScaler;
 
 #[derive(Deserialize)]
@@ -129,12 +129,22 @@ fn with(classifier: Classifier) -> Study {
 fn closed_forms_equal_scikit_learns() {
     let makers: [(&str, MakeStudy); 3] = [
         ("ridge", |alpha, s| {
-            with(Classifier::Ridge { alpha: alpha.to_vec(), standardise: s.to_vec() })
+            with(Classifier::Ridge {
+                alpha: alpha.to_vec(),
+                standardise: s.to_vec(),
+                reduce: vec![Reduction::None],
+            })
         }),
         ("lda", |shrinkage, s| {
-            with(Classifier::Lda { shrinkage: shrinkage.to_vec(), standardise: s.to_vec() })
+            with(Classifier::Lda {
+                shrinkage: shrinkage.to_vec(),
+                standardise: s.to_vec(),
+                reduce: vec![Reduction::None],
+            })
         }),
-        ("nearest", |_, s| with(Classifier::NearestMean { standardise: s.to_vec() })),
+        ("nearest", |_, s| {
+            with(Classifier::NearestMean { standardise: s.to_vec(), reduce: vec![Reduction::None] })
+        }),
     ];
     for (name, make) in makers {
         for case in ["few", "missing", "own_site", "many"] {
@@ -155,11 +165,17 @@ fn class_weights_equal_scikit_learns() {
             multi_class: MultiClass::OneVsRest,
             standardise,
             balance: vec![Balance::Weights],
+            reduce: vec![Reduction::None],
         })
     };
     let svm: MakeStudy = |c, s| {
         let (c, standardise) = (c.to_vec(), s.to_vec());
-        with(Classifier::LinearSvm { c, standardise, balance: vec![Balance::Weights] })
+        with(Classifier::LinearSvm {
+            c,
+            standardise,
+            balance: vec![Balance::Weights],
+            reduce: vec![Reduction::None],
+        })
     };
     for (case, tolerance) in [("few", 1e-9), ("own_site", 1e-9), ("many", 1e-6)] {
         check_against(golden, logistic, &format!("logistic_{case}"), tolerance);

@@ -8,7 +8,7 @@ use wardround_core::digest::Digest;
 use wardround_core::query::Query;
 use wardround_core::study::{
     Balance, BoostingGrid, Candidates, Classifier, ColumnSample, EarlyStopping, ForestGrid,
-    Halving, LeafLimit, Search, Standardise, Study, TreeRules,
+    Halving, LeafLimit, Reduction, Search, Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError, Purpose};
@@ -43,6 +43,7 @@ fn boosted(trees: u32, bins: u8) -> Study {
         early_stopping: EarlyStopping::Off,
         rules: rules(bins),
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     }))
 }
 
@@ -53,6 +54,7 @@ fn forest(trees: u32) -> Study {
         min_patients: vec![3],
         rules: TreeRules { columns: ColumnSample::AtMost(3), ..rules(16) },
         balance: vec![Balance::Weights],
+        reduce: vec![Reduction::None],
     }))
 }
 

@@ -11,7 +11,7 @@ use wardround_core::query::{
     ScoreList, SiteSet,
 };
 use wardround_core::seed::Seed;
-use wardround_core::study::{Balance, Classifier, Input, Missing, Standardise, Study};
+use wardround_core::study::{Balance, Classifier, Input, Missing, Reduction, Standardise, Study};
 use wardround_learn::bundle::{
     BundleInput, Learner, ModelBundle, OwnScale, PredictError, Scorer, predict, predict_at_site,
 };
@@ -39,6 +39,7 @@ fn with(c: &[f64], gamma: &[f64], standardise: &[Standardise], balance: Balance)
         components: COMPONENTS,
         standardise: standardise.to_vec(),
         balance: vec![balance],
+        reduce: vec![Reduction::None],
     };
     Study { classifiers: vec![classifier], ..study(c, standardise) }
 }

@@ -2,8 +2,9 @@
 //! that are held out are replaced by their label, enlarged. A scaler, a C or a threshold that sees
 //! them moves; one that doesn't stays where it was.
 
-use crate::support::{Line, find, lines, rows, study};
-use wardround_core::study::{Balance, Classifier, Standardise};
+use crate::reduced::reduce;
+use crate::support::{Line, find, lines, noise, rows, study, value};
+use wardround_core::study::{Balance, Classifier, Reduction, Standardise};
 use wardround_learn::findings::{Findings, TargetFindings};
 
 const EACH: [Standardise; 3] = Standardise::EACH;
@@ -59,9 +60,8 @@ fn a_left_out_site_is_scaled_by_its_own_rows_only_where_the_study_says_so() {
         line.features.iter_mut().for_each(|x| *x = *x * 50.0 + 7.0);
     }
     let (before, after) = (run(&made), run(&other_units));
-    let auc = |found: &Findings, point: usize| {
-        crate::support::value(&found.targets[0].left_out[2].auc_by_point[point])
-    };
+    let auc =
+        |found: &Findings, point: usize| value(&found.targets[0].left_out[2].auc_by_point[point]);
     for point in 0..C.len() {
         let own = C.len() + point;
         assert_eq!(before.grid[own].linear().unwrap().standardise, Standardise::Site);
@@ -129,11 +129,65 @@ fn no_classifier_lets_an_outer_fold_into_its_own_weights_bins_sums_or_choice() {
     }
 }
 
-/// Classifiers with something to choose, their balance included.
+#[test]
+fn a_selection_is_made_without_the_rows_that_are_judged() {
+    // Labels have nothing to do with features, but of 300 some fit them by chance.
+    let mut made = lines(150, 300, 3, 25);
+    for line in &mut made {
+        line.class = u8::from(noise(line.patient as u64, 1, 99) > 0.0);
+    }
+    let chance = largest_f(&made, 5);
+    let mut best_ones = made.clone();
+    for line in &mut best_ones {
+        line.features = chance.iter().map(|&j| line.features[j]).collect();
+    }
+    for (name, classifier) in crate::support::every_classifier() {
+        if !matches!(name, "logistic" | "ridge" | "forest" | "boosting" | "rbf-svm") {
+            continue;
+        }
+        let auc = |made: &[Line], reduction| {
+            let mut study = study(&[1.0], &[Standardise::All]);
+            study.validation.leave_one_site_out = true;
+            study.classifiers = vec![classifier.clone()];
+            *reduce(&mut study.classifiers[0]) = vec![reduction];
+            let rows = rows(made, &study);
+            let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
+            let target = &found.targets[0];
+            let left_out = target.left_out.iter().map(|left_out| value(&left_out.figures.auc));
+            [value(&target.nested.judged.one_list.auc), left_out.sum::<f64>() / 3.0]
+        };
+        let honest = auc(&made, Reduction::Univariate(5));
+        // The control: selected on all rows, those that are judged among them.
+        let leaking = auc(&best_ones, Reduction::None);
+        for (honest, leaking) in honest.into_iter().zip(leaking) {
+            assert!(honest < 0.6, "{name}: {honest}");
+            assert!(leaking > honest + 0.1, "{name}: {honest} {leaking}");
+        }
+    }
+}
+
+/// The features of largest F over all rows: of two classes it grows with the squared correlation.
+fn largest_f(made: &[Line], count: usize) -> Vec<usize> {
+    let n = made.len() as f64;
+    let y = made.iter().map(|line| f64::from(line.class)).sum::<f64>() / n;
+    let score = |j: usize| {
+        let x = made.iter().map(|line| line.features[j]).sum::<f64>() / n;
+        let both = |f: &dyn Fn(f64, f64) -> f64| {
+            made.iter().map(|l| f(l.features[j] - x, f64::from(l.class) - y)).sum::<f64>()
+        };
+        both(&|x, y| x * y).powi(2) / both(&|x, _| x * x)
+    };
+    let mut order: Vec<usize> = (0..made[0].features.len()).collect();
+    order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+    order.truncate(count);
+    order
+}
+
+/// Classifiers with something to choose, their balance and reduction included.
 pub fn several_points() -> Vec<(&'static str, Classifier)> {
     let each = vec![Balance::None, Balance::Weights, Balance::OverSampling, Balance::Smote];
     let mut all = crate::support::every_classifier();
-    for (_, classifier) in &mut all {
+    for (name, classifier) in &mut all {
         match classifier {
             Classifier::Logistic { c, balance, .. } | Classifier::LinearSvm { c, balance, .. } => {
                 (*c, *balance) = (vec![0.01, 1.0], each.clone());
@@ -151,6 +205,12 @@ pub fn several_points() -> Vec<(&'static str, Classifier)> {
                 (grid.trees, grid.balance) = (vec![10, 30], each.clone());
             }
             _ => {}
+        }
+        let linear = !matches!(*name, "rbf-svm" | "forest" | "boosting");
+        let mut reductions = vec![Reduction::None, Reduction::Univariate(2)];
+        reductions.extend(linear.then_some(Reduction::Pca(2)));
+        if *name != "bagged-forest" {
+            *reduce(classifier) = reductions;
         }
     }
     all

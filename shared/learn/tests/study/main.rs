@@ -40,6 +40,8 @@ mod own_site;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
+mod reduced;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod trees;

@@ -2,7 +2,7 @@
 
 use wardround_core::query::{Ask, Query, Unfit};
 use wardround_core::study::{
-    Balance, Classes, Classifier, Matrix as Rule, MultiClass, Standardise, Study,
+    Balance, Classes, Classifier, Matrix as Rule, MultiClass, Reduction, Standardise, Study,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -145,6 +145,7 @@ fn a_plan_counts_what_joining_costs() {
         c: vec![0.1, 1.0],
         standardise: vec![Standardise::All],
         balance,
+        reduce: vec![Reduction::None],
     };
     let mut off = study(&[1.0], &[Standardise::All]);
     off.classifiers = vec![classifier];

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wardround_core::study::{Balance, Classes, Classifier, MultiClass, Standardise, Study};
+use wardround_core::study::{
+    Balance, Classes, Classifier, MultiClass, Reduction, Standardise, Study,
+};
 use wardround_learn::bundle::{
     BundleError, BundleInput, Learner, LinearMethod, ModelBundle, predict,
 };
@@ -45,6 +47,7 @@ fn multinomial(c: &[f64], standardise: Standardise, balance: &[Balance]) -> Stud
         multi_class: MultiClass::Multinomial,
         standardise: vec![standardise],
         balance: balance.to_vec(),
+        reduce: vec![Reduction::None],
     };
     let mut study = Study { classifiers: vec![classifier], ..study(c, &[standardise]) };
     let labels = ["a", "b", "c", "d"].map(str::to_owned).to_vec();

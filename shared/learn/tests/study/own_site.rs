@@ -3,7 +3,7 @@
 use wardround_core::ids::SiteId;
 use wardround_core::query::{Query, Unfit};
 use wardround_core::study::{
-    Balance, Classes, Classifier, MultiClass, OwnSiteBaseline, Standardise, Study,
+    Balance, Classes, Classifier, MultiClass, OwnSiteBaseline, Reduction, Standardise, Study,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -71,6 +71,7 @@ fn own_figures_are_those_of_a_study_on_the_sites_rows_alone() {
                 c: vec![0.01, 0.3, 10.0],
                 standardise: vec![Standardise::All, Standardise::Site],
                 balance: vec![Balance::None, Balance::Weights],
+                reduce: vec![Reduction::None],
             },
             other => other,
         };

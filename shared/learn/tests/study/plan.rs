@@ -4,16 +4,16 @@ use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_core::study::{
     Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    Standardise, Study, TreeRules,
+    Reduction, Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
 use wardround_learn::rows::Rows;
-use wardround_learn::study::{Silent, plan, run};
+use wardround_learn::study::{Plan, Silent, plan, run};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::support::{lines, rows, study, with_subgroup};
+use crate::support::{every_classifier, lines, rows, study, with_subgroup};
 
 /// Counts what goes to a site and what comes back.
 struct Counted {
@@ -77,7 +77,8 @@ fn a_plan_is_near_the_truth_by_newton() {
 fn a_plan_is_near_the_truth_of_closed_forms() {
     let base = with_subgroup(study(&[1.0], &[Standardise::All]));
     let standardise = vec![Standardise::All, Standardise::Site];
-    let ridge = Classifier::Ridge { alpha: vec![1.0, 10.0], standardise };
+    let ridge =
+        Classifier::Ridge { alpha: vec![1.0, 10.0], standardise, reduce: vec![Reduction::None] };
     check(&Study { classifiers: vec![ridge], ..base }, 20, true);
 }
 
@@ -90,6 +91,7 @@ fn a_plan_is_near_the_truth_of_gaussian_kernels() {
         components: 256,
         standardise: vec![Standardise::All, Standardise::Site],
         balance: vec![Balance::Weights],
+        reduce: vec![Reduction::None],
     };
     check(&Study { classifiers: vec![rbf], ..base }, 20, false);
 }
@@ -105,6 +107,7 @@ fn a_plan_is_near_the_truth_of_trees() {
         min_patients: vec![2],
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     check(&Study { classifiers: vec![Classifier::Forest(forest)], ..base.clone() }, 12, true);
     let boosting = BoostingGrid {
@@ -118,6 +121,7 @@ fn a_plan_is_near_the_truth_of_trees() {
         early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     check(&Study { classifiers: vec![Classifier::Boosting(boosting)], ..base }, 12, false);
 }
@@ -125,4 +129,52 @@ fn a_plan_is_near_the_truth_of_trees() {
 #[test]
 fn a_plan_is_near_the_truth_by_lbfgs() {
     check(&with_subgroup(study(&[0.001, 0.01], &[Standardise::All])), 100, true);
+}
+
+#[test]
+fn a_plan_is_near_the_truth_of_reduced_features() {
+    let base = with_subgroup(study(&[0.01], &[Standardise::All]));
+    let reduced = |at: usize, reductions: &[Reduction]| {
+        let (_, mut classifier) = every_classifier().swap_remove(at);
+        match &mut classifier {
+            Classifier::Forest(grid) => (grid.depth, grid.rules.bins) = (vec![3], 16),
+            Classifier::Boosting(grid) => grid.rules.bins = 16,
+            _ => {}
+        }
+        vec![classifier.with_reductions(reductions.to_vec())]
+    };
+    let all = [Reduction::None, Reduction::Pca(8), Reduction::Univariate(8)];
+    for (at, features, reductions) in
+        [(0, 100, &all[..]), (0, 12, &all), (2, 12, &all), (5, 12, &all[2..]), (6, 12, &all[2..])]
+    {
+        let classifiers = reduced(at, reductions);
+        check(&Study { classifiers, ..base.clone() }, features, false);
+    }
+}
+
+#[test]
+fn trees_that_cost_much_are_proposed_fewer_features_at_the_price_that_a_plan_of_them_says() {
+    let mut study = study(&[1.0], &[Standardise::All]);
+    study.validation.leave_one_site_out = false;
+    let sites = rows(&lines(20, 2, 4, 41), &study).sites();
+    let schema = [study.schema(2048)];
+    let plan = |study: &Study| plan(study, &schema, &sites).unwrap();
+    let (_, classifier) = every_classifier().swap_remove(6);
+    study.classifiers = vec![classifier];
+    let costly = plan(&study);
+    let [proposal] = &costly.proposals[..] else { panic!("{:?}", costly.proposals) };
+    assert!(proposal.bytes_per_site > 1_000_000_000);
+    assert!(proposal.bytes_per_site_then < proposal.bytes_per_site / 2, "{proposal:?}");
+    study.classifiers[0] = study.classifiers[0].clone().with_reductions(vec![proposal.reduce]);
+    let reduced = plan(&study);
+    let exchanged = |plan: &Plan| {
+        let one = &plan.combinations[0];
+        one.bytes_down_per_site + one.bytes_up_per_site
+    };
+    let saved = exchanged(&costly) - exchanged(&reduced);
+    let promised = proposal.bytes_per_site - proposal.bytes_per_site_then;
+    assert!(saved.abs_diff(promised) < 10, "{saved} {promised}");
+    // Linear models are never too much.
+    study.classifiers = vec![every_classifier().swap_remove(0).1];
+    assert!(plan(&study).proposals.is_empty());
 }

@@ -7,8 +7,8 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
     EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
-    MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Search, Standardise,
-    Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
+    MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Reduction, Search,
+    Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -37,6 +37,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             c: c.to_vec(),
             standardise: standardise.to_vec(),
             balance: vec![Balance::None],
+            reduce: vec![Reduction::None],
         }],
         ensembles: vec![],
         validation: Validation {
@@ -65,6 +66,7 @@ pub fn svm(c: &[f64], standardise: &[Standardise]) -> Study {
         c: c.to_vec(),
         standardise: standardise.to_vec(),
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     Study { classifiers: vec![classifier], ..study(c, standardise) }
 }
@@ -80,6 +82,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         min_patients: min_patients.clone(),
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     let boosting = BoostingGrid {
         trees: vec![40],
@@ -92,6 +95,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
         early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     let scaled = || standardise.clone();
     vec![
@@ -103,6 +107,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 c: c.clone(),
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
         (
@@ -113,6 +118,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 multi_class: MultiClass::Multinomial,
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
         (
@@ -121,11 +127,25 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 c: vec![0.01],
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
-        ("ridge", Classifier::Ridge { alpha: c, standardise: scaled() }),
-        ("lda", Classifier::Lda { shrinkage: vec![0.1], standardise: scaled() }),
-        ("nearest-mean", Classifier::NearestMean { standardise: scaled() }),
+        (
+            "ridge",
+            Classifier::Ridge { alpha: c, standardise: scaled(), reduce: vec![Reduction::None] },
+        ),
+        (
+            "lda",
+            Classifier::Lda {
+                shrinkage: vec![0.1],
+                standardise: scaled(),
+                reduce: vec![Reduction::None],
+            },
+        ),
+        (
+            "nearest-mean",
+            Classifier::NearestMean { standardise: scaled(), reduce: vec![Reduction::None] },
+        ),
         ("forest", Classifier::Forest(forest)),
         ("boosting", Classifier::Boosting(boosting)),
         (
@@ -136,6 +156,7 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
                 components: 512,
                 standardise: scaled(),
                 balance: vec![Balance::None],
+                reduce: vec![Reduction::None],
             },
         ),
     ]

@@ -7,7 +7,7 @@ use wardround_core::query::Side;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    Standardise, Study, TreeRules,
+    Reduction, Standardise, Study, TreeRules,
 };
 use wardround_learn::bundle::{BundleInput, ModelBundle, Scorer, predict};
 use wardround_learn::findings::{FinalFit, FinalTrees, Findings, OwnNode, OwnTree};
@@ -70,6 +70,7 @@ fn boosting(trees: &[u32], depth: u8, rules: TreeRules) -> BoostingGrid {
         early_stopping: EarlyStopping::Off,
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     }
 }
 
@@ -85,6 +86,7 @@ fn forest(trees: &[u32], depth: u8, min_patients: u32, rules: TreeRules) -> Clas
         min_patients,
         rules,
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     })
 }
 

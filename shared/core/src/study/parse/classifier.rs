@@ -2,7 +2,7 @@
 
 use super::super::{
     Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    MultiClass, Standardise, TreeRules,
+    MultiClass, Reduction, Standardise, TreeRules,
 };
 use super::MOST;
 use crate::query::{LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_GAMMA, MOST_OWN_DEPTH};
@@ -31,6 +31,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::value("shrinkage", "[0.1, 0.5]"),
     Key::value("standardise", "[\"all\"]"),
     Key::value("balance", "[\"none\", \"weights\"]"),
+    Key::value("reduce", "[\"none\", \"univariate:128\"]"),
     Key::value("trees", "[300]"),
     Key::value("depth", "[8]"),
     Key::value("min_patients", "[10]"),
@@ -45,13 +46,14 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// Which keys belong to which kind, beside `kind` itself.
-const LOGISTIC: &[&str] = &["c", "l1_ratio", "multi_class", "standardise", "balance"];
-const LINEAR_SVM: &[&str] = &["c", "standardise", "balance"];
-const RBF_SVM: &[&str] = &["c", "gamma", "components", "standardise", "balance"];
-const RIDGE: &[&str] = &["alpha", "standardise"];
-const LDA: &[&str] = &["shrinkage", "standardise"];
-const NEAREST_MEAN: &[&str] = &["standardise"];
-const FOREST: &[&str] = &["trees", "depth", "min_patients", "columns", "leaves", "bins", "balance"];
+const LOGISTIC: &[&str] = &["c", "l1_ratio", "multi_class", "standardise", "balance", "reduce"];
+const LINEAR_SVM: &[&str] = &["c", "standardise", "balance", "reduce"];
+const RBF_SVM: &[&str] = &["c", "gamma", "components", "standardise", "balance", "reduce"];
+const RIDGE: &[&str] = &["alpha", "standardise", "reduce"];
+const LDA: &[&str] = &["shrinkage", "standardise", "reduce"];
+const NEAREST_MEAN: &[&str] = &["standardise", "reduce"];
+const FOREST: &[&str] =
+    &["trees", "depth", "min_patients", "columns", "leaves", "bins", "balance", "reduce"];
 const BOOSTING: &[&str] = &[
     "trees",
     "depth",
@@ -65,6 +67,7 @@ const BOOSTING: &[&str] = &[
     "bins",
     "balance",
     "early_stopping",
+    "reduce",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -136,35 +139,43 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         );
         foreign = true;
     }
+    let reduce = reduce(table, kind);
     let read = match kind {
-        Kind::Logistic => logistic(table),
-        Kind::LinearSvm => {
-            let read = linear(table);
-            read.map(|(c, standardise, balance)| Classifier::LinearSvm { c, standardise, balance })
-        }
-        Kind::RbfSvm => rbf_svm(table),
+        Kind::Logistic => logistic(table, reduce),
+        Kind::LinearSvm => linear(table).zip(reduce).map(|((c, standardise, balance), reduce)| {
+            Classifier::LinearSvm { c, standardise, balance, reduce }
+        }),
+        Kind::RbfSvm => rbf_svm(table, reduce),
         Kind::Ridge => {
             let alpha = table.required("alpha").and_then(|v| {
                 let each = v.list(1..=MOST, Value::positive);
                 each.and(v.ascending(1..=MOST))
             });
             let standardise = standardise(table);
-            alpha
-                .zip(standardise)
-                .map(|(alpha, standardise)| Classifier::Ridge { alpha, standardise })
+            let all = alpha.zip(standardise).zip(reduce);
+            all.map(|((alpha, standardise), reduce)| Classifier::Ridge {
+                alpha,
+                standardise,
+                reduce,
+            })
         }
         Kind::Lda => {
             let shrinkage = table.or("shrinkage", vec![0.1], shares_or_zero);
             let standardise = standardise(table);
-            let both = shrinkage.zip(standardise);
-            both.map(|(shrinkage, standardise)| Classifier::Lda { shrinkage, standardise })
+            let all = shrinkage.zip(standardise).zip(reduce);
+            all.map(|((shrinkage, standardise), reduce)| Classifier::Lda {
+                shrinkage,
+                standardise,
+                reduce,
+            })
         }
         Kind::NearestMean => {
-            standardise(table).map(|standardise| Classifier::NearestMean { standardise })
+            let both = standardise(table).zip(reduce);
+            both.map(|(standardise, reduce)| Classifier::NearestMean { standardise, reduce })
         }
-        Kind::Forest => forest(table, DEEPEST).map(Classifier::Forest),
-        Kind::BaggedForest => forest(table, MOST_OWN_DEPTH).map(Classifier::BaggedForest),
-        Kind::Boosting => boosting(table).map(Classifier::Boosting),
+        Kind::Forest => forest(table, DEEPEST, reduce).map(Classifier::Forest),
+        Kind::BaggedForest => forest(table, MOST_OWN_DEPTH, reduce).map(Classifier::BaggedForest),
+        Kind::Boosting => boosting(table, reduce).map(Classifier::Boosting),
     };
     let points = read.as_ref().map_or(0, |classifier| classifier.grid().len());
     if points > MOST_POINTS {
@@ -186,33 +197,50 @@ fn linear(table: &read::Table<'_>) -> Option<(Vec<f64>, Vec<Standardise>, Vec<Ba
     Some((c?, standardise?, balance?))
 }
 
-fn logistic(table: &read::Table<'_>) -> Option<Classifier> {
+fn logistic(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<Classifier> {
     let l1_ratio = table.or("l1_ratio", vec![0.0], shares_or_zero);
     let words = [("one-vs-rest", MultiClass::OneVsRest), ("multinomial", MultiClass::Multinomial)];
     let multi_class = table.or("multi_class", MultiClass::OneVsRest, |v| v.choice(&words));
     let (c, standardise, balance) = linear(table)?;
-    let (l1_ratio, multi_class) = (l1_ratio?, multi_class?);
-    if multi_class == MultiClass::Multinomial && l1_ratio != [0.0] {
-        table.wrong(
-            "[classifier] has an l1_ratio beside multi_class = \"multinomial\"",
-            "leave one of them out: one model of all classes has an L2 penalty only",
+    let (l1_ratio, multi_class, reduce) = (l1_ratio?, multi_class?, reduce?);
+    let mut fits = true;
+    let mut refuse = |what: &str, instead: &str| {
+        table.wrong(format!("[classifier] has {what}"), instead);
+        fits = false;
+    };
+    let reduces = reduce.iter().any(|one| !one.is_none());
+    if l1_ratio != [0.0] && reduces {
+        refuse(
+            "an l1_ratio beside a reduction of features",
+            "leave one of them out: an L1 penalty chooses features by itself",
         );
-        return None;
     }
-    if multi_class == MultiClass::Multinomial
-        && let Some(drawn) =
+    if multi_class == MultiClass::Multinomial {
+        if l1_ratio != [0.0] {
+            refuse(
+                "an l1_ratio beside multi_class = \"multinomial\"",
+                "leave one of them out: one model of all classes has an L2 penalty only",
+            );
+        }
+        if reduces {
+            refuse(
+                "a reduction of features beside multi_class = \"multinomial\"",
+                "leave one of them out: features are selected for one class against the rest",
+            );
+        }
+        if let Some(drawn) =
             balance.iter().find(|one| !matches!(one, Balance::None | Balance::Weights))
-    {
-        table.wrong(
-            format!("[classifier] has {} beside multi_class = \"multinomial\"", drawn.name()),
-            "rows are drawn for one class against the rest: use \"none\" or \"weights\"",
-        );
-        return None;
+        {
+            refuse(
+                &format!("{} beside multi_class = \"multinomial\"", drawn.name()),
+                "rows are drawn for one class against the rest: use \"none\" or \"weights\"",
+            );
+        }
     }
-    Some(Classifier::Logistic { c, l1_ratio, multi_class, standardise, balance })
+    fits.then_some(Classifier::Logistic { c, l1_ratio, multi_class, standardise, balance, reduce })
 }
 
-fn rbf_svm(table: &read::Table<'_>) -> Option<Classifier> {
+fn rbf_svm(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<Classifier> {
     let width = |entry: &Value<'_>| {
         let gamma = entry.positive()?;
         if gamma <= MOST_GAMMA {
@@ -236,7 +264,47 @@ fn rbf_svm(table: &read::Table<'_>) -> Option<Classifier> {
     });
     let linear = linear(table);
     let (c, standardise, balance) = linear?;
-    Some(Classifier::RbfSvm { c, gamma: gamma?, components: components?, standardise, balance })
+    let reduce = reduce?;
+    let reduces = reduce.iter().any(|one| !one.is_none());
+    if let Some(value) = table.optional("reduce")
+        && reduces
+        && let Some(own) = standardise.iter().find(|one| **one != Standardise::All)
+    {
+        return value.refuse(
+            format!(
+                "{} stands beside standardise = [\"{}\"] of an \"rbf-svm\"",
+                value.name(),
+                if *own == Standardise::Site { "site" } else { "combat" }
+            ),
+            "write standardise = [\"all\"], or leave it out",
+        );
+    }
+    let (gamma, components) = (gamma?, components?);
+    Some(Classifier::RbfSvm { c, gamma, components, standardise, balance, reduce })
+}
+
+/// How features are reduced; principal components are for models that are linear in the features.
+fn reduce(table: &read::Table<'_>, kind: Kind) -> Option<Vec<Reduction>> {
+    let trees = matches!(kind, Kind::Forest | Kind::BaggedForest | Kind::Boosting);
+    let linear = !trees && kind != Kind::RbfSvm;
+    let one = |entry: &Value<'_>| {
+        let reduction = entry.parsed(Reduction::parse)?;
+        if kind == Kind::BaggedForest && !reduction.is_none() {
+            return entry.refuse(
+                format!("{} is \"{reduction}\", which \"bagged-forest\" can't use", entry.name()),
+                "leave it out: its trees choose among columns by themselves",
+            );
+        }
+        if matches!(reduction, Reduction::Pca(_)) && !linear {
+            let word = KINDS.iter().find(|(_, other)| *other == kind).map_or("?", |(word, _)| word);
+            return entry.refuse(
+                format!("{} is \"{reduction}\", which \"{word}\" can't use", entry.name()),
+                "select features instead: \"univariate:128\" or \"variance:128\"",
+            );
+        }
+        Some(reduction)
+    };
+    table.or("reduce", vec![Reduction::None], |v| v.distinct(1..=MOST, one))
 }
 
 fn balance(table: &read::Table<'_>) -> Option<Vec<Balance>> {
@@ -259,7 +327,11 @@ fn standardise(table: &read::Table<'_>) -> Option<Vec<Standardise>> {
     })
 }
 
-fn forest(table: &read::Table<'_>, deepest: u8) -> Option<ForestGrid> {
+fn forest(
+    table: &read::Table<'_>,
+    deepest: u8,
+    reduce: Option<Vec<Reduction>>,
+) -> Option<ForestGrid> {
     let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
     let depth = table.or("depth", vec![8], |v| depths(v, deepest));
     let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
@@ -269,11 +341,12 @@ fn forest(table: &read::Table<'_>, deepest: u8) -> Option<ForestGrid> {
         depth: depth?,
         min_patients: min_patients?,
         balance: balance?,
+        reduce: reduce?,
         rules: rules?,
     })
 }
 
-fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
+fn boosting(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<BoostingGrid> {
     let trees = table.required("trees").and_then(|v| whole(&v, 1, MOST_TREES));
     let depth = table.or("depth", vec![4], |v| depths(v, DEEPEST));
     let min_patients = table.or("min_patients", vec![10], |v| whole(v, 1, 1_000_000));
@@ -312,6 +385,7 @@ fn boosting(table: &read::Table<'_>) -> Option<BoostingGrid> {
         rows: rows?,
         min_weight: min_weight?,
         balance: balance?,
+        reduce: reduce?,
         rules: rules?,
     })
 }

@@ -170,6 +170,7 @@ fn a_file_with_every_field_is_read() {
             c: vec![0.001, 0.003, 0.01],
             standardise: vec![Standardise::All, Standardise::Site],
             balance: vec![Balance::None],
+            reduce: vec![Reduction::None],
         }],
         ensembles: vec![],
         validation: Validation {
@@ -221,6 +222,7 @@ fn a_classifier_is_one_of_those_known() {
         c: vec![1.0],
         standardise: vec![Standardise::All],
         balance: vec![Balance::None],
+        reduce: vec![Reduction::None],
     };
     assert_eq!(of("\"linear-svm\"").unwrap().classifiers, [svm]);
     let error = of("\"svm\"").unwrap_err().to_string();
@@ -249,6 +251,8 @@ fn every_kind_of_classifier_is_read_with_its_defaults() {
         ("kind = \"logistic\"\nc = [1.0]\nbalance = [\"weights\"]", 1),
         ("kind = \"forest\"\ntrees = [9]\nbalance = [\"over-sampling\", \"smote\"]", 2),
         ("kind = \"logistic\"\nc = [0.1, 1.0]\nl1_ratio = [0, 0.5, 1]", 6),
+        ("kind = \"ridge\"\nalpha = [1, 10]\nreduce = [\"none\", \"pca:64\", \"variance:8\"]", 6),
+        ("kind = \"forest\"\ntrees = [100]\nreduce = [\"univariate:128\"]", 1),
     ] {
         let study = with_classifier(&format!("{lines}\n"));
         let study = study.unwrap_or_else(|error| panic!("{lines}: {error}"));
@@ -328,6 +332,57 @@ fn one_model_of_all_classes_needs_three_of_them() {
     let study = Study::parse(&format!("{before}[classifier]\n{lines}\n{after}")).unwrap();
     assert_eq!(study.classifiers[0].family(), Family::Multinomial);
     assert_eq!(study.widest_numbers_per_model(20), 63);
+}
+
+#[test]
+fn reductions_stand_in_the_grid_and_are_left_out_where_there_are_none() {
+    let points = |reduce: &str| {
+        let lines = format!("kind = \"logistic\"\nc = [0.1, 1.0]\n{reduce}\n");
+        with_classifier(&lines).map(|study| study.classifiers[0].grid())
+    };
+    let plain = points("").unwrap();
+    let json = serde_json::to_string(&plain[0]).unwrap();
+    assert_eq!(json, r#"{"c":0.1,"standardise":"all"}"#);
+    assert!(!plain[0].line().contains("features"));
+    let grid = points("reduce = [\"none\", \"pca:64\"]").unwrap();
+    assert_eq!((grid.len(), &grid[..2]), (4, &plain[..]));
+    assert_eq!(grid[2].reduce(), Reduction::Pca(64));
+    let json = serde_json::to_string(&grid[2]).unwrap();
+    assert_eq!(json, r#"{"c":0.1,"standardise":"all","reduce":"pca:64"}"#);
+    assert_eq!(serde_json::from_str::<GridPoint>(&json).unwrap(), grid[2]);
+    assert!(serde_json::from_str::<GridPoint>(&json.replace("64", "0")).is_err());
+    assert!(grid[2].line().ends_with("features = 64 principal components"));
+    assert!(grid[2].is_simpler_than(&grid[0]) && !grid[0].is_simpler_than(&grid[2]));
+    assert_eq!(grid[0].words_beside(&grid).last().unwrap().1, "all");
+    for (reduce, what) in [
+        ("reduce = [\"pca\"]", "with how many are kept, 1 to 4096"),
+        ("reduce = [\"pca:0\"]", "with how many are kept, 1 to 4096"),
+        ("reduce = [\"pca:64\", \"pca:64\"]", "twice"),
+        ("reduce = []", "entries"),
+        ("reduce = \"pca:64\"", "write a list"),
+    ] {
+        let error = points(reduce).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    }
+    for (lines, what) in [
+        ("kind = \"forest\"\ntrees = [9]\nreduce = [\"pca:64\"]", "which \"forest\" can't use"),
+        ("kind = \"rbf-svm\"\nc = [1.0]\nreduce = [\"pca:64\"]", "select features instead"),
+        (
+            "kind = \"logistic\"\nc = [1.0]\nl1_ratio = [0.5]\nreduce = [\"variance:9\"]",
+            "an l1_ratio beside a reduction of features",
+        ),
+        (
+            "kind = \"logistic\"\nc = [1.0]\nmulti_class = \"multinomial\"\nreduce = [\"variance:9\"]",
+            "a reduction of features beside multi_class",
+        ),
+        (
+            "kind = \"rbf-svm\"\nc = [1.0]\nstandardise = [\"site\"]\nreduce = [\"variance:9\"]",
+            "beside standardise = [\"site\"] of an \"rbf-svm\"",
+        ),
+    ] {
+        let error = with_classifier(&format!("{lines}\n")).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    }
 }
 
 #[test]
