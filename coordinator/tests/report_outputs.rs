@@ -169,6 +169,7 @@ fn every_grid_point_is_in_the_schema() {
     let after = &rest[rest.find("\n[").unwrap()..];
     let scaled = "standardise = [\"all\", \"site\", \"combat\"]";
     let balance = "balance = [\"none\", \"weights\", \"over-sampling\", \"smote\"]";
+    let reduce = "reduce = [\"none\", \"variance:8\", \"univariate:8\",";
     let mut points = 0;
     for kind in [
         &format!("kind = \"logistic\"\nc = [1.0]\n{scaled}\n{balance}"),
@@ -178,6 +179,11 @@ fn every_grid_point_is_in_the_schema() {
         &format!("kind = \"nearest-mean\"\n{scaled}"),
         &format!("kind = \"forest\"\ntrees = [5]\n{balance}"),
         &format!("kind = \"boosting\"\ntrees = [5]\n{balance}"),
+        "kind = \"logistic\"\nc = [1.0]\nl1_ratio = [0, 0.5, 1]",
+        &format!("kind = \"ridge\"\nalpha = [1.0]\n{reduce}\"pca:8\"]"),
+        &format!("kind = \"linear-svm\"\nc = [1.0]\n{reduce}\"pca:8\"]"),
+        &format!("kind = \"rbf-svm\"\nc = [1.0]\n{reduce}]"),
+        &format!("kind = \"boosting\"\ntrees = [5]\n{reduce}]"),
     ] {
         let study = Study::parse(&format!("{before}[classifier]\n{kind}\n{after}")).unwrap();
         for point in study.classifiers[0].grid() {
@@ -186,7 +192,7 @@ fn every_grid_point_is_in_the_schema() {
             assert!(validator.is_valid(&value), "{value}");
         }
     }
-    assert_eq!(points, 12 + 12 + 3 * 3 + 4 + 4);
+    assert_eq!(points, 12 + 12 + 3 * 3 + 4 + 4 + 3 + 4 + 4 + 3 + 3);
 }
 
 #[test]
@@ -236,9 +242,9 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         }
     }
     let mut other = value;
-    other["format"] = json!(4);
+    other["format"] = json!(5);
     assert!(!validator.is_valid(&other));
-    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(4))));
+    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(5))));
 }
 
 #[test]
