@@ -14,11 +14,11 @@ use wardround_core::query::{Derivatives, Frame, LinearTerm};
 use wardround_core::study::Loss;
 
 use super::cross::{design, triangle};
+use super::derivatives::Part;
 use super::kernel::{Block, LANES, Matrix, Panels, cross, product};
 use super::linear::{Folded, Logit};
 use super::resample::{Counts, Made};
 use super::site::{Seen, Views, gaps};
-use super::tally::Tally;
 use crate::cohort::CohortError;
 
 /// A term that has rows here.
@@ -31,15 +31,6 @@ struct Active<'a> {
     classes: &'a [u8],
     model: Folded,
     loss: Loss,
-}
-
-/// What a term adds up to, in the model's own units.
-struct Part {
-    loss: f64,
-    /// By weights and constant.
-    gradient: Vec<f64>,
-    /// Upper triangle, row by row; empty when it isn't asked for.
-    hessian: Vec<f64>,
 }
 
 /// What a term's synthetic rows add up to.
@@ -69,60 +60,9 @@ pub(super) fn answer(
         }
     }
     let all = seen.rows.fitted(&framed);
-    let mut parts = parts(seen, &all[0], &active, derivatives);
-    let of_a_row: usize = all.iter().map(|views| views.each).sum();
-    for copies in &all[1..] {
-        for (part, more) in parts.iter_mut().zip(self::parts(seen, copies, &active, derivatives)) {
-            part.add(&more);
-        }
-    }
-    if of_a_row > 1 {
-        parts.iter_mut().for_each(|part| part.share(of_a_row as f64));
-    }
-
-    let d = seen.features();
-    let fill = |loss: &mut Tally, gradient: &mut Tally| -> Result<(), CohortError> {
-        for (Active { at, .. }, part) in active.iter().zip(&parts) {
-            loss.add(*at, part.loss)?;
-            for (k, &value) in part.gradient.iter().enumerate() {
-                gradient.add(at * (d + 1) + k, value)?;
-            }
-        }
-        Ok(())
-    };
-    match derivatives {
-        Derivatives::Gradient => {
-            let [mut loss, mut gradient] = Tally::of(seen.query);
-            fill(&mut loss, &mut gradient)?;
-            Ok(Tally::values([loss, gradient]))
-        }
-        Derivatives::Hessian => {
-            let [mut loss, mut gradient, mut hessian] = Tally::of(seen.query);
-            fill(&mut loss, &mut gradient)?;
-            for (Active { at, .. }, Part { hessian: triangle, .. }) in active.iter().zip(&parts) {
-                for (k, &value) in triangle.iter().enumerate() {
-                    hessian.add(at * triangle.len() + k, value)?;
-                }
-            }
-            Ok(Tally::values([loss, gradient, hessian]))
-        }
-    }
-}
-
-impl Part {
-    fn add(&mut self, other: &Self) {
-        self.loss += other.loss;
-        let sum = |to: &mut [f64], from: &[f64]| {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
-        };
-        sum(&mut self.gradient, &other.gradient);
-        sum(&mut self.hessian, &other.hessian);
-    }
-
-    fn share(&mut self, among: f64) {
-        self.loss /= among;
-        self.gradient.iter_mut().chain(&mut self.hessian).for_each(|value| *value /= among);
-    }
+    let parts = Part::of_all(&all, |views| parts(seen, views, &active, derivatives));
+    let parts: Vec<(usize, Part)> = active.iter().map(|active| active.at).zip(parts).collect();
+    Part::answer(seen.query, derivatives, &parts)
 }
 
 /// What each term's rows, or their copies, add up to.

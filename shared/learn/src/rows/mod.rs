@@ -9,6 +9,7 @@ mod bootstrap;
 mod builder;
 mod counts;
 mod cross;
+mod derivatives;
 mod draws;
 mod fourier;
 mod given;

@@ -13,11 +13,11 @@ use rayon::prelude::*;
 use wardround_core::query::{Derivatives, Frame, LinearModel, SoftmaxModel, SoftmaxTerm};
 
 use super::cross::{design, triangle};
+use super::derivatives::Part;
 use super::kernel::{Block, LANES, Panels, cross, product};
 use super::linear::Folded;
 use super::loss::spread;
 use super::site::{Framed, Seen, Views};
-use super::tally::Tally;
 use crate::cohort::CohortError;
 
 /// A term that has rows here; class `k` of the `i`-th of them has column `i * classes + k` of all products.
@@ -27,15 +27,6 @@ struct Active<'a> {
     term: &'a SoftmaxTerm,
     /// One per class.
     models: Vec<Folded>,
-}
-
-/// What a term adds up to, in the model's own units.
-struct Part {
-    loss: f64,
-    /// Class by class.
-    gradient: Vec<f64>,
-    /// Upper triangle, row by row; empty when it isn't asked for.
-    hessian: Vec<f64>,
 }
 
 /// [`wardround_core::query::Ask::Softmax`].
@@ -54,42 +45,9 @@ pub(super) fn answer(
         }
     }
     let all = seen.rows.fitted(&framed);
-    let mut parts = parts(seen, &all[0], &active, derivatives);
-    let of_a_row: usize = all.iter().map(|views| views.each).sum();
-    for copies in &all[1..] {
-        for (part, more) in parts.iter_mut().zip(self::parts(seen, copies, &active, derivatives)) {
-            part.add(&more);
-        }
-    }
-    if of_a_row > 1 {
-        parts.iter_mut().for_each(|part| part.share(of_a_row as f64));
-    }
-    let fill = |loss: &mut Tally, gradient: &mut Tally| -> Result<(), CohortError> {
-        for (Active { at, .. }, part) in active.iter().zip(&parts) {
-            loss.add(*at, part.loss)?;
-            for (k, &value) in part.gradient.iter().enumerate() {
-                gradient.add(at * part.gradient.len() + k, value)?;
-            }
-        }
-        Ok(())
-    };
-    match derivatives {
-        Derivatives::Gradient => {
-            let [mut loss, mut gradient] = Tally::of(seen.query);
-            fill(&mut loss, &mut gradient)?;
-            Ok(Tally::values([loss, gradient]))
-        }
-        Derivatives::Hessian => {
-            let [mut loss, mut gradient, mut hessian] = Tally::of(seen.query);
-            fill(&mut loss, &mut gradient)?;
-            for (Active { at, .. }, Part { hessian: triangle, .. }) in active.iter().zip(&parts) {
-                for (k, &value) in triangle.iter().enumerate() {
-                    hessian.add(at * triangle.len() + k, value)?;
-                }
-            }
-            Ok(Tally::values([loss, gradient, hessian]))
-        }
-    }
+    let parts = Part::of_all(&all, |views| parts(seen, views, &active, derivatives));
+    let parts: Vec<(usize, Part)> = active.iter().map(|active| active.at).zip(parts).collect();
+    Part::answer(seen.query, derivatives, &parts)
 }
 
 /// A model's classes, each as a linear model of its own. `repeat` is the deal that an own-site scaler's folds
@@ -118,22 +76,6 @@ pub(super) fn log_odds(class: usize, score: impl Fn(usize) -> f64, classes: usiz
     let others = || (0..classes).filter(|&other| other != class).map(&score);
     let most = others().fold(f64::NEG_INFINITY, f64::max);
     score(class) - most - libm::log(others().map(|other| libm::exp(other - most)).sum())
-}
-
-impl Part {
-    fn add(&mut self, other: &Self) {
-        self.loss += other.loss;
-        let sum = |to: &mut [f64], from: &[f64]| {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
-        };
-        sum(&mut self.gradient, &other.gradient);
-        sum(&mut self.hessian, &other.hessian);
-    }
-
-    fn share(&mut self, among: f64) {
-        self.loss /= among;
-        self.gradient.iter_mut().chain(&mut self.hessian).for_each(|value| *value /= among);
-    }
 }
 
 /// What each term's rows, or their copies, add up to.
