@@ -4,11 +4,9 @@ use super::super::comparison::{ComparedSection, ComparisonSection, DifferenceRow
 use super::super::model::Report;
 use super::super::values::{Estimate, bytes, decimal, grouped};
 use super::first_screen::counted;
+use super::heat::{SHADES, heat_map};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
-
-/// Shades of the heat map, each way.
-const SHADES: f64 = 4.0;
 
 /// The section's body; nothing where the study has one classifier.
 pub fn comparison(report: &Report) -> Option<Markup> {
@@ -109,7 +107,6 @@ fn differences(compared: &ComparedSection) -> Markup {
         .filter_map(|d| d.auc.value())
         .fold(0.0, |most, value| f64::max(most, value.abs()));
     let head = names.iter().map(|name| el("th").attr("scope", "col").text(name));
-    let head = el("tr").add(el("th").attr("scope", "col").text("row less column")).add_all(head);
     let rows = names.iter().map(|first| {
         let cells = names.iter().map(|second| {
             let of = |a: &str, b: &str| {
@@ -125,18 +122,7 @@ fn differences(compared: &ComparedSection) -> Markup {
     });
     let caption = "Differences of AUC, row less column, paired by patient; 95 % intervals and p-values \
                    hold for all of them at once (max-T). Bold: the interval leaves out 0";
-    let made = el("table")
-        .attr("class", "heat")
-        .add(el("caption").text(caption))
-        .add(el("thead").add(head))
-        .add(el("tbody").add_all(rows));
-    el("div")
-        .attr("class", "wide")
-        .attr("tabindex", 0)
-        .attr("role", "region")
-        .attr("aria-label", "Differences of AUC between classifiers")
-        .add(made)
-        .into()
+    heat_map(caption, "Differences of AUC between classifiers", "row less column", head, rows)
 }
 
 fn heat(found: &DifferenceRow, sign: f64, most: f64) -> Element {

@@ -7,11 +7,9 @@ use super::super::joining::{
 };
 use super::super::model::Report;
 use super::super::values::Estimate;
+use super::heat::{SHADES, heat_map};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
-
-/// Shades of the heat map, each way.
-const SHADES: f64 = 4.0;
 
 /// The section's body; nothing where the study asks for neither.
 pub fn joining(report: &Report) -> Option<Markup> {
@@ -27,7 +25,7 @@ pub fn joining(report: &Report) -> Option<Markup> {
         MatrixSection::NotAsked => None,
         MatrixSection::Asked { classes, classifier } => {
             about = about.or(classifier.as_ref());
-            Some(classes.iter().map(|class| heat_map(report, class)).collect::<Markup>())
+            Some(classes.iter().map(|class| matrix(report, class)).collect::<Markup>())
         }
     };
     if own.is_none() && matrix.is_none() {
@@ -80,10 +78,8 @@ fn own_sites(report: &Report, class: &OwnSitesClass) -> Markup {
 }
 
 /// A table of what models are trained on against where they are judged, coloured by the AUC.
-fn heat_map(report: &Report, class: &MatrixClass) -> Markup {
+fn matrix(report: &Report, class: &MatrixClass) -> Markup {
     let head = class.judged_at.iter().map(|site| el("th").attr("scope", "col").text(site));
-    let head =
-        el("tr").add(el("th").attr("scope", "col").text("trained on \\ judged at")).add_all(head);
     let rows = class.rows.iter().map(|row| heat_row(row, class.judged_at.len()));
     let caption = format!(
         "{}: AUC of models trained on the rows of each line, judged at the site of each column. Where a \
@@ -93,18 +89,13 @@ fn heat_map(report: &Report, class: &MatrixClass) -> Markup {
         report.study.unit,
         class.point.line(),
     );
-    let made = el("table")
-        .attr("class", "heat")
-        .add(el("caption").text(caption))
-        .add(el("thead").add(head))
-        .add(el("tbody").add_all(rows));
-    el("div")
-        .attr("class", "wide")
-        .attr("tabindex", 0)
-        .attr("role", "region")
-        .attr("aria-label", format!("{}: where models are trained and judged", class.class))
-        .add(made)
-        .into()
+    heat_map(
+        &caption,
+        &format!("{}: where models are trained and judged", class.class),
+        "trained on \\ judged at",
+        head,
+        rows,
+    )
 }
 
 fn heat_row(row: &MatrixRow, columns: usize) -> Element {

@@ -3,6 +3,7 @@
 mod comparison;
 mod first_screen;
 mod forest;
+mod heat;
 mod joining;
 mod markup;
 mod plot;

@@ -8,6 +8,7 @@
 
 mod classifier;
 mod ensemble;
+mod grid_point;
 mod joining;
 mod parse;
 mod recipe;
@@ -17,11 +18,14 @@ mod template;
 use serde::{Deserialize, Serialize};
 
 pub use classifier::{
-    Balance, BoostingGrid, BoostingPoint, Classifier, ClosedForm, ColumnSample, EarlyStopping,
-    Family, ForestGrid, ForestPoint, GridPoint, LdaPoint, LeafLimit, LinearPoint, Loss, MultiClass,
-    NearestMeanPoint, RbfPoint, RidgePoint, Standardise, TreeRules,
+    Balance, BoostingGrid, Classifier, ClosedForm, ColumnSample, EarlyStopping, Family, ForestGrid,
+    LeafLimit, Loss, MultiClass, Standardise, TreeRules,
 };
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
+pub use grid_point::{
+    BoostingPoint, ForestPoint, GridPoint, LdaPoint, LinearPoint, NearestMeanPoint, RbfPoint,
+    RidgePoint,
+};
 pub use joining::{Matrix, OwnSiteBaseline};
 pub use recipe::Recipe;
 pub use reduce::{MOST_KEPT, Reduction};

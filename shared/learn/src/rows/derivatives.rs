@@ -83,3 +83,12 @@ impl Part {
         self.gradient.iter_mut().chain(&mut self.hessian).for_each(|value| *value /= among);
     }
 }
+
+/// The losses of some models, added up in the order of blocks of rows.
+pub(super) fn sum_of_blocks(blocks: Vec<Vec<f64>>, models: usize) -> Vec<f64> {
+    let mut losses = vec![0.0; models];
+    for of_block in blocks {
+        losses.iter_mut().zip(of_block).for_each(|(loss, more)| *loss += more);
+    }
+    losses
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use wardround_core::query::{Fill, LinearModel};
 
-use super::site::{Framed, Seen, SiteScale};
+use super::kernel::{Panels, product};
+use super::site::{Framed, Seen, SiteScale, Views};
 use crate::cohort::CohortError;
 
 /// A model that acts on the frame's `(z, 1)`.
@@ -17,6 +18,25 @@ pub(super) struct Folded {
     pub(super) fill: Vec<f64>,
     /// The site's own scaler, which the answer's derivatives have to go through.
     pub(super) scale: Option<Arc<SiteScale>>,
+}
+
+/// What models say of each view: views by models.
+pub(super) fn scores<'a>(
+    views: &Views<'_>,
+    models: impl Iterator<Item = &'a Folded> + Clone,
+) -> Panels {
+    let mut weights = Panels::zero(views.z.columns, models.clone().count());
+    for (column, model) in models.clone().enumerate() {
+        let values = model.weights.iter().enumerate();
+        values.for_each(|(k, &weight)| *weights.get_mut(k, column) = weight);
+    }
+    let mut scores = product(views.z, &weights);
+    for &(view, feature) in views.missing {
+        for (column, model) in models.clone().enumerate() {
+            *scores.get_mut(view, column) += model.weights[feature] * model.fill[feature];
+        }
+    }
+    scores
 }
 
 impl Folded {

@@ -14,9 +14,9 @@ use wardround_core::query::{Derivatives, Frame, LinearTerm};
 use wardround_core::study::Loss;
 
 use super::cross::{design, triangle};
-use super::derivatives::Part;
-use super::kernel::{Block, LANES, Matrix, Panels, cross, product};
-use super::linear::{Folded, Logit};
+use super::derivatives::{Part, sum_of_blocks};
+use super::kernel::{Block, LANES, Matrix, Panels, cross};
+use super::linear::{Folded, Logit, scores};
 use super::resample::{Counts, Made};
 use super::site::{Seen, Views, gaps};
 use crate::cohort::CohortError;
@@ -72,7 +72,7 @@ fn parts(
     active: &[Active<'_>],
     derivatives: Derivatives,
 ) -> Vec<Part> {
-    let mut logits = logits(views, active);
+    let mut logits = scores(views, active.iter().map(|active| &active.model));
     let mut hessians = match derivatives {
         Derivatives::Gradient => vec![Vec::new(); active.len()],
         Derivatives::Hessian => hessians(seen, views, active, &logits),
@@ -99,22 +99,6 @@ pub(super) fn spread<'a>(of_rows: &'a [u8], views: &Views<'_>) -> Cow<'a, [u8]> 
         1 => Cow::Borrowed(of_rows),
         each => of_rows.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect(),
     }
-}
-
-/// Views by models.
-fn logits(views: &Views<'_>, active: &[Active<'_>]) -> Panels {
-    let mut weights = Panels::zero(views.z.columns, active.len());
-    for (slot, Active { model, .. }) in active.iter().enumerate() {
-        let values = model.weights.iter().enumerate();
-        values.for_each(|(k, &weight)| *weights.get_mut(k, slot) = weight);
-    }
-    let mut logits = product(views.z, &weights);
-    for &(row, column) in views.missing {
-        for (slot, Active { model, .. }) in active.iter().enumerate() {
-            *logits.get_mut(row, slot) += model.weights[column] * model.fill[column];
-        }
-    }
-    logits
 }
 
 /// Replaces logits by the loss's derivative by them; gives the loss of each model, added up block
@@ -154,12 +138,7 @@ fn to_residuals(
         }
         losses
     };
-    let by_block: Vec<Vec<f64>> = logits.blocks_mut().map(of_block).collect();
-    let mut losses = vec![0.0; active.len()];
-    for of_block in by_block {
-        losses.iter_mut().zip(of_block).for_each(|(loss, more)| *loss += more);
-    }
-    losses
+    sum_of_blocks(logits.blocks_mut().map(of_block).collect(), active.len())
 }
 
 /// Gradients by weights and constant, in the model's own units.

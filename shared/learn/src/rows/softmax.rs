@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use wardround_core::query::{Derivatives, Frame, LinearModel, SoftmaxModel, SoftmaxTerm};
 
 use super::cross::{design, triangle};
-use super::derivatives::Part;
-use super::kernel::{Block, LANES, Panels, cross, product};
-use super::linear::Folded;
+use super::derivatives::{Part, sum_of_blocks};
+use super::kernel::{Block, LANES, Panels, cross};
+use super::linear::{Folded, scores};
 use super::loss::spread;
 use super::site::{Framed, Seen, Views};
 use crate::cohort::CohortError;
@@ -86,7 +86,7 @@ fn parts(
     derivatives: Derivatives,
 ) -> Vec<Part> {
     let classes = usize::from(seen.query.schema.classes);
-    let mut scores = scores(views, active, classes);
+    let mut scores = scores(views, active.iter().flat_map(|active| &active.models));
     let losses = to_residuals(seen, views, active, &mut scores);
     let gradients = gradients(seen, views, active, &scores);
     let hessian = |slot: usize| match derivatives {
@@ -97,23 +97,6 @@ fn parts(
     };
     let parts = losses.into_iter().zip(gradients).enumerate();
     parts.map(|(slot, (loss, gradient))| Part { loss, gradient, hessian: hessian(slot) }).collect()
-}
-
-/// Views by classes of models.
-fn scores(views: &Views<'_>, active: &[Active<'_>], classes: usize) -> Panels {
-    let mut weights = Panels::zero(views.z.columns, active.len() * classes);
-    let columns = || active.iter().flat_map(|active| &active.models).enumerate();
-    for (column, model) in columns() {
-        let values = model.weights.iter().enumerate();
-        values.for_each(|(k, &weight)| *weights.get_mut(k, column) = weight);
-    }
-    let mut scores = product(views.z, &weights);
-    for &(view, feature) in views.missing {
-        for (column, model) in columns() {
-            *scores.get_mut(view, column) += model.weights[feature] * model.fill[feature];
-        }
-    }
-    scores
 }
 
 /// Replaces scores by the loss's derivative by them; gives the loss of each model, added up block by block in
@@ -161,12 +144,7 @@ fn to_residuals(
         }
         losses
     };
-    let by_block: Vec<Vec<f64>> = scores.blocks_mut().map(of_block).collect();
-    let mut losses = vec![0.0; active.len()];
-    for of_block in by_block {
-        losses.iter_mut().zip(of_block).for_each(|(loss, more)| *loss += more);
-    }
-    losses
+    sum_of_blocks(scores.blocks_mut().map(of_block).collect(), active.len())
 }
 
 /// Replaces scores by probabilities; gives the loss of a row of a class.

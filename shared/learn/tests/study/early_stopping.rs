@@ -16,7 +16,7 @@ use wardround_learn::recorded::{Keep, MemoryJournal, Recorded};
 use wardround_learn::rows::{Rows, Together};
 use wardround_learn::study::{Bound, plan};
 
-use crate::support::{Line, find, lines, noise, rows, study};
+use crate::support::{Line, find, lines, noise, rows, study, with_exchanged_classes};
 
 /// Most trees.
 const MOST: u32 = 60;
@@ -169,16 +169,12 @@ fn an_outer_folds_labels_have_no_part_in_its_number_of_trees() {
     let study = stopping(&[3]);
     let made = pairs(200, 84);
     let before = rows(&made, &study);
-    let folds = before.fold_column(&study.fold_plan(), 0);
+    let plan = study.fold_plan();
     let found = run(&study, &before);
     for fold in 0..study.validation.folds {
-        let mut poisoned = made.clone();
-        for (row, _) in before.rows().zip(&folds).filter(|(_, of_row)| **of_row == fold) {
-            let class = &mut poisoned[row.source].class;
-            *class = 1 - *class;
-        }
+        let poisoned = with_exchanged_classes(&made, &before, &study, fold);
         let poisoned = rows(&poisoned, &study);
-        assert_eq!(poisoned.fold_column(&study.fold_plan(), 0), folds);
+        assert_eq!(poisoned.fold_column(&plan, 0), before.fold_column(&plan, 0));
         let after = run(&study, &poisoned);
         let (old, new) = (counts(&found, 0), counts(&after, 0));
         assert_eq!(old.folds[usize::from(fold)], new.folds[usize::from(fold)]);

@@ -8,7 +8,7 @@ use wardround_learn::study::{Bound, plan};
 
 use crate::early_stopping::pairs;
 use crate::leaks::several_points;
-use crate::support::{every_classifier, find, lines, rows, study, value};
+use crate::support::{every_classifier, find, lines, rows, study, value, with_exchanged_classes};
 
 fn halving(study: Study, eta: u16) -> Study {
     let mut study = study;
@@ -166,14 +166,9 @@ fn the_fold_that_is_judged_has_no_part_in_its_race() {
     let study = halving(grid, 2);
     let made = pairs(200, 94);
     let before = rows(&made, &study);
-    let folds = before.fold_column(&study.fold_plan(), 0);
     let found = run(&study, &before);
     for fold in 0..study.validation.folds {
-        let mut poisoned = made.clone();
-        for (row, _) in before.rows().zip(&folds).filter(|(_, of_row)| **of_row == fold) {
-            let class = &mut poisoned[row.source].class;
-            *class = 1 - *class;
-        }
+        let poisoned = with_exchanged_classes(&made, &before, &study, fold);
         let after = run(&study, &rows(&poisoned, &study));
         let of = RaceOf::Fold { repeat: 0, fold };
         assert_eq!(race(&found, of), race(&after, of));

@@ -2,7 +2,7 @@
 //! that are held out are replaced by their label, enlarged. A scaler, a C or a threshold that sees
 //! them moves; one that doesn't stays where it was.
 
-use crate::reduced::reduce;
+use crate::support::reduce;
 use crate::support::{Line, find, lines, noise, rows, study, value};
 use wardround_core::study::{Balance, Classifier, Reduction, Standardise};
 use wardround_learn::findings::{Findings, TargetFindings};

@@ -10,7 +10,9 @@ use wardround_learn::findings::{Figure, Findings, Matrix, MatrixOfClass, Trained
 use wardround_learn::rows::{Rows, Together};
 use wardround_learn::study::plan;
 
-use crate::support::{every_classifier, find, lines, rows, study, value, with_subgroup};
+use crate::support::{
+    every_classifier, find, keep_one_positive, lines, rows, study, value, with_subgroup,
+};
 
 const BOTH: [Standardise; 2] = [Standardise::All, Standardise::Site];
 
@@ -110,11 +112,7 @@ fn a_site_that_refuses_is_named_and_never_fitted_alone() {
 fn a_site_that_cant_be_fitted_alone_is_named() {
     let study = asked(study(&[1.0], &[Standardise::All]));
     let mut made = lines(240, 4, 4, 74);
-    let mut positives = 0;
-    for line in made.iter_mut().filter(|line| line.site == 1) {
-        positives += usize::from(line.class);
-        line.class = u8::from(line.class == 1 && positives == 1);
-    }
+    keep_one_positive(&mut made, 1);
     let rows = rows(&made, &study);
     let found = find(&rows, &study, &rows.sites(), rows.schema()).unwrap();
     let trained = &classes(&found)[0].trained_at;

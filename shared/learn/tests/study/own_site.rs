@@ -13,7 +13,8 @@ use wardround_learn::findings::{
 use wardround_learn::rows::{Rows, Together};
 
 use crate::support::{
-    Line, every_classifier, find, lines, noise, rows, study, value, with_subgroup,
+    Line, every_classifier, find, keep_one_positive, lines, noise, rows, study, value,
+    with_subgroup,
 };
 
 fn asked(study: Study) -> Study {
@@ -183,12 +184,7 @@ fn joining_helps_a_small_site_and_hurts_one_that_is_unlike_the_others() {
 fn a_site_that_cant_be_fitted_says_why_and_the_study_goes_on() {
     let study = asked(study(&[1.0], &[Standardise::All]));
     let mut made = lines(240, 4, 4, 67);
-    let mut positives = 0;
-    for line in made.iter_mut().filter(|line| line.site == 2) {
-        // One patient of the class: without its fold there is none.
-        positives += usize::from(line.class);
-        line.class = u8::from(line.class == 1 && positives == 1);
-    }
+    keep_one_positive(&mut made, 2);
     let pooled = rows(&made, &study);
     let (sites, schema) = (pooled.sites(), pooled.schema().clone());
     let found = find(&pooled, &study, &sites, &schema).unwrap();

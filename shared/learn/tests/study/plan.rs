@@ -13,7 +13,7 @@ use wardround_learn::study::{Plan, Silent, plan, run};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::support::{every_classifier, lines, rows, study, with_subgroup};
+use crate::support::{every_classifier, lines, reduce, rows, study, with_subgroup};
 
 /// Counts what goes to a site and what comes back.
 struct Counted {
@@ -141,7 +141,8 @@ fn a_plan_is_near_the_truth_of_reduced_features() {
             Classifier::Boosting(grid) => grid.rules.bins = 16,
             _ => {}
         }
-        vec![classifier.with_reductions(reductions.to_vec())]
+        *reduce(&mut classifier) = reductions.to_vec();
+        vec![classifier]
     };
     let all = [Reduction::None, Reduction::Pca(8), Reduction::Univariate(8)];
     for (at, features, reductions) in
@@ -165,7 +166,7 @@ fn trees_that_cost_much_are_proposed_fewer_features_at_the_price_that_a_plan_of_
     let [proposal] = &costly.proposals[..] else { panic!("{:?}", costly.proposals) };
     assert!(proposal.bytes_per_site > 1_000_000_000);
     assert!(proposal.bytes_per_site_then < proposal.bytes_per_site / 2, "{proposal:?}");
-    study.classifiers[0] = study.classifiers[0].clone().with_reductions(vec![proposal.reduce]);
+    *reduce(&mut study.classifiers[0]) = vec![proposal.reduce];
     let reduced = plan(&study);
     let exchanged = |plan: &Plan| {
         let one = &plan.combinations[0];

@@ -10,7 +10,7 @@ use wardround_learn::bundle::{BundleInput, Learner, ModelBundle, predict};
 use wardround_learn::findings::{FinalFit, Findings, FourierScaler, OwnNode, OwnTree};
 use wardround_learn::rows::Together;
 
-use crate::support::{every_classifier, find, lines, relative, rows, study, value};
+use crate::support::{every_classifier, find, lines, reduce, relative, rows, study, value};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -85,20 +85,6 @@ fn reduced_models_equal_scikit_learns_pipeline_of_every_training_set() {
 fn only(study: &mut Study, reduction: Reduction) {
     for classifier in &mut study.classifiers {
         *reduce(classifier) = vec![reduction];
-    }
-}
-
-/// A classifier's grid over the reduction.
-pub fn reduce(classifier: &mut Classifier) -> &mut Vec<Reduction> {
-    match classifier {
-        Classifier::Logistic { reduce, .. }
-        | Classifier::LinearSvm { reduce, .. }
-        | Classifier::RbfSvm { reduce, .. }
-        | Classifier::Ridge { reduce, .. }
-        | Classifier::Lda { reduce, .. }
-        | Classifier::NearestMean { reduce, .. } => reduce,
-        Classifier::Forest(grid) | Classifier::BaggedForest(grid) => &mut grid.reduce,
-        Classifier::Boosting(grid) => &mut grid.reduce,
     }
 }
 

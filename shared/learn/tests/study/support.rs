@@ -162,6 +162,20 @@ pub fn every_classifier() -> Vec<(&'static str, Classifier)> {
     ]
 }
 
+/// A classifier's grid over the reduction.
+pub fn reduce(classifier: &mut Classifier) -> &mut Vec<Reduction> {
+    match classifier {
+        Classifier::Logistic { reduce, .. }
+        | Classifier::LinearSvm { reduce, .. }
+        | Classifier::RbfSvm { reduce, .. }
+        | Classifier::Ridge { reduce, .. }
+        | Classifier::Lda { reduce, .. }
+        | Classifier::NearestMean { reduce, .. } => reduce,
+        Classifier::Forest(grid) | Classifier::BaggedForest(grid) => &mut grid.reduce,
+        Classifier::Boosting(grid) => &mut grid.reduce,
+    }
+}
+
 /// Adds a subgroup column of two levels and unknown.
 pub fn with_subgroup(mut study: Study) -> Study {
     let levels = Levels::Values { values: vec!["a".into(), "b".into()] };
@@ -259,4 +273,24 @@ pub fn relative(got: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(got.len(), expected.len());
     let scale = expected.iter().fold(0.0f64, |most, v| most.max(v.abs()));
     got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / scale
+}
+
+/// The same rows, those of a fold of the first deal with their classes exchanged.
+pub fn with_exchanged_classes(made: &[Line], rows: &Rows, study: &Study, fold: u8) -> Vec<Line> {
+    let mut exchanged = made.to_vec();
+    let folds = rows.fold_column(&study.fold_plan(), 0);
+    for (row, _) in rows.rows().zip(&folds).filter(|(_, of_row)| **of_row == fold) {
+        let class = &mut exchanged[row.source].class;
+        *class = 1 - *class;
+    }
+    exchanged
+}
+
+/// Takes all but one patient of the class from a site: without that patient's fold there is none.
+pub fn keep_one_positive(made: &mut [Line], site: usize) {
+    let mut positives = 0;
+    for line in made.iter_mut().filter(|line| line.site == site) {
+        positives += usize::from(line.class);
+        line.class = u8::from(line.class == 1 && positives == 1);
+    }
 }

@@ -1,0 +1,399 @@
+//! What the fits of one classifier and their figures ask of a site.
+
+use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
+use wardround_core::study::{
+    ChooseBy, Classifier, ColumnSample, Family, GridPoint, LinearPoint, Loss, Matrix,
+    OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
+};
+
+use super::rounds::{
+    NEWTON_ROUNDS, asked_nodes, lbfgs_rounds, multinomial_rounds, proximal_rounds, rbf_rounds,
+};
+use super::tally::{NODE_BYTES, Numbers, QUESTION_BYTES, Tally};
+use crate::logistic::{NEWTON_COEFFICIENTS, NEWTON_FEATURES};
+use crate::study::asker::SLICE_BYTES;
+use crate::study::bootstrap::{self, REPLICATES};
+use crate::study::design::{Design, LeavingOut};
+use crate::study::early_stopping::STEP;
+use crate::study::fits::{LARGE_SITE, MOST_FACTORS};
+use crate::study::frame::ByClass;
+use crate::study::scores::BINS;
+use crate::trees::lockstep::GROWING_BYTES;
+
+/// Whether counts are asked for site by site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BySite {
+    Yes,
+    No,
+}
+
+/// What one classifier's fits and figures cost.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) design: &'a Design,
+    pub(super) schema: &'a Schema,
+    /// Features.
+    pub(super) d: f64,
+    pub(super) n_sites: f64,
+    /// Numbers of a model in a question about scores.
+    pub(super) model_size: f64,
+}
+
+impl Ground<'_> {
+    /// Moments of every site and fold, and class where features are selected by it.
+    pub(super) fn cells(&self, tally: &mut Tally, by_class: ByClass) {
+        let Self { design, d, n_sites, schema, .. } = *self;
+        let classes = match by_class {
+            ByClass::Yes => f64::from(schema.classes),
+            ByClass::No => 1.0,
+        };
+        for _ in 0..design.repeats {
+            let cells = f64::from(design.folds) * classes;
+            let others = (n_sites - 1.0) * cells * 2.0 * d;
+            let counts = n_sites * cells * (d + 1.0) + others;
+            tally.ask(2.0 * d, Numbers { counts, fractions: cells * 2.0 * d });
+        }
+    }
+
+    /// Cross products of every training set in one round, as closed forms and principal components
+    /// need them.
+    pub(super) fn closed_form(&self, tally: &mut Tally, classes: f64) {
+        let Self { design, d, .. } = *self;
+        let scalers = Standardise::EACH.into_iter().filter(|standardise| {
+            design.grid.iter().any(|point| point.standardise() == *standardise)
+        });
+        let terms = (design.training_sets().len() * scalers.count()) as f64;
+        let numbers = terms * ((d + 1.0) * (d + 2.0) / 2.0 + classes * (d + 1.0));
+        let slices = (numbers * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+        tally.queries += slices - 1.0;
+        tally.ask(2.0 * d * slices, Numbers::fractions(numbers));
+    }
+
+    /// Gram matrices, and rounds of gradients.
+    pub(super) fn linear(&self, tally: &mut Tally, loss: Loss, sites: usize) {
+        let Self { design, d, n_sites, .. } = *self;
+        let (features, classes) = (self.schema.features, f64::from(self.schema.classes));
+        let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
+        if points.iter().any(|point| !point.balance.is_none()) {
+            let numbers = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
+            (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
+        }
+        let triangle = (d + 1.0) * (d + 2.0) / 2.0;
+        let is_pca = |point: &LinearPoint| matches!(point.reduce, Reduction::Pca(_));
+        if points.iter().any(|point| is_pca(point)) {
+            self.closed_form(tally, classes);
+        }
+        let newton = features as usize <= NEWTON_FEATURES;
+        if !newton {
+            let large_sites = match design.left_out {
+                LeavingOut::EverySite if sites <= LARGE_SITE as usize => sites,
+                _ => 0,
+            };
+            let factors = (1 + large_sites) * design.classes.len() * design.grid.len();
+            let grams = if factors > MOST_FACTORS { 1 } else { 1 + large_sites };
+            for standardise in Standardise::EACH {
+                let needs =
+                    |point: &&LinearPoint| point.standardise == standardise && !is_pca(point);
+                if points.iter().any(needs) {
+                    (0..grams).for_each(|_| tally.ask(2.0 * d, Numbers::fractions(triangle)));
+                }
+            }
+        }
+        let per_point = (design.training_sets().len() * design.classes.len()) as f64;
+        let rounds: Vec<f64> = points
+            .iter()
+            .map(|point| match newton {
+                true => NEWTON_ROUNDS,
+                false if point.l1_ratio > 0.0 => proximal_rounds(point.c, d),
+                false => lbfgs_rounds(loss, point.c, f64::from(point.reduce.kept_of(features))),
+            })
+            .collect();
+        let slowest = rounds.iter().copied().fold(0.0, f64::max);
+        let evaluations: f64 = rounds.iter().map(|rounds| rounds * per_point).sum();
+        // Each carries all sites' mean and deviation.
+        let adjusted =
+            points.iter().zip(&rounds).filter(|(p, _)| p.standardise == Standardise::Combat);
+        let adjusted: f64 = adjusted.map(|(_, rounds)| rounds * per_point * 2.0 * d).sum();
+        let answer = d + 2.0 + if newton { triangle } else { 0.0 };
+        tally.queries += slowest.ceil();
+        tally.down += QUESTION_BYTES * (slowest * 2.0 * d + evaluations * (d + 1.0) + adjusted);
+        tally.numbers.fractions += evaluations * answer;
+    }
+
+    /// Gram matrices, counts, and rounds of gradients of all classes.
+    pub(super) fn multinomial(&self, tally: &mut Tally) {
+        let Self { design, d, n_sites, .. } = *self;
+        let classes = f64::from(self.schema.classes);
+        let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
+        let counts = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
+        (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(counts)));
+        let coefficients = classes * (d + 1.0);
+        let newton = coefficients <= NEWTON_COEFFICIENTS as f64;
+        if !newton {
+            for standardise in [Standardise::All, Standardise::Site] {
+                if points.iter().any(|point| point.standardise == standardise) {
+                    let triangle = (d + 1.0) * (d + 2.0) / 2.0;
+                    tally.ask(2.0 * d, Numbers::fractions(triangle));
+                }
+            }
+        }
+        let sets = design.training_sets().len() as f64;
+        let rounds = points.iter().map(|point| match newton {
+            true => NEWTON_ROUNDS,
+            false => multinomial_rounds(point.c, d),
+        });
+        let rounds: Vec<f64> = rounds.collect();
+        let slowest = rounds.iter().copied().fold(0.0, f64::max);
+        let evaluations: f64 = rounds.iter().map(|rounds| rounds * sets).sum();
+        let second = if newton { coefficients * (coefficients + 1.0) / 2.0 } else { 0.0 };
+        let numbers = coefficients + 1.0 + second;
+        let slices = (numbers * sets * points.len() as f64 * 8.0 / SLICE_BYTES as f64).ceil();
+        tally.queries += slowest.ceil() * slices.max(1.0);
+        tally.down += QUESTION_BYTES * (slowest * 2.0 * d + evaluations * coefficients);
+        tally.numbers.fractions += evaluations * numbers;
+    }
+
+    /// Rounds of gradients by components.
+    pub(super) fn rbf(&self, tally: &mut Tally) {
+        let Self { design, d, n_sites, .. } = *self;
+        let classes = f64::from(self.schema.classes);
+        let points: Vec<&RbfPoint> = design.grid.iter().filter_map(GridPoint::rbf).collect();
+        if points.iter().any(|point| !point.balance.is_none()) {
+            let numbers = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
+            (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
+        }
+        let sets = design.training_sets().len() as f64;
+        let per_point = sets * design.classes.len() as f64;
+        let mut maps: Vec<(f64, Standardise)> = Vec::new();
+        let (mut slowest, mut down) = (0.0f64, 0.0);
+        for point in points {
+            let rounds = rbf_rounds(point, d);
+            let numbers = f64::from(point.components) + 2.0;
+            slowest = slowest.max(rounds);
+            down += rounds * per_point * numbers;
+            tally.numbers.fractions += rounds * per_point * numbers;
+            // Each round carries the mean and deviation of its training sets' maps.
+            let map = (point.gamma, point.standardise);
+            if !maps.contains(&map) {
+                maps.push(map);
+                down += if point.standardise == Standardise::Site {
+                    0.0
+                } else {
+                    rounds * sets * 2.0 * d
+                };
+            }
+        }
+        tally.queries += slowest.ceil();
+        tally.down += QUESTION_BYTES * (slowest * 2.0 * d + down);
+    }
+
+    /// Counts on the grid.
+    pub(super) fn grid(&self, tally: &mut Tally, classes: f64, by_site: BySite) {
+        let Self { design, d, n_sites, .. } = *self;
+        let sites = if by_site == BySite::Yes { n_sites } else { 1.0 };
+        let cells = sites * f64::from(design.folds);
+        for _ in 0..design.repeats {
+            let numbers = cells * (classes + d * GRID_STEPS as f64);
+            let slices = (numbers * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+            tally.queries += slices - 1.0;
+            tally.ask(2.0 * d, Numbers::counts(numbers));
+        }
+    }
+
+    /// Histograms of growing trees.
+    pub(super) fn trees(&self, tally: &mut Tally, classifier: &Classifier) {
+        let Self { design, .. } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
+        let sets = design.training_sets().len() as f64;
+        let fits = sets * design.classes.len() as f64;
+        let mut slowest = 0.0f64;
+        // Fewer trees with the same other parameters are the beginning of more.
+        let rest = |point: &GridPoint| point.with_trees(0);
+        for (at, point) in design.grid.iter().enumerate() {
+            let same = |other: &&GridPoint| rest(other) == rest(point);
+            let kept = f64::from(point.reduce().kept_of(self.schema.features));
+            let columns = match rules.columns {
+                ColumnSample::All => kept,
+                ColumnSample::AtMost(most) => kept.min(f64::from(most)),
+            };
+            let bins = columns * f64::from(rules.bins);
+            let begun = design.grid[..at].iter().filter(same).map(GridPoint::trees).max();
+            let trees = f64::from(point.trees());
+            let more = (trees - f64::from(begun.unwrap_or(0))).max(0.0);
+            let depth = f64::from(point.depth());
+            let nodes = asked_nodes(depth, rules.leaves);
+            let numbers = fits * more * nodes * bins;
+            // A question carries the bins of its training sets, and per tree its columns and itself; of a
+            // boosted model all trees before it.
+            let tree_bytes = NODE_BYTES * 4.0 * nodes;
+            let (rounds, sets_in_round, columns_in_round) = match point {
+                GridPoint::Boosting(_) => {
+                    let before = (trees * trees - (trees - more) * (trees - more)) / 2.0;
+                    tally.down += fits * before * depth * tree_bytes;
+                    (trees * depth, sets, columns)
+                }
+                _ => {
+                    let growing = bins * 24.0 * libm::exp2(depth - 1.0);
+                    let at_once = (GROWING_BYTES as f64 / growing).floor().max(1.0);
+                    let batches = (fits * trees / at_once).ceil();
+                    (batches * depth, sets.min(at_once / trees + 1.0), kept)
+                }
+            };
+            slowest = slowest.max(rounds);
+            let of_bins = sets_in_round * columns_in_round * f64::from(rules.bins) * 2.0;
+            tally.down += rounds * of_bins * more / trees;
+            tally.down += fits * more * depth * (columns * 2.0 + tree_bytes / 2.0);
+            match point {
+                // Gradients of a forest are small whole numbers.
+                GridPoint::Forest(_) => tally.numbers.counts += 3.0 * numbers,
+                _ => {
+                    tally.numbers.counts += numbers;
+                    tally.numbers.fractions += 2.0 * numbers;
+                }
+            }
+        }
+        tally.queries += slowest;
+        if !design.early_stopping.is_off() {
+            self.looks(tally, classifier);
+        }
+    }
+
+    /// Every site's own forests in one round: complete trees, most of whose places are zeros.
+    pub(super) fn bagged(&self, tally: &mut Tally, classifier: &Classifier) {
+        let Self { design, d, n_sites, .. } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
+        let sets = design.training_sets().len() as f64;
+        let fits = sets * design.classes.len() as f64;
+        let rest = |point: &GridPoint| point.with_trees(0);
+        let mut numbers = Numbers::counts(fits * n_sites);
+        let mut largest = 0.0f64;
+        for (at, point) in design.grid.iter().enumerate() {
+            let same = |other: &&GridPoint| rest(other) == rest(point);
+            let begun = design.grid[..at].iter().filter(same).map(GridPoint::trees).max();
+            let more = (f64::from(point.trees()) - f64::from(begun.unwrap_or(0))).max(0.0);
+            let depth = f64::from(point.depth());
+            let places = n_sites * (libm::exp2(depth + 1.0) - 1.0);
+            largest = largest.max(places * f64::from(point.trees()));
+            // Of the site's own trees; half of the splits is small, leaves are 64 bits.
+            let nodes = 2.0 * asked_nodes(depth, rules.leaves);
+            numbers.fractions += fits * more * nodes;
+            numbers.counts += fits * more * (places - nodes).max(0.0);
+        }
+        let slices = (fits * largest * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+        tally.queries += slices - 1.0;
+        // Steps of the grid take two bytes.
+        let tables = sets * d * f64::from(rules.bins) * 2.0 / QUESTION_BYTES;
+        tally.ask(2.0 * d * slices + tables, numbers);
+    }
+
+    /// Looks at the held-out loss of growing trees. A question carries all trees so far.
+    pub(super) fn looks(&self, tally: &mut Tally, classifier: &Classifier) {
+        let Self { design, .. } = *self;
+        let Some(rules) = classifier.tree_rules() else { return };
+        let keys = design.fits();
+        let lists = keys.iter().filter(|key| !design.stand_ins(key).is_empty()).count() as f64;
+        let mut looks = 0.0f64;
+        for point in &design.grid {
+            let (trees, of_fits) = (f64::from(point.trees()), keys.len() / design.grid.len());
+            let of_point = (trees / f64::from(STEP)).ceil();
+            let tree = NODE_BYTES * 4.0 * asked_nodes(f64::from(point.depth()), rules.leaves);
+            looks = looks.max(of_point);
+            tally.down += of_fits as f64 * tree * trees * (of_point + 1.0) / 2.0;
+            let of_point = of_point * lists / design.grid.len() as f64;
+            // Bins of one, calibration, and the losses.
+            tally.numbers.counts += of_point * (2.0 + 3.0 * CALIBRATION_BINS as f64);
+            tally.numbers.fractions += of_point * 2.0;
+        }
+        tally.queries += looks;
+    }
+}
+
+impl Ground<'_> {
+    /// Scores to choose by, figures, and both by subgroup, where a share of the design's models is fitted.
+    pub(super) fn judging(&self, tally: &mut Tally, share: f64) {
+        let Self { design, schema, n_sites, model_size, .. } = *self;
+        let models = share * design.fits().len() as f64;
+        let targets = design.classes.len() as f64;
+        let points = share * design.grid.len() as f64;
+        let outer = design.outer_folds().count() as f64;
+        let repeats = f64::from(design.repeats);
+        let left_out = design.left_out_sites().count() as f64;
+        let bins = f64::from(BINS.count);
+        let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        let lists = targets * points * (2.0 * outer + left_out * (repeats + 1.0));
+        tally.ask(models * model_size, Numbers::counts(lists * n_sites * cell));
+        let full = targets * (repeats * (1.0 + points) + left_out * points);
+        let numbers = targets * (points * outer + left_out * points) * model_size;
+        tally.ask(numbers + full * 2.0 * bins, Numbers::fractions(full * 5.0));
+        tally.ask(numbers + full * n_sites * 2.0 * bins, Numbers::counts(full * n_sites * 5.0));
+        for &levels in &schema.levels {
+            let (levels, chosen) = (f64::from(levels), targets * outer * model_size);
+            tally.ask(chosen, Numbers::counts(targets * outer * levels * cell));
+            let full = targets * repeats * levels;
+            tally.ask(chosen + full * 2.0 * bins, Numbers::fractions(full * 5.0));
+        }
+    }
+
+    /// The sites' own models beside the federated one, and models of single sites at every site.
+    pub(super) fn joining(&self, study: &Study, classifier: &Classifier, sites: usize) -> Tally {
+        let Self { design, n_sites, .. } = *self;
+        let mut tally = Tally::default();
+        let targets = design.classes.len() as f64;
+        let (repeats, bins) = (f64::from(design.repeats), f64::from(BINS.count));
+        let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        if study.validation.own_site_baseline == OwnSiteBaseline::On {
+            let lists = targets * repeats;
+            let models = lists * f64::from(design.folds);
+            // What isn't a score: a site's model or why there is none, calls, patients and placement sums.
+            let numbers = n_sites * (4.0 + lists * (cell + 4.0 + 2.0 + 6.0));
+            tally.ask(models * self.model_size, Numbers::counts(numbers));
+        }
+        if study.validation.matrix == Matrix::On {
+            tally.ask(0.0, Numbers::counts(n_sites));
+            let alone = self.alone();
+            let ground = Ground { design: &alone, ..*self };
+            let classes = f64::from(self.schema.classes);
+            match classifier.family() {
+                Family::Linear(loss) => ground.linear(&mut tally, loss, sites),
+                Family::Multinomial => ground.multinomial(&mut tally),
+                Family::Rbf => ground.rbf(&mut tally),
+                Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
+                Family::Forest | Family::Boosting => ground.trees(&mut tally, classifier),
+                Family::BaggedForest => ground.bagged(&mut tally, classifier),
+            }
+            let lists = targets * n_sites * repeats;
+            let models = targets * n_sites * (repeats * f64::from(design.folds) + 1.0);
+            let question = models * self.model_size;
+            tally.ask(question, Numbers::counts(lists * n_sites * cell));
+            let tables = lists * n_sites * 2.0 * bins;
+            tally.ask(question + tables, Numbers::counts(lists * n_sites * 5.0));
+        }
+        tally
+    }
+
+    /// The fits of every site alone, at the grid point that takes the most rounds.
+    pub(super) fn alone(&self) -> Design {
+        let design = self.design;
+        let point = design.grid[design.slowest_point()];
+        design.alone(&design.classes, point, (0..design.sites).collect())
+    }
+
+    /// The nested lists under the bootstrap.
+    pub(super) fn bootstrap(&self, tally: &mut Tally, by: ChooseBy) {
+        let (design, model_size) = (self.design, self.model_size);
+        let lists = design.classes.len() as f64 * f64::from(design.repeats);
+        let each = 4.0 * f64::from(REPLICATES);
+        let numbers = match by {
+            // Pairs are counted; there are more of them than rows.
+            ChooseBy::WithinSites => Numbers::fractions(lists * each),
+            ChooseBy::OneList => Numbers::counts(lists * each * f64::from(bootstrap::BINS.count)),
+        };
+        tally.ask(lists * f64::from(design.folds) * model_size, numbers);
+    }
+}
+
+/// Numbers of a model in a question about scores; one on a map carries the map.
+pub(super) fn model_size(design: &Design, d: f64) -> f64 {
+    let components = design.grid.iter().filter_map(GridPoint::rbf).map(|point| point.components);
+    components.max().map_or(d + 1.0, |components| 2.0 * d + f64::from(components) + 1.0)
+}
