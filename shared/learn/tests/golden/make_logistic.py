@@ -46,6 +46,17 @@ def fit(X, y, C):
     return {"weights": model.coef_[0].tolist(), "intercept": model.intercept_[0]}
 
 
+def scaled(X, site, standardise, missing):
+    """Features standardised over all rows, missing ones filled, or over each site's."""
+    if standardise == "all":
+        Z = StandardScaler().fit_transform(X)
+        return SimpleImputer().fit_transform(Z) if missing else Z
+    Z = X.copy()
+    for s in set(site):
+        Z[site == s] = StandardScaler().fit_transform(X[site == s])
+    return Z
+
+
 def case(n, d, sites, salt, C, standardise="all", missing=False, constant=False):
     X, y, site = lines(n, d, sites, salt)
     if missing:
@@ -57,11 +68,7 @@ def case(n, d, sites, salt, C, standardise="all", missing=False, constant=False)
     if standardise == "all":
         scaler = StandardScaler().fit(X)
         out |= {"mean": scaler.mean_.tolist(), "deviation": scaler.scale_.tolist()}
-        Z = SimpleImputer().fit_transform(scaler.transform(X)) if missing else scaler.transform(X)
-    else:
-        Z = X.copy()
-        for s in set(site):
-            Z[site == s] = StandardScaler().fit_transform(X[site == s])
+    Z = scaled(X, site, standardise, missing)
     return out | fit(Z, y, C)
 
 

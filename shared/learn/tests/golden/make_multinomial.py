@@ -12,10 +12,8 @@ import platform
 
 import numpy as np
 import sklearn
-from make_logistic import lines, noise
-from sklearn.impute import SimpleImputer
+from make_logistic import lines, noise, scaled
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 JUDGED = 15
 
@@ -34,13 +32,7 @@ def case(n, d, sites, salt, C, standardise="all", missing=False, constant=False,
         X[:, 2] = 5.0
     out = {"n": n, "d": d, "sites": sites, "salt": salt, "C": C, "standardise": standardise,
            "missing": missing, "constant": constant, "balance": balance}
-    if standardise == "all":
-        Z = StandardScaler().fit_transform(X)
-        Z = SimpleImputer().fit_transform(Z) if missing else Z
-    else:
-        Z = X.copy()
-        for s in set(site):
-            Z[site == s] = StandardScaler().fit_transform(X[site == s])
+    Z = scaled(X, site, standardise, missing)
     weights = {"none": None, "weights": "balanced"}[balance]
     model = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-13, max_iter=1000,
                                class_weight=weights).fit(Z, y)
