@@ -3,6 +3,7 @@
 //!
 //! Start at [`query`]: every analysis is a [`query::Query`] whose answer is a [`sum::Sum`].
 
+pub mod class_set;
 pub mod clock;
 pub mod digest;
 pub mod ids;

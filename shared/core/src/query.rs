@@ -18,6 +18,7 @@ mod ensemble;
 mod fourier;
 mod own_forest;
 mod own_site;
+mod schema;
 mod softmax;
 mod trees;
 mod weights;
@@ -53,6 +54,9 @@ pub const FORMAT: u8 = 2;
 /// The first byte of an encoded query about another input than the first: the bytes of [`FORMAT`], then the input's number.
 pub const FORMAT_OF_INPUTS: u8 = 3;
 
+/// Classes of a target at most.
+pub const MOST_CLASSES: u8 = 64;
+
 /// Most replicates of a bootstrap in one question.
 pub const MOST_REPLICATES: u16 = 2000;
 
@@ -79,13 +83,27 @@ pub struct Query {
 
 /// What a row of the cohort looks like; the same at every site of a study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "schema::Encoded", from = "schema::Encoded")]
 pub struct Schema {
     /// Number of feature columns.
     pub features: u32,
-    /// Number of classes of the target. Binary: 2, class 1 is the positive one.
+    /// Number of classes of the target, 2 to 64. Binary: 2, class 1 is the positive one.
     pub classes: u8,
+    /// How many of them a row has.
+    pub labelling: Labelling,
     /// Levels of each subgroup column of the study, in its order, "unknown" included as the last.
     pub levels: Vec<u8>,
+}
+
+/// How many classes a row has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Labelling {
+    /// One: classes exclude each other, and rows by class add up to all rows.
+    #[default]
+    Single,
+    /// At least one: labels that may stand together, and as the last class that none of them holds. Rows
+    /// by class may add up to more than all rows, so answers by class say beside how many rows there are.
+    Multi,
 }
 
 /// How patients are dealt into folds; `wardround-learn` has the dealing itself.
@@ -176,7 +194,8 @@ pub enum Column {
     },
     /// One cell per level of a subgroup column of the study.
     Subgroup(u8),
-    /// One cell per class of the row; only moments are split by it.
+    /// One cell per class of the row; only moments are split by it. With [`Labelling::Multi`] it is the
+    /// last column of a split, and a row counts in every class that it has.
     Class,
 }
 
@@ -341,7 +360,7 @@ pub enum Ask {
     /// How many patients and rows there are, by class.
     ///
     /// Blocks: `patients [cells]`, `patients_by_class [cells, classes]` (a patient counts in every
-    /// class it has a row of), `rows_by_class [cells, classes]`.
+    /// class it has a row of), `rows_by_class [cells, classes]`; with [`Labelling::Multi`] `rows [cells]`.
     Profile {
         /// The columns it is split by.
         split: Vec<Column>,
@@ -449,7 +468,7 @@ pub enum Ask {
     },
     /// How many rows fall on each step of the frame's grid ([`Frame::step`]), for some columns.
     ///
-    /// Blocks: `rows_by_class [cells, classes]`, `steps [cells, columns, 1024]` (rows where the
+    /// Blocks: `rows_by_class [cells, classes]`, with [`Labelling::Multi`] `rows [cells]`, then `steps [cells, columns, 1024]` (rows where the
     /// feature isn't missing).
     Grid {
         /// The frame.

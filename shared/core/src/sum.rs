@@ -225,14 +225,19 @@ mod tests {
 
     use super::*;
     use crate::ids::StudyId;
-    use crate::query::{Ask, FoldPlan, Schema};
+    use crate::query::{Ask, FoldPlan, Labelling, Schema};
     use crate::seed::Seed;
 
     fn query() -> Query {
         Query {
             study: StudyId::parse("s1").unwrap(),
             sites: ["a", "b", "c"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
-            schema: Schema { features: 2, classes: 2, levels: vec![] },
+            schema: Schema {
+                features: 2,
+                classes: 2,
+                labelling: Labelling::Single,
+                levels: vec![],
+            },
             input: 0,
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask: Ask::Profile { split: vec![] },

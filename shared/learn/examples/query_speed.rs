@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, LinearModel, LinearTerm, Query,
-    RowSet, Scaler, Schema, ScoreList, SiteSet,
+    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel,
+    LinearTerm, Query, RowSet, Scaler, Schema, ScoreList, SiteSet,
 };
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
@@ -89,7 +89,12 @@ fn model(at: usize, scaler: Scaler) -> LinearModel {
 }
 
 fn rows(n: usize, d: usize) -> Result<Rows, Box<dyn std::error::Error>> {
-    let mut builder = RowsBuilder::new(Schema { features: d as u32, classes: 2, levels: vec![] });
+    let mut builder = RowsBuilder::new(Schema {
+        features: d as u32,
+        classes: 2,
+        labelling: Labelling::Single,
+        levels: vec![],
+    });
     for row in 0..n {
         let site = SiteId::parse(["a", "b", "c", "d"][row / 7 % 9 % 4])?;
         let patient = Patient { site, issuer: "x".into(), key: (row / 7).to_string() };

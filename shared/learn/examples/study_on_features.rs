@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         study.subgroups.iter().map(|s| need(&s.column)).collect::<Result<_, _>>()?;
     for (record, row) in reader.records().zip(numbers.chunks_exact(width)) {
         let record = record?;
-        let class = study.target.classes.code(&record[target]).ok_or("unknown label")?;
+        let class = study.target.classes.of_cell(&record[target]).ok_or("unknown label")?;
         let levels: Vec<u8> =
             study.subgroups.iter().zip(&subgroups).map(|(s, &at)| s.level(&record[at])).collect();
         let site = SiteId::parse(&record[site])?;

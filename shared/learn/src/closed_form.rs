@@ -7,6 +7,7 @@
 //! and variance follow from the sums. It leaves the order of rows as it is. With several classes each is
 //! set against all others together.
 
+use wardround_core::query::Labelling;
 use wardround_core::study::GridPoint;
 
 use crate::logistic::cholesky::Cholesky;
@@ -20,6 +21,28 @@ pub(crate) struct Sums {
     pub gram: Vec<f64>,
     /// Per class, the sum of `(x, 1)`.
     pub by_class: Vec<Vec<f64>>,
+    /// Whether classes exclude each other.
+    pub labelling: Labelling,
+}
+
+impl Sums {
+    /// The sum of `(x, 1)` over all rows.
+    pub fn all(&self) -> Vec<f64> {
+        let columns = self.features + 1;
+        match self.labelling {
+            Labelling::Single => {
+                (0..columns).map(|j| self.by_class.iter().map(|sum| sum[j]).sum()).collect()
+            }
+            // Labels overlap; the products with the constant, each row's last, are the sums as well.
+            Labelling::Multi => {
+                let ends = (0..columns).scan(0, |end, row| {
+                    *end += columns - row;
+                    Some(*end - 1)
+                });
+                ends.map(|end| self.gram[end]).collect()
+            }
+        }
+    }
 }
 
 /// A linear model in the units of the sums.
@@ -52,7 +75,7 @@ pub(crate) fn solve(
 ) -> Result<Solution, NoSolution> {
     let d = sums.features;
     let of_class = &sums.by_class[class];
-    let all: Vec<f64> = (0..=d).map(|j| sums.by_class.iter().map(|sum| sum[j]).sum()).collect();
+    let all = sums.all();
     let (n, n1) = (all[d], of_class[d]);
     let n0 = n - n1;
     if n1 < 0.5 || n0 < 0.5 {

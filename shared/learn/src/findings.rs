@@ -152,8 +152,24 @@ pub struct ProfileCell {
     pub patients: u64,
     /// Patients with at least one row of each class; may add up to more than `patients`.
     pub patients_by_class: Vec<u64>,
-    /// Rows (images) of each class.
+    /// Rows (images) of each class; of labels that may stand together they add up to more than all rows.
     pub rows_by_class: Vec<u64>,
+    /// Rows; 0 where classes exclude each other and findings are of a format that didn't say it.
+    #[serde(default)]
+    pub all_rows: u64,
+}
+
+impl ProfileCell {
+    /// Rows of all classes.
+    pub fn rows(&self) -> u64 {
+        if self.all_rows == 0 { self.rows_by_class.iter().sum() } else { self.all_rows }
+    }
+
+    /// Rows of all other classes and of a class.
+    pub fn rows_against(&self, class: u8) -> [u64; 2] {
+        let positives = self.rows_by_class[usize::from(class)];
+        [self.rows().saturating_sub(positives), positives]
+    }
 }
 
 /// What was found for one modelled class against the rest.

@@ -14,9 +14,9 @@ const LEAST_VARIANCE: f64 = 1e-9;
 /// `scale` is the deviation of each column, `constant` says which columns have none: those have no part.
 pub(crate) fn components(sums: &Sums, scale: &[f64], constant: &[bool], most: usize) -> Directions {
     let d = sums.features;
-    let total = |j: usize| sums.by_class.iter().map(|sum| sum[j]).sum::<f64>();
-    let n = total(d);
-    let mean: Vec<f64> = (0..d).map(|j| total(j) / n).collect();
+    let total = sums.all();
+    let n = total[d];
+    let mean: Vec<f64> = total[..d].iter().map(|sum| sum / n).collect();
     let mut matrix = vec![0.0; d * d];
     let mut rows = sums.gram.as_slice();
     for i in 0..d {
@@ -45,6 +45,7 @@ pub(crate) fn components(sums: &Sums, scale: &[f64], constant: &[bool], most: us
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use wardround_core::query::Labelling;
 
     use super::*;
 
@@ -71,7 +72,12 @@ mod tests {
             serde_json::from_str(golden).unwrap();
         let Made { n, d, sites, salt } = made;
         let rows = crate::golden_rows::features(n, d, sites, salt);
-        let mut sums = Sums { features: d, gram: Vec::new(), by_class: vec![vec![0.0; d + 1]] };
+        let mut sums = Sums {
+            features: d,
+            gram: Vec::new(),
+            by_class: vec![vec![0.0; d + 1]],
+            labelling: Labelling::Single,
+        };
         let x = |row: &Vec<f64>, j: usize| if j == d { 1.0 } else { row[j] };
         for i in 0..=d {
             for j in i..=d {

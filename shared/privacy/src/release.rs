@@ -84,7 +84,7 @@ impl Allowed {
 #[cfg(test)]
 mod tests {
     use wardround_core::ids::StudyId;
-    use wardround_core::query::{Ask, FoldPlan, Query, Schema};
+    use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema};
     use wardround_core::seed::Seed;
 
     use super::*;
@@ -97,7 +97,12 @@ mod tests {
         let query = Query {
             study: StudyId::parse("s1").unwrap(),
             sites: vec![a.clone(), b.clone()],
-            schema: Schema { features: 2, classes: 2, levels: vec![] },
+            schema: Schema {
+                features: 2,
+                classes: 2,
+                labelling: Labelling::Single,
+                levels: vec![],
+            },
             input: 0,
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask: Ask::Profile { split: vec![] },

@@ -19,6 +19,11 @@ impl Query {
             .product()
     }
 
+    /// How many rows each cell has, where those by class may add up to more.
+    fn rows_beside_classes(&self, cells: usize) -> Option<BlockSpec> {
+        (self.schema.labelling == Labelling::Multi).then(|| BlockSpec::count("rows", &[cells]))
+    }
+
     /// The blocks of the answer: their names, shapes and scales.
     pub fn layout(&self) -> Vec<BlockSpec> {
         let d = self.schema.features as usize;
@@ -27,11 +32,13 @@ impl Query {
         match &self.ask {
             Ask::Profile { split } => {
                 let cells = self.cells(split);
-                vec![
+                let mut blocks = vec![
                     BlockSpec::count("patients", &[cells]),
                     BlockSpec::count("patients_by_class", &[cells, classes]),
                     BlockSpec::count("rows_by_class", &[cells, classes]),
-                ]
+                ];
+                blocks.extend(self.rows_beside_classes(cells));
+                blocks
             }
             Ask::Moments { split, bits, .. } => {
                 let cells = self.cells(split);
@@ -110,10 +117,10 @@ impl Query {
             }
             Ask::Grid { split, columns: [first, end], .. } => {
                 let (cells, columns) = (self.cells(split), end.saturating_sub(*first) as usize);
-                vec![
-                    BlockSpec::count("rows_by_class", &[cells, classes]),
-                    BlockSpec::count("steps", &[cells, columns, GRID_STEPS]),
-                ]
+                let mut blocks = vec![BlockSpec::count("rows_by_class", &[cells, classes])];
+                blocks.extend(self.rows_beside_classes(cells));
+                blocks.push(BlockSpec::count("steps", &[cells, columns, GRID_STEPS]));
+                blocks
             }
             Ask::Trees { cuts, terms, bits, .. } => {
                 let numbers = terms.iter().map(|term| term.numbers(cuts)).sum();

@@ -5,7 +5,8 @@ use super::trees::{
 };
 use super::{
     Ask, Bins, Column, DecodeError, Fill, FoldPlan, FoldSet, FourierModel, Frame, GramTerm,
-    LinearModel, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet, Scaler, ScoreList, SiteSet,
+    Labelling, LinearModel, MOST_CLASSES, MOST_REPLICATES, MOST_WEIGHT, Model, Query, RowSet,
+    Scaler, Schema, ScoreList, SiteSet,
 };
 
 impl Query {
@@ -22,8 +23,9 @@ impl Query {
         if !(2..=64).contains(&folds) || repeats == 0 {
             return wrong(format!("{folds} folds and {repeats} repeats (2 to 64, at least 1)"));
         }
-        if self.schema.features == 0 || self.schema.classes < 2 || self.schema.levels.contains(&0) {
-            return wrong("a schema has features, two classes and levels".into());
+        let Schema { features, classes, levels, .. } = &self.schema;
+        if *features == 0 || !(2..=MOST_CLASSES).contains(classes) || levels.contains(&0) {
+            return wrong(format!("a schema has features, 2 to {MOST_CLASSES} classes and levels"));
         }
         match &self.ask {
             Ask::Profile { split } => self.check_split(split),
@@ -316,7 +318,7 @@ impl Query {
     }
 
     fn check_split(&self, split: &[Column]) -> Result<(), DecodeError> {
-        for column in split {
+        for (at, column) in split.iter().enumerate() {
             match column {
                 Column::Subgroup(at) if usize::from(*at) >= self.schema.levels.len() => {
                     return Err(DecodeError::Inconsistent(format!("subgroup column {at}")));
@@ -326,6 +328,12 @@ impl Query {
                 }
                 Column::Class if !matches!(self.ask, Ask::Moments { .. }) => {
                     let what = "a split by class of something else than moments";
+                    return Err(DecodeError::Inconsistent(what.into()));
+                }
+                Column::Class
+                    if self.schema.labelling == Labelling::Multi && at + 1 < split.len() =>
+                {
+                    let what = "a split by labels that isn't the last one";
                     return Err(DecodeError::Inconsistent(what.into()));
                 }
                 _ => {}

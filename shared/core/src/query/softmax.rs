@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::check::{check_finite, check_weight};
-use super::{DecodeError, Fill, Query, RowSet, Scaler};
+use super::{DecodeError, Fill, Labelling, Query, RowSet, Scaler};
 
 /// A model of all classes: class `k` has the probability `exp(s_k) / sum of exp(s_l)`, `s_k` a weighted sum
 /// of features and a constant.
@@ -34,6 +34,10 @@ pub struct SoftmaxTerm {
 impl Query {
     /// Whether a model fits the rows.
     pub(super) fn check_softmax(&self, model: &SoftmaxModel) -> Result<(), DecodeError> {
+        if self.schema.labelling == Labelling::Multi {
+            let what = "a model of all classes where a row may have several".to_owned();
+            return Err(DecodeError::Inconsistent(what));
+        }
         self.check_scaler(&model.scaler)?;
         self.check_fill(&model.fill)?;
         let expected = usize::from(self.schema.classes) * (self.schema.features as usize + 1);

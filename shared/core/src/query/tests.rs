@@ -4,7 +4,12 @@ fn query(ask: Ask) -> Query {
     Query {
         study: StudyId::parse("s1").unwrap(),
         sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
-        schema: Schema { features: 3, classes: 2, levels: vec![3, 2] },
+        schema: Schema {
+            features: 3,
+            classes: 2,
+            labelling: Labelling::Single,
+            levels: vec![3, 2],
+        },
         input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask,

@@ -13,6 +13,7 @@ mod joining;
 mod parse;
 mod recipe;
 mod reduce;
+mod target;
 mod template;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub use grid_point::{
 pub use joining::{Matrix, OwnSiteBaseline};
 pub use recipe::Recipe;
 pub use reduce::{MOST_KEPT, Reduction};
+pub use target::{Classes, NONE_OF_THEM, Negative, Target};
 pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
@@ -65,93 +67,6 @@ pub struct Study {
     pub federation: FederationRule,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
-}
-
-/// The column that is predicted and its classes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Target {
-    /// The label column.
-    pub column: String,
-    /// The classes.
-    pub classes: Classes,
-}
-
-/// The classes of the target. Class codes count from 0 in the order of [`Classes::names`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Classes {
-    /// Some labels against others: class 0 is negative, class 1 positive.
-    Binary {
-        /// Labels of the positive class, at least one.
-        positive: Vec<String>,
-        /// Labels of the negative class.
-        negative: Negative,
-    },
-    /// One class per label, at least three; each is judged against the rest.
-    OneVsRest {
-        /// The labels, one per class.
-        labels: Vec<String>,
-    },
-}
-
-/// Which labels are negative.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Negative {
-    /// Every label that isn't positive.
-    Rest,
-    /// These; any other label is a problem that the site reports.
-    Labels(Vec<String>),
-}
-
-impl Classes {
-    /// A name per class code.
-    pub fn names(&self) -> Vec<String> {
-        match self {
-            Classes::Binary { positive, negative } => {
-                let negative = match negative {
-                    Negative::Rest => "rest".to_owned(),
-                    Negative::Labels(labels) => labels.join("+"),
-                };
-                vec![negative, positive.join("+")]
-            }
-            Classes::OneVsRest { labels } => labels.clone(),
-        }
-    }
-
-    /// The class code of a label; `None` when the study doesn't know the label. Labels that are
-    /// numbers compare as numbers.
-    pub fn code(&self, label: &str) -> Option<u8> {
-        match self {
-            Classes::Binary { positive, .. } if positive.iter().any(|p| same_value(p, label)) => {
-                Some(1)
-            }
-            Classes::Binary { negative: Negative::Rest, .. } => Some(0),
-            Classes::Binary { negative: Negative::Labels(labels), .. } => {
-                labels.iter().any(|n| same_value(n, label)).then_some(0)
-            }
-            Classes::OneVsRest { labels } => {
-                let at = labels.iter().position(|l| same_value(l, label));
-                at.and_then(|at| u8::try_from(at).ok())
-            }
-        }
-    }
-
-    /// The class codes that a one-vs-rest model is fitted for: only 1 when binary, else all.
-    pub fn modelled(&self) -> Vec<u8> {
-        match self {
-            Classes::Binary { .. } => vec![1],
-            Classes::OneVsRest { labels } => (0..labels.len() as u8).collect(),
-        }
-    }
-
-    /// How many there are, 2 to 64.
-    pub fn count(&self) -> u8 {
-        match self {
-            Classes::Binary { .. } => 2,
-            Classes::OneVsRest { labels } => labels.len() as u8,
-        }
-    }
 }
 
 /// Who is in the study.
@@ -708,6 +623,7 @@ impl Study {
         Schema {
             features,
             classes: self.target.classes.count(),
+            labelling: self.target.classes.labelling(),
             levels: self.subgroups.iter().map(|s| s.level_names().len() as u8).collect(),
         }
     }
@@ -754,9 +670,6 @@ mod tests {
         };
         let levels: Vec<u8> = ["0", "1", " 1.0 ", "w", "W", "", "nan"].map(|v| sex.level(v)).into();
         assert_eq!(levels, [0, 1, 1, 2, 3, 3, 3]);
-        let labels = vec!["1".into(), "2".into()];
-        let classes = Classes::Binary { positive: labels, negative: Negative::Rest };
-        assert_eq!(["1.0", "2", "0", "x"].map(|l| classes.code(l)), [1, 1, 0, 0].map(Some));
     }
 
     #[test]

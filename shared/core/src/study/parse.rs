@@ -2,15 +2,17 @@
 
 mod classifier;
 mod ensemble;
+mod target;
 
 use super::{
     Alterations, AugmentationRule, BackboneRule, Candidates, Categorical, Choose, ChooseBy,
     Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input, Levels, Matrix,
-    Missing, Mode, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule,
-    Quorum, Search, Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
+    Missing, Mode, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum,
+    Search, Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
+use crate::query::Labelling;
 use crate::read::{self, Key, Mistakes, Value};
 use crate::seed::Seed;
 
@@ -42,12 +44,6 @@ const ROOT: &[Key] = &[
     Key::section("ensemble"),
     Key::section("validation"),
     Key::section("federation"),
-];
-const TARGET: &[Key] = &[
-    Key::value("column", "\"diagnosis\""),
-    Key::value("positive", "[\"mel\"]"),
-    Key::value("negative", "[\"nv\"]"),
-    Key::value("one_vs_rest", "[\"mel\", \"nv\", \"bcc\"]"),
 ];
 const COHORT: &[Key] = &[
     Key::value("sites", "[\"a\", \"b\"]"),
@@ -121,7 +117,7 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let format = root.required("format").and_then(|v| v.integer(FORMAT..=FORMAT));
         let name = root.required("name").and_then(|v| v.text(1..=200));
         let seed = root.required("seed").and_then(|v| v.integer(0..=u64::MAX));
-        let target = root.section("target", TARGET).and_then(|t| target(&t));
+        let target = target::target(root);
         let every = CohortRule { sites: StudySites::Enrolled, filters: Vec::new() };
         let cohort = root.or("cohort", every, |v| cohort(&v.table(COHORT)?));
         let patient = root.section("patient", PATIENT).and_then(|t| patient(&t));
@@ -141,12 +137,16 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let federation = root.or("federation", FederationRule::default(), |v| {
             federation(&v.table(FEDERATION)?, sites)
         });
-        if let (Some(classifiers), Some(Target { classes: Classes::Binary { .. }, .. })) =
-            (&classifiers, &target)
+        if let (Some(classifiers), Some(Target { classes, .. })) = (&classifiers, &target)
             && classifiers.iter().any(|one| one.family() == Family::Multinomial)
+            && !matches!(classes, Classes::OneVsRest { .. })
         {
+            let has = match classes.labelling() {
+                Labelling::Single => "two classes",
+                Labelling::Multi => "labels that may stand together",
+            };
             root.wrong(
-                "[classifier] has multi_class = \"multinomial\", and [target] has two classes",
+                format!("[classifier] has multi_class = \"multinomial\", and [target] has {has}"),
                 "leave multi_class out, or name three labels or more with one_vs_rest in [target]",
             );
             return None;
@@ -205,48 +205,6 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
 
 fn column(value: &Value<'_>) -> Option<String> {
     value.text(1..=200)
-}
-
-fn target(table: &read::Table<'_>) -> Option<Target> {
-    let name = table.required("column").and_then(|v| column(&v));
-    let [positive, negative, rest] =
-        ["positive", "negative", "one_vs_rest"].map(|key| table.optional(key));
-    let classes = match (positive, rest) {
-        (Some(positive), None) => binary(&positive, negative.as_ref()),
-        (None, Some(rest)) => {
-            if let Some(negative) = &negative {
-                negative.wrong(
-                    "target.negative stands beside target.one_vs_rest",
-                    "leave it out: each label is judged against the others",
-                );
-            }
-            rest.words(3..=MOST).map(|labels| Classes::OneVsRest { labels })
-        }
-        (Some(_), Some(rest)) => rest.refuse(
-            "target.one_vs_rest stands beside target.positive",
-            "keep positive for two classes, or one_vs_rest for three and more",
-        ),
-        (None, None) => table.required("positive").and(None),
-    };
-    Some(Target { column: name?, classes: classes? })
-}
-
-fn binary(positive: &Value<'_>, negative: Option<&Value<'_>>) -> Option<Classes> {
-    let labels = positive.words(1..=MOST);
-    let negative = match negative {
-        None => Some(Negative::Rest),
-        Some(value) => value
-            .distinct(1..=MOST, |entry| {
-                let label = entry.word(1..=200)?;
-                if labels.as_ref().is_some_and(|labels| labels.contains(&label)) {
-                    let what = format!("{} is positive as well", entry.name());
-                    return entry.refuse(what, "keep the label in one of the two lists");
-                }
-                Some(label)
-            })
-            .map(Negative::Labels),
-    };
-    Some(Classes::Binary { positive: labels?, negative: negative? })
 }
 
 fn cohort(table: &read::Table<'_>) -> Option<CohortRule> {

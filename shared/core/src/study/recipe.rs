@@ -11,7 +11,8 @@ use super::{
 };
 use crate::digest::Digest;
 use crate::query::{
-    FoldPlan, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_CUTS, MOST_DEPTH, MOST_GAMMA, Schema,
+    FoldPlan, LEAST_COMPONENTS, Labelling, MOST_COMPONENTS, MOST_CUTS, MOST_DEPTH, MOST_GAMMA,
+    Schema,
 };
 
 /// Most points of a grid.
@@ -98,11 +99,17 @@ impl Recipe {
     /// validation and seed mean anything.
     pub fn study(&self, schema: &Schema, plan: &FoldPlan) -> Study {
         let Self { classifier, choose_by, choose, search } = self.clone();
-        let classes = match schema.classes {
-            2 => Classes::Binary { positive: vec!["1".to_owned()], negative: Negative::Rest },
-            several => {
-                Classes::OneVsRest { labels: (0..several).map(|code| code.to_string()).collect() }
+        let labels = |count: u8| (0..count).map(|code| code.to_string()).collect();
+        let classes = match (schema.labelling, schema.classes) {
+            (Labelling::Multi, several) => Classes::AnyOf {
+                labels: labels(several - 1),
+                separator: "|".to_owned(),
+                negative: Negative::Rest,
+            },
+            (Labelling::Single, 2) => {
+                Classes::Binary { positive: vec!["1".to_owned()], negative: Negative::Rest }
             }
+            (Labelling::Single, several) => Classes::OneVsRest { labels: labels(several) },
         };
         let table = Table {
             numeric: (0..schema.features).map(|at| format!("f{at}")).collect(),

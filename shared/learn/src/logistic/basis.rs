@@ -167,6 +167,7 @@ impl Basis {
             features: scale.len(),
             gram: self.restrict_matrix(&sums.gram),
             by_class: sums.by_class.iter().map(|sum| self.restrict(sum)).collect(),
+            labelling: sums.labelling,
         };
         (sums, scale, constant)
     }

@@ -302,7 +302,7 @@ fn take(fits: &mut [Fit], open: &[usize], answers: Vec<Evaluation>) {
 #[cfg(test)]
 mod tests {
     use wardround_core::ids::{SiteId, StudyId};
-    use wardround_core::query::{FoldPlan, FoldSet, Schema, SiteSet};
+    use wardround_core::query::{FoldPlan, FoldSet, Labelling, Schema, SiteSet};
     use wardround_core::seed::Seed;
 
     use super::*;
@@ -317,7 +317,7 @@ mod tests {
     const FOLDS: FoldPlan = FoldPlan { seed: Seed(1), folds: 4, repeats: 1 };
 
     fn rows(features: u32) -> Rows {
-        let schema = Schema { features, classes: 2, levels: vec![] };
+        let schema = Schema { features, classes: 2, labelling: Labelling::Single, levels: vec![] };
         let mut builder = RowsBuilder::new(schema);
         for i in 0..80u64 {
             let x: Vec<f64> = (0..u64::from(features))

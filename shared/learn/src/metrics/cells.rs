@@ -213,7 +213,7 @@ mod tests {
 
     use wardround_core::ids::{SiteId, StudyId};
     use wardround_core::query::{
-        Column, FoldPlan, FoldSet, Frame, RowSet, Schema, ScoreList, SiteSet,
+        Column, FoldPlan, FoldSet, Frame, Labelling, RowSet, Schema, ScoreList, SiteSet,
     };
     use wardround_core::seed::Seed;
 
@@ -225,7 +225,12 @@ mod tests {
         Query {
             study: StudyId::parse("s1").unwrap(),
             sites: ["a", "b"].map(|s| SiteId::parse(s).unwrap()).to_vec(),
-            schema: Schema { features: 1, classes: 2, levels: vec![] },
+            schema: Schema {
+                features: 1,
+                classes: 2,
+                labelling: Labelling::Single,
+                levels: vec![],
+            },
             input: 0,
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask,

@@ -74,7 +74,7 @@ fn hits(
         rows.into_iter().map(move |(row, logit)| Hit {
             patient,
             bin: bins.index(logit),
-            positive: seen.rows.class[row] == *class,
+            positive: seen.rows.classes[row].has(*class),
         })
     };
     scored.list(at).into_iter().enumerate().flat_map(of_patient).collect()

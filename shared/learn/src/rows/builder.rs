@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
-use wardround_core::query::Schema;
+use wardround_core::query::{Labelling, Schema};
 
 use super::Rows;
 use super::site::{SitePatient, SiteRows};
@@ -25,8 +26,8 @@ pub struct Patient {
 pub struct Row {
     /// Index of its patient.
     pub patient: u32,
-    /// Its class.
-    pub class: u8,
+    /// Its classes, at least one; one where a row of the schema has one.
+    pub classes: ClassSet,
     /// Its level of each subgroup column.
     pub levels: Vec<u8>,
 }
@@ -77,6 +78,16 @@ pub enum RowsError {
         class: u8,
         /// Classes of the schema.
         classes: u8,
+    },
+    /// No class, or several where the schema has one of each row.
+    #[error("row {row} has {count} classes, expected {expected}")]
+    Classes {
+        /// The row.
+        row: usize,
+        /// How many it has.
+        count: u32,
+        /// How many it should have.
+        expected: &'static str,
     },
     /// Subgroup levels that don't fit the schema.
     #[error("row {row} has subgroup levels {got:?}, expected one below each of {expected:?}")]
@@ -162,7 +173,7 @@ impl RowsBuilder {
     pub fn add(
         &mut self,
         patient: Patient,
-        class: u8,
+        classes: impl Into<ClassSet>,
         levels: &[u8],
         features: &[f64],
     ) -> Result<(), RowsError> {
@@ -175,7 +186,7 @@ impl RowsBuilder {
             self.patients.push(patient.clone());
             next
         });
-        self.rows.push(Row { patient: at, class, levels: levels.to_vec() });
+        self.rows.push(Row { patient: at, classes: classes.into(), levels: levels.to_vec() });
         self.features.extend_from_slice(features);
         Ok(())
     }
@@ -242,7 +253,7 @@ pub(super) fn arrange(
         let site_patients = site_patients.collect();
         let source: Vec<usize> =
             of_site.iter().flat_map(|&at| of_patient[at].iter().copied()).collect();
-        let class = source.iter().map(|&at| rows[at].class).collect();
+        let classes = source.iter().map(|&at| rows[at].classes).collect();
         let levels = (0..schema.levels.len())
             .map(|column| source.iter().map(|&at| rows[at].levels[column]).collect())
             .collect();
@@ -250,7 +261,7 @@ pub(super) fn arrange(
         let altered = source.iter().flat_map(|&at| &copies.features[at * of_row..][..of_row]);
         let altered = Copies { each: copies.each, features: altered.copied().collect() };
         let id = patients[of_site[0]].site.clone();
-        SiteRows::new(id, site_patients, class, levels, own, source).with_copies(altered)
+        SiteRows::new(id, site_patients, classes, levels, own, source).with_copies(altered)
     };
     Ok(by_site.map(site).collect())
 }
@@ -277,10 +288,7 @@ fn check(
             return Err(RowsError::NoSuchPatient { row: at, patient, patients });
         };
         *has_row = true;
-        if row.class >= schema.classes {
-            let (class, classes) = (row.class, schema.classes);
-            return Err(RowsError::Class { row: at, class, classes });
-        }
+        check_classes(schema, at, row.classes)?;
         let fits = row.levels.iter().zip(&schema.levels).all(|(level, levels)| level < levels);
         if !fits || row.levels.len() != schema.levels.len() {
             let (expected, got) = (schema.levels.clone(), row.levels.clone());
@@ -297,4 +305,18 @@ fn check(
         return Err(RowsError::Infinite { row: at / d, feature: at % d });
     }
     Ok(())
+}
+
+fn check_classes(schema: &Schema, row: usize, set: ClassSet) -> Result<(), RowsError> {
+    if let Some(class) = set.iter().find(|class| *class >= schema.classes) {
+        return Err(RowsError::Class { row, class, classes: schema.classes });
+    }
+    let (count, none) = (set.count(), schema.classes - 1);
+    let expected = match schema.labelling {
+        Labelling::Single if count != 1 => "one",
+        Labelling::Multi if count == 0 => "at least one",
+        Labelling::Multi if count > 1 && set.has(none) => "the last one, of no label, alone",
+        Labelling::Single | Labelling::Multi => return Ok(()),
+    };
+    Err(RowsError::Classes { row, count, expected })
 }

@@ -1,8 +1,9 @@
 //! Counts and moments, rounded per patient.
 
-use wardround_core::query::{Column, Frame};
+use wardround_core::class_set::ClassSet;
+use wardround_core::query::{Column, Frame, Labelling};
 
-use super::site::Seen;
+use super::site::{Framed, Seen};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -10,24 +11,30 @@ use crate::cohort::CohortError;
 pub(super) fn profile(seen: &Seen<'_>, split: &[Column]) -> Vec<Vec<i64>> {
     let classes = usize::from(seen.query.schema.classes);
     let cells = seen.cells(split);
-    let [mut patients, mut patients_by_class, mut rows_by_class] = Tally::of(seen.query);
+    let mut tallies = Tally::all(seen.query);
+    let [patients, patients_by_class, rows_by_class, rows @ ..] = tallies.as_mut_slice() else {
+        unreachable!("counts of patients and of classes are asked for")
+    };
     for patient in &seen.rows.patients {
         // Few rows per patient: looking back is faster than a set.
         for row in patient.rows.clone() {
             let earlier = patient.rows.start..row;
-            let (cell, class) = (cells[row], seen.rows.class[row]);
-            let at = cell * classes + usize::from(class);
-            rows_by_class.count(at, 1);
-            if earlier.clone().all(|other| cells[other] != cell) {
+            let (cell, set) = (cells[row], seen.rows.classes[row]);
+            let in_cell = earlier.filter(|&other| cells[other] == cell);
+            rows.iter_mut().for_each(|rows| rows.count(cell, 1));
+            if in_cell.clone().next().is_none() {
                 patients.count(cell, 1);
             }
-            if earlier.clone().all(|other| cells[other] != cell || seen.rows.class[other] != class)
-            {
-                patients_by_class.count(at, 1);
+            for class in set.iter() {
+                let at = cell * classes + usize::from(class);
+                rows_by_class.count(at, 1);
+                if in_cell.clone().all(|other| !seen.rows.classes[other].has(class)) {
+                    patients_by_class.count(at, 1);
+                }
             }
         }
     }
-    Tally::values([patients, patients_by_class, rows_by_class])
+    Tally::values(tallies)
 }
 
 /// [`wardround_core::query::Ask::Moments`].
@@ -36,12 +43,41 @@ pub(super) fn moments(
     frame: &Frame,
     split: &[Column],
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let d = seen.features();
-    let cells = seen.cells(split);
     let framed = seen.rows.framed(frame);
-    let [mut n, mut rows, mut sum, mut squares] = Tally::of(seen.query);
+    let mut tallies = Tally::of(seen.query);
+    match (seen.query.schema.labelling, split) {
+        (Labelling::Multi, [split @ .., Column::Class]) => {
+            // A row counts in the cell of each of its labels.
+            let classes = seen.query.schema.classes;
+            let cells = seen.cells(split);
+            for class in 0..classes {
+                let of_class = |(&cell, set): (&usize, &ClassSet)| {
+                    let cell = cell * usize::from(classes) + usize::from(class);
+                    set.has(class).then_some(cell)
+                };
+                let cells = cells.iter().zip(&seen.rows.classes).map(of_class);
+                add_moments(seen, &framed, &cells.collect::<Vec<_>>(), &mut tallies)?;
+            }
+        }
+        _ => {
+            let cells: Vec<Option<usize>> = seen.cells(split).into_iter().map(Some).collect();
+            add_moments(seen, &framed, &cells, &mut tallies)?;
+        }
+    }
+    Ok(Tally::values(tallies))
+}
+
+/// Adds the moments of those rows that have a cell.
+fn add_moments(
+    seen: &Seen<'_>,
+    framed: &Framed,
+    cells: &[Option<usize>],
+    [n, rows, sum, squares]: &mut [Tally; 4],
+) -> Result<(), CohortError> {
+    let d = seen.features();
     for patient in &seen.rows.patients {
-        for (cell, of_cell) in by_cell(&cells, patient.rows.clone(), |row| *row) {
+        for (cell, of_cell) in by_cell(cells, patient.rows.clone(), |row| *row) {
+            let Some(cell) = cell else { continue };
             rows.count(cell, of_cell.len() as i64);
             for k in 0..d {
                 let (mut first, mut second) = (0.0, 0.0);
@@ -58,18 +94,20 @@ pub(super) fn moments(
         }
     }
     for &(row, k) in seen.rows.missing_entries() {
-        n.count(cells[row] * d + k, -1);
+        if let Some(cell) = cells[row] {
+            n.count(cell * d + k, -1);
+        }
     }
-    Ok(Tally::values([n, rows, sum, squares]))
+    Ok(())
 }
 
 /// What belongs to rows of a patient, by the row's cell, in order of first appearance.
-pub(super) fn by_cell<T>(
-    cells: &[usize],
+pub(super) fn by_cell<C: Copy + PartialEq, T>(
+    cells: &[C],
     of_rows: impl IntoIterator<Item = T>,
     row: impl Fn(&T) -> usize,
-) -> Vec<(usize, Vec<T>)> {
-    let mut groups: Vec<(usize, Vec<T>)> = Vec::new();
+) -> Vec<(C, Vec<T>)> {
+    let mut groups: Vec<(C, Vec<T>)> = Vec::new();
     for item in of_rows {
         let cell = cells[row(&item)];
         match groups.iter_mut().find(|(other, _)| *other == cell) {

@@ -61,9 +61,10 @@ pub(super) fn class_gram(
         }
         let mut by_class = vec![0.0; classes * columns];
         for (row, &of_site) in selected.iter().enumerate() {
-            let class = usize::from(seen.rows.class[of_site]);
-            let sums = by_class[class * columns..][..columns].iter_mut();
-            sums.zip(x.row(row)).for_each(|(sum, value)| *sum += value);
+            for class in seen.rows.classes[of_site].iter().map(usize::from) {
+                let sums = by_class[class * columns..][..columns].iter_mut();
+                sums.zip(x.row(row)).for_each(|(sum, value)| *sum += value);
+            }
         }
         for (k, value) in by_class.into_iter().enumerate() {
             sums.add(at * classes * columns + k, value)?;

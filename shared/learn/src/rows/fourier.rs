@@ -251,7 +251,7 @@ fn add_made(
     for (slot, Active { term, .. }) in active.iter().enumerate() {
         for (at, made) in made.iter().enumerate() {
             let residual = residuals.get_mut(at, slot);
-            let positive = mapper.seen.rows.class[made.row] == term.class;
+            let positive = mapper.seen.rows.classes[made.row].has(term.class);
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
             let is_own = slots.contains(&slot);
             parts[slot].loss += if is_own { value } else { 0.0 };
@@ -284,7 +284,7 @@ fn add_chunk(
                 *residual = 0.0;
                 continue;
             }
-            let positive = seen.rows.class[row] == *class;
+            let positive = seen.rows.classes[row].has(*class);
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
             let weight = term.counts.of(row, positive);
             part.loss += weight * value;

@@ -3,7 +3,7 @@
 //! Patients stand in an order drawn by the study's seed and their keys, so that neither their numbers
 //! nor the order of rows says anything about keys.
 
-use wardround_core::query::RowPrecision;
+use wardround_core::query::{Labelling, RowPrecision};
 
 use super::site::{Seen, SitePatient};
 use crate::cohort::CohortError;
@@ -25,7 +25,11 @@ pub(super) fn answer(
     for &(number, row) in &order[first as usize..end as usize] {
         let view = site.view(row);
         patients.push(number);
-        classes.push(i64::from(view.class));
+        classes.push(match seen.query.schema.labelling {
+            Labelling::Single => view.classes.single().map_or(0, i64::from),
+            // Labels are fewer than 64, and the last bit is of none of them.
+            Labelling::Multi => view.classes.0.cast_signed(),
+        });
         levels.extend(view.levels.iter().copied().map(i64::from));
         for &value in view.features {
             match precision {

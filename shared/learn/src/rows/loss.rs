@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 
 use rayon::prelude::*;
+use wardround_core::class_set::ClassSet;
 use wardround_core::query::{Derivatives, Frame, LinearTerm};
 use wardround_core::study::Loss;
 
@@ -28,7 +29,7 @@ struct Active<'a> {
     term: &'a LinearTerm,
     counts: Counts,
     /// Of each row of the site.
-    classes: &'a [u8],
+    classes: &'a [ClassSet],
     model: Folded,
     loss: Loss,
 }
@@ -56,7 +57,7 @@ pub(super) fn answer(
         if !seen.selected(&term.rows).is_empty() {
             let model = Folded::new(seen, &framed, &term.model, term.rows.repeat)?;
             let counts = seen.counts(&term.rows, term.model.class, term.weights);
-            active.push(Active { at, term, counts, classes: &seen.rows.class, model, loss });
+            active.push(Active { at, term, counts, classes: &seen.rows.classes, model, loss });
         }
     }
     let all = seen.rows.fitted(&framed);
@@ -94,7 +95,7 @@ fn parts(
 }
 
 /// What is known of a row, for each of its views.
-pub(super) fn spread<'a>(of_rows: &'a [u8], views: &Views<'_>) -> Cow<'a, [u8]> {
+pub(super) fn spread<'a, T: Copy>(of_rows: &'a [T], views: &Views<'_>) -> Cow<'a, [T]> {
     match views.each {
         1 => Cow::Borrowed(of_rows),
         each => of_rows.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect(),
@@ -109,7 +110,7 @@ fn to_residuals(
     active: &[Active<'_>],
     logits: &mut Panels,
 ) -> Vec<f64> {
-    let classes_of_views = spread(&seen.rows.class, views);
+    let classes_of_views = spread(&seen.rows.classes, views);
     let folds_of_views: Vec<Cow<'_, [u8]>> =
         (0..seen.query.folds.repeats).map(|repeat| spread(seen.folds(repeat), views)).collect();
     let of_block = |Block { first, rows, data }: Block<'_>| {
@@ -128,7 +129,7 @@ fn to_residuals(
                         *residual = 0.0;
                         continue;
                     }
-                    let positive = class == model.class;
+                    let positive = class.has(model.class);
                     let (value, slope) = of(*of_row, *residual, positive);
                     let weight = counts.of(view / views.each, positive);
                     *loss += weight * value;
@@ -182,7 +183,7 @@ fn hessians(
         let rows = seen.selected(&term.rows).into_iter();
         let rows: Vec<usize> =
             rows.flat_map(|row| row * views.each..(row + 1) * views.each).collect();
-        let is_positive = |view: usize| seen.rows.class[view / views.each] == term.model.class;
+        let is_positive = |view: usize| seen.rows.classes[view / views.each].has(term.model.class);
         let curvature = |&row: &usize| {
             let positive = is_positive(row);
             counts.of(row / views.each, positive)
@@ -212,7 +213,7 @@ impl OfMade {
             sums.residuals = vec![0.0; logits.rows()];
         }
         // A synthetic row has its row's class.
-        let is_positive = |view: usize| active.classes[view / views.each] == term.model.class;
+        let is_positive = |view: usize| active.classes[view / views.each].has(term.model.class);
         for made in &made {
             let says = margin(views, model, logits, slot, made);
             let (value, slope) = of(*loss, says, is_positive(made.row));

@@ -29,6 +29,7 @@ mod tally;
 mod together;
 mod trees;
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldPlan, Query, Schema};
 use wardround_core::sum::Sum;
@@ -68,8 +69,8 @@ pub struct RowView<'a> {
     pub issuer: &'a str,
     /// The patient's key.
     pub key: &'a str,
-    /// The class.
-    pub class: u8,
+    /// The classes, at least one; one where a row of the schema has one.
+    pub classes: ClassSet,
     /// The level of each subgroup column.
     pub levels: Vec<u8>,
     /// The features; a missing one is NaN.

@@ -39,7 +39,9 @@ pub(super) fn answer(
     let (site, sites) = (usize::from(seen.site), seen.query.sites.len());
     let binned: Vec<Arc<Binned>> = cuts
         .iter()
-        .map(|Cuts(cuts)| Arc::new(Binned { cuts: cuts.clone(), rows_by_class: Vec::new() }))
+        .map(|Cuts(cuts)| {
+            Arc::new(Binned { cuts: cuts.clone(), rows_by_class: Vec::new(), rows: 0 })
+        })
         .collect();
     let of_this = |term: &&OwnForestTerm| term.rows.sites.contains(seen.site);
     let mut fits: Vec<TreeFit> =

@@ -183,7 +183,7 @@ impl<'a> Blocks<'a> {
     ) -> Result<(), CohortError> {
         let seen = self.seen;
         let at = list * seen.query.sites.len() + usize::from(seen.site);
-        let positive = |row: usize| seen.rows.class[row] == class;
+        let positive = |row: usize| seen.rows.classes[row].has(class);
         let repeat = list % usize::from(seen.query.folds.repeats);
         let folds = seen.folds(repeat as u8);
         let table = |logit: fn(&Hit) -> f64| {

@@ -28,7 +28,7 @@ pub(super) fn answer(
                 let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);
                 for (row, logit) in of_cell {
                     let bin = bins.index(logit);
-                    if seen.rows.class[row] == *class {
+                    if seen.rows.classes[row].has(*class) {
                         positives += 1.0;
                         a += above[bin];
                     } else {

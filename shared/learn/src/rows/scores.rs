@@ -149,7 +149,7 @@ pub(super) fn answer(
                 let (mut squares, mut losses) = (0.0, 0.0);
                 let mut probabilities = [0.0; CALIBRATION_BINS];
                 for (row, logit) in of_cell {
-                    let positive = seen.rows.class[row] == *class;
+                    let positive = seen.rows.classes[row].has(*class);
                     let p = Logit::new(logit).probability;
                     let bin = (p * CALIBRATION_BINS as f64) as usize;
                     let bin = bin.min(CALIBRATION_BINS - 1);
@@ -193,7 +193,7 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
         let scored = Scored::new(&site.seen(query, index), frame, models, lists)?;
         for (list, out) in out.iter_mut().enumerate() {
             for (row, logit) in scored.list(list).into_iter().flatten() {
-                let positive = site.class[row] == lists[list].class;
+                let positive = site.classes[row].has(lists[list].class);
                 out.push(RowScore { row: first[&site.id] + row, positive, logit });
             }
         }

@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Ask, Column, Combat, FoldPlan, FoldSet, Frame, Query, RowSet, Scaler};
+use wardround_core::query::{
+    Ask, Column, Combat, FoldPlan, FoldSet, Frame, Labelling, Query, RowSet, Scaler,
+};
 use wardround_core::seed::Seed;
 use wardround_core::study::Loss;
 
@@ -26,8 +29,8 @@ use crate::folds::{Candidate, deal, strata};
 pub(super) struct SiteRows {
     pub(super) id: SiteId,
     pub(super) patients: Vec<SitePatient>,
-    /// The class of each row.
-    pub(super) class: Vec<u8>,
+    /// The classes of each row, at least one.
+    pub(super) classes: Vec<ClassSet>,
     /// Per subgroup column, the level of each row.
     levels: Vec<Vec<u8>>,
     /// Row by row; NaN where missing.
@@ -112,12 +115,12 @@ impl SiteRows {
     pub(super) fn new(
         id: SiteId,
         patients: Vec<SitePatient>,
-        class: Vec<u8>,
+        classes: Vec<ClassSet>,
         levels: Vec<Vec<u8>>,
         features: Vec<f64>,
         source: Vec<usize>,
     ) -> Self {
-        let d = features.len() / class.len();
+        let d = features.len() / classes.len();
         let nan = features.iter().enumerate().filter(|(_, value)| value.is_nan());
         let missing = nan.map(|(at, _)| (at / d, at % d)).collect();
         let (copies, cache) = (Copies::default(), Mutex::default());
@@ -125,7 +128,7 @@ impl SiteRows {
         Self {
             id,
             patients,
-            class,
+            classes,
             levels,
             features,
             d,
@@ -159,7 +162,7 @@ impl SiteRows {
 
     /// Number of rows.
     pub(super) fn len(&self) -> usize {
-        self.class.len()
+        self.classes.len()
     }
 
     /// Number of missing features.
@@ -184,7 +187,7 @@ impl SiteRows {
             site: &self.id,
             issuer,
             key,
-            class: self.class[row],
+            classes: self.classes[row],
             levels: self.levels.iter().map(|column| column[row]).collect(),
             features: self.features(row),
             source: self.source[row],
@@ -193,8 +196,10 @@ impl SiteRows {
 
     /// The fold of each row.
     pub(super) fn deal(&self, plan: &FoldPlan, repeat: u8) -> Vec<u8> {
-        let classes: Vec<Vec<u8>> =
-            self.patients.iter().map(|patient| self.class[patient.rows.clone()].to_vec()).collect();
+        let of_patient = |patient: &SitePatient| {
+            self.classes[patient.rows.clone()].iter().flat_map(|set| set.iter()).collect()
+        };
+        let classes: Vec<Vec<u8>> = self.patients.iter().map(of_patient).collect();
         let strata = strata(&classes);
         let candidates: Vec<Candidate<'_>> = self
             .patients
@@ -386,6 +391,10 @@ impl Seen<'_> {
 
     /// The cell of each row in a split.
     pub(super) fn cells(&self, split: &[Column]) -> Vec<usize> {
+        debug_assert!(
+            self.query.schema.labelling == Labelling::Single || !split.contains(&Column::Class),
+            "labels overlap: a row has no cell of its own"
+        );
         let mut cells = vec![0; self.rows.len()];
         for column in split {
             let width = self.query.cells(std::slice::from_ref(column));
@@ -393,7 +402,7 @@ impl Seen<'_> {
                 Column::Site => usize::from(self.site),
                 Column::Fold { repeat } => usize::from(self.folds(*repeat)[row]),
                 Column::Subgroup(at) => usize::from(self.rows.levels[usize::from(*at)][row]),
-                Column::Class => usize::from(self.rows.class[row]),
+                Column::Class => self.rows.classes[row].single().map_or(0, usize::from),
             };
             cells.iter_mut().enumerate().for_each(|(row, cell)| *cell = *cell * width + level(row));
         }

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use wardround_core::class_set::ClassSet;
 use wardround_core::query::{Derivatives, Frame, LinearModel, SoftmaxModel, SoftmaxTerm};
 
 use super::cross::{design, triangle};
@@ -99,6 +100,11 @@ fn parts(
     parts.map(|(slot, (loss, gradient))| Part { loss, gradient, hessian: hessian(slot) }).collect()
 }
 
+/// The class of a row. A question about models of all classes is refused where rows may have several.
+fn only(classes: ClassSet) -> usize {
+    classes.single().map_or(0, usize::from)
+}
+
 /// Replaces scores by the loss's derivative by them; gives the loss of each model, added up block by block in
 /// the order of rows.
 fn to_residuals(
@@ -108,7 +114,7 @@ fn to_residuals(
     scores: &mut Panels,
 ) -> Vec<f64> {
     let classes = usize::from(seen.query.schema.classes);
-    let classes_of_views = spread(&seen.rows.class, views);
+    let classes_of_views = spread(&seen.rows.classes, views);
     let folds_of_views: Vec<Cow<'_, [u8]>> =
         (0..seen.query.folds.repeats).map(|repeat| spread(seen.folds(repeat), views)).collect();
     let of_block = |Block { first, rows, data }: Block<'_>| {
@@ -132,7 +138,7 @@ fn to_residuals(
                     let (entry, lane) = place(class);
                     *score = data[entry][lane];
                 }
-                let own = usize::from(own);
+                let own = only(own);
                 let weight = term.class_weights[own];
                 *loss += weight * to_probabilities(&mut of_row, own);
                 of_row[own] -= 1.0;
@@ -204,7 +210,7 @@ fn hessian(
         .into_iter()
         .flat_map(|row| row * views.each..(row + 1) * views.each)
         .collect();
-    let own = |view: usize| usize::from(seen.rows.class[view / views.each]);
+    let own = |view: usize| only(seen.rows.classes[view / views.each]);
     let probability = |view: usize, class: usize| {
         let weight = term.class_weights[own(view)];
         let share = if weight > 0.0 { residual(view, class) / weight } else { 0.0 };

@@ -13,9 +13,14 @@ pub(super) struct Tally {
 impl Tally {
     /// The query's blocks, all zero. `N` is how many blocks its ask has.
     pub(super) fn of<const N: usize>(query: &Query) -> [Tally; N] {
+        let tallies = Self::all(query);
+        tallies.try_into().expect("but for labels' rows an ask has a fixed number of blocks")
+    }
+
+    /// The query's blocks, all zero, however many they are.
+    pub(super) fn all(query: &Query) -> Vec<Tally> {
         let zero = |spec: BlockSpec| Tally { values: vec![0; spec.len()], spec };
-        let tallies: Vec<Tally> = query.layout().into_iter().map(zero).collect();
-        tallies.try_into().expect("the layout of every ask has a fixed number of blocks")
+        query.layout().into_iter().map(zero).collect()
     }
 
     /// Adds to a count.
@@ -37,7 +42,7 @@ impl Tally {
     }
 
     /// The integers of all blocks.
-    pub(super) fn values<const N: usize>(tallies: [Tally; N]) -> Vec<Vec<i64>> {
+    pub(super) fn values(tallies: impl IntoIterator<Item = Tally>) -> Vec<Vec<i64>> {
         tallies.into_iter().map(|tally| tally.values).collect()
     }
 }

@@ -141,9 +141,13 @@ pub(super) fn grid(
     let gridded = seen.rows.gridded(frame);
     let cells = seen.cells(split);
     let classes = usize::from(seen.query.schema.classes);
-    let [mut rows_by_class, mut steps] = Tally::of(seen.query);
-    for (&cell, &class) in cells.iter().zip(&seen.rows.class) {
-        rows_by_class.count(cell * classes + usize::from(class), 1);
+    let mut tallies = Tally::all(seen.query);
+    let [rows_by_class, rows @ .., steps] = tallies.as_mut_slice() else {
+        unreachable!("counts of classes and of steps are asked for")
+    };
+    for (&cell, set) in cells.iter().zip(&seen.rows.classes) {
+        set.iter().for_each(|class| rows_by_class.count(cell * classes + usize::from(class), 1));
+        rows.iter_mut().for_each(|rows| rows.count(cell, 1));
     }
     let width = (end - first) as usize;
     for column in first..end {
@@ -154,7 +158,7 @@ pub(super) fn grid(
             }
         }
     }
-    Tally::values([rows_by_class, steps])
+    Tally::values(tallies)
 }
 
 /// [`wardround_core::query::Ask::Trees`].
@@ -353,7 +357,7 @@ fn leaves(
             continue;
         }
         let Some(at) = leaf(own, row) else { continue };
-        let positive = seen.rows.class[row] == term.class;
+        let positive = seen.rows.classes[row].has(term.class);
         let weight = drawn * counts.of(row, positive);
         let share = seen.rows.share_of_patient(row);
         leaves[at].rows.push(row, sums(weight, positive, logit(own, row), share)?);
@@ -365,7 +369,7 @@ fn leaves(
             continue;
         }
         let Some(at) = leaf(of_made, at_made) else { continue };
-        let positive = seen.rows.class[made.row] == term.class;
+        let positive = seen.rows.classes[made.row].has(term.class);
         let of_row = sums(drawn, positive, logit(of_made, at_made), 0)?;
         leaves[at].made.push(at_made, of_row);
     }

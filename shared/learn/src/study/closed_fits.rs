@@ -125,6 +125,7 @@ pub(super) async fn training_sets<C: Cohort>(
                     features,
                     gram: grams[at * triangle..][..triangle].to_vec(),
                     by_class: of_set.chunks_exact(columns).map(<[f64]>::to_vec).collect(),
+                    labelling: asker.schema.labelling,
                 },
             });
         }

@@ -41,7 +41,7 @@ impl Common {
         classes: Vec<String>,
         by_class: ByClass,
     ) -> Result<Self, StudyError> {
-        let rows = profile.all.rows_by_class.iter().sum();
+        let rows = profile.all.rows();
         let before = asker.queries;
         let frame = frame::frame(asker, rows).await?;
         let grid_frame = Arc::new(frame.grid());

@@ -178,9 +178,9 @@ impl Together<'_> {
         let Space::Members { parts, .. } = &space else { unreachable!("made by the caller") };
         let (mut positives, mut count) = (0, 0);
         for (rows, _) in parts.iter() {
-            let by_class = counts.rows_by_class(rows);
-            positives += by_class[usize::from(class)];
-            count += by_class.iter().sum::<u64>();
+            let [of_others, of_class] = counts.of(rows).rows_against(class);
+            positives += of_class;
+            count += of_others + of_class;
         }
         // Where there is one class alone the first answer says so.
         let share = (positives as f64 / count.max(1) as f64).clamp(1e-6, 1.0 - 1e-6);

@@ -592,10 +592,10 @@ pub(super) fn weights(
     key: &FitKey,
     counts: Option<&FoldCounts>,
 ) -> Result<ClassWeights, NoOptimum> {
-    let class = usize::from(ground.design.classes[key.target]);
     let Some(counts) = counts else { return Ok(ClassWeights::EQUAL) };
-    let by_class = counts.rows_by_class(&key.rows());
-    let (positives, total) = (by_class[class], by_class.iter().sum());
+    let [negatives, positives] =
+        counts.of(&key.rows()).rows_against(ground.design.classes[key.target]);
+    let total = negatives + positives;
     let weights = class_weights(ground.design.grid[key.point].balance(), positives, total);
     match weights.is_drawn() && (positives == 0 || positives == total) {
         true => Err(NoOptimum::OneClass { positives }),
@@ -684,14 +684,14 @@ pub(super) fn explain<C>(
 impl Ground<'_> {
     /// Rows of all sites.
     pub fn rows(&self) -> u64 {
-        self.by_site.iter().flat_map(|cell| &cell.rows_by_class).sum()
+        self.by_site.iter().map(ProfileCell::rows).sum()
     }
 
     /// Sets of sites whose Gram matrix is asked for: all, and all without one that is left out and
     /// holds so much of the rows that the others' matrix is another one.
     fn site_sets_with_own_gram(&self) -> Vec<SiteSet> {
         let rows = self.rows();
-        let of_site = |site: u16| self.by_site[usize::from(site)].rows_by_class.iter().sum::<u64>();
+        let of_site = |site: u16| self.by_site[usize::from(site)].rows();
         let mut sets = vec![SiteSet::All];
         let large = self.design.left_out_sites().filter(|&s| LARGE_SITE * of_site(s) >= rows);
         sets.extend(large.map(SiteSet::Without));
@@ -706,7 +706,7 @@ impl Ground<'_> {
         for (site, cell) in self.by_site.iter().enumerate() {
             if sites.contains(site as u16) {
                 positives += cell.rows_by_class[usize::from(class)];
-                all += cell.rows_by_class.iter().sum::<u64>();
+                all += cell.rows();
             }
         }
         if all == 0 { 0.0 } else { positives as f64 / all as f64 }

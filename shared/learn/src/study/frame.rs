@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{Ask, Column, Combat, Fill, Frame, RowSet};
+use wardround_core::query::{Ask, Column, Combat, Fill, Frame, Labelling, RowSet};
 
 use super::asker::{Asker, finest_bits};
 use super::error::StudyError;
@@ -30,12 +30,13 @@ pub(crate) struct Cells {
     features: usize,
     folds: usize,
     sites: usize,
-    /// Classes that cells are told apart by; 1 where they aren't.
-    classes: usize,
-    /// One per repeat.
+    /// One per repeat, by site and fold.
     repeats: Vec<RepeatCells>,
+    /// The same by class as well, one per class; none where it isn't asked for.
+    by_class: Vec<Vec<RepeatCells>>,
 }
 
+#[derive(Default)]
 struct RepeatCells {
     /// Value of the last binary place of the sums.
     unit: f64,
@@ -58,7 +59,7 @@ pub(crate) struct Standard {
     pub constant: Vec<bool>,
 }
 
-/// Sums of a training set's rows of one class.
+/// Sums of a training set's rows of some classes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ClassSums {
     /// Rows that have each feature.
@@ -122,38 +123,92 @@ pub(crate) async fn cells<C: Cohort>(
     rows: u64,
     by_class: ByClass,
 ) -> Result<Cells, StudyError> {
-    let mut repeats = Vec::new();
     let finest = finest_bits(rows as f64, 2);
-    for repeat in 0..asker.folds.repeats {
-        let mut split = vec![Column::Site, Column::Fold { repeat }];
-        if by_class == ByClass::Yes {
-            split.push(Column::Class);
-        }
-        let answer = asker
-            .ask_at(finest, COARSEST_BITS.min(finest), |bits| Ask::Moments {
-                frame: frame.clone(),
-                split: split.clone(),
-                bits,
-            })
-            .await?;
-        repeats.push(RepeatCells {
-            unit: answer.unit("squares"),
-            rows: answer.counts("rows").to_vec(),
-            n: answer.counts("n").to_vec(),
-            sum: answer.counts("sum").to_vec(),
-            squares: answer.counts("squares").to_vec(),
-        });
-    }
-    Ok(Cells {
+    let classes = match by_class {
+        ByClass::Yes => usize::from(asker.schema.classes),
+        ByClass::No => 0,
+    };
+    let mut cells = Cells {
         features: asker.schema.features as usize,
         folds: usize::from(asker.folds.folds),
         sites: asker.sites.len(),
-        classes: match by_class {
-            ByClass::Yes => usize::from(asker.schema.classes),
-            ByClass::No => 1,
-        },
-        repeats,
+        repeats: Vec::new(),
+        by_class: (0..classes).map(|_| Vec::new()).collect(),
+    };
+    for repeat in 0..asker.folds.repeats {
+        let plain = vec![Column::Site, Column::Fold { repeat }];
+        let split = [plain.as_slice(), &[Column::Class]].concat();
+        if by_class == ByClass::No || asker.schema.labelling == Labelling::Multi {
+            cells.repeats.push(moments(asker, frame, &plain, finest).await?);
+        }
+        if by_class == ByClass::Yes {
+            let all = moments(asker, frame, &split, finest).await?;
+            if asker.schema.labelling == Labelling::Single {
+                cells.repeats.push(all.added(classes, cells.features));
+            }
+            for (class, of_class) in cells.by_class.iter_mut().enumerate() {
+                of_class.push(all.only(class, classes, cells.features));
+            }
+        }
+    }
+    Ok(cells)
+}
+
+async fn moments<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    split: &[Column],
+    finest: u8,
+) -> Result<RepeatCells, StudyError> {
+    let answer = asker
+        .ask_at(finest, COARSEST_BITS.min(finest), |bits| Ask::Moments {
+            frame: frame.clone(),
+            split: split.to_vec(),
+            bits,
+        })
+        .await?;
+    Ok(RepeatCells {
+        unit: answer.unit("squares"),
+        rows: answer.counts("rows").to_vec(),
+        n: answer.counts("n").to_vec(),
+        sum: answer.counts("sum").to_vec(),
+        squares: answer.counts("squares").to_vec(),
     })
+}
+
+impl RepeatCells {
+    /// Of cells whose last column is the class, those of one class.
+    fn only(&self, class: usize, classes: usize, features: usize) -> Self {
+        let of = |values: &[i64], width: usize| -> Vec<i64> {
+            let cells = values.chunks_exact(width).skip(class).step_by(classes);
+            cells.flatten().copied().collect()
+        };
+        Self {
+            unit: self.unit,
+            rows: of(&self.rows, 1),
+            n: of(&self.n, features),
+            sum: of(&self.sum, features),
+            squares: of(&self.squares, features),
+        }
+    }
+
+    /// The same added up over classes. Whole numbers: their order doesn't matter.
+    fn added(&self, classes: usize, features: usize) -> Self {
+        let of = |values: &[i64], width: usize| -> Vec<i64> {
+            let of_cell = |cell: &[i64]| -> Vec<i64> {
+                let sum = |k: usize| cell.iter().skip(k).step_by(width).sum();
+                (0..width).map(sum).collect()
+            };
+            values.chunks_exact(width * classes).flat_map(of_cell).collect()
+        };
+        Self {
+            unit: self.unit,
+            rows: of(&self.rows, 1),
+            n: of(&self.n, features),
+            sum: of(&self.sum, features),
+            squares: of(&self.squares, features),
+        }
+    }
 }
 
 impl Cells {
@@ -171,7 +226,7 @@ impl Cells {
         // Whole numbers add up exactly, so the order of cells doesn't matter.
         let (mut count, mut n) = (0i64, vec![0i64; d]);
         let (mut sum, mut squares) = (vec![0i128; d], vec![0i128; d]);
-        for cell in self.cells_of(rows).flat_map(|first| first..first + self.classes) {
+        for cell in self.cells_of(rows) {
             count += repeat.rows[cell];
             for j in 0..d {
                 n[j] += repeat.n[cell * d + j];
@@ -198,37 +253,48 @@ impl Cells {
         standard
     }
 
-    /// The first cell of every site and fold of some rows.
+    /// The cells of some rows.
     fn cells_of(&self, rows: &RowSet) -> impl Iterator<Item = usize> {
-        let (folds, classes, rows) = (self.folds, self.classes, *rows);
+        let (folds, rows) = (self.folds, *rows);
         let sites = (0..self.sites).filter(move |&site| rows.sites.contains(site as u16));
-        let each = move |site| {
-            let cell = move |fold| (site * folds + usize::from(fold)) * classes;
-            rows.folds.iter().map(cell)
-        };
+        let each = move |site| rows.folds.iter().map(move |fold| site * folds + usize::from(fold));
         sites.flat_map(each)
     }
 
-    /// Sums over some rows by class; cells must be told apart by it.
-    pub fn by_class(&self, rows: &RowSet) -> Vec<ClassSums> {
+    /// Sums over some rows of all classes but one, and of that class; cells must be told apart by class.
+    pub fn against(&self, rows: &RowSet, class: u8) -> [ClassSums; 2] {
+        let repeat = usize::from(rows.repeat);
+        let all = self.sums(&self.repeats[repeat], rows);
+        let positive = self.sums(&self.by_class[usize::from(class)][repeat], rows);
+        let unit = self.repeats[repeat].unit;
+        let rest = all.iter().zip(&positive).map(|(all, own)| [0, 1, 2].map(|k| all[k] - own[k]));
+        [ClassSums::new(rest, unit), ClassSums::new(positive.iter().copied(), unit)]
+    }
+
+    /// By feature, how many rows have it, their sum and their squares' sum.
+    fn sums(&self, cells: &RepeatCells, rows: &RowSet) -> Vec<[i128; 3]> {
         let d = self.features;
-        let repeat = &self.repeats[usize::from(rows.repeat)];
-        let of_class = |class: usize| {
-            let mut sums = vec![[0i128; 3]; d];
-            for cell in self.cells_of(rows).map(|first| first + class) {
-                for (j, [n, sum, squares]) in sums.iter_mut().enumerate() {
-                    *n += i128::from(repeat.n[cell * d + j]);
-                    *sum += i128::from(repeat.sum[cell * d + j]);
-                    *squares += i128::from(repeat.squares[cell * d + j]);
-                }
+        let mut sums = vec![[0i128; 3]; d];
+        for cell in self.cells_of(rows) {
+            for (j, [n, sum, squares]) in sums.iter_mut().enumerate() {
+                *n += i128::from(cells.n[cell * d + j]);
+                *sum += i128::from(cells.sum[cell * d + j]);
+                *squares += i128::from(cells.squares[cell * d + j]);
             }
-            ClassSums {
-                n: sums.iter().map(|[n, ..]| *n as f64).collect(),
-                sum: sums.iter().map(|[_, sum, _]| *sum as f64 * repeat.unit).collect(),
-                squares: sums.iter().map(|[.., squares]| *squares as f64 * repeat.unit).collect(),
-            }
-        };
-        (0..self.classes).map(of_class).collect()
+        }
+        sums
+    }
+}
+
+impl ClassSums {
+    fn new(sums: impl Iterator<Item = [i128; 3]>, unit: f64) -> Self {
+        let mut all = Self { n: Vec::new(), sum: Vec::new(), squares: Vec::new() };
+        for [n, sum, squares] in sums {
+            all.n.push(n as f64);
+            all.sum.push(sum as f64 * unit);
+            all.squares.push(squares as f64 * unit);
+        }
+        all
     }
 }
 
@@ -307,7 +373,7 @@ mod tests {
             features: 1,
             folds: 2,
             sites: 2,
-            classes: 1,
+            by_class: Vec::new(),
             repeats: vec![RepeatCells {
                 unit: unit(40),
                 rows: vec![1; 4],

@@ -4,13 +4,15 @@
 //! Patients come as numbers, so folds and draws are dealt by those and aren't the ones that the sites
 //! would deal by their keys. Everything else is what the sites themselves would answer.
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, Column, RowPrecision, Schema};
+use wardround_core::query::{Ask, Column, Labelling, RowPrecision, Schema};
 use wardround_core::study::{Input, Study};
 
 use super::asker::{Answer, Asker, slices};
 use super::error::StudyError;
 use super::event::{Observer, StudyEvent};
+use super::profile;
 use crate::cohort::Cohort;
 use crate::findings::{Comparison, Findings, OwnSites};
 use crate::rows::{Inputs, Patient, Rows, RowsBuilder};
@@ -39,10 +41,8 @@ pub(crate) async fn gather<C: Cohort>(
     let precision = precision(study);
     let mut everywhere = Asker::new(cohort, observer, id, sites, &schemas[0], folds);
     let counts = everywhere.ask(Ask::Profile { split: vec![Column::Site] }).await?;
-    let classes = usize::from(schemas[0].classes);
-    let rows_by_site = counts.counts("rows_by_class").chunks_exact(classes);
     let rows_by_site: Vec<u32> =
-        rows_by_site.map(|of_site| of_site.iter().sum::<i64>() as u32).collect();
+        profile::rows(&schemas[0], &counts)?.into_iter().map(|rows| rows as u32).collect();
     let (mut queries, mut answered) = (everywhere.queries, everywhere.answered);
     let mut inputs = Vec::with_capacity(schemas.len());
     for (input, schema) in (0..).zip(schemas) {
@@ -94,6 +94,10 @@ fn add(
 ) -> Result<(), String> {
     let half = |bits: &i64| u32::try_from(*bits).map_err(|_| format!("{bits} as 32 bits"));
     let code = |code: &i64| u8::try_from(*code).map_err(|_| format!("{code} as a code"));
+    let classes = |classes: &i64| match schema.labelling {
+        Labelling::Single => code(classes).map(ClassSet::only),
+        Labelling::Multi => Ok(ClassSet(classes.cast_unsigned())),
+    };
     let d = schema.features as usize;
     let features: Vec<f64> = match precision {
         RowPrecision::Single => {
@@ -112,12 +116,12 @@ fn add(
     let all_levels: Vec<u8> =
         answer.counts("levels").iter().map(code).collect::<Result<_, String>>()?;
     let rows = answer.counts("patients").iter().zip(answer.counts("classes"));
-    for (at, (number, class)) in rows.enumerate() {
+    for (at, (number, set)) in rows.enumerate() {
         let (site, key) = (site.clone(), number.to_string());
         let patient = Patient { issuer: site.to_string(), site, key };
         let levels = &all_levels[at * columns..][..columns];
         builder
-            .add(patient, code(class)?, levels, &features[at * d..][..d])
+            .add(patient, classes(set)?, levels, &features[at * d..][..d])
             .map_err(|why| why.to_string())?;
     }
     Ok(())

@@ -250,10 +250,7 @@ impl Judging<'_> {
         let used_for_choosing = points
             .map(|point| self.grid_result(target, point, placed))
             .collect::<Result<_, _>>()?;
-        let counts = self.by_site.iter().map(|cell| {
-            let positives = cell.rows_by_class[usize::from(class)];
-            [cell.rows_by_class.iter().sum::<u64>() - positives, positives]
-        });
+        let counts = self.by_site.iter().map(|cell| cell.rows_against(class));
         let left_out = design.left_out_sites().zip(&choices.left_out);
         Ok(TargetFindings {
             class,

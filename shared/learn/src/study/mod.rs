@@ -30,7 +30,7 @@ mod matrix;
 mod multinomial_fits;
 pub(crate) mod own_site;
 mod plan;
-mod profile;
+pub(crate) mod profile;
 mod race;
 mod reduce;
 mod repeats;
@@ -167,7 +167,7 @@ async fn from_sums<C: Cohort>(
         let Single { design, targets, nested, .. } = &singles[at];
         if let Some(nested) = nested {
             phase("own sites");
-            let (of, rows) = ((at, classifier), profile.all.rows_by_class.iter().sum());
+            let (of, rows) = ((at, classifier), profile.all.rows());
             own_sites = own_site::ask(&mut asker, study, of, nested, targets, rows).await?;
         }
         if study.validation.matrix == MatrixRule::On {

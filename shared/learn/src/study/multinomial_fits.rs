@@ -53,7 +53,7 @@ pub(crate) async fn fit<C: Cohort>(
     for of_set in keys.chunk_by(FitKey::same_rows) {
         let rows = of_set[0].rows();
         let standard = Arc::new(ground.cells.standard(&rows));
-        let by_class = counts.rows_by_class(&rows);
+        let by_class = counts.of(&rows).rows_by_class;
         if let Some(class) = by_class.iter().position(|&rows| rows == 0) {
             return Err(StudyError::OneClassOnly {
                 rows: describe(&rows, design.folds, asker.sites),

@@ -1,9 +1,11 @@
 //! Who is in the study: counts of patients and rows, by site and subgroup.
 
-use wardround_core::query::{Ask, ClassWeights, Column, Counting, MOST_TIMES, RowSet};
+use wardround_core::query::{
+    Ask, ClassWeights, Column, Counting, Labelling, MOST_TIMES, RowSet, Schema,
+};
 use wardround_core::study::Balance;
 
-use super::asker::Asker;
+use super::asker::{Answer, Asker};
 use super::error::StudyError;
 use crate::cohort::Cohort;
 use crate::findings::{Profile, ProfileCell};
@@ -46,13 +48,13 @@ pub(crate) async fn fold_counts<C: Cohort>(
 }
 
 impl FoldCounts {
-    /// Rows of a training set by class.
-    pub fn rows_by_class(&self, rows: &RowSet) -> Vec<u64> {
+    /// A training set.
+    pub fn of(&self, rows: &RowSet) -> ProfileCell {
         let cells = self.repeats[usize::from(rows.repeat)].chunks_exact(self.folds);
         let of_sites = cells.zip(0..).filter(|(_, site)| rows.sites.contains(*site));
         let chosen =
             of_sites.flat_map(|(folds, _)| rows.folds.iter().map(|fold| &folds[usize::from(fold)]));
-        total(chosen).rows_by_class
+        total(chosen)
     }
 }
 
@@ -106,13 +108,30 @@ async fn cells<C: Cohort>(
     let by_class = of_patients.chunks_exact(classes).zip(of_rows.chunks_exact(classes));
     Ok(patients
         .into_iter()
+        .zip(rows(&asker.schema, &answer)?)
         .zip(by_class)
-        .map(|(patients, (of_patients, of_rows))| ProfileCell {
+        .map(|((patients, all_rows), (of_patients, of_rows))| ProfileCell {
             patients,
             patients_by_class: of_patients.to_vec(),
             rows_by_class: of_rows.to_vec(),
+            all_rows,
         })
         .collect())
+}
+
+/// How many rows each cell of an answer has.
+pub(crate) fn rows(schema: &Schema, answer: &Answer) -> Result<Vec<u64>, StudyError> {
+    let rows: Vec<i64> = match schema.labelling {
+        Labelling::Multi => answer.counts("rows").to_vec(),
+        Labelling::Single => answer
+            .counts("rows_by_class")
+            .chunks_exact(usize::from(schema.classes))
+            .map(|of_cell| of_cell.iter().sum())
+            .collect(),
+    };
+    let whole = |&n: &i64| u64::try_from(n);
+    let wrong = |_| StudyError::Unfit(format!("rows of {rows:?} in a profile"));
+    rows.iter().map(whole).collect::<Result<_, _>>().map_err(wrong)
 }
 
 /// Cells of different patients added up.
@@ -120,6 +139,7 @@ fn total<'a>(cells: impl IntoIterator<Item = &'a ProfileCell>) -> ProfileCell {
     let mut all = ProfileCell::default();
     for cell in cells {
         all.patients += cell.patients;
+        all.all_rows += cell.rows();
         add(&mut all.patients_by_class, &cell.patients_by_class);
         add(&mut all.rows_by_class, &cell.rows_by_class);
     }

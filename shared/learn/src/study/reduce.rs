@@ -137,7 +137,7 @@ fn select(
     reduction: Reduction,
 ) -> Vec<u32> {
     let scores = match reduction {
-        Reduction::Univariate(_) => f_values(&cells.by_class(rows), usize::from(class), standard),
+        Reduction::Univariate(_) => f_values(&cells.against(rows, class), standard),
         _ => variances(standard, frame),
     };
     largest(&scores, reduction.kept_of(scores.len() as u32) as usize)
@@ -151,18 +151,13 @@ fn variances(standard: &Standard, frame: &Frame) -> Vec<f64> {
 
 /// F of an analysis of variance of each feature between a class and all others, as scikit-learn's
 /// `f_classif` over the rows that have the feature; below all others where the feature is constant.
-fn f_values(by_class: &[ClassSums], class: usize, standard: &Standard) -> Vec<f64> {
+fn f_values([negative, positive]: &[ClassSums; 2], standard: &Standard) -> Vec<f64> {
     let f = |j: usize| {
         if standard.constant[j] {
             return -1.0;
         }
-        let [mut positive, mut negative] = [[0.0; 3]; 2];
-        for (of, sums) in by_class.iter().enumerate() {
-            let side = if of == class { &mut positive } else { &mut negative };
-            let of_class = [sums.n[j], sums.sum[j], sums.squares[j]];
-            side.iter_mut().zip(of_class).for_each(|(sum, one)| *sum += one);
-        }
-        let [[n1, sum1, squares1], [n0, sum0, squares0]] = [positive, negative];
+        let of = |sums: &ClassSums| [sums.n[j], sums.sum[j], sums.squares[j]];
+        let [[n1, sum1, squares1], [n0, sum0, squares0]] = [of(positive), of(negative)];
         if n1 == 0.0 || n0 == 0.0 {
             return -1.0;
         }
@@ -216,7 +211,7 @@ mod tests {
             deviation: vec![1.0; d],
             constant: vec![false; d],
         };
-        let found = f_values(&[sums(0), sums(1)], 1, &standard);
+        let found = f_values(&[sums(0), sums(1)], &standard);
         for (found, expected) in found.iter().zip(golden["f_values"].as_array().unwrap()) {
             let expected = expected.as_f64().unwrap();
             assert!((found - expected).abs() < 1e-9 * expected.max(1.0), "{found} {expected}");

@@ -74,7 +74,7 @@ pub(crate) async fn fit<C: Cohort>(
         let binned = Arc::new(counts.binned(&rows, rules.bins));
         for of_class in of_set.chunk_by(|a, b| a.target == b.target) {
             let class = design.classes[of_class[0].target];
-            let total: u64 = binned.rows_by_class.iter().sum();
+            let total = binned.rows;
             let positives = binned.rows_by_class[usize::from(class)];
             if positives == 0 || positives == total {
                 return Err(StudyError::OneClassOnly {

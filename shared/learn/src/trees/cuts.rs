@@ -8,6 +8,7 @@ use wardround_core::query::{Ask, Column, ColumnCuts, Cuts, Frame, GRID_STEPS, Ro
 use crate::cohort::Cohort;
 use crate::study::StudyError;
 use crate::study::asker::{Asker, slices};
+use crate::study::profile;
 
 /// Counts of the grid's steps, by site and fold of every repeat.
 pub(crate) struct GridCounts {
@@ -22,6 +23,8 @@ pub(crate) struct GridCounts {
 struct RepeatCounts {
     /// By cell and class.
     rows: Vec<i64>,
+    /// By cell.
+    all_rows: Vec<u64>,
     /// By feature, cell and step.
     steps: Vec<Vec<u32>>,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Binned {
     pub cuts: Vec<ColumnCuts>,
     /// By class.
     pub rows_by_class: Vec<u64>,
+    /// Of all classes.
+    pub rows: u64,
 }
 
 /// Asks for the counts.
@@ -50,12 +55,17 @@ pub(crate) async fn grid_counts<C: Cohort>(
         let fold = Column::Fold { repeat };
         let split = if by_site { vec![Column::Site, fold] } else { vec![fold] };
         let cells = sites * folds;
-        let mut counts = RepeatCounts { rows: Vec::new(), steps: Vec::with_capacity(features) };
+        let mut counts = RepeatCounts {
+            rows: Vec::new(),
+            all_rows: Vec::new(),
+            steps: Vec::with_capacity(features),
+        };
         for slice in slices(features, (cells * GRID_STEPS) as u64) {
             let columns = [slice.start as u32, slice.end as u32];
             let (frame, split) = (frame.clone(), split.clone());
             let answer = asker.ask(Ask::Grid { frame, split, columns }).await?;
             counts.rows = answer.counts("rows_by_class").to_vec();
+            counts.all_rows = profile::rows(&asker.schema, &answer)?;
             let steps = answer.counts("steps");
             let width = slice.len() * GRID_STEPS;
             for column in 0..slice.len() {
@@ -88,7 +98,8 @@ impl GridCounts {
                 cells.iter().map(of_cell).sum()
             })
             .collect();
-        let total: u64 = rows_by_class.iter().sum();
+        let of_cells = |rows: &[u64]| cells.iter().map(|&cell| rows[cell]).sum();
+        let total: u64 = of_cells(&counts.all_rows);
         let cuts = (0..self.features)
             .map(|column| {
                 let mut steps = vec![0u64; GRID_STEPS];
@@ -101,7 +112,7 @@ impl GridCounts {
                 ColumnCuts { column: column as u32, steps: merge(&steps, bins), missing }
             })
             .collect();
-        Binned { cuts, rows_by_class }
+        Binned { cuts, rows_by_class, rows: total }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What rows refuse, and corners of scalers and repeats.
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::query::{
-    Ask, Bins, Derivatives, Fill, FoldSet, LinearModel, LinearTerm, RowSet, Scaler, Schema,
-    ScoreList, SiteSet,
+    Ask, Bins, Derivatives, Fill, FoldSet, Labelling, LinearModel, LinearTerm, RowSet, Scaler,
+    Schema, ScoreList, SiteSet,
 };
 use wardround_learn::rows::{Patient, Row, Rows, RowsBuilder, RowsError};
 
@@ -13,11 +14,11 @@ fn patient(key: &str) -> Patient {
 }
 
 fn schema() -> Schema {
-    Schema { features: 2, classes: 2, levels: vec![3] }
+    Schema { features: 2, classes: 2, labelling: Labelling::Single, levels: vec![3] }
 }
 
 fn row(patient: u32) -> Row {
-    Row { patient, class: 1, levels: vec![2] }
+    Row { patient, classes: ClassSet::only(1), levels: vec![2] }
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn every_mistake_has_its_name() {
     assert!(matches!(&twice, Err(RowsError::Twice { key, .. }) if key == "1"), "{twice:?}");
     let without = make(&["1", "2"], vec![row(0)], &[0.0; 2]);
     assert_eq!(without, Err(RowsError::NoRows { patient: 1 }));
-    let class = make(&["1"], vec![row(0), Row { class: 2, ..row(0) }], &[0.0; 4]);
+    let class = make(&["1"], vec![row(0), Row { classes: ClassSet::only(2), ..row(0) }], &[0.0; 4]);
     assert_eq!(class, Err(RowsError::Class { row: 1, class: 2, classes: 2 }));
     for levels in [vec![], vec![3], vec![0, 0]] {
         let wrong = make(&["1"], vec![Row { levels: levels.clone(), ..row(0) }], &[0.0; 2]);
@@ -74,7 +75,7 @@ fn complete(seed: u64) -> Rows {
             Patient { site: view.site.clone(), issuer: view.issuer.into(), key: view.key.into() };
         let features: Vec<f64> =
             view.features.iter().map(|x| if x.is_nan() { 0.5 } else { *x }).collect();
-        builder.add(Patient { site, issuer, key }, view.class, &view.levels, &features).unwrap();
+        builder.add(Patient { site, issuer, key }, view.classes, &view.levels, &features).unwrap();
     }
     builder.build().unwrap()
 }
@@ -138,7 +139,7 @@ fn a_site_without_rows_to_scale_by_counts_features_as_zero() {
     let ask = Ask::Logistic { frame: frame(), terms: vec![term], derivatives, bits: 40 };
     let asked = query(rows.sites(), ask);
     let sum = rows.answer(&asked).unwrap();
-    let positives = rows.rows().filter(|view| view.class == 1).count() as f64;
+    let positives = rows.rows().filter(|view| view.classes.has(1)).count() as f64;
     let n = rows.len() as f64;
     let p = 1.0 / (1.0 + 0.25f64.exp());
     let gradient = sum.values(&asked, "gradient").unwrap();
@@ -154,7 +155,12 @@ fn a_site_without_rows_to_scale_by_counts_features_as_zero() {
 fn a_row_in_no_training_fold_leaves_the_gradient_alone() {
     // One-hot rows: each feature belongs to one row, so its gradient shows who counted.
     let n = 12;
-    let mut builder = RowsBuilder::new(Schema { features: n, classes: 2, levels: vec![] });
+    let mut builder = RowsBuilder::new(Schema {
+        features: n,
+        classes: 2,
+        labelling: Labelling::Single,
+        levels: vec![],
+    });
     for at in 0..n {
         let features: Vec<f64> = (0..n).map(|k| f64::from(u8::from(k == at))).collect();
         builder.add(patient(&format!("{at:02}")), (at % 2) as u8, &[], &features).unwrap();

@@ -448,7 +448,7 @@ fn the_hinge_of_a_model_on_a_map_is_that_of_its_mapped_rows() {
         mapped.push(1.0);
         let all = model.weights.iter().chain([&model.intercept]);
         let says: f64 = all.zip(&mapped).map(|(w, z)| w * z).sum();
-        let (sign, weight) = match view.class == 1 {
+        let (sign, weight) = match view.classes.has(1) {
             true => (1.0, weights.positive),
             false => (-1.0, weights.negative),
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, LinearModel, LinearTerm,
-    PlacementTable, Query, RowSet, Scaler, Schema, ScoreList, SiteSet,
+    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel,
+    LinearTerm, PlacementTable, Query, RowSet, Scaler, Schema, ScoreList, SiteSet,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
@@ -77,7 +77,12 @@ fn golden() -> Golden {
 impl Golden {
     fn rows(&self) -> Rows {
         let features = self.weights.len() as u32;
-        let mut builder = RowsBuilder::new(Schema { features, classes: 2, levels: vec![] });
+        let mut builder = RowsBuilder::new(Schema {
+            features,
+            classes: 2,
+            labelling: Labelling::Single,
+            levels: vec![],
+        });
         for row in &self.rows {
             let features: Vec<f64> = row.features.iter().map(|x| x.unwrap_or(f64::NAN)).collect();
             let site = SiteId::parse(&row.site).unwrap();
@@ -217,7 +222,12 @@ fn missing_values_are_filled_as_scikit_learn_fills_them() {
 #[test]
 fn scores_and_placements_are_scikit_learns() {
     let scored = golden().scored;
-    let mut builder = RowsBuilder::new(Schema { features: 1, classes: 2, levels: vec![] });
+    let mut builder = RowsBuilder::new(Schema {
+        features: 1,
+        classes: 2,
+        labelling: Labelling::Single,
+        levels: vec![],
+    });
     for ((patient, &class), &logit) in scored.patient.iter().zip(&scored.class).zip(&scored.logit) {
         let site = SiteId::parse("a").unwrap();
         let patient = Patient { site, issuer: "a".into(), key: patient.to_string() };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, FoldPlan, Frame, Query, Schema};
+use wardround_core::query::{Ask, FoldPlan, Frame, Labelling, Query, Schema};
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
 
@@ -12,7 +12,12 @@ pub const FEATURES: usize = 11;
 
 /// What every row looks like: three classes, two subgroup columns.
 pub fn schema() -> Schema {
-    Schema { features: FEATURES as u32, classes: 3, levels: vec![3, 2] }
+    Schema {
+        features: FEATURES as u32,
+        classes: 3,
+        labelling: Labelling::Single,
+        levels: vec![3, 2],
+    }
 }
 
 /// A frame that moves and scales.

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use wardround_core::ids::StudyId;
 use wardround_core::query::{
     Bins, ClassWeights, ColumnCuts, Cuts, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm,
-    Frame, LinearModel, LinearTerm, MapScaler, OwnForestTerm, RowPrecision, Scaler, Schema,
-    ScoreList, SoftmaxModel, SoftmaxTerm,
+    Frame, Labelling, LinearModel, LinearTerm, MapScaler, OwnForestTerm, RowPrecision, Scaler,
+    Schema, ScoreList, SoftmaxModel, SoftmaxTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{Choose, ChooseBy, Classifier, Recipe, Reduction, Search, Standardise};
@@ -18,7 +18,12 @@ fn query(sites: usize, ask: Ask) -> Query {
     let query = Query {
         study: StudyId::parse("s1").unwrap(),
         sites: (0..sites).map(site).collect(),
-        schema: Schema { features: FEATURES, classes: 2, levels: vec![3, 4] },
+        schema: Schema {
+            features: FEATURES,
+            classes: 2,
+            labelling: Labelling::Single,
+            levels: vec![3, 4],
+        },
         input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask,

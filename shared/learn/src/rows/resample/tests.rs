@@ -3,9 +3,9 @@ use serde::Deserialize;
 use std::sync::Arc as Shared;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, ColumnCuts, Cuts, Derivatives, Fill, FourierMap, FourierTerm, Gradients, LinearModel,
-    LinearTerm, MapScaler, Node, Query, Sampling, Scaler, Schema, Side as Child, SiteSet, Tree,
-    TreeTerm,
+    Ask, ColumnCuts, Cuts, Derivatives, Fill, FourierMap, FourierTerm, Gradients, Labelling,
+    LinearModel, LinearTerm, MapScaler, Node, Query, Sampling, Scaler, Schema, Side as Child,
+    SiteSet, Tree, TreeTerm,
 };
 
 use super::*;
@@ -44,7 +44,8 @@ fn lines(count: usize, sites: usize, missing: f64, seed: u64) -> Vec<Line> {
 }
 
 fn rows(lines: &[Line], copies: bool) -> Rows {
-    let schema = Schema { features: D as u32, classes: 2, levels: vec![] };
+    let schema =
+        Schema { features: D as u32, classes: 2, labelling: Labelling::Single, levels: vec![] };
     let mut builder = RowsBuilder::with_copies(schema, usize::from(copies));
     for Line { site, key, class, features, copy } in lines {
         let site = SiteId::parse(&format!("site{site}")).unwrap();
@@ -257,7 +258,7 @@ fn rows_that_are_held_out_change_no_bit() {
             poisoned[view.source]
                 .features
                 .iter_mut()
-                .for_each(|x| *x = 1e3 * f64::from(view.class));
+                .for_each(|x| *x = 1e3 * f64::from(view.classes.single().unwrap()));
         }
     }
     let poisoned = rows(&poisoned, false);
@@ -301,7 +302,7 @@ fn draws_dont_depend_on_the_split_into_sites() {
         for (site, counts) in rows.sites.iter().zip(&counts) {
             for row in 0..site.len() {
                 let view = site.view(row);
-                times.push((view.key.to_owned(), row, counts.of(row, view.class == 1)));
+                times.push((view.key.to_owned(), row, counts.of(row, view.classes.has(1))));
             }
         }
         times.iter_mut().for_each(|(.., row, _)| *row %= 2);
@@ -331,7 +332,7 @@ fn a_row_that_is_alone_at_its_site_is_copied() {
     let counts = counts(&rows, &ALL, drawn(Counting::Synthetic, 39.0));
     assert!(counts.iter().all(|counts| counts.made().is_empty()));
     let site = &rows.sites[1];
-    let alone = (0..site.len()).find(|&row| site.class[row] == 1).unwrap();
+    let alone = (0..site.len()).find(|&row| site.classes[row].has(1)).unwrap();
     assert_eq!(counts[1].of(alone, true), 39.0);
 }
 
@@ -352,7 +353,8 @@ fn neighbours_and_synthetic_rows_are_those_of_imbalanced_learn() {
     let golden: Golden =
         serde_json::from_str(include_str!("../../../tests/golden/smote.json")).unwrap();
     let d = golden.features[0].len();
-    let schema = Schema { features: d as u32, classes: 2, levels: vec![] };
+    let schema =
+        Schema { features: d as u32, classes: 2, labelling: Labelling::Single, levels: vec![] };
     let mut builder = RowsBuilder::new(schema);
     for (at, (features, class)) in golden.features.iter().zip(&golden.class).enumerate() {
         let site = SiteId::parse("a").unwrap();
@@ -394,14 +396,14 @@ proptest! {
         let rows = rows(&made, false);
         let mut total = 0.0;
         for (site, counts) in rows.sites.iter().zip(counts(&rows, &ALL, weights)) {
-            let members: Vec<usize> = (0..site.len()).filter(|&row| site.class[row] == 1).collect();
+            let members: Vec<usize> = (0..site.len()).filter(|&row| site.classes[row].has(1)).collect();
             total += members.iter().map(|&row| counts.of(row, true)).sum::<f64>();
             total += counts.made().len() as f64;
             let at = rows.sites().binary_search(&site.id).unwrap() as u16;
             let query = query(&rows, Ask::Profile { split: vec![] });
             let near = Neighbours::search(&site.seen(&query, at), 0, ALL.folds, members);
             for made in counts.made() {
-                prop_assert!(site.class[made.row] == 1 && site.class[made.other] == 1);
+                prop_assert!(site.classes[made.row].has(1) && site.classes[made.other].has(1));
                 prop_assert!(made.row != made.other && (0.0..1.0).contains(&made.share));
                 prop_assert!(near.of(made.row).contains(&made.other));
                 prop_assert!(near.of(made.row).len() <= 5);
