@@ -78,7 +78,8 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         })
         .collect::<Result<_, _>>()?;
     let minimums = Minimums::strictest(sites.iter().map(|site| &site.policy));
-    let mask = cohort_mask(&findings.profile, minimums);
+    let labelling = context.study.target.classes.labelling();
+    let mask = cohort_mask(&findings.profile, labelling, minimums);
     let mut report = Report {
         format: FORMAT,
         software: context.software.clone(),
@@ -395,7 +396,7 @@ fn cohort_cell(cell: &ProfileCell, shown: CellMask) -> CohortCell {
     let count = |number: u64| Count::from(shown.classes.map(|()| number));
     CohortCell {
         patients: total(cell.patients),
-        images: total(cell.rows_by_class.iter().sum()),
+        images: total(cell.rows()),
         patients_by_class: cell.patients_by_class.iter().copied().map(count).collect(),
         images_by_class: cell.rows_by_class.iter().copied().map(count).collect(),
     }

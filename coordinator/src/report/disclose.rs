@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use wardround_core::query::Labelling;
 use wardround_learn::findings::{Profile, ProfileCell};
 use wardround_privacy::policy::{MinimumPatients, Policy};
 use wardround_privacy::suppress::{CellCounts, CohortCounts, CohortMask, ColumnCounts, cohort};
@@ -50,20 +51,89 @@ impl fmt::Display for Minimums {
 }
 
 /// What of the cohort is shown.
-pub fn cohort_mask(profile: &Profile, minimums: Minimums) -> CohortMask {
-    let cell = |cell: &ProfileCell| CellCounts {
-        patients: cell.patients,
-        by_class: cell.patients_by_class.clone(),
-    };
+pub fn cohort_mask(profile: &Profile, labelling: Labelling, minimums: Minimums) -> CohortMask {
+    match labelling {
+        Labelling::Single => {
+            let counts = counts(profile, |cell| cell.patients_by_class.clone());
+            cohort(&counts, minimums.cell)
+        }
+        // Labels don't add up to patients, but each does with the patients who never have it: as many tables
+        // as labels. What one of them withholds is withheld of all, lest labels that hardly ever stand
+        // together tell it.
+        Labelling::Multi => {
+            let of_label = |label: usize| {
+                let sides = |cell: &ProfileCell| {
+                    let with = cell.patients_by_class[label];
+                    vec![cell.patients.saturating_sub(with), with]
+                };
+                cohort(&counts(profile, sides), minimums.cell)
+            };
+            let masks = (0..profile.all.patients_by_class.len()).map(of_label);
+            masks.reduce(CohortMask::stricter).unwrap_or_else(|| {
+                cohort(&counts(profile, |cell| cell.patients_by_class.clone()), minimums.cell)
+            })
+        }
+    }
+}
+
+fn counts(profile: &Profile, by_class: impl Fn(&ProfileCell) -> Vec<u64>) -> CohortCounts {
+    let cell =
+        |cell: &ProfileCell| CellCounts { patients: cell.patients, by_class: by_class(cell) };
     let row = |cells: &[ProfileCell]| cells.iter().map(cell).collect();
     let column = |at: usize| ColumnCounts {
         levels: row(&profile.by_subgroup[at]),
         cells: profile.by_site_and_subgroup.iter().map(|site| row(&site[at])).collect(),
     };
-    let counts = CohortCounts {
+    CohortCounts {
         all: cell(&profile.all),
         sites: row(&profile.by_site),
         columns: (0..profile.by_subgroup.len()).map(column).collect(),
-    };
-    cohort(&counts, minimums.cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardround_privacy::suppress::{Reason, Shown};
+
+    use super::*;
+
+    /// A cell of labels 0 and 1, and of patients with rows of none.
+    fn cell(patients: u64, by_class: [u64; 3]) -> ProfileCell {
+        let by_class = by_class.to_vec();
+        let (rows, all_rows) = (by_class.clone(), patients);
+        ProfileCell { patients, patients_by_class: by_class, rows_by_class: rows, all_rows }
+    }
+
+    fn mask(sites: [[u64; 4]; 3]) -> CohortMask {
+        let by_site: Vec<ProfileCell> = sites.map(|[n, a, b, none]| cell(n, [a, b, none])).into();
+        let sum = |at: usize| sites.iter().map(|site| site[at]).sum();
+        let profile = Profile {
+            all: cell(sum(0), [sum(1), sum(2), sum(3)]),
+            by_site_and_subgroup: vec![Vec::new(); by_site.len()],
+            by_site,
+            by_subgroup: Vec::new(),
+        };
+        let minimums = Minimums::strictest(std::iter::empty());
+        assert_eq!(minimums.cell.get(), 5);
+        cohort_mask(&profile, Labelling::Multi, minimums)
+    }
+
+    #[test]
+    fn a_label_that_few_or_all_but_few_have_is_withheld_with_all_others() {
+        let fine = [100, 40, 70, 20];
+        let shown = Shown::Value(());
+        let of = |mask: &CohortMask| -> Vec<Shown<()>> {
+            mask.sites.iter().map(|site| site.classes).collect()
+        };
+        assert_eq!(of(&mask([fine; 3])), [shown; 3]);
+        let withheld = Shown::Suppressed(Reason::SmallCell);
+        // Few have it; few don't; few have none.
+        for small in [[100, 4, 70, 30], [100, 97, 70, 20], [100, 40, 70, 3]] {
+            let mask = mask([fine, small, fine]);
+            assert_eq!(mask.sites[1].classes, withheld, "{small:?}");
+            // And another site's, from which and all it would follow.
+            assert!(of(&mask).iter().filter(|site| **site == withheld).count() > 1, "{small:?}");
+            assert_eq!(mask.sites[1].patients, shown);
+        }
+    }
 }

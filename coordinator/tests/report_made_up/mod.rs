@@ -446,6 +446,7 @@ fn profile_cell(patients: &[&Patient]) -> ProfileCell {
         patients: patients.len() as u64,
         patients_by_class: vec![class(false).count() as u64, class(true).count() as u64],
         rows_by_class: vec![images(false), images(true)],
+        all_rows: images(false) + images(true),
     }
 }
 

@@ -49,7 +49,10 @@ fn fits(study: &Study, manifest: &Manifest) -> bool {
         }
     }
     let labels = manifest.values(&study.target.column);
-    let has = |class| labels.keys().any(|label| study.target.classes.code(label) == Some(class));
+    let has = |class| {
+        let of = |label: &&str| study.target.classes.of_cell(label);
+        labels.keys().filter_map(of).any(|classes| classes.has(class))
+    };
     columns.into_iter().all(|column| manifest.has(column)) && has(0) && has(1)
 }
 

@@ -108,8 +108,8 @@ impl Report {
     /// Reports an inspection; `allowed` is the site's `problem_share`.
     pub fn of(study: &Study, found: &Inspection, allowed: f64) -> Self {
         let classes = study.target.classes.names();
-        let class_counts = classes.iter().enumerate().map(|(class, name)| {
-            count(name, found.rows.iter().filter(|row| usize::from(row.class) == class))
+        let class_counts = (0..).zip(&classes).map(|(class, name)| {
+            count(name, found.rows.iter().filter(|row| row.classes.has(class)))
         });
         let subgroups = study.subgroups.iter().enumerate().map(|(at, subgroup)| SubgroupCounts {
             name: subgroup.name.clone(),
@@ -235,7 +235,7 @@ fn levels(study: &Study, found: &Inspection, at: usize, names: Vec<String>) -> V
             found.rows.iter().filter(|row| is(&row.levels, level)).collect();
         let mut rows_by_class = vec![0; classes];
         for row in &rows {
-            rows_by_class[usize::from(row.class)] += 1;
+            row.classes.iter().for_each(|class| rows_by_class[usize::from(class)] += 1);
         }
         let imputed = rows.iter().filter(|row| has_missing(row)).count();
         let left_out = found.incomplete.iter().filter(|row| is(&row.levels, level)).count();

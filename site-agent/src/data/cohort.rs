@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
 
 use super::reason::{Obstacle, Reason};
@@ -31,8 +32,8 @@ pub struct CohortRow {
     pub line: u64,
     /// The patient key, as text.
     pub patient: String,
-    /// The class code.
-    pub class: u8,
+    /// Its classes, at least one.
+    pub classes: ClassSet,
     /// The level of each of the study's subgroups.
     pub levels: Vec<u8>,
     /// Where its features come from.

@@ -183,7 +183,7 @@ pub fn rows(
         let row = &cohort.rows[at];
         let patient =
             Patient { site: site.clone(), issuer: cohort.issuer.clone(), key: row.patient.clone() };
-        builder.add(patient, row.class, &row.levels, features.row(at))?;
+        builder.add(patient, row.classes, &row.levels, features.row(at))?;
         builder.add_copies(features.copies(at))?;
     }
     Ok(builder.build()?)

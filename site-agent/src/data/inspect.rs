@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
 use wardround_core::read::nearest;
 use wardround_core::study::{
@@ -243,7 +244,7 @@ struct Draft<'m> {
     line: u64,
     patient: &'m str,
     label: &'m str,
-    class: Option<u8>,
+    classes: Option<ClassSet>,
     levels: Vec<u8>,
     input: Option<RowInput>,
     /// The image's file; its digest is looked for later.
@@ -256,8 +257,8 @@ impl<'m> Draft<'m> {
     fn of(study: &Study, line: &'m Line, places: &Places<'_>, images: Option<&Path>) -> Self {
         let mut reasons = Vec::new();
         let (label, patient) = (cell(line, places.label), cell(line, places.key));
-        let class = study.target.classes.code(label);
-        match (label, class) {
+        let classes = study.target.classes.of_cell(label);
+        match (label, classes) {
             _ if places.label.is_none() => {}
             ("", _) => reasons.push(Reason::NoLabel),
             (label, None) => reasons.push(Reason::UnknownLabel(label.to_owned())),
@@ -272,7 +273,7 @@ impl<'m> Draft<'m> {
             line: line.number,
             patient,
             label,
-            class,
+            classes,
             levels,
             input: None,
             image: None,
@@ -328,10 +329,10 @@ impl<'m> Draft<'m> {
         } else if !self.missing.is_empty() {
             let columns = self.missing;
             found.incomplete.push(Incomplete { line, patient, columns, levels });
-        } else if let (Some(class), Some(input), false) =
-            (self.class, self.input, patient.is_empty())
+        } else if let (Some(classes), Some(input), false) =
+            (self.classes, self.input, patient.is_empty())
         {
-            found.rows.push(CohortRow { line, patient, class, levels, input });
+            found.rows.push(CohortRow { line, patient, classes, levels, input });
         }
     }
 }
@@ -431,17 +432,23 @@ fn warnings(
 
 /// Labels that count as negative only because they are spelt unlike a positive one.
 fn nearly_positive(study: &Study, drafts: &[Draft<'_>]) -> Vec<String> {
-    let Classes::Binary { positive, negative: Negative::Rest } = &study.target.classes else {
-        return Vec::new();
+    let (positive, separator) = match &study.target.classes {
+        Classes::Binary { positive, negative: Negative::Rest } => (positive, None),
+        Classes::AnyOf { labels, separator, negative: Negative::Rest } => (labels, Some(separator)),
+        _ => return Vec::new(),
     };
     let alike = |a: &str, b: &str| {
         let numbers = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());
         a.eq_ignore_ascii_case(b) || numbers.is_some_and(|(a, b)| a == b)
     };
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for draft in drafts.iter().filter(|draft| !positive.iter().any(|p| p == draft.label)) {
-        if let Some(positive) = positive.iter().find(|positive| alike(positive, draft.label)) {
-            *counts.entry((draft.label, positive)).or_default() += 1;
+    let labels = drafts.iter().flat_map(|draft| match separator {
+        None => vec![draft.label],
+        Some(separator) => draft.label.split(separator.as_str()).map(str::trim).collect(),
+    });
+    for label in labels.filter(|label| !positive.iter().any(|p| p == label)) {
+        if let Some(positive) = positive.iter().find(|positive| alike(positive, label)) {
+            *counts.entry((label, positive)).or_default() += 1;
         }
     }
     let text = |((label, positive), rows): ((&str, &str), usize)| {
@@ -482,9 +489,9 @@ fn unknown_levels<'c>(subgroup: &Subgroup, cells: impl Iterator<Item = &'c str>)
 }
 
 fn empty_classes(study: &Study, rows: &[CohortRow]) -> Vec<String> {
-    let names = study.target.classes.names().into_iter().enumerate();
+    let names = (0..).zip(study.target.classes.names());
     names
-        .filter(|(class, _)| !rows.iter().any(|row| usize::from(row.class) == *class))
+        .filter(|(class, _)| !rows.iter().any(|row| row.classes.has(*class)))
         .map(|(_, name)| format!("no row of the class '{name}'"))
         .collect()
 }

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
 use wardround_core::ids::StudyId;
 
@@ -41,8 +42,8 @@ pub struct LockEntry {
     pub patient: String,
     /// Which of the patient's rows it is.
     pub row: RowId,
-    /// Its class.
-    pub class: u8,
+    /// Its classes.
+    pub classes: ClassSet,
     /// Its level of each subgroup.
     pub levels: Vec<u8>,
     /// The digest of its features.
@@ -282,8 +283,8 @@ impl Lock {
             rows: self.entries.len(),
         };
         let mut text = line(&head);
-        for LockEntry { issuer, patient, row, class, levels, features } in &self.entries {
-            text.push_str(&line(&(issuer, patient, row, class, levels, features)));
+        for LockEntry { issuer, patient, row, classes, levels, features } in &self.entries {
+            text.push_str(&line(&(issuer, patient, row, classes, levels, features)));
         }
         text
     }
@@ -306,8 +307,8 @@ impl Lock {
         let mut entries = Vec::new();
         for (at, line) in lines.enumerate() {
             match serde_json::from_str(line) {
-                Ok((issuer, patient, row, class, levels, features)) => {
-                    entries.push(LockEntry { issuer, patient, row, class, levels, features });
+                Ok((issuer, patient, row, classes, levels, features)) => {
+                    entries.push(LockEntry { issuer, patient, row, classes, levels, features });
                 }
                 Err(error) => return damaged(at + 2, &error),
             }
@@ -369,7 +370,7 @@ fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, Loc
             issuer: cohort.issuer.clone(),
             patient: row.patient.clone(),
             row: id,
-            class: row.class,
+            classes: row.classes,
             levels: row.levels.clone(),
             features: digest(features, at),
         }
@@ -391,7 +392,7 @@ fn digest(features: &[Features], row: usize) -> Digest {
 fn difference(frozen: &LockEntry, present: &LockEntry, line: u64) -> Option<Broken> {
     if frozen.issuer != present.issuer {
         Some(Broken::OtherPatient { line })
-    } else if frozen.class != present.class {
+    } else if frozen.classes != present.classes {
         Some(Broken::OtherClass { line })
     } else if frozen.levels != present.levels {
         Some(Broken::OtherSubgroup { line })

@@ -183,7 +183,7 @@ fn every_problem_is_found_at_once() {
     let rows: Vec<(u64, &str, u8, &[u8])> = found
         .rows
         .iter()
-        .map(|r| (r.line, r.patient.as_str(), r.class, r.levels.as_slice()))
+        .map(|r| (r.line, r.patient.as_str(), r.classes.single().unwrap(), r.levels.as_slice()))
         .collect();
     let kept: [(u64, &str, u8, &[u8]); 4] =
         [(2, "007", 1, &[0, 0]), (3, "7", 0, &[2, 2]), (4, "x", 0, &[2, 1]), (17, "x", 1, &[1, 0])];
@@ -286,6 +286,41 @@ fn labels_spelt_unlike_the_positive_one_are_reported() {
             "1 rows with the label 'Mel' count as negative; the positive one is 'mel'",
             "no row of the class 'mel'",
         ]
+    );
+}
+
+#[test]
+fn a_cell_may_hold_several_labels() {
+    let several = TABLE.replace(
+        "positive = [1, 2, 3, 4]\nnegative = [0]",
+        "any_of = [\"edema\", \"mass\"]\nseparator = \";\"\nnegative = [\"none\"]",
+    );
+    let rest = several.replace("\nnegative = [\"none\"]", "");
+    let row =
+        |patient: &str, label: &str| format!("{patient},63,1.0,1,145,233,1,2,150,0,2,{label}");
+    let rows = [("p1", "mass; edema"), ("p2", "none"), ("p2", "mass"), ("p3", "Mass"), ("p4", "")];
+    let rows: Vec<String> = rows.iter().map(|(patient, label)| row(patient, label)).collect();
+    let manifest = table_manifest(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let nowhere = Path::new("no images");
+    let found = inspected(&study(&several), &manifest, nowhere);
+    let classes: Vec<Vec<u8>> = found.rows.iter().map(|row| row.classes.iter().collect()).collect();
+    assert_eq!(classes, [vec![0, 1], vec![2], vec![1]]);
+    assert_eq!(
+        reasons(&found).into_values().flatten().collect::<Vec<_>>(),
+        ["the study doesn't know the label 'Mass'", "no label"]
+    );
+    let text = Report::of(&study(&several), &found, 1.0).to_string();
+    let lines: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split_whitespace().collect()).collect();
+    for line in ["class edema 1 1", "class mass 2 2", "class none of them 1 1"] {
+        let line: Vec<&str> = line.split(' ').collect();
+        assert!(lines.contains(&line), "{text}");
+    }
+    let found = inspected(&study(&rest), &manifest, nowhere);
+    assert_eq!(found.rows.len(), 4);
+    assert_eq!(
+        found.warnings,
+        ["1 rows with the label 'Mass' count as negative; the positive one is 'mass'"]
     );
 }
 

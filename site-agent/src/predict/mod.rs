@@ -106,17 +106,18 @@ pub fn modelled(bundle: &ModelBundle) -> Vec<&str> {
     bundle.manifest.models.iter().map(|entry| name(bundle, entry.class)).collect()
 }
 
-/// The classes whose threshold is reached; of a single model, else the other class.
+/// The classes whose threshold is reached; else the class that no model is of, where there is one: the other
+/// of two, or that of rows with none of several labels.
 fn called(bundle: &ModelBundle, probabilities: &[f64]) -> Vec<String> {
     let models = bundle.manifest.models.iter().zip(&bundle.models).zip(probabilities);
     let reached: Vec<String> = models
         .filter(|((_, model), probability)| **probability >= model.threshold)
         .map(|((entry, _), _)| name(bundle, entry.class).to_owned())
         .collect();
-    match (bundle.manifest.models.as_slice(), bundle.manifest.classes.as_slice()) {
-        ([only], [_, _]) if reached.is_empty() => {
-            vec![name(bundle, 1 - only.class.min(1)).to_owned()]
-        }
+    let is_modelled = |class: &u8| bundle.manifest.models.iter().any(|entry| entry.class == *class);
+    let mut others = (0..).zip(&bundle.manifest.classes).filter(|(class, _)| !is_modelled(class));
+    match (reached.is_empty(), others.next(), others.next()) {
+        (true, Some((_, other)), None) => vec![other.clone()],
         _ => reached,
     }
 }
@@ -227,6 +228,10 @@ mod tests {
         let called = |x| judge(&bundle, None, vec![subject(Ok(vec![x, 0.0]))])[0].classes.clone();
         assert_eq!(called(1.5), ["a", "b"]);
         assert_eq!(called(-1.0), [""; 0]);
+        let bundle = bundle_of(&["a", "b", "none of them"], &[0, 1], &unit());
+        let called = |x| judge(&bundle, None, vec![subject(Ok(vec![x, 0.0]))])[0].classes.clone();
+        assert_eq!(called(1.5), ["a", "b"]);
+        assert_eq!(called(-1.0), ["none of them"]);
     }
 
     #[test]

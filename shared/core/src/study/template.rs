@@ -88,6 +88,10 @@ fn target(guess: &Guess) -> String {
             if all.len() >= 3 {
                 part.push_str("# Or each label against the others, instead of the lines above:\n");
                 let _ = writeln!(part, "# one_vs_rest = {}", list(&all));
+                part.push_str(
+                    "# Or, where a cell may name several, each against the rows without it:\n",
+                );
+                let _ = writeln!(part, "# any_of = {}\n# separator = \"|\"", list(&all));
             }
         }
         Label::Unseen => {
@@ -95,7 +99,8 @@ fn target(guess: &Guess) -> String {
                 "# GUESS: the labels that count as positive; no values were seen.\n\
                  positive = [\"1\"]\n\
                  # Optional: negative = [...]; without it all others are.\n\
-                 # Or each label against the others: one_vs_rest = [\"a\", \"b\", \"c\"]\n",
+                 # Or each label against the others: one_vs_rest = [\"a\", \"b\", \"c\"]\n\
+                 # Or several labels in a cell, as 'a|b': any_of = [\"a\", \"b\"]\n",
             );
         }
     }

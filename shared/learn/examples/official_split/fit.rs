@@ -86,7 +86,8 @@ fn rows(training: &[Image], study: &Study, hospitals: usize) -> Result<Rows, Box
         let site = SiteId::parse(&format!("hospital-{}", at % hospitals.max(1) + 1))?;
         let patient = Patient { issuer: site.to_string(), site, key: image.path.clone() };
         let label = if image.positive { "1" } else { "0" };
-        let class = study.target.classes.of_cell(label).ok_or("the study doesn't know the label")?;
+        let class =
+            study.target.classes.of_cell(label).ok_or("the study doesn't know the label")?;
         builder.add(patient, class, &[], &image.features)?;
     }
     Ok(builder.build()?)

@@ -156,7 +156,7 @@ fn stack(all: RowSet, some: RowSet, train: FoldSet) -> Ask {
 }
 
 /// Questions whose answers don't depend on how patients are split into sites.
-fn splitless() -> Vec<Ask> {
+pub fn splitless() -> Vec<Ask> {
     let split = vec![Column::Subgroup(0), Column::Subgroup(1)];
     let all = everywhere(FoldSet::all(4));
     let models: Vec<Model> = vec![

@@ -11,6 +11,7 @@ mod ensembles;
 mod federation;
 #[cfg(test)]
 mod golden;
+mod labels;
 #[cfg(test)]
 mod population;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{Ask, FoldPlan, Frame, Labelling, Query, Schema};
 use wardround_core::seed::Seed;
@@ -89,7 +90,18 @@ impl Population {
 
     /// Splits the patients into up to `count` sites.
     pub fn rows(&self, count: usize, seed: u64) -> Rows {
-        let mut builder = RowsBuilder::new(schema());
+        self.rows_of(schema(), count, seed, |class, _| ClassSet::only(class))
+    }
+
+    /// The same with other classes, made of a row's class and first feature.
+    pub fn rows_of(
+        &self,
+        schema: Schema,
+        count: usize,
+        seed: u64,
+        classes: impl Fn(u8, f64) -> ClassSet,
+    ) -> Rows {
+        let mut builder = RowsBuilder::new(schema);
         for (key, rows) in &self.patients {
             let site = Seed(seed).bits("site", &[key.as_bytes()]) % count as u64;
             let patient = Patient {
@@ -98,7 +110,8 @@ impl Population {
                 key: key.clone(),
             };
             for (class, levels, features) in rows {
-                builder.add(patient.clone(), *class, levels, features).unwrap();
+                let classes = classes(*class, features[0]);
+                builder.add(patient.clone(), classes, levels, features).unwrap();
             }
         }
         builder.build().unwrap()

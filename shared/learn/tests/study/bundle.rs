@@ -105,7 +105,7 @@ fn predictions_are_the_fits() {
             let own = OwnScale::of(4, &flat).unwrap();
             for row in of_site() {
                 let p = predict_at_site(&bundle, &own, row.features).unwrap()[0];
-                let residual = p - f64::from(row.class);
+                let residual = p - f64::from(u8::from(row.classes.has(1)));
                 by_constant += residual;
                 for (j, g) in gradient.iter_mut().enumerate() {
                     *g += residual * unit(&bundle, &own, row.features, j);

@@ -34,6 +34,8 @@ mod leaks;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod multi_label;
+#[cfg(test)]
 mod multinomial;
 #[cfg(test)]
 mod own_site;

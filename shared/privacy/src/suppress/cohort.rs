@@ -124,6 +124,40 @@ pub fn cohort(counts: &CohortCounts, minimum: MinimumPatients) -> CohortMask {
     mask
 }
 
+impl CellMask {
+    fn stricter(self, other: Self) -> Self {
+        let of =
+            |own: Shown<()>, other: Shown<()>| if own == Shown::Value(()) { other } else { own };
+        Self {
+            patients: of(self.patients, other.patients),
+            classes: of(self.classes, other.classes),
+        }
+    }
+}
+
+impl CohortMask {
+    /// Shows what both masks of one cohort show: what fewer numbers tell is never more.
+    pub fn stricter(self, other: Self) -> Self {
+        let row = |own: Vec<CellMask>, other: Vec<CellMask>| -> Vec<CellMask> {
+            own.into_iter().zip(other).map(|(own, other)| own.stricter(other)).collect()
+        };
+        let rows = |own: Vec<Vec<CellMask>>, other: Vec<Vec<CellMask>>| -> Vec<Vec<CellMask>> {
+            own.into_iter().zip(other).map(|(own, other)| row(own, other)).collect()
+        };
+        Self {
+            all: self.all.stricter(other.all),
+            sites: row(self.sites, other.sites),
+            levels: rows(self.levels, other.levels),
+            cells: self
+                .cells
+                .into_iter()
+                .zip(other.cells)
+                .map(|(own, other)| rows(own, other))
+                .collect(),
+        }
+    }
+}
+
 /// What is hidden of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Hidden {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::*;
+use crate::query::Labelling;
 use crate::study::classifier_names;
 
 const IMAGES: &str = r#"
@@ -453,6 +454,43 @@ fn what_a_classifier_cant_have_is_named() {
 }
 
 #[test]
+fn labels_may_stand_together() {
+    let with = |lines: &str| {
+        let text = SHORT.replace("one_vs_rest = [\"mel\", \"nv\", 3]", lines);
+        Study::parse(&text).map_err(|mistakes| mistakes.to_string())
+    };
+    let of = |labels: &[&str], separator: &str, negative| Classes::AnyOf {
+        labels: words(labels),
+        separator: separator.to_owned(),
+        negative,
+    };
+    let short = with("any_of = [\"edema\", \"mass\"]").unwrap();
+    assert_eq!(short.target.classes, of(&["edema", "mass"], "|", Negative::Rest));
+    assert_eq!(short.schema(7).labelling, Labelling::Multi);
+    let long = "any_of = [\"edema\", 2]\nseparator = \";\"\nnegative = [\"none\"]";
+    let negative = Negative::Labels(words(&["none"]));
+    assert_eq!(with(long).unwrap().target.classes, of(&["edema", "2"], ";", negative));
+    for (lines, expected) in [
+        ("any_of = [\"edema\"]", "any_of"),
+        ("any_of = [\"a\", \"a\"]", "any_of"),
+        ("any_of = [\"a|b\", \"c\"]", "the separator '|' in it"),
+        ("any_of = [\"a\", \"b\"]\npositive = [\"a\"]", "stands beside target.positive"),
+        ("any_of = [\"a\", \"b\"]\none_vs_rest = [\"a\", \"b\", \"c\"]", "stands beside"),
+        ("any_of = [\"a\", \"b\"]\nnegative = [\"b\"]", "is one of any_of as well"),
+        ("any_of = [\"a\", \"b\"]\nseparator = \"\"", "separator"),
+        ("positive = [\"a\"]\nseparator = \",\"", "without target.any_of"),
+    ] {
+        let error = with(lines).unwrap_err();
+        assert!(error.contains(expected), "{lines}: {error}");
+    }
+    let multinomial = SHORT
+        .replace("one_vs_rest = [\"mel\", \"nv\", 3]", "any_of = [\"a\", \"b\", \"c\"]")
+        .replace("c = [1]", "c = [1]\nmulti_class = \"multinomial\"");
+    let error = Study::parse(&multinomial).unwrap_err().to_string();
+    assert!(error.contains("labels that may stand together"), "{error}");
+}
+
+#[test]
 fn a_table_keeps_its_columns_in_order() {
     let study = Study::parse(TABLE).unwrap();
     let expected = Classes::Binary {
@@ -507,7 +545,7 @@ folds = "five"
 "#;
     let expected = r#"1:10: format is 2; it must be 1
 3:8: seed is -1; it must be 0 to 18446744073709551615
-5:1: unknown key 'colunm' in [target]; did you mean 'column'? known here: column, positive, negative, one_vs_rest
+5:1: unknown key 'colunm' in [target]; did you mean 'column'? known here: column, positive, negative, one_vs_rest, any_of, separator
 7:18: entry 2 of target.negative is positive as well; keep the label in one of the two lists
 9:46: max of entry 1 of cohort.filters is 18, below min = 90; swap them
 13:21: entry 2 of subgroups.sex.values is "unknown"; leave it out: what isn't listed is unknown
