@@ -727,6 +727,18 @@ mod real {
     }
 
     #[test]
+    fn findings_of_chest_radiographs_stand_together() {
+        let Some(folder) = data_set("nih1000") else { return };
+        let shipped = include_str!("../../../deploy/studies/chest-findings.toml");
+        let manifest = Manifest::read(&folder.join("manifest.csv")).unwrap();
+        let found = inspected(&study(shipped), &manifest, &folder);
+        assert_eq!((found.rows.len(), &found.set_aside[..]), (1000, &[][..]));
+        let rows = |class| found.rows.iter().filter(|row| row.classes.has(class)).count();
+        assert_eq!([0, 1, 2, 3].map(rows), [170, 162, 95, 83]);
+        assert!(found.rows.iter().any(|row| row.classes.count() == 3));
+    }
+
+    #[test]
     fn skin_lesions_are_sound() {
         let Some(folder) = data_set("ham10000") else { return };
         let text = IMAGES
