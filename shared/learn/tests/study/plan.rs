@@ -3,8 +3,8 @@
 use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_core::study::{
-    Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    Reduction, Standardise, Study, TreeRules,
+    Balance, BoostingGrid, Classes, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
+    Negative, Reduction, Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -70,6 +70,19 @@ fn check(study: &Study, features: usize, leave_out: bool) {
 fn a_plan_is_near_the_truth_by_newton() {
     let study = with_subgroup(study(&[0.1, 1.0], &[Standardise::All, Standardise::Site]));
     check(&study, 6, true);
+    check(&study, 6, false);
+}
+
+#[test]
+fn a_plan_is_near_the_truth_of_labels() {
+    let mut study = with_subgroup(study(&[0.1, 1.0], &[Standardise::All]));
+    study.target.classes = Classes::AnyOf {
+        labels: vec!["a".to_owned(), "b".to_owned()],
+        separator: "|".to_owned(),
+        negative: Negative::Rest,
+    };
+    check(&study, 6, true);
+    *reduce(&mut study.classifiers[0]) = vec![Reduction::None, Reduction::Univariate(3)];
     check(&study, 6, false);
 }
 

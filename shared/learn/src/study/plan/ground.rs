@@ -1,6 +1,6 @@
 //! What the fits of one classifier and their figures ask of a site.
 
-use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Schema};
+use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Labelling, Schema};
 use wardround_core::study::{
     ChooseBy, Classifier, ColumnSample, Family, GridPoint, LinearPoint, Loss, Matrix,
     OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
@@ -43,11 +43,13 @@ impl Ground<'_> {
     /// Moments of every site and fold, and class where features are selected by it.
     pub(super) fn cells(&self, tally: &mut Tally, by_class: ByClass) {
         let Self { design, d, n_sites, schema, .. } = *self;
-        let classes = match by_class {
-            ByClass::Yes => f64::from(schema.classes),
-            ByClass::No => 1.0,
+        // Labels don't add up to all rows, whose moments are another question then.
+        let splits: &[f64] = match (by_class, schema.labelling) {
+            (ByClass::No, _) => &[1.0],
+            (ByClass::Yes, Labelling::Single) => &[f64::from(schema.classes)],
+            (ByClass::Yes, Labelling::Multi) => &[1.0, f64::from(schema.classes)],
         };
-        for _ in 0..design.repeats {
+        for classes in (0..design.repeats).flat_map(|_| splits) {
             let cells = f64::from(design.folds) * classes;
             let others = (n_sites - 1.0) * cells * 2.0 * d;
             let counts = n_sites * cells * (d + 1.0) + others;
