@@ -108,7 +108,7 @@ async fn cells<C: Cohort>(
     let by_class = of_patients.chunks_exact(classes).zip(of_rows.chunks_exact(classes));
     Ok(patients
         .into_iter()
-        .zip(rows(&asker.schema, &answer)?)
+        .zip(rows(asker.schema, &answer)?)
         .zip(by_class)
         .map(|((patients, all_rows), (of_patients, of_rows))| ProfileCell {
             patients,

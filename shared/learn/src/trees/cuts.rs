@@ -65,7 +65,7 @@ pub(crate) async fn grid_counts<C: Cohort>(
             let (frame, split) = (frame.clone(), split.clone());
             let answer = asker.ask(Ask::Grid { frame, split, columns }).await?;
             counts.rows = answer.counts("rows_by_class").to_vec();
-            counts.all_rows = profile::rows(&asker.schema, &answer)?;
+            counts.all_rows = profile::rows(asker.schema, &answer)?;
             let steps = answer.counts("steps");
             let width = slice.len() * GRID_STEPS;
             for column in 0..slice.len() {
