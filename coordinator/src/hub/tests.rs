@@ -1,5 +1,5 @@
 use wardround_core::clock::SystemClock;
-use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema};
+use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema, Weighting};
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
 use wardround_proto::payload::Packed;
@@ -46,7 +46,13 @@ fn query(study: &StudyId) -> Query {
     Query {
         study: study.clone(),
         sites: vec![site("a"), site("b")],
-        schema: Schema { features: 2, classes: 2, labelling: Labelling::Single, levels: vec![] },
+        schema: Schema {
+            features: 2,
+            classes: 2,
+            labelling: Labelling::Single,
+            weighting: Weighting::Equal,
+            levels: vec![],
+        },
         input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask: Ask::Profile { split: vec![] },

@@ -1,7 +1,7 @@
 use wardround_core::clock::{ManualClock, Timestamp};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{Role, SiteId, StudyId, UserId};
-use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema};
+use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema, Weighting};
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::Purpose;
@@ -34,7 +34,13 @@ fn query(study: &StudyId) -> Query {
     Query {
         study: study.clone(),
         sites: vec![site("a"), site("b")],
-        schema: Schema { features: 2, classes: 2, labelling: Labelling::Single, levels: vec![] },
+        schema: Schema {
+            features: 2,
+            classes: 2,
+            labelling: Labelling::Single,
+            weighting: Weighting::Equal,
+            levels: vec![],
+        },
         input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask: Ask::Profile { split: vec![] },

@@ -381,7 +381,11 @@ fn study() -> Study {
             column: "dx".into(),
             classes: Classes::Binary { positive: vec!["mel".into()], negative: Negative::Rest },
         },
-        cohort: CohortRule { sites: StudySites::Enrolled, filters: Vec::new() },
+        cohort: CohortRule {
+            sites: StudySites::Enrolled,
+            filters: Vec::new(),
+            weight: RowWeights::Equal,
+        },
         patient: PatientRule { key: "lesion_id".into(), unit: "lesion".into() },
         subgroups: vec![
             Subgroup {

@@ -57,6 +57,9 @@ pub const FORMAT_OF_INPUTS: u8 = 3;
 /// Classes of a target at most.
 pub const MOST_CLASSES: u8 = 64;
 
+/// The largest weight of a row.
+pub const MOST_ROW_WEIGHT: f64 = 100.0;
+
 /// Most replicates of a bootstrap in one question.
 pub const MOST_REPLICATES: u16 = 2000;
 
@@ -91,6 +94,8 @@ pub struct Schema {
     pub classes: u8,
     /// How many of them a row has.
     pub labelling: Labelling,
+    /// Whether rows count differently in fits.
+    pub weighting: Weighting,
     /// Levels of each subgroup column of the study, in its order, "unknown" included as the last.
     pub levels: Vec<u8>,
 }
@@ -104,6 +109,27 @@ pub enum Labelling {
     /// At least one: labels that may stand together, and as the last class that none of them holds. Rows
     /// by class may add up to more than all rows, so answers by class say beside how many rows there are.
     Multi,
+}
+
+/// How much rows count in what models are fitted to. Counts of rows, moments, scales and scores are never
+/// weighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Weighting {
+    /// All the same.
+    #[default]
+    Equal,
+    /// Each by a weight of its own, from 0 to [`MOST_ROW_WEIGHT`], which the site has.
+    Given,
+}
+
+impl Weighting {
+    /// The largest weight of a row.
+    pub fn most(self) -> f64 {
+        match self {
+            Self::Equal => 1.0,
+            Self::Given => MOST_ROW_WEIGHT,
+        }
+    }
 }
 
 /// How patients are dealt into folds; `wardround-learn` has the dealing itself.

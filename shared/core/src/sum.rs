@@ -225,7 +225,7 @@ mod tests {
 
     use super::*;
     use crate::ids::StudyId;
-    use crate::query::{Ask, FoldPlan, Labelling, Schema};
+    use crate::query::{Ask, FoldPlan, Labelling, Schema, Weighting};
     use crate::seed::Seed;
 
     fn query() -> Query {
@@ -236,6 +236,7 @@ mod tests {
                 features: 2,
                 classes: 2,
                 labelling: Labelling::Single,
+                weighting: Weighting::Equal,
                 levels: vec![],
             },
             input: 0,

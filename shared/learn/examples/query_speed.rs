@@ -7,7 +7,7 @@ use std::time::Instant;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
     Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel,
-    LinearTerm, Query, RowSet, Scaler, Schema, ScoreList, SiteSet,
+    LinearTerm, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
@@ -93,6 +93,7 @@ fn rows(n: usize, d: usize) -> Result<Rows, Box<dyn std::error::Error>> {
         features: d as u32,
         classes: 2,
         labelling: Labelling::Single,
+        weighting: Weighting::Equal,
         levels: vec![],
     });
     for row in 0..n {

@@ -61,6 +61,9 @@ pub(crate) enum NoSolution {
     Singular,
 }
 
+/// A class whose rows weigh less together has none; sums are rounded.
+const LEAST_WEIGHT: f64 = 1e-4;
+
 /// A variance this far below the squared distance of the means counts as that: the classes are apart.
 const LEAST_VARIANCE: f64 = 1e-9;
 
@@ -78,7 +81,7 @@ pub(crate) fn solve(
     let all = sums.all();
     let (n, n1) = (all[d], of_class[d]);
     let n0 = n - n1;
-    if n1 < 0.5 || n0 < 0.5 {
+    if n1 < LEAST_WEIGHT || n0 < LEAST_WEIGHT {
         return Err(NoSolution::OneClass { positives: n1 as u64, total: n as u64 });
     }
     let mean: Vec<f64> = all[..d].iter().map(|sum| sum / n).collect();

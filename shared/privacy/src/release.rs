@@ -84,7 +84,7 @@ impl Allowed {
 #[cfg(test)]
 mod tests {
     use wardround_core::ids::StudyId;
-    use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema};
+    use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema, Weighting};
     use wardround_core::seed::Seed;
 
     use super::*;
@@ -101,6 +101,7 @@ mod tests {
                 features: 2,
                 classes: 2,
                 labelling: Labelling::Single,
+                weighting: Weighting::Equal,
                 levels: vec![],
             },
             input: 0,

@@ -366,7 +366,9 @@ fn code(reason: &Reason) -> SetAsideReason {
         Reason::ImageOfSeveralPatients { .. } | Reason::ImageWithSeveralLabels { .. } => {
             SetAsideReason::ImageListedTwice
         }
-        Reason::NotANumber { .. } | Reason::UnknownCategory { .. } => SetAsideReason::UnusableValue,
+        Reason::NotANumber { .. } | Reason::NotAWeight { .. } | Reason::UnknownCategory { .. } => {
+            SetAsideReason::UnusableValue
+        }
     }
 }
 

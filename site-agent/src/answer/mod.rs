@@ -4,8 +4,9 @@
 //! images, computes features and multiplies matrices. The async side hands it [`Job`]s and hears
 //! [`Report`]s over channels. It reaches the site's data through a [`Desk`].
 //!
-//! Nothing is kept in memory unless a study is open, and nothing is computed twice: a finished
-//! answer lies in the [`AnswerStore`] under its query's digest before it is sent.
+//! Nothing is kept in memory unless a study is open, and nothing is computed twice but histograms of
+//! trees: any other finished answer lies in the [`AnswerStore`] under its query's digest before it is
+//! sent.
 
 mod desk;
 mod local;

@@ -85,12 +85,21 @@ impl OpenStudy {
                     _ => rows.answer_while(&query, &steps(watch)),
                 };
                 let sum = answered.map_err(|error| failure(&error, &query))?;
-                store.keep(&self.study, lock, &sum).map_err(|e| internal(&e))?;
+                if is_kept(&query.ask) {
+                    store.keep(&self.study, lock, &sum).map_err(|e| internal(&e))?;
+                }
                 sum
             }
         };
         allowed.release(sum).map_err(|error| internal(&error))
     }
+}
+
+/// Whether an answer stays on disk until its study is over. Histograms of trees are nearly all of a study's
+/// bytes, gigabytes of many trees, and quick to make again; as nothing in them is drawn anew, it's the same
+/// bytes.
+fn is_kept(ask: &Ask) -> bool {
+    !matches!(ask, Ask::Trees { .. })
 }
 
 /// Says how far a long answer is, and whether it is still wanted. Its steps aren't known beforehand.

@@ -34,6 +34,8 @@ pub struct CohortRow {
     pub patient: String,
     /// Its classes, at least one.
     pub classes: ClassSet,
+    /// How much it counts in fits; 1 where all count the same.
+    pub weight: f64,
     /// The level of each of the study's subgroups.
     pub levels: Vec<u8>,
     /// Where its features come from.

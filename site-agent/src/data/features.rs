@@ -184,6 +184,7 @@ pub fn rows(
         let patient =
             Patient { site: site.clone(), issuer: cohort.issuer.clone(), key: row.patient.clone() };
         builder.add(patient, row.classes, &row.levels, features.row(at))?;
+        builder.weigh(row.weight);
         builder.add_copies(features.copies(at))?;
     }
     Ok(builder.build()?)

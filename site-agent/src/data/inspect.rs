@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
+use wardround_core::query::MOST_ROW_WEIGHT;
 use wardround_core::read::nearest;
 use wardround_core::study::{
-    Classes, Filter, Input, Levels, Missing, Negative, Study, Subgroup, Table,
+    Classes, Filter, Input, Levels, Missing, Negative, RowWeights, Study, Subgroup, Table,
 };
 
 use super::cohort::{Cohort, CohortRow, Incomplete, RowInput, SetAside, Unusable};
@@ -199,8 +200,16 @@ struct Places<'s> {
     filters: Vec<(&'s Filter, Option<usize>)>,
     label: Option<usize>,
     key: Option<usize>,
+    weight: WeightPlace<'s>,
     subgroups: Vec<(&'s Subgroup, Option<usize>)>,
     input: InputPlaces<'s>,
+}
+
+enum WeightPlace<'s> {
+    /// All rows count the same.
+    Equal,
+    /// By a column, which may be missing.
+    Column(&'s str, Option<usize>),
 }
 
 enum InputPlaces<'s> {
@@ -217,6 +226,12 @@ impl<'s> Places<'s> {
             (filter, resolver.place(column, "for a filter"))
         });
         let filters = filters.collect();
+        let weight = match &study.cohort.weight {
+            RowWeights::Equal => WeightPlace::Equal,
+            RowWeights::Column(column) => {
+                WeightPlace::Column(column, resolver.place(column, "as the rows' weight"))
+            }
+        };
         let subgroups = study.subgroups.iter().map(|subgroup| {
             (
                 subgroup,
@@ -235,7 +250,7 @@ impl<'s> Places<'s> {
                 InputPlaces::Table { table, numeric, categorical }
             }
         };
-        Self { filters, label, key, subgroups, input }
+        Self { filters, label, key, weight, subgroups, input }
     }
 }
 
@@ -245,6 +260,7 @@ struct Draft<'m> {
     patient: &'m str,
     label: &'m str,
     classes: Option<ClassSet>,
+    weight: f64,
     levels: Vec<u8>,
     input: Option<RowInput>,
     /// The image's file; its digest is looked for later.
@@ -274,12 +290,16 @@ impl<'m> Draft<'m> {
             patient,
             label,
             classes,
+            weight: 1.0,
             levels,
             input: None,
             image: None,
             missing: Vec::new(),
             reasons,
         };
+        if let WeightPlace::Column(column, Some(place)) = places.weight {
+            draft.weigh(column, cell(line, Some(place)));
+        }
         match &places.input {
             InputPlaces::Images(place) => draft.find_image(line, *place, images),
             InputPlaces::Table { table, numeric, categorical } => {
@@ -287,6 +307,15 @@ impl<'m> Draft<'m> {
             }
         }
         draft
+    }
+
+    fn weigh(&mut self, column: &str, value: &str) {
+        match value.parse::<f64>() {
+            Ok(weight) if (0.0..=MOST_ROW_WEIGHT).contains(&weight) => self.weight = weight,
+            _ => self
+                .reasons
+                .push(Reason::NotAWeight { column: column.to_owned(), value: value.to_owned() }),
+        }
     }
 
     fn find_image(&mut self, line: &Line, place: Option<usize>, images: Option<&Path>) {
@@ -324,6 +353,7 @@ impl<'m> Draft<'m> {
 
     fn sort_into(self, found: &mut Inspection) {
         let (line, patient, levels) = (self.line, self.patient.to_owned(), self.levels);
+        let weight = self.weight;
         if !self.reasons.is_empty() {
             found.set_aside.push(SetAside { line, patient, reasons: self.reasons });
         } else if !self.missing.is_empty() {
@@ -332,7 +362,7 @@ impl<'m> Draft<'m> {
         } else if let (Some(classes), Some(input), false) =
             (self.classes, self.input, patient.is_empty())
         {
-            found.rows.push(CohortRow { line, patient, classes, levels, input });
+            found.rows.push(CohortRow { line, patient, classes, weight, levels, input });
         }
     }
 }

@@ -372,10 +372,18 @@ fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, Loc
             row: id,
             classes: row.classes,
             levels: row.levels.clone(),
-            features: digest(features, at),
+            features: weighed(digest(features, at), row.weight),
         }
     });
     Ok(entries.collect())
+}
+
+/// With the row's weight, where it isn't 1: a weight is frozen as features are.
+fn weighed(features: Digest, weight: f64) -> Digest {
+    if weight == 1.0 {
+        return features;
+    }
+    Digest::of(&[features.as_bytes().as_slice(), &weight.to_bits().to_le_bytes()].concat())
 }
 
 /// The digest of a row's features; of several inputs, that of their digests.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use wardround_core::query::MOST_ROW_WEIGHT;
 
 /// Why a row is set aside. The text stays at the site: it may hold values of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,6 +56,13 @@ pub enum Reason {
         /// The cell.
         value: String,
     },
+    /// A cell that should say how much the row counts.
+    NotAWeight {
+        /// The study's column.
+        column: String,
+        /// The cell.
+        value: String,
+    },
     /// A cell that should be one of a column's listed values.
     UnknownCategory {
         /// The study's column.
@@ -84,6 +92,9 @@ impl Reason {
             }
             Reason::DuplicateImage { .. } => "the same image as in a row before".to_owned(),
             Reason::NotANumber { column, .. } => format!("{column} isn't a number"),
+            Reason::NotAWeight { column, .. } => {
+                format!("{column} isn't a weight from 0 to {MOST_ROW_WEIGHT}")
+            }
             Reason::UnknownCategory { column, value } => {
                 format!("the study doesn't know '{value}' of {column}")
             }
@@ -106,7 +117,9 @@ impl fmt::Display for Reason {
             Reason::ImageOfSeveralPatients { lines } | Reason::ImageWithSeveralLabels { lines } => {
                 write!(f, "{kind} ({})", numbers(lines))
             }
-            Reason::NotANumber { value, .. } => write!(f, "{kind}: '{value}'"),
+            Reason::NotANumber { value, .. } | Reason::NotAWeight { value, .. } => {
+                write!(f, "{kind}: '{value}'")
+            }
             _ => f.write_str(&kind),
         }
     }

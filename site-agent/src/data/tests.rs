@@ -290,6 +290,32 @@ fn labels_spelt_unlike_the_positive_one_are_reported() {
 }
 
 #[test]
+fn rows_may_have_weights_which_are_frozen() {
+    let text = TABLE.replace("[patient]", "[cohort]\nweight = \"chol\"\n[patient]");
+    let text = text.replace(" \"chol\",", "");
+    let row = |patient: &str, chol: &str| format!("{patient},63,1.0,1,145,{chol},1,2,150,0,2,0");
+    let rows = [("p1", "0.5"), ("p2", "100"), ("p3", "101"), ("p4", ""), ("p5", "0")];
+    let rows: Vec<String> = rows.iter().map(|(patient, chol)| row(patient, chol)).collect();
+    let manifest = table_manifest(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let found = inspected(&study(&text), &manifest, Path::new("no images"));
+    assert_eq!(found.rows.iter().map(|row| row.weight).collect::<Vec<_>>(), [0.5, 100.0, 0.0]);
+    let expected =
+        ["chol isn't a weight from 0 to 100: '101'", "chol isn't a weight from 0 to 100: ''"];
+    assert_eq!(reasons(&found).into_values().flatten().collect::<Vec<_>>(), expected);
+
+    let cohort = found.cohort(1.0).unwrap();
+    let features = Features::of_table(&cohort).unwrap();
+    let id = StudyId::parse("s1").unwrap();
+    let lock = |cohort: &Cohort| {
+        let features = std::slice::from_ref(&features);
+        Lock::freeze(id.clone(), study(&text).digest, cohort, features).unwrap()
+    };
+    let mut other = cohort.clone();
+    other.rows[0].weight = 0.75;
+    assert_ne!(lock(&cohort).digest(), lock(&other).digest());
+}
+
+#[test]
 fn a_cell_may_hold_several_labels() {
     let several = TABLE.replace(
         "positive = [1, 2, 3, 4]\nnegative = [0]",

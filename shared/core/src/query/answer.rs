@@ -89,12 +89,16 @@ impl Query {
                     RowPrecision::Single => &[n, d],
                     RowPrecision::Double => &[n, d, 2],
                 };
-                vec![
+                let mut blocks = vec![
                     BlockSpec::count("patients", &[n]),
                     BlockSpec::count("classes", &[n]),
                     BlockSpec::count("levels", &[n, self.schema.levels.len()]),
                     BlockSpec::count("features", features),
-                ]
+                ];
+                if self.schema.weighting == Weighting::Given {
+                    blocks.push(BlockSpec::count("weights", &[n, 2]));
+                }
+                blocks
             }
             Ask::FourierHinge { terms, bits, .. } => {
                 let numbers = terms.iter().map(|term| term.weights.len() + 1).sum();

@@ -1,11 +1,13 @@
-//! How a schema is encoded: as ever where a row has one class; else the top bit of the number of classes,
-//! which is never above 64, says that a row may have several.
+//! How a schema is encoded: as ever where a row has one class and all rows count the same. Else the byte of
+//! the number of classes, which is never above 64, says it: by its top bit that a row may have several, by
+//! 63 more that rows have weights.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Labelling, Schema};
+use super::{Labelling, MOST_CLASSES, Schema, Weighting};
 
 const SEVERAL: u8 = 0x80;
+const WEIGHTED: u8 = MOST_CLASSES - 1;
 
 /// A schema's encoded fields.
 #[derive(Serialize, Deserialize)]
@@ -16,19 +18,27 @@ pub(super) struct Encoded {
 }
 
 impl From<Schema> for Encoded {
-    fn from(Schema { features, classes, labelling, levels }: Schema) -> Self {
+    fn from(Schema { features, classes, labelling, weighting, levels }: Schema) -> Self {
         let several = match labelling {
             Labelling::Single => 0,
             Labelling::Multi => SEVERAL,
         };
-        Self { features, classes: classes | several, levels }
+        let weighted = match weighting {
+            Weighting::Equal => 0,
+            Weighting::Given => WEIGHTED,
+        };
+        Self { features, classes: several | (classes & !SEVERAL).wrapping_add(weighted), levels }
     }
 }
 
 impl From<Encoded> for Schema {
-    fn from(Encoded { features, classes, levels }: Encoded) -> Self {
-        let labelling = if classes & SEVERAL == 0 { Labelling::Single } else { Labelling::Multi };
-        Self { features, classes: classes & !SEVERAL, labelling, levels }
+    fn from(Encoded { features, classes: code, levels }: Encoded) -> Self {
+        let labelling = if code & SEVERAL == 0 { Labelling::Single } else { Labelling::Multi };
+        let (classes, weighting) = match code & !SEVERAL {
+            classes @ ..=MOST_CLASSES => (classes, Weighting::Equal),
+            weighted => (weighted - WEIGHTED, Weighting::Given),
+        };
+        Self { features, classes, labelling, weighting, levels }
     }
 }
 
@@ -38,12 +48,23 @@ mod tests {
     use crate::query::encoding::{decode, encode};
 
     #[test]
-    fn a_schema_is_encoded_as_ever_and_several_labels_as_a_bit() {
-        let of = |labelling| Schema { features: 300, classes: 15, labelling, levels: vec![3, 2] };
-        assert_eq!(encode(&of(Labelling::Single)), encode(&(300u32, 15u8, vec![3u8, 2])));
-        assert_eq!(encode(&of(Labelling::Multi)), encode(&(300u32, 143u8, vec![3u8, 2])));
-        for labelling in [Labelling::Single, Labelling::Multi] {
-            assert_eq!(decode::<Schema>(&encode(&of(labelling))), Ok(of(labelling)));
+    fn a_schema_is_encoded_as_ever_and_the_rest_beside_the_classes() {
+        let of = |classes, labelling, weighting| {
+            let levels = vec![3, 2];
+            Schema { features: 300, classes, labelling, weighting, levels }
+        };
+        for (labelling, weighting, code) in [
+            (Labelling::Single, Weighting::Equal, 15u8),
+            (Labelling::Multi, Weighting::Equal, 143),
+            (Labelling::Single, Weighting::Given, 78),
+            (Labelling::Multi, Weighting::Given, 206),
+        ] {
+            let schema = of(15, labelling, weighting);
+            assert_eq!(encode(&schema), encode(&(300u32, code, vec![3u8, 2])));
+            for classes in 2..=MOST_CLASSES {
+                let schema = of(classes, labelling, weighting);
+                assert_eq!(decode::<Schema>(&encode(&schema)), Ok(schema));
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ fn query(ask: Ask) -> Query {
             features: 3,
             classes: 2,
             labelling: Labelling::Single,
+            weighting: Weighting::Equal,
             levels: vec![3, 2],
         },
         input: 0,

@@ -35,7 +35,7 @@ pub use template::{Header, HeaderColumn, template};
 
 use crate::digest::Digest;
 use crate::ids::SiteId;
-use crate::query::{FoldPlan, GRID_STEPS, Schema};
+use crate::query::{FoldPlan, GRID_STEPS, Schema, Weighting};
 pub use crate::read::{Mistake, Mistakes};
 use crate::seed::Seed;
 
@@ -76,6 +76,35 @@ pub struct CohortRule {
     pub sites: StudySites,
     /// Rows that don't pass every filter are left out, and counted.
     pub filters: Vec<Filter>,
+    /// How much rows count in fits; not written where all count the same.
+    #[serde(skip_serializing_if = "RowWeights::is_equal")]
+    pub weight: RowWeights,
+}
+
+/// How much rows count in what models are fitted to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowWeights {
+    /// All the same.
+    #[default]
+    Equal,
+    /// By a column of numbers from 0 to [`crate::query::MOST_ROW_WEIGHT`].
+    Column(String),
+}
+
+impl RowWeights {
+    /// Whether all rows count the same.
+    pub fn is_equal(&self) -> bool {
+        *self == Self::Equal
+    }
+
+    /// What it means for rows.
+    pub fn weighting(&self) -> Weighting {
+        match self {
+            Self::Equal => Weighting::Equal,
+            Self::Column(_) => Weighting::Given,
+        }
+    }
 }
 
 /// Which sites are asked.
@@ -624,6 +653,7 @@ impl Study {
             features,
             classes: self.target.classes.count(),
             labelling: self.target.classes.labelling(),
+            weighting: self.cohort.weight.weighting(),
             levels: self.subgroups.iter().map(|s| s.level_names().len() as u8).collect(),
         }
     }

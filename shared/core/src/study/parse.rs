@@ -8,7 +8,7 @@ use super::{
     Alterations, AugmentationRule, BackboneRule, Candidates, Categorical, Choose, ChooseBy,
     Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input, Levels, Matrix,
     Missing, Mode, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum,
-    Search, Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
+    RowWeights, Search, Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -48,6 +48,7 @@ const ROOT: &[Key] = &[
 const COHORT: &[Key] = &[
     Key::value("sites", "[\"a\", \"b\"]"),
     Key::value("filters", "[{ column = \"view\", keep = [\"PA\"] }]"),
+    Key::value("weight", "\"sampling_weight\""),
 ];
 const FILTER: &[Key] = &[
     Key::value("column", "\"age\""),
@@ -118,11 +119,16 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let name = root.required("name").and_then(|v| v.text(1..=200));
         let seed = root.required("seed").and_then(|v| v.integer(0..=u64::MAX));
         let target = target::target(root);
-        let every = CohortRule { sites: StudySites::Enrolled, filters: Vec::new() };
-        let cohort = root.or("cohort", every, |v| cohort(&v.table(COHORT)?));
+        let every = CohortRule {
+            sites: StudySites::Enrolled,
+            filters: Vec::new(),
+            weight: RowWeights::Equal,
+        };
         let patient = root.section("patient", PATIENT).and_then(|t| patient(&t));
+        let roles = roles(target.as_ref(), patient.as_ref());
+        let cohort = root.or("cohort", every, |v| cohort(&v.table(COHORT)?, &roles));
         let subgroups = root.or("subgroups", Vec::new(), subgroups);
-        let input = input(root, &roles(target.as_ref(), patient.as_ref()));
+        let input = input(root, &roles);
         let classifiers = root.required("classifier").and_then(|v| classifier::classifiers(&v));
         let points = classifiers.iter().flatten().map(|one| one.grid().len()).max().unwrap_or(1);
         let stops = classifiers.iter().flatten().any(|one| !one.early_stopping().is_off());
@@ -207,7 +213,7 @@ fn column(value: &Value<'_>) -> Option<String> {
     value.text(1..=200)
 }
 
-fn cohort(table: &read::Table<'_>) -> Option<CohortRule> {
+fn cohort(table: &read::Table<'_>, kept: &[(&str, &str)]) -> Option<CohortRule> {
     let sites = table.or("sites", StudySites::Enrolled, |v| {
         let mut sites = v.distinct(1..=10_000, |site| site.parsed(SiteId::parse))?;
         sites.sort();
@@ -215,7 +221,16 @@ fn cohort(table: &read::Table<'_>) -> Option<CohortRule> {
     });
     let filters = table
         .or("filters", Vec::new(), |v| v.list(0..=MOST, |entry| filter(&entry.table(FILTER)?)));
-    Some(CohortRule { sites: sites?, filters: filters? })
+    let weight = table.optional("weight").map_or(Some(RowWeights::Equal), |value| {
+        let name = column(&value)?;
+        match kept.iter().find(|(taken, _)| *taken == name) {
+            Some((_, what)) => {
+                value.refuse(format!("cohort.weight is {what}"), "name a column of weights")
+            }
+            None => Some(RowWeights::Column(name)),
+        }
+    });
+    Some(CohortRule { sites: sites?, filters: filters?, weight: weight? })
 }
 
 fn filter(table: &read::Table<'_>) -> Option<Filter> {

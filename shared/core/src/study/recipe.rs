@@ -7,12 +7,13 @@ use serde_json::Value;
 use super::{
     Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping, FederationRule,
     GridPoint, Halving, Input, Matrix, Missing, Mode, Negative, OnSiteLost, OwnSiteBaseline,
-    PatientRule, Quorum, RbfPoint, Search, Study, StudySites, Table, Target, Validation,
+    PatientRule, Quorum, RbfPoint, RowWeights, Search, Study, StudySites, Table, Target,
+    Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
     FoldPlan, LEAST_COMPONENTS, Labelling, MOST_COMPONENTS, MOST_CUTS, MOST_DEPTH, MOST_GAMMA,
-    Schema,
+    Schema, Weighting,
 };
 
 /// Most points of a grid.
@@ -99,6 +100,10 @@ impl Recipe {
     /// validation and seed mean anything.
     pub fn study(&self, schema: &Schema, plan: &FoldPlan) -> Study {
         let Self { classifier, choose_by, choose, search } = self.clone();
+        let weight = match schema.weighting {
+            Weighting::Equal => RowWeights::Equal,
+            Weighting::Given => RowWeights::Column("weight".to_owned()),
+        };
         let labels = |count: u8| (0..count).map(|code| code.to_string()).collect();
         let classes = match (schema.labelling, schema.classes) {
             (Labelling::Multi, several) => Classes::AnyOf {
@@ -120,7 +125,7 @@ impl Recipe {
             name: "own site".to_owned(),
             seed: plan.seed,
             target: Target { column: "class".to_owned(), classes },
-            cohort: CohortRule { sites: StudySites::Enrolled, filters: Vec::new() },
+            cohort: CohortRule { sites: StudySites::Enrolled, filters: Vec::new(), weight },
             patient: PatientRule { key: "patient".to_owned(), unit: "patient".to_owned() },
             subgroups: Vec::new(),
             input: Input::Table(table),

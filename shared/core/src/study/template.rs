@@ -111,7 +111,9 @@ fn cohort() -> String {
     "# Who is in the study. Left out: every enrolled site, every row.\n\
      # [cohort]\n\
      # sites = [\"a\", \"b\"]\n\
-     # filters = [{ column = \"view\", keep = [\"PA\"] }, { column = \"age\", min = 18, max = 90 }]\n"
+     # filters = [{ column = \"view\", keep = [\"PA\"] }, { column = \"age\", min = 18, max = 90 }]\n\
+     # How much each row counts in what models are fitted to, from 0 to 100; judging never weighs.\n\
+     # weight = \"sampling_weight\"\n"
         .to_owned()
 }
 

@@ -109,7 +109,7 @@ pub(crate) async fn fit_all<C: Cohort>(
     fits: &mut [Fit],
 ) -> Result<u64, Failure> {
     let most_rows = fits.iter().map(|fit| fit.count).max().unwrap_or(0);
-    let bits = finest_bits(most_rows as f64, LOSS_RESERVE);
+    let bits = finest_bits(most_rows as f64 * asker.schema.weighting.most(), LOSS_RESERVE);
     let mut rounds = 0;
     loop {
         let open: Vec<usize> =
@@ -302,7 +302,7 @@ fn take(fits: &mut [Fit], open: &[usize], answers: Vec<Evaluation>) {
 #[cfg(test)]
 mod tests {
     use wardround_core::ids::{SiteId, StudyId};
-    use wardround_core::query::{FoldPlan, FoldSet, Labelling, Schema, SiteSet};
+    use wardround_core::query::{FoldPlan, FoldSet, Labelling, Schema, SiteSet, Weighting};
     use wardround_core::seed::Seed;
 
     use super::*;
@@ -317,7 +317,13 @@ mod tests {
     const FOLDS: FoldPlan = FoldPlan { seed: Seed(1), folds: 4, repeats: 1 };
 
     fn rows(features: u32) -> Rows {
-        let schema = Schema { features, classes: 2, labelling: Labelling::Single, levels: vec![] };
+        let schema = Schema {
+            features,
+            classes: 2,
+            labelling: Labelling::Single,
+            weighting: Weighting::Equal,
+            levels: vec![],
+        };
         let mut builder = RowsBuilder::new(schema);
         for i in 0..80u64 {
             let x: Vec<f64> = (0..u64::from(features))

@@ -213,7 +213,7 @@ mod tests {
 
     use wardround_core::ids::{SiteId, StudyId};
     use wardround_core::query::{
-        Column, FoldPlan, FoldSet, Frame, Labelling, RowSet, Schema, ScoreList, SiteSet,
+        Column, FoldPlan, FoldSet, Frame, Labelling, RowSet, Schema, ScoreList, SiteSet, Weighting,
     };
     use wardround_core::seed::Seed;
 
@@ -229,6 +229,7 @@ mod tests {
                 features: 1,
                 classes: 2,
                 labelling: Labelling::Single,
+                weighting: Weighting::Equal,
                 levels: vec![],
             },
             input: 0,

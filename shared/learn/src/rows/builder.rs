@@ -2,13 +2,14 @@
 //! a row, every feature is finite or missing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Labelling, Schema};
+use wardround_core::query::{Labelling, MOST_ROW_WEIGHT, Schema, Weighting};
 
 use super::Rows;
-use super::site::{SitePatient, SiteRows};
+use super::site::{RowWeights, SitePatient, SiteRows};
 
 /// A patient of a site.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,12 +23,14 @@ pub struct Patient {
 }
 
 /// An image or a table's line, without its features.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// Index of its patient.
     pub patient: u32,
     /// Its classes, at least one; one where a row of the schema has one.
     pub classes: ClassSet,
+    /// How much it counts in fits; 1 where the schema's rows count all the same.
+    pub weight: f64,
     /// Its level of each subgroup column.
     pub levels: Vec<u8>,
 }
@@ -87,6 +90,16 @@ pub enum RowsError {
         /// How many it has.
         count: u32,
         /// How many it should have.
+        expected: &'static str,
+    },
+    /// A weight out of range, or another than 1 where the schema's rows count all the same.
+    #[error("row {row} has weight {weight}, expected {expected}")]
+    Weight {
+        /// The row.
+        row: usize,
+        /// Its weight.
+        weight: f64,
+        /// What it should be.
         expected: &'static str,
     },
     /// Subgroup levels that don't fit the schema.
@@ -186,9 +199,21 @@ impl RowsBuilder {
             self.patients.push(patient.clone());
             next
         });
-        self.rows.push(Row { patient: at, classes: classes.into(), levels: levels.to_vec() });
+        self.rows.push(Row {
+            patient: at,
+            classes: classes.into(),
+            weight: 1.0,
+            levels: levels.to_vec(),
+        });
         self.features.extend_from_slice(features);
         Ok(())
+    }
+
+    /// Says how much the last row counts in fits.
+    pub fn weigh(&mut self, weight: f64) {
+        if let Some(row) = self.rows.last_mut() {
+            row.weight = weight;
+        }
     }
 
     /// Adds the features of the last row's altered copies, copy by copy.
@@ -261,7 +286,15 @@ pub(super) fn arrange(
         let altered = source.iter().flat_map(|&at| &copies.features[at * of_row..][..of_row]);
         let altered = Copies { each: copies.each, features: altered.copied().collect() };
         let id = patients[of_site[0]].site.clone();
-        SiteRows::new(id, site_patients, classes, levels, own, source).with_copies(altered)
+        let weights = match schema.weighting {
+            Weighting::Equal => RowWeights::Equal,
+            Weighting::Given => {
+                RowWeights::Given(Arc::new(source.iter().map(|&at| rows[at].weight).collect()))
+            }
+        };
+        SiteRows::new(id, site_patients, classes, levels, own, source)
+            .with_copies(altered)
+            .with_weights(weights)
     };
     Ok(by_site.map(site).collect())
 }
@@ -289,6 +322,7 @@ fn check(
         };
         *has_row = true;
         check_classes(schema, at, row.classes)?;
+        check_weight(schema, at, row.weight)?;
         let fits = row.levels.iter().zip(&schema.levels).all(|(level, levels)| level < levels);
         if !fits || row.levels.len() != schema.levels.len() {
             let (expected, got) = (schema.levels.clone(), row.levels.clone());
@@ -319,4 +353,13 @@ fn check_classes(schema: &Schema, row: usize, set: ClassSet) -> Result<(), RowsE
         Labelling::Single | Labelling::Multi => return Ok(()),
     };
     Err(RowsError::Classes { row, count, expected })
+}
+
+fn check_weight(schema: &Schema, row: usize, weight: f64) -> Result<(), RowsError> {
+    let expected = match schema.weighting {
+        Weighting::Equal if weight != 1.0 => "1, as rows count all the same",
+        Weighting::Given if !(0.0..=MOST_ROW_WEIGHT).contains(&weight) => "0 to 100",
+        Weighting::Equal | Weighting::Given => return Ok(()),
+    };
+    Err(RowsError::Weight { row, weight, expected })
 }

@@ -54,7 +54,8 @@ pub(super) fn class_gram(
             }
         };
         let x = design(&views, seen.features(), &selected, scale.as_deref(), fill);
-        let triangle = triangle(&x, columns, &vec![1.0; selected.len()]);
+        let weights: Vec<f64> = selected.iter().map(|&row| seen.rows.weights.of(row)).collect();
+        let triangle = triangle(&x, columns, &weights);
         let first = at * triangle.len();
         for (k, value) in triangle.into_iter().enumerate() {
             gram.add(first + k, value)?;
@@ -63,7 +64,7 @@ pub(super) fn class_gram(
         for (row, &of_site) in selected.iter().enumerate() {
             for class in seen.rows.classes[of_site].iter().map(usize::from) {
                 let sums = by_class[class * columns..][..columns].iter_mut();
-                sums.zip(x.row(row)).for_each(|(sum, value)| *sum += value);
+                sums.zip(x.row(row)).for_each(|(sum, value)| *sum += weights[row] * value);
             }
         }
         for (k, value) in by_class.into_iter().enumerate() {

@@ -248,14 +248,15 @@ fn add_made(
 ) {
     let z = mapper.rows(made, |made, out| mapper.map_made(made, out));
     let mut residuals = product(&z, weights);
-    for (slot, Active { term, .. }) in active.iter().enumerate() {
+    for (slot, Active { term, counts, .. }) in active.iter().enumerate() {
         for (at, made) in made.iter().enumerate() {
             let residual = residuals.get_mut(at, slot);
             let positive = mapper.seen.rows.classes[made.row].has(term.class);
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
             let is_own = slots.contains(&slot);
-            parts[slot].loss += if is_own { value } else { 0.0 };
-            *residual = if is_own { slope } else { 0.0 };
+            let weight = if is_own { counts.of_made(made) } else { 0.0 };
+            parts[slot].loss += weight * value;
+            *residual = weight * slope;
         }
     }
     add_gradients(&z, &residuals, parts);

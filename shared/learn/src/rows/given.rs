@@ -3,7 +3,7 @@
 //! Patients stand in an order drawn by the study's seed and their keys, so that neither their numbers
 //! nor the order of rows says anything about keys.
 
-use wardround_core::query::{Labelling, RowPrecision};
+use wardround_core::query::{Labelling, RowPrecision, Weighting};
 
 use super::site::{Seen, SitePatient};
 use crate::cohort::CohortError;
@@ -21,7 +21,7 @@ pub(super) fn answer(
         return Err(CohortError::Unfit(format!("rows {first} to {end} of {rows} at site {id}")));
     }
     let [mut patients, mut classes] = [Vec::new(), Vec::new()];
-    let [mut levels, mut features] = [Vec::new(), Vec::new()];
+    let [mut levels, mut features, mut weights] = [Vec::new(), Vec::new(), Vec::new()];
     for &(number, row) in &order[first as usize..end as usize] {
         let view = site.view(row);
         patients.push(number);
@@ -34,14 +34,22 @@ pub(super) fn answer(
         for &value in view.features {
             match precision {
                 RowPrecision::Single => features.push(i64::from((value as f32).to_bits())),
-                RowPrecision::Double => {
-                    let bits = value.to_bits();
-                    features.extend([(bits >> 32) as i64, (bits & u64::from(u32::MAX)) as i64]);
-                }
+                RowPrecision::Double => features.extend(halves(value)),
             }
         }
+        weights.extend(halves(view.weight));
     }
-    Ok(vec![patients, classes, levels, features])
+    let mut blocks = vec![patients, classes, levels, features];
+    if seen.query.schema.weighting == Weighting::Given {
+        blocks.push(weights);
+    }
+    Ok(blocks)
+}
+
+/// The upper and the lower 32 bits of a number.
+fn halves(value: f64) -> [i64; 2] {
+    let bits = value.to_bits();
+    [(bits >> 32) as i64, (bits & u64::from(u32::MAX)) as i64]
 }
 
 /// Each row with its patient's number, in the order in which rows are given.

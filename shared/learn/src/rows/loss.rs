@@ -194,8 +194,10 @@ fn hessians(
         let made = made_views(counts.made(), views.each);
         if !made.is_empty() {
             let says = |made: &Made| margin(views, model, logits, slot, made);
-            let of_made =
-                made.iter().map(|made| self::curvature(*loss, says(made), is_positive(made.row)));
+            let of_made = made.iter().map(|made| {
+                let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
+                weight * self::curvature(*loss, says(made), is_positive(made.row))
+            });
             weights.extend(of_made);
             x = with_made(views, &x, &rows, &made);
         }
@@ -217,7 +219,10 @@ impl OfMade {
         for made in &made {
             let says = margin(views, model, logits, slot, made);
             let (value, slope) = of(*loss, says, is_positive(made.row));
-            sums.loss += value;
+            // Of altered copies each view is made between two of one number.
+            let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
+            let slope = weight * slope;
+            sums.loss += weight * value;
             sums.residuals[made.row] += (1.0 - made.share) * slope;
             sums.residuals[made.other] += made.share * slope;
             for (column, step) in kept_back(views, model, made) {

@@ -47,7 +47,7 @@ use crate::cohort::{Cohort, CohortError};
 ///
 /// A row may have altered copies ([`RowsBuilder::with_copies`]). They count in what models are fitted to
 /// ([`wardround_core::query::Ask::Logistic`], [`wardround_core::query::Ask::Softmax`]) and nowhere else: the row and each of its copies have an
-/// equal share of the row's weight of 1. Counts, moments, scales and scores are those of the rows alone.
+/// equal share of the row's weight, which is 1 unless the schema says that rows have their own. Counts, moments, scales and scores are those of the rows alone.
 ///
 /// As a [`Cohort`] it answers for those of the query's sites that it has, and names them in the
 /// [`Sum`]; an algorithm needs one that has all of them.
@@ -71,6 +71,8 @@ pub struct RowView<'a> {
     pub key: &'a str,
     /// The classes, at least one; one where a row of the schema has one.
     pub classes: ClassSet,
+    /// How much it counts in fits; 1 where all count the same.
+    pub weight: f64,
     /// The level of each subgroup column.
     pub levels: Vec<u8>,
     /// The features; a missing one is NaN.

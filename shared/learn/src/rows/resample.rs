@@ -14,7 +14,7 @@ use wardround_core::seed::Seed;
 
 use super::draws::uniform;
 use super::neighbours::Neighbours;
-use super::site::{Seen, SitePatient, SiteRows, lock};
+use super::site::{RowWeights, Seen, SitePatient, SiteRows, lock};
 use super::trees::Gridded;
 
 /// Neighbourhoods that are kept; a study has one per training set and class.
@@ -23,9 +23,15 @@ const KEPT_NEIGHBOURS: usize = 1024;
 /// Bytes of synthetic rows on a grid that are kept: two per feature and row.
 const KEPT_BYTES: usize = 512 << 20;
 
-/// How often each row of a training set counts.
+/// How much each row of a training set counts: as often as its class or a draw says, times its own weight.
 #[derive(Debug)]
-pub(super) enum Counts {
+pub(super) struct Counts {
+    weights: RowWeights,
+    often: Often,
+}
+
+#[derive(Debug)]
+enum Often {
     /// By its class.
     Weighted(ClassWeights),
     /// Drawn.
@@ -34,7 +40,7 @@ pub(super) enum Counts {
 
 /// A training set as it was drawn.
 #[derive(Debug)]
-pub(super) struct Drawn {
+struct Drawn {
     /// Per row of the site, how often it counts itself; 0 outside the training set.
     times: Vec<f64>,
     /// Synthetic rows, each of which counts once, in the order of the rows that they were made for.
@@ -75,18 +81,24 @@ pub(super) struct Training {
 impl Counts {
     /// How much a row counts.
     pub(super) fn of(&self, row: usize, positive: bool) -> f64 {
-        match self {
-            Self::Weighted(weights) => weights.of(positive),
-            Self::Drawn(drawn) => drawn.times[row],
-        }
+        let often = match &self.often {
+            Often::Weighted(weights) => weights.of(positive),
+            Often::Drawn(drawn) => drawn.times[row],
+        };
+        often * self.weights.of(row)
     }
 
     /// The synthetic rows.
     pub(super) fn made(&self) -> &[Made] {
-        match self {
-            Self::Weighted(_) => &[],
-            Self::Drawn(drawn) => &drawn.made,
+        match &self.often {
+            Often::Weighted(_) => &[],
+            Often::Drawn(drawn) => &drawn.made,
         }
+    }
+
+    /// How much a synthetic row counts: as the row that it was made for.
+    pub(super) fn of_made(&self, made: &Made) -> f64 {
+        self.weights.of(made.row)
     }
 }
 
@@ -103,8 +115,9 @@ impl Made {
 impl Seen<'_> {
     /// How often each row of a training set counts for a model of a class.
     pub(super) fn counts(&self, rows: &RowSet, class: u8, weights: ClassWeights) -> Counts {
+        let of = |often| Counts { weights: self.rows.weights.clone(), often };
         if !weights.is_drawn() {
-            return Counts::Weighted(weights);
+            return of(Often::Weighted(weights));
         }
         let bits = self.rows.bits_of_rows(self.query.folds.seed);
         let selected = self.selected(rows);
@@ -134,7 +147,7 @@ impl Seen<'_> {
                 Made { row, other, share }
             }));
         }
-        Counts::Drawn(drawn)
+        of(Often::Drawn(drawn))
     }
 
     fn neighbours(&self, key: Side, members: impl FnOnce() -> Vec<usize>) -> Arc<Neighbours> {

@@ -31,6 +31,8 @@ pub(super) struct SiteRows {
     pub(super) patients: Vec<SitePatient>,
     /// The classes of each row, at least one.
     pub(super) classes: Vec<ClassSet>,
+    /// How much each row counts in fits.
+    pub(super) weights: RowWeights,
     /// Per subgroup column, the level of each row.
     levels: Vec<Vec<u8>>,
     /// Row by row; NaN where missing.
@@ -43,6 +45,25 @@ pub(super) struct SiteRows {
     copies: Copies,
     cache: Mutex<Cache>,
     pub(super) resampling: resample::Cache,
+}
+
+/// How much each row counts in fits. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) enum RowWeights {
+    /// All the same.
+    #[default]
+    Equal,
+    /// By row.
+    Given(Arc<Vec<f64>>),
+}
+
+impl RowWeights {
+    pub(super) fn of(&self, row: usize) -> f64 {
+        match self {
+            Self::Equal => 1.0,
+            Self::Given(weights) => weights[row],
+        }
+    }
 }
 
 /// A patient and the range of its rows.
@@ -129,6 +150,7 @@ impl SiteRows {
             id,
             patients,
             classes,
+            weights: RowWeights::default(),
             levels,
             features,
             d,
@@ -165,6 +187,11 @@ impl SiteRows {
         self.classes.len()
     }
 
+    /// The same rows, counting as much as these say.
+    pub(super) fn with_weights(self, weights: RowWeights) -> Self {
+        Self { weights, ..self }
+    }
+
     /// Number of missing features.
     pub(super) fn missing(&self) -> usize {
         self.missing.len()
@@ -188,6 +215,7 @@ impl SiteRows {
             issuer,
             key,
             classes: self.classes[row],
+            weight: self.weights.of(row),
             levels: self.levels.iter().map(|column| column[row]).collect(),
             features: self.features(row),
             source: self.source[row],

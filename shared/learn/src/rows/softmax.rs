@@ -139,7 +139,8 @@ fn to_residuals(
                     *score = data[entry][lane];
                 }
                 let own = only(own);
-                let weight = term.class_weights[own];
+                let weight =
+                    term.class_weights[own] * seen.rows.weights.of((first + row) / views.each);
                 *loss += weight * to_probabilities(&mut of_row, own);
                 of_row[own] -= 1.0;
                 for (class, residual) in of_row.iter().enumerate() {
@@ -211,8 +212,10 @@ fn hessian(
         .flat_map(|row| row * views.each..(row + 1) * views.each)
         .collect();
     let own = |view: usize| only(seen.rows.classes[view / views.each]);
+    let weight =
+        |view: usize| term.class_weights[own(view)] * seen.rows.weights.of(view / views.each);
     let probability = |view: usize, class: usize| {
-        let weight = term.class_weights[own(view)];
+        let weight = weight(view);
         let share = if weight > 0.0 { residual(view, class) / weight } else { 0.0 };
         share + f64::from(u8::from(class == own(view)))
     };
@@ -225,7 +228,7 @@ fn hessian(
         let curvature = |&view: &usize| {
             let p = probability(view, k);
             let second = if k == l { p * (1.0 - p) } else { -p * probability(view, l) };
-            term.class_weights[own(view)] * second
+            weight(view) * second
         };
         let weights: Vec<f64> = rows.iter().map(curvature).collect();
         triangle(&x, width, &weights)

@@ -75,7 +75,7 @@ fn of_term(seen: &Seen<'_>, term: &StackTerm, scored: &Scored, first: usize) -> 
         }
         let says = x.iter().zip(&term.weights).fold(term.intercept, |sum, (x, w)| sum + x * w);
         let positive = seen.rows.classes[row].has(term.class);
-        let weight = term.class_weights.of(positive);
+        let weight = term.class_weights.of(positive) * seen.rows.weights.of(row);
         let (value, slope) = loss::of(Loss::Logistic, says, positive);
         sums.loss += weight * value;
         let curvature = weight * Logit::new(says).variance;

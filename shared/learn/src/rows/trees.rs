@@ -370,7 +370,8 @@ fn leaves(
         }
         let Some(at) = leaf(of_made, at_made) else { continue };
         let positive = seen.rows.classes[made.row].has(term.class);
-        let of_row = sums(drawn, positive, logit(of_made, at_made), 0)?;
+        let weight = drawn * counts.of_made(made);
+        let of_row = sums(weight, positive, logit(of_made, at_made), 0)?;
         leaves[at].made.push(at_made, of_row);
     }
     Ok(leaves)

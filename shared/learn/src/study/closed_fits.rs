@@ -102,7 +102,7 @@ pub(super) async fn training_sets<C: Cohort>(
     let features = asker.schema.features as usize;
     let (columns, classes) = (features + 1, usize::from(asker.schema.classes));
     let triangle = columns * (columns + 1) / 2;
-    let bits = finest_bits(ground.rows() as f64, 2);
+    let bits = finest_bits(ground.rows() as f64 * asker.schema.weighting.most(), 2);
     let mut sets = Vec::with_capacity(wanted.len());
     for slice in slices(wanted.len(), (triangle + classes * columns) as u64) {
         let terms: Vec<GramTerm> =

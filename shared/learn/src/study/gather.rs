@@ -6,7 +6,7 @@
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, Column, Labelling, RowPrecision, Schema};
+use wardround_core::query::{Ask, Column, Labelling, RowPrecision, Schema, Weighting};
 use wardround_core::study::{Input, Study};
 
 use super::asker::{Answer, Asker, slices};
@@ -81,7 +81,11 @@ pub(super) fn numbers_of_row(schema: &Schema, precision: RowPrecision) -> u64 {
         RowPrecision::Single => 1,
         RowPrecision::Double => 2,
     };
-    2 + schema.levels.len() as u64 + each * u64::from(schema.features)
+    let weight = match schema.weighting {
+        Weighting::Equal => 0,
+        Weighting::Given => 2,
+    };
+    2 + schema.levels.len() as u64 + each * u64::from(schema.features) + weight
 }
 
 /// Reads an answer's rows; what doesn't fit is said in words.
@@ -99,17 +103,23 @@ fn add(
         Labelling::Multi => Ok(ClassSet(classes.cast_unsigned())),
     };
     let d = schema.features as usize;
+    let double = |halves: &[i64]| {
+        let (upper, lower) = (half(&halves[0])?, half(&halves[1])?);
+        Ok::<f64, String>(f64::from_bits(u64::from(upper) << 32 | u64::from(lower)))
+    };
     let features: Vec<f64> = match precision {
         RowPrecision::Single => {
             let single = |bits| Ok(f64::from(f32::from_bits(half(bits)?)));
             answer.counts("features").iter().map(single).collect::<Result<_, String>>()?
         }
         RowPrecision::Double => {
-            let double = |halves: &[i64]| {
-                let (upper, lower) = (half(&halves[0])?, half(&halves[1])?);
-                Ok(f64::from_bits(u64::from(upper) << 32 | u64::from(lower)))
-            };
             answer.counts("features").chunks_exact(2).map(double).collect::<Result<_, String>>()?
+        }
+    };
+    let weights: Vec<f64> = match schema.weighting {
+        Weighting::Equal => Vec::new(),
+        Weighting::Given => {
+            answer.counts("weights").chunks_exact(2).map(double).collect::<Result<_, String>>()?
         }
     };
     let columns = schema.levels.len();
@@ -123,6 +133,9 @@ fn add(
         builder
             .add(patient, classes(set)?, levels, &features[at * d..][..d])
             .map_err(|why| why.to_string())?;
+        if let Some(&weight) = weights.get(at) {
+            builder.weigh(weight);
+        }
     }
     Ok(())
 }

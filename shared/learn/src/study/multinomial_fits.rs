@@ -93,7 +93,7 @@ async fn preconditioners<C: Cohort>(
         if !design.grid.iter().any(|point| point.standardise() == standardise) {
             continue;
         }
-        let bits = finest_bits(ground.rows() as f64, 2);
+        let bits = finest_bits(ground.rows() as f64 * asker.schema.weighting.most(), 2);
         let answer = asker
             .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Gram {
                 frame: ground.frame.clone(),

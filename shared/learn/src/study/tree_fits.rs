@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wardround_core::query::{ClassWeights, Frame};
+use wardround_core::query::{ClassWeights, Frame, Weighting};
 use wardround_core::seed::Seed;
 use wardround_core::study::{Classifier, EarlyStopping, Family, GridPoint, LeafLimit, TreeRules};
 
@@ -63,7 +63,8 @@ pub(crate) async fn fit<C: Cohort>(
     let before = asker.queries;
     let rules = *classifier.tree_rules().expect("only classifiers of trees come here");
     let boosted = classifier.family() == Family::Boosting;
-    let weighted = design.grid.iter().any(|point| !point.balance().is_none());
+    let weighted = asker.schema.weighting == Weighting::Given
+        || design.grid.iter().any(|point| !point.balance().is_none());
     // Bootstrap draws are whole numbers.
     let bits = if boosted || weighted { BITS } else { 0 };
     let mut fits: Vec<TreeFit> = Vec::new();

@@ -3,7 +3,7 @@
 use wardround_core::class_set::ClassSet;
 use wardround_core::query::{
     Ask, Bins, Derivatives, Fill, FoldSet, Labelling, LinearModel, LinearTerm, RowSet, Scaler,
-    Schema, ScoreList, SiteSet,
+    Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_learn::rows::{Patient, Row, Rows, RowsBuilder, RowsError};
 
@@ -14,11 +14,17 @@ fn patient(key: &str) -> Patient {
 }
 
 fn schema() -> Schema {
-    Schema { features: 2, classes: 2, labelling: Labelling::Single, levels: vec![3] }
+    Schema {
+        features: 2,
+        classes: 2,
+        labelling: Labelling::Single,
+        weighting: Weighting::Equal,
+        levels: vec![3],
+    }
 }
 
 fn row(patient: u32) -> Row {
-    Row { patient, classes: ClassSet::only(1), levels: vec![2] }
+    Row { patient, classes: ClassSet::only(1), weight: 1.0, levels: vec![2] }
 }
 
 #[test]
@@ -159,6 +165,7 @@ fn a_row_in_no_training_fold_leaves_the_gradient_alone() {
         features: n,
         classes: 2,
         labelling: Labelling::Single,
+        weighting: Weighting::Equal,
         levels: vec![],
     });
     for at in 0..n {

@@ -25,7 +25,7 @@ fn everywhere(folds: FoldSet) -> RowSet {
     RowSet { repeat: 1, folds, sites: SiteSet::All }
 }
 
-fn model(seed: u64, scaler: Scaler) -> LinearModel {
+pub fn model(seed: u64, scaler: Scaler) -> LinearModel {
     let draw = |k: usize| Seed(seed).uniform("weights", &[&k.to_le_bytes()]) - 0.5;
     LinearModel {
         class: 1,
@@ -37,24 +37,24 @@ fn model(seed: u64, scaler: Scaler) -> LinearModel {
 }
 
 /// A map of a few components.
-fn map(seed: u64, scaler: MapScaler) -> Arc<FourierMap> {
+pub fn map(seed: u64, scaler: MapScaler) -> Arc<FourierMap> {
     Arc::new(FourierMap { seed: Seed(seed), components: 64, gamma: 0.6, scaler })
 }
 
-fn given() -> MapScaler {
+pub fn given() -> MapScaler {
     let number = |k: usize| 0.1 + 0.05 * k as f64;
     let mean = (0..FEATURES).map(number).collect();
     MapScaler::Given { mean, inverse: (0..FEATURES).map(number).rev().collect() }
 }
 
-fn on_map(seed: u64, map: &Arc<FourierMap>) -> FourierModel {
+pub fn on_map(seed: u64, map: &Arc<FourierMap>) -> FourierModel {
     let draw = |k: usize| 4.0 * Seed(seed).uniform("weights", &[&k.to_le_bytes()]) - 2.0;
     let weights = (0..64).map(draw).collect();
     FourierModel { class: 1, map: map.clone(), weights, intercept: draw(64) }
 }
 
 /// The hinge loss of models on maps, each with its rows.
-fn fourier_hinge(models: &[(RowSet, FourierModel)], bits: u8) -> Ask {
+pub fn fourier_hinge(models: &[(RowSet, FourierModel)], bits: u8) -> Ask {
     let mut maps: Vec<Arc<FourierMap>> = Vec::new();
     let mut terms = Vec::new();
     for (rows, FourierModel { class, map, weights, intercept }) in models {
@@ -82,7 +82,7 @@ fn of_all_classes(salt: u64, scaler: Scaler) -> SoftmaxModel {
 }
 
 /// The multinomial loss of models on some rows.
-fn softmax(terms: &[(RowSet, Scaler)], derivatives: Derivatives) -> Ask {
+pub fn softmax(terms: &[(RowSet, Scaler)], derivatives: Derivatives) -> Ask {
     let terms = terms.iter().map(|(rows, scaler)| SoftmaxTerm {
         rows: *rows,
         class_weights: vec![0.6, 2.5, 1.0],
@@ -92,7 +92,7 @@ fn softmax(terms: &[(RowSet, Scaler)], derivatives: Derivatives) -> Ask {
 }
 
 /// Trees that grow, of a forest and of a boosted model, on some rows.
-fn growing(rows: RowSet) -> Ask {
+pub fn growing(rows: RowSet) -> Ask {
     let split = |column, left| Node::Split { column, below: 520, missing: Side::Right, left };
     let leaf = |value| Node::Leaf { value };
     let tree = Tree(vec![split(2, 1), leaf(0.3), split(7, 3), leaf(-0.2), leaf(0.1)]);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
     Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel,
-    LinearTerm, PlacementTable, Query, RowSet, Scaler, Schema, ScoreList, SiteSet,
+    LinearTerm, PlacementTable, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
@@ -81,6 +81,7 @@ impl Golden {
             features,
             classes: 2,
             labelling: Labelling::Single,
+            weighting: Weighting::Equal,
             levels: vec![],
         });
         for row in &self.rows {
@@ -226,6 +227,7 @@ fn scores_and_placements_are_scikit_learns() {
         features: 1,
         classes: 2,
         labelling: Labelling::Single,
+        weighting: Weighting::Equal,
         levels: vec![],
     });
     for ((patient, &class), &logit) in scored.patient.iter().zip(&scored.class).zip(&scored.logit) {

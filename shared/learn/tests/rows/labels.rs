@@ -30,6 +30,11 @@ fn labels_of(class: u8, x: f64) -> ClassSet {
     if set.count() == 0 { ClassSet::only(3) } else { set }
 }
 
+/// Every row once, with a weight of 1.
+fn once(_: f64) -> (usize, f64) {
+    (1, 1.0)
+}
+
 fn ask(cohort: &impl Cohort, query: &Query) -> Sum {
     let sum = block_on(cohort.sum(query)).unwrap();
     sum.check(query).unwrap();
@@ -78,11 +83,11 @@ proptest! {
     #[test]
     fn a_label_is_two_classes(seed: u64, count in 1usize..=5) {
         let population = Population::draw(seed, 60);
-        let rows = population.rows_of(labels(), count, seed, labels_of);
+        let rows = population.rows_of(labels(), count, seed, labels_of, once);
         let two = Schema { classes: 2, labelling: Labelling::Single, ..schema() };
         for label in 0..3 {
             let has = |class, x| ClassSet::only(u8::from(labels_of(class, x).has(label)));
-            let apart = population.rows_of(two.clone(), count, seed, has);
+            let apart = population.rows_of(two.clone(), count, seed, has, once);
             for (one, other) in about(label).into_iter().zip(about(1)) {
                 let alone = Query { schema: two.clone(), ..query(apart.sites(), other) };
                 let together = of_labels(&rows, one);
@@ -111,7 +116,7 @@ proptest! {
     #[test]
     fn moments_and_products_of_a_label_are_those_of_its_rows(seed: u64, count in 1usize..=5) {
         let population = Population::draw(seed, 60);
-        let rows = population.rows_of(labels(), count, seed, labels_of);
+        let rows = population.rows_of(labels(), count, seed, labels_of, once);
         let split = |last| vec![Column::Subgroup(1), last];
         let moments = |split| Ask::Moments { frame: frame(), split, bits: 40 };
         let grams = || {
@@ -126,7 +131,7 @@ proptest! {
         for label in 0..4usize {
             let has = |class, x| ClassSet::only(u8::from(labels_of(class, x).has(label as u8)));
             let two = Schema { classes: 2, labelling: Labelling::Single, ..schema() };
-            let apart = population.rows_of(two.clone(), count, seed, has);
+            let apart = population.rows_of(two.clone(), count, seed, has, once);
             let alone = |ask| Query { schema: two.clone(), ..query(apart.sites(), ask) };
             let by_class = alone(moments(split(Column::Class)));
             let expected = ask(&apart, &by_class);
@@ -153,7 +158,7 @@ proptest! {
     #[test]
     fn no_split_into_sites_changes_a_bit(seed: u64, first in 1usize..=8, second in 1usize..=8) {
         let population = Population::draw(seed, 60);
-        let of = |count, seed| population.rows_of(labels(), count, seed, labels_of);
+        let of = |count, seed| population.rows_of(labels(), count, seed, labels_of, once);
         let (a, b) = (of(first, seed), of(second, !seed));
         let asks = splitless().into_iter().filter(|ask| {
             // Models of all classes are refused where a row may have several.
@@ -173,7 +178,7 @@ proptest! {
 
 #[test]
 fn what_labels_cant_be_is_refused() {
-    let rows = Population::draw(3, 40).rows_of(labels(), 2, 3, labels_of);
+    let rows = Population::draw(3, 40).rows_of(labels(), 2, 3, labels_of, once);
     let softmax = SoftmaxModel {
         scaler: Scaler::Folded,
         fill: Fill::Complete,

@@ -16,3 +16,4 @@ mod labels;
 mod population;
 #[cfg(test)]
 mod recorded;
+mod weights;

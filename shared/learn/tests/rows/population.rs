@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, FoldPlan, Frame, Labelling, Query, Schema};
+use wardround_core::query::{Ask, FoldPlan, Frame, Labelling, Query, Schema, Weighting};
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
 
@@ -17,6 +17,7 @@ pub fn schema() -> Schema {
         features: FEATURES as u32,
         classes: 3,
         labelling: Labelling::Single,
+        weighting: Weighting::Equal,
         levels: vec![3, 2],
     }
 }
@@ -90,16 +91,18 @@ impl Population {
 
     /// Splits the patients into up to `count` sites.
     pub fn rows(&self, count: usize, seed: u64) -> Rows {
-        self.rows_of(schema(), count, seed, |class, _| ClassSet::only(class))
+        self.rows_of(schema(), count, seed, |class, _| ClassSet::only(class), |_| (1, 1.0))
     }
 
-    /// The same with other classes, made of a row's class and first feature.
+    /// The same with other classes, made of a row's class and first feature, and each row so many times with
+    /// a weight, made of its second feature.
     pub fn rows_of(
         &self,
         schema: Schema,
         count: usize,
         seed: u64,
         classes: impl Fn(u8, f64) -> ClassSet,
+        counts: impl Fn(f64) -> (usize, f64),
     ) -> Rows {
         let mut builder = RowsBuilder::new(schema);
         for (key, rows) in &self.patients {
@@ -111,7 +114,11 @@ impl Population {
             };
             for (class, levels, features) in rows {
                 let classes = classes(*class, features[0]);
-                builder.add(patient.clone(), classes, levels, features).unwrap();
+                let (times, weight) = counts(features[1]);
+                for _ in 0..times {
+                    builder.add(patient.clone(), classes, levels, features).unwrap();
+                    builder.weigh(weight);
+                }
             }
         }
         builder.build().unwrap()

@@ -47,3 +47,5 @@ mod reduced;
 mod support;
 #[cfg(test)]
 mod trees;
+#[cfg(test)]
+mod weighted;

@@ -7,8 +7,8 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
     EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
-    MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Reduction, Search,
-    Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
+    MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Reduction, RowWeights,
+    Search, Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -27,7 +27,11 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             column: "label".into(),
             classes: Classes::Binary { positive: vec!["1".into()], negative: Negative::Rest },
         },
-        cohort: CohortRule { sites: StudySites::Enrolled, filters: vec![] },
+        cohort: CohortRule {
+            sites: StudySites::Enrolled,
+            filters: vec![],
+            weight: RowWeights::Equal,
+        },
         patient: PatientRule { key: "patient".into(), unit: "patient".into() },
         subgroups: vec![],
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),

@@ -4,7 +4,7 @@ use wardround_core::ids::StudyId;
 use wardround_core::query::{
     Bins, ClassWeights, ColumnCuts, Cuts, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm,
     Frame, Labelling, LinearModel, LinearTerm, MapScaler, OwnForestTerm, RowPrecision, Scaler,
-    Schema, ScoreList, SoftmaxModel, SoftmaxTerm,
+    Schema, ScoreList, SoftmaxModel, SoftmaxTerm, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{Choose, ChooseBy, Classifier, Recipe, Reduction, Search, Standardise};
@@ -22,6 +22,7 @@ fn query(sites: usize, ask: Ask) -> Query {
             features: FEATURES,
             classes: 2,
             labelling: Labelling::Single,
+            weighting: Weighting::Equal,
             levels: vec![3, 4],
         },
         input: 0,

@@ -16,6 +16,7 @@ positive = ["mel"]
 [cohort]
 sites = ["vidir_modern", "rosendahl"]
 filters = [{ column = "view", keep = ["PA", 1] }, { column = "age", min = 18 }]
+weight = "sampling_weight"
 
 [patient]
 key = "lesion_id"
@@ -121,6 +122,7 @@ fn a_file_with_every_field_is_read() {
                 Filter::Keep { column: "view".into(), values: words(&["PA", "1"]) },
                 Filter::Range { column: "age".into(), min: 18.0, max: f64::INFINITY },
             ],
+            weight: RowWeights::Column("sampling_weight".to_owned()),
         },
         patient: PatientRule { key: "lesion_id".into(), unit: "lesion".into() },
         subgroups: vec![
@@ -199,7 +201,10 @@ fn a_file_with_every_field_is_read() {
 fn what_is_left_out_has_its_default() {
     let study = Study::parse(SHORT).unwrap();
     assert_eq!(study.target.classes, Classes::OneVsRest { labels: words(&["mel", "nv", "3"]) });
-    assert_eq!(study.cohort, CohortRule { sites: StudySites::Enrolled, filters: vec![] });
+    assert_eq!(
+        study.cohort,
+        CohortRule { sites: StudySites::Enrolled, filters: vec![], weight: RowWeights::Equal }
+    );
     assert_eq!(study.patient.unit, "patient");
     let Input::Images { column, backbones, augmentation } = &study.input else {
         panic!("{:?}", study.input)
@@ -488,6 +493,16 @@ fn labels_may_stand_together() {
         .replace("c = [1]", "c = [1]\nmulti_class = \"multinomial\"");
     let error = Study::parse(&multinomial).unwrap_err().to_string();
     assert!(error.contains("labels that may stand together"), "{error}");
+}
+
+#[test]
+fn a_weight_is_a_column_of_its_own() {
+    for (column, expected) in [("dx", "is the target"), ("patient", "is the patient key"), ("", "")]
+    {
+        let cohort = format!("[cohort]\nweight = \"{column}\"\n[patient]");
+        let error = Study::parse(&SHORT.replace("[patient]", &cohort)).unwrap_err().to_string();
+        assert!(error.contains("cohort.weight") && error.contains(expected), "{error}");
+    }
 }
 
 #[test]

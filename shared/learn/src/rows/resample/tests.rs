@@ -5,7 +5,7 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
     Ask, ColumnCuts, Cuts, Derivatives, Fill, FourierMap, FourierTerm, Gradients, Labelling,
     LinearModel, LinearTerm, MapScaler, Node, Query, Sampling, Scaler, Schema, Side as Child,
-    SiteSet, Tree, TreeTerm,
+    SiteSet, Tree, TreeTerm, Weighting,
 };
 
 use super::*;
@@ -44,8 +44,13 @@ fn lines(count: usize, sites: usize, missing: f64, seed: u64) -> Vec<Line> {
 }
 
 fn rows(lines: &[Line], copies: bool) -> Rows {
-    let schema =
-        Schema { features: D as u32, classes: 2, labelling: Labelling::Single, levels: vec![] };
+    let schema = Schema {
+        features: D as u32,
+        classes: 2,
+        labelling: Labelling::Single,
+        weighting: Weighting::Equal,
+        levels: vec![],
+    };
     let mut builder = RowsBuilder::with_copies(schema, usize::from(copies));
     for Line { site, key, class, features, copy } in lines {
         let site = SiteId::parse(&format!("site{site}")).unwrap();
@@ -353,8 +358,13 @@ fn neighbours_and_synthetic_rows_are_those_of_imbalanced_learn() {
     let golden: Golden =
         serde_json::from_str(include_str!("../../../tests/golden/smote.json")).unwrap();
     let d = golden.features[0].len();
-    let schema =
-        Schema { features: d as u32, classes: 2, labelling: Labelling::Single, levels: vec![] };
+    let schema = Schema {
+        features: d as u32,
+        classes: 2,
+        labelling: Labelling::Single,
+        weighting: Weighting::Equal,
+        levels: vec![],
+    };
     let mut builder = RowsBuilder::new(schema);
     for (at, (features, class)) in golden.features.iter().zip(&golden.class).enumerate() {
         let site = SiteId::parse("a").unwrap();
