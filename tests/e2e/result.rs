@@ -58,6 +58,31 @@ fn a_whole_study_equals_the_fit_on_all_rows() {
 }
 
 #[test]
+fn labels_and_weights_equal_the_fit_on_all_rows() {
+    let hospitals = four();
+    let trial = Trial::with(&hospitals);
+    let toml = MadeStudy::default().toml();
+    let (before, rest) = toml.split_once("[target]").unwrap();
+    let (_, after) = rest.split_once("\n[").unwrap();
+    let toml = format!(
+        "{before}[target]\ncolumn = \"sex\"\nany_of = [\"female\", \"male\"]\n\
+         [cohort]\nweight = \"age\"\n[{after}"
+    );
+    let study = trial.submit(&toml).unwrap();
+    trial.wait_done(&study);
+    let expected = together(&toml, &hospitals.iter().collect::<Vec<_>>());
+    let bundle = trial.bundle(&study);
+    assert_eq!(bundle.manifest.classes, ["female", "male", "none of them"]);
+    for (model, expected) in bundle.models.iter().zip(&expected.targets) {
+        let off = difference(model, &expected.model);
+        assert!(off < EXACT, "{off:e}");
+    }
+    let report = trial.report(&study);
+    assert_eq!(report["cohort"]["all"]["images"], expected.profile.all.all_rows);
+    assert_eq!(report["models"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn trees_equal_those_grown_on_all_rows() {
     let hospitals = four();
     let trial = Trial::with(&hospitals);

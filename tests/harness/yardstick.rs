@@ -1,7 +1,7 @@
 //! What a federation's result must equal: the same study on all rows in one place.
 
 use wardround_core::ids::StudyId;
-use wardround_core::study::Study;
+use wardround_core::study::{RowWeights, Study};
 use wardround_learn::bundle::{Model, Scorer};
 use wardround_learn::findings::{FinalFit, FinalModel, FinalScaler, Findings};
 use wardround_learn::rows::{Patient, RowsBuilder};
@@ -27,11 +27,17 @@ pub fn together(toml: &str, hospitals: &[&Hospital]) -> Findings {
             };
             let value = |column: &str| match column {
                 "sex" => line.sex.to_owned(),
+                "label" => line.label.to_string(),
                 _ => line.age.to_string(),
             };
+            let classes = study.target.classes.of_cell(&value(&study.target.column));
             let levels: Vec<u8> =
                 study.subgroups.iter().map(|s| s.level(&value(&s.column))).collect();
-            builder.add(patient, line.label, &levels, &line.features).expect("a row");
+            let classes = classes.expect("a label of the study");
+            builder.add(patient, classes, &levels, &line.features).expect("a row");
+            if let RowWeights::Column(column) = &study.cohort.weight {
+                builder.weigh(value(column).parse().expect("a weight"));
+            }
         }
     }
     let rows = builder.build().expect("rows");

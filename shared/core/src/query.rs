@@ -403,7 +403,8 @@ pub enum Ask {
         /// Binary places.
         bits: u8,
     },
-    /// Cross products of `(z, 1)`, rounded once per site; missing entries count as 0.
+    /// Cross products of `(z, 1)`, weighted where rows have weights, rounded once per site; missing entries
+    /// count as 0.
     ///
     /// Block: `gram [(features + 1)(features + 2) / 2]`, the upper triangle row by row with the
     /// constant as the last column.

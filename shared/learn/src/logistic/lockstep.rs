@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, Derivatives, Fill, FourierMap, FourierTerm, Frame, LinearModel, LinearTerm,
-    Model, RowSet, Scaler, SoftmaxModel, SoftmaxTerm, StackTerm,
+    Model, RowSet, Scaler, SoftmaxModel, SoftmaxTerm, StackTerm, Weighting,
 };
 use wardround_core::study::Loss;
 
@@ -120,7 +120,7 @@ pub(crate) async fn fit_all<C: Cohort>(
         let answers =
             evaluate(asker, (frame, loss), fits, &open, bits).await.map_err(Failure::Study)?;
         if rounds == 0 {
-            check_classes(loss, fits, &answers)?;
+            check_classes(loss, asker.schema.weighting, fits, &answers)?;
         }
         rounds += 1;
         take(fits, &open, answers);
@@ -253,7 +253,16 @@ impl Points {
 
 /// Without weights of features the model says the same of every row, so the derivative by the constant counts the
 /// positives.
-fn check_classes(loss: Loss, fits: &[Fit], answers: &[Evaluation]) -> Result<(), Failure> {
+fn check_classes(
+    loss: Loss,
+    weighting: Weighting,
+    fits: &[Fit],
+    answers: &[Evaluation],
+) -> Result<(), Failure> {
+    if weighting == Weighting::Given {
+        // Sums of weights are no counts: whoever sets fits up has asked for those.
+        return Ok(());
+    }
     for (fit, (start, answer)) in fits.iter().zip(answers).enumerate() {
         if let Space::Softmax { .. } = start.space {
             // It starts from counts, and knows already.

@@ -21,7 +21,8 @@ pub(super) fn gram(
         let scale = seen.scale(&framed, rows.repeat, scaler);
         let views = seen.rows.plain(&framed);
         let x = design(&views, seen.features(), &selected, scale.as_deref(), &[]);
-        let triangle = triangle(&x, seen.features() + 1, &vec![1.0; selected.len()]);
+        let weights: Vec<f64> = selected.iter().map(|&row| seen.rows.weights.of(row)).collect();
+        let triangle = triangle(&x, seen.features() + 1, &weights);
         for (at, value) in triangle.into_iter().enumerate() {
             gram.add(at, value)?;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, ClassWeights, Combine, EnsembleModel, FoldSet, FourierModel, Frame, LinearModel, Model,
-    RowSet, Scaler, SiteSet, SoftmaxModel, TreeModel,
+    RowSet, Scaler, Schema, SiteSet, SoftmaxModel, TreeModel, Weighting,
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Reduction, Standardise};
 
@@ -223,7 +223,7 @@ pub(crate) async fn fit<C: Cohort>(
         false => grams(asker, ground).await?,
     };
     let gram_queries = asker.queries - before;
-    let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
+    let needs_counts = needs_counts(asker.schema, &design.grid);
     let counts = if needs_counts { Some(fold_counts(asker).await?) } else { None };
     // One per fit; fits go training set by training set.
     let mut standards: Vec<Arc<Standard>> = Vec::with_capacity(keys.len());
@@ -232,6 +232,11 @@ pub(crate) async fn fit<C: Cohort>(
         standards.extend(of_set.iter().map(|_| standard.clone()));
     }
     let standard = |at: usize| &standards[at];
+    // Before Gram matrices of features are scaled by how often a class occurs.
+    for (at, key) in keys.iter().enumerate() {
+        both_classes(ground, key, standard(at))
+            .map_err(|failure| explain(failure, key, standard(at).rows, asker, ground))?;
+    }
     let method = match asker.schema.features as usize <= NEWTON_FEATURES {
         true => Method::Newton,
         false => Method::Lbfgs(preconditioners(ground, loss, &grams)?, grams),
@@ -350,7 +355,7 @@ async fn grams<C: Cohort>(
             continue;
         }
         for sites in ground.site_sets_with_own_gram() {
-            let bits = finest_bits(ground.rows() as f64, 2);
+            let bits = finest_bits(ground.rows() as f64 * asker.schema.weighting.most(), 2);
             let rows = RowSet { repeat: 0, folds, sites };
             let scaler = scaler(ground.cells, standardise, &rows);
             let answer = asker
@@ -497,6 +502,18 @@ pub(super) fn add_to_diagonal(matrix: &mut [f64], order: usize, strength: &[f64]
     }
 }
 
+/// Whether the rows of the model's sites have both classes; of single folds the first answer says so.
+fn both_classes(ground: &Ground<'_>, key: &FitKey, standard: &Standard) -> Result<(), NoOptimum> {
+    let prevalence = ground.prevalence(ground.design.classes[key.target], key.sites);
+    match prevalence > 0.0 && prevalence < 1.0 {
+        true => Ok(()),
+        false => {
+            let positives = if prevalence > 0.0 { standard.rows } else { 0 };
+            Err(NoOptimum::OneClass { positives })
+        }
+    }
+}
+
 fn set_up(
     ground: &Ground<'_>,
     loss: Loss,
@@ -508,10 +525,6 @@ fn set_up(
     let point = ground.design.linear(key.point);
     let class = ground.design.classes[key.target];
     let prevalence = ground.prevalence(class, key.sites);
-    if !(prevalence > 0.0 && prevalence < 1.0) {
-        let positives = if prevalence > 0.0 { standard.rows } else { 0 };
-        return Err(NoOptimum::OneClass { positives });
-    }
     // Components are of standardised features.
     let penalty = |share: f64, by_deviation: fn(f64) -> f64| -> Vec<f64> {
         let deviation = basis.restrict(&standard.deviation);
@@ -583,10 +596,16 @@ fn set_up(
     })
 }
 
+/// Whether fits need the counts of their training sets: to balance classes, or to know that there are two where
+/// rows have weights.
+pub(super) fn needs_counts(schema: &Schema, grid: &[GridPoint]) -> bool {
+    schema.weighting == Weighting::Given || grid.iter().any(|point| !point.balance().is_none())
+}
+
 /// How much rows count in a fit. Counts are there where a grid point needs them.
 ///
 /// # Errors
-/// [`NoOptimum::OneClass`] where times are to be drawn and there is one class; elsewhere the first answer says so.
+/// [`NoOptimum::OneClass`] where counts are known and there is one class; elsewhere the first answer says so.
 pub(super) fn weights(
     ground: &Ground<'_>,
     key: &FitKey,
@@ -597,7 +616,7 @@ pub(super) fn weights(
         counts.of(&key.rows()).rows_against(ground.design.classes[key.target]);
     let total = negatives + positives;
     let weights = class_weights(ground.design.grid[key.point].balance(), positives, total);
-    match weights.is_drawn() && (positives == 0 || positives == total) {
+    match positives == 0 || positives == total {
         true => Err(NoOptimum::OneClass { positives }),
         false => Ok(weights),
     }

@@ -15,7 +15,7 @@ use super::design::{FitKey, Purpose};
 use super::error::StudyError;
 use super::fits::{
     ACCURACY, ACCURACY_OF_SCORES, Fitted, FittedFourier, Ground, Models, WITHIN_MARGIN, explain,
-    failed, rows_after, weights,
+    failed, needs_counts, rows_after, weights,
 };
 use super::frame::Standard;
 use super::profile::fold_counts;
@@ -33,7 +33,7 @@ pub(crate) async fn fit<C: Cohort>(
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
-    let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
+    let needs_counts = needs_counts(asker.schema, &design.grid);
     let counts = if needs_counts { Some(fold_counts(asker).await?) } else { None };
     let mut fits: Vec<Fit> = Vec::with_capacity(keys.len());
     let mut standards = Vec::new();
@@ -53,7 +53,8 @@ pub(crate) async fn fit<C: Cohort>(
             });
             let weights = weights(ground, key, counts.as_ref())
                 .map_err(|failure| explain(failure, key, standard.rows, asker, ground))?;
-            fits.push(set_up(ground, key, &point, &standard, map, weights));
+            let most = asker.schema.weighting.most();
+            fits.push(set_up(ground, key, &point, &standard, map, (weights, most)));
         }
         standards.extend(of_set.iter().map(|_| standard.clone()));
     }
@@ -114,7 +115,7 @@ fn set_up(
     point: &RbfPoint,
     standard: &Standard,
     map: Arc<FourierMap>,
-    weights: ClassWeights,
+    (weights, most): (ClassWeights, f64),
 ) -> Fit {
     let class = ground.design.classes[key.target];
     let components = map.components as usize;
@@ -124,8 +125,9 @@ fn set_up(
     let share = if weights == ClassWeights::EQUAL { prevalence } else { 0.5 };
     let mut start = vec![0.0; components];
     start.push(2.0 * share - 1.0);
-    // A mapped row has length 1, so that a component's mean square is one over their number.
-    let rows = standard.rows as f64 * rows_after(point.balance, prevalence);
+    // A mapped row has length 1, so that a component's mean square is one over their number. Where rows have
+    // weights a first step as if all had the largest is short enough; the next ones know better.
+    let rows = most * standard.rows as f64 * rows_after(point.balance, prevalence);
     let curvature = 2.0 * WITHIN_MARGIN * rows;
     let mut roots = vec![(curvature / components as f64 + 1.0 / point.c).sqrt(); components];
     roots.push(curvature.max(1.0).sqrt());

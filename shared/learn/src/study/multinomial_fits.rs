@@ -40,6 +40,8 @@ pub(crate) async fn fit<C: Cohort>(
     let before = asker.queries;
     let design = ground.design;
     let coefficients = usize::from(asker.schema.classes) * (asker.schema.features as usize + 1);
+    // Before Gram matrices of features are scaled by how often a class occurs.
+    every_class(ground, asker, &keys[0])?;
     let method = if coefficients <= NEWTON_COEFFICIENTS {
         Method::Newton
     } else {
@@ -72,6 +74,24 @@ pub(crate) async fn fit<C: Cohort>(
     let mut models = Models::new(fits.iter().enumerate().map(finish), asker.queries - before);
     models.gram_queries = gram_queries;
     Ok(models)
+}
+
+/// Whether the rows of all sites have every class; of single training sets their counts say so.
+fn every_class<C>(
+    ground: &Ground<'_>,
+    asker: &Asker<'_, C>,
+    key: &FitKey,
+) -> Result<(), StudyError> {
+    let lacks = |class: &u8| ground.prevalence(*class, SiteSet::All) == 0.0;
+    match ground.design.classes.iter().find(|class| lacks(class)) {
+        None => Ok(()),
+        Some(&class) => Err(StudyError::OneClassOnly {
+            rows: describe(&key.rows(), ground.design.folds, asker.sites),
+            class: ground.classes[usize::from(class)].clone(),
+            positives: 0,
+            total: ground.cells.standard(&key.rows()).rows,
+        }),
+    }
 }
 
 /// How models are fitted.

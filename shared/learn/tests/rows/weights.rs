@@ -47,6 +47,7 @@ fn fitting() -> Vec<Ask> {
     vec![
         Ask::Logistic { frame: frame(), terms: terms.clone(), derivatives, bits },
         Ask::SquaredHinge { frame: frame(), terms, derivatives, bits },
+        Ask::Gram { frame: frame(), rows: all(), scaler: Scaler::Folded, bits },
         Ask::ClassGram { frame: frame(), terms: products, bits },
         softmax(&[(all(), Scaler::Folded)], Derivatives::Hessian),
         fourier_hinge(&[(all(), on_map(1, &map(1, given())))], bits),

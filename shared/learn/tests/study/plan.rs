@@ -4,7 +4,7 @@ use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_core::study::{
     Balance, BoostingGrid, Classes, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    Negative, Reduction, Standardise, Study, TreeRules,
+    Negative, Reduction, RowWeights, Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -83,6 +83,8 @@ fn a_plan_is_near_the_truth_of_labels() {
     };
     check(&study, 6, true);
     *reduce(&mut study.classifiers[0]) = vec![Reduction::None, Reduction::Univariate(3)];
+    check(&study, 6, false);
+    study.cohort.weight = RowWeights::Column("weight".to_owned());
     check(&study, 6, false);
 }
 

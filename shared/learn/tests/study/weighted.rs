@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use wardround_core::ids::SiteId;
 use wardround_core::study::{
-    Balance, Classifier, Mode, MultiClass, OwnSiteBaseline, Reduction, RowWeights, Standardise,
-    Study,
+    Balance, Classes, Classifier, Mode, MultiClass, OwnSiteBaseline, Reduction, RowWeights,
+    Standardise, Study,
 };
 use wardround_learn::findings::Findings;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
@@ -149,6 +149,36 @@ fn the_order_of_sites_never_matters_and_rows_in_one_place_keep_their_weights() {
     let (weights, intercept) = linear(&find(&together, &study, &sites, &schema).unwrap());
     assert!(relative(&weights, &at_sites.0) < 1e-9, "{weights:?} {at_sites:?}");
     assert!((intercept - at_sites.1).abs() < 1e-9);
+}
+
+#[test]
+fn large_weights_are_no_counts() {
+    // By Newton's method, by L-BFGS.
+    let wide = every_classifier().into_iter().filter(|(name, _)| name.starts_with("l"));
+    let kinds = every_classifier().into_iter().map(|one| (5, one)).chain(wide.map(|one| (70, one)));
+    for (d, (name, classifier)) in kinds {
+        let made = lines(160, d, 2, 23);
+        let mut study = weighted(study(&[1.0], &[]));
+        study.validation.leave_one_site_out = false;
+        study.classifiers = vec![classifier];
+        if name == "logistic, multinomial" {
+            let labels = ["0", "1", "2"].map(str::to_owned).to_vec();
+            study.target.classes = Classes::OneVsRest { labels };
+        }
+        let three = |mut made: Vec<Line>| {
+            made.iter_mut().step_by(4).for_each(|line| line.class = 2);
+            made
+        };
+        let made = if name == "logistic, multinomial" { three(made.clone()) } else { made.clone() };
+        let found = found(&rows(&made, &study, |row| 40.0 + (row % 50) as f64), &study);
+        assert!(value(&found.targets[0].nested.judged.one_list.auc) > 0.55, "{name}");
+        // Rows of one class are still refused, by their number.
+        let mut one = made;
+        one.iter_mut().for_each(|line| line.class = 0);
+        let rows = rows(&one, &study, |_| 60.0);
+        let error = find(&rows, &study, &rows.sites(), rows.schema()).unwrap_err().to_string();
+        assert!(error.contains("0 of class"), "{name}: {error}");
+    }
 }
 
 #[test]

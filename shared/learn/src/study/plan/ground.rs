@@ -15,6 +15,7 @@ use crate::study::asker::SLICE_BYTES;
 use crate::study::bootstrap::{self, REPLICATES};
 use crate::study::design::{Design, LeavingOut};
 use crate::study::early_stopping::STEP;
+use crate::study::fits::needs_counts;
 use crate::study::fits::{LARGE_SITE, MOST_FACTORS};
 use crate::study::frame::ByClass;
 use crate::study::scores::BINS;
@@ -76,7 +77,7 @@ impl Ground<'_> {
         let Self { design, d, n_sites, .. } = *self;
         let (features, classes) = (self.schema.features, f64::from(self.schema.classes));
         let points: Vec<_> = design.grid.iter().filter_map(GridPoint::linear).collect();
-        if points.iter().any(|point| !point.balance.is_none()) {
+        if needs_counts(self.schema, &design.grid) {
             let numbers = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
             (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
         }
@@ -160,7 +161,7 @@ impl Ground<'_> {
         let Self { design, d, n_sites, .. } = *self;
         let classes = f64::from(self.schema.classes);
         let points: Vec<&RbfPoint> = design.grid.iter().filter_map(GridPoint::rbf).collect();
-        if points.iter().any(|point| !point.balance.is_none()) {
+        if needs_counts(self.schema, &design.grid) {
             let numbers = n_sites * f64::from(design.folds) * (1.0 + 2.0 * classes);
             (0..design.repeats).for_each(|_| tally.ask(0.0, Numbers::counts(numbers)));
         }
