@@ -10,8 +10,8 @@ use wardround::report::{
 };
 use wardround_core::study::{Balance, GridPoint, Standardise, Study};
 use wardround_learn::findings::{
-    Figure, Findings, Interval, ProfileCell, RaceOf, RaceResult, Races, StoppedTrees, TreeCounts,
-    Trial,
+    Figure, FinalFit, FinalKernel, Findings, Interval, MissingFeatures, OwnKernel, ProfileCell,
+    RaceOf, RaceResult, Races, StoppedTrees, TreeCounts, Trial,
 };
 use wardround_privacy::policy::{Consent, MinimumPatients};
 use wardround_privacy::suppress::Reason;
@@ -159,6 +159,36 @@ fn what_balance_and_combat_do_is_said_on_page_and_terminal() {
 }
 
 #[test]
+fn a_model_that_holds_rows_of_patients_says_so_first() {
+    let (mut made, _) = usual();
+    made.targets[0].model.fitted = FinalFit::Kernel(FinalKernel {
+        model: OwnKernel {
+            gamma: 1.0,
+            mean: vec![0.0; 2],
+            inverse: vec![1.0; 2],
+            missing: MissingFeatures::Refused,
+            vectors: vec![4711.25; 2 * 1234],
+            coefficients: vec![0.5; 1234],
+            intercept: 0.25,
+        },
+        violation: 7.1e-8,
+    });
+    let report = Report::build(&made, &context(&made)).unwrap();
+    let said = "; the model holds 1,234 rows of features of patients of sites";
+    assert!(report.protection.sentence.contains(said), "{}", report.protection.sentence);
+    assert!(report.to_html().split("<main>").next().unwrap().contains(said));
+    let terminal = report.to_text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(terminal.contains(said) && terminal.contains("1,234 rows of patients"), "{terminal}");
+    let value: Value = serde_json::from_str(&report.to_json()).unwrap();
+    let fitted = json!({ "kind": "kernel", "rows_of_patients": 1234, "violation": 7.1e-8 });
+    assert_eq!(value["models"][0]["chosen"]["fitted"], fitted);
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&value));
+    // No feature of any patient stands in it.
+    assert!(outputs(&report).iter().all(|output| !output.contains("4711.25")));
+}
+
+#[test]
 fn every_grid_point_is_in_the_schema() {
     let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let definitions = schema["$defs"].take();
@@ -184,15 +214,19 @@ fn every_grid_point_is_in_the_schema() {
         &format!("kind = \"linear-svm\"\nc = [1.0]\n{reduce}\"pca:8\"]"),
         &format!("kind = \"rbf-svm\"\nc = [1.0]\n{reduce}]"),
         &format!("kind = \"boosting\"\ntrees = [5]\n{reduce}]"),
+        "kind = \"kernel-svm\"\nc = [1.0]\nbalance = [\"none\", \"weights\"]",
     ] {
-        let study = Study::parse(&format!("{before}[classifier]\n{kind}\n{after}")).unwrap();
+        let mode = if kind.contains("kernel-svm") { "feature-rows" } else { "sums" };
+        let federation = format!("[federation]\nmode = \"{mode}\"\n");
+        let file = format!("{before}[classifier]\n{kind}\n{after}\n{federation}");
+        let study = Study::parse(&file).unwrap();
         for point in study.classifiers[0].grid() {
             points += 1;
             let value = serde_json::to_value(point).unwrap();
             assert!(validator.is_valid(&value), "{value}");
         }
     }
-    assert_eq!(points, 12 + 12 + 3 * 3 + 4 + 4 + 3 + 4 + 4 + 3 + 3);
+    assert_eq!(points, 12 + 12 + 3 * 3 + 4 + 4 + 3 + 4 + 4 + 3 + 3 + 2);
 }
 
 #[test]

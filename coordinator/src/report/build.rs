@@ -7,8 +7,8 @@ use wardround_core::study::{
     Mode, MultiClass, Precision, Study,
 };
 use wardround_learn::findings::{
-    FinalFit, FinalFourier, FinalLinear, Findings, FoldResult, LeftOut, Matrix, NestedChoice,
-    OwnFourier, ProfileCell, TargetFindings, TrainedAt, TreeCounts,
+    FinalFit, FinalFourier, FinalKernel, FinalLinear, Findings, FoldResult, LeftOut, Matrix,
+    NestedChoice, OwnFourier, ProfileCell, TargetFindings, TrainedAt, TreeCounts,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
@@ -25,7 +25,7 @@ use super::model::{
     SubgroupsSection,
 };
 use super::slices::{TargetMask, calibration, figure_row};
-use super::values::{Count, Estimate, rounded};
+use super::values::{Count, Estimate, grouped, rounded};
 
 /// Findings and context that don't belong together; always a fault of the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +85,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         software: context.software.clone(),
         data: context.data,
         study: study(findings, context),
-        protection: protection(context, &sites, &mask),
+        protection: protection(findings, context, &sites, &mask),
         cohort: cohort(findings, &sites, minimums, &mask),
         models: Vec::new(),
         pooled: Vec::new(),
@@ -183,7 +183,12 @@ fn gradients(fitted: &FinalFit) -> Result<(), BuildError> {
         {
             Err(BuildError::Gradient(gradient.to_string()))
         }
-        FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Trees(_) => Ok(()),
+        FinalFit::Kernel(FinalKernel { violation, .. }) if !violation.is_finite() => {
+            Err(BuildError::Gradient(violation.to_string()))
+        }
+        FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Trees(_) | FinalFit::Kernel(_) => {
+            Ok(())
+        }
         FinalFit::Ensemble(ensemble) => {
             ensemble.members.iter().try_for_each(|member| gradients(&member.fitted))
         }
@@ -273,6 +278,10 @@ fn in_words(classifier: &Classifier) -> &'static str {
             "bagged random forest, each tree grown by one site of its own patients alone; inexact: it isn't the \
              forest of all patients together"
         }
+        Classifier::KernelSvm { .. } => {
+            "support vector machine with a Gaussian kernel, made of rows: its support vectors are features of \
+             patients; its probabilities aren't calibrated"
+        }
         Classifier::Boosting(_) => {
             "gradient-boosted trees of the logistic loss, grown from sums over all sites"
         }
@@ -296,7 +305,12 @@ pub(super) fn judged_by(by: ChooseBy) -> &'static str {
     }
 }
 
-fn protection(context: &Context, sites: &[&SiteContext], mask: &CohortMask) -> Protection {
+fn protection(
+    findings: &Findings,
+    context: &Context,
+    sites: &[&SiteContext],
+    mask: &CohortMask,
+) -> Protection {
     let loosenings = sites.iter().flat_map(|site| {
         site.policy.loosenings().into_iter().map(|loosening| Loosening {
             site: site.site.clone(),
@@ -307,7 +321,10 @@ fn protection(context: &Context, sites: &[&SiteContext], mask: &CohortMask) -> P
     });
     Protection {
         aggregation: context.aggregation,
-        sentence: sentence(context.aggregation, context.study.federation.mode).to_owned(),
+        sentence: {
+            let said = sentence(context.aggregation, context.study.federation.mode);
+            format!("{said}{}", of_held_rows(findings))
+        },
         sites: sites
             .iter()
             .zip(&mask.sites)
@@ -318,6 +335,33 @@ fn protection(context: &Context, sites: &[&SiteContext], mask: &CohortMask) -> P
             })
             .collect(),
         loosenings: loosenings.collect(),
+    }
+}
+
+/// What the models hold of the hospitals' rows, in words; nothing where they hold none.
+fn of_held_rows(findings: &Findings) -> String {
+    let fitted = findings.targets.iter().map(|target| &target.model.fitted);
+    match fitted.map(held_rows).sum::<u64>() {
+        0 => String::new(),
+        rows => {
+            let rows = grouped(rows);
+            let sites: Vec<&str> = findings.sites.iter().map(|site| site.as_str()).collect();
+            let sites = sites.join(", ");
+            format!(
+                "; the model holds {rows} rows of features of patients of sites {sites}, so that it is as \
+                 confidential as they are"
+            )
+        }
+    }
+}
+
+fn held_rows(fitted: &FinalFit) -> u64 {
+    match fitted {
+        FinalFit::Kernel(kernel) => kernel.model.coefficients.len() as u64,
+        FinalFit::Ensemble(ensemble) => {
+            ensemble.members.iter().map(|member| held_rows(&member.fitted)).sum()
+        }
+        FinalFit::Linear(_) | FinalFit::Trees(_) | FinalFit::Fourier(_) => 0,
     }
 }
 
@@ -458,6 +502,10 @@ fn fitting(model: &FinalFit, point: GridPoint) -> Fitting {
             let (steps, gradient) = (*steps, few_digits(*gradient));
             Fitting::Linear { steps, gradient, weights_not_zero: None }
         }
+        FinalFit::Kernel(FinalKernel { model, violation }) => Fitting::Kernel {
+            rows_of_patients: model.coefficients.len() as u32,
+            violation: few_digits(*violation),
+        },
         FinalFit::Trees(model) => {
             // A binary tree of n nodes has (n + 1) / 2 leaves.
             let leaves: usize = model.trees.iter().map(|tree| tree.0.len().div_ceil(2)).sum();
@@ -478,6 +526,10 @@ fn digest(model: &FinalFit) -> Digest {
             model: OwnFourier { weights, intercept, .. }, ..
         }) => {
             let numbers = weights.iter().chain([intercept]);
+            Digest::of(&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+        }
+        FinalFit::Kernel(FinalKernel { model, .. }) => {
+            let numbers = model.vectors.iter().chain(&model.coefficients).chain([&model.intercept]);
             Digest::of(&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
         }
         FinalFit::Trees(model) => Digest::of(

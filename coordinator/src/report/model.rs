@@ -320,12 +320,14 @@ pub struct FinalModel {
     /// How it was fitted.
     pub fitted: Fitting,
     /// SHA-256 of its numbers: of a linear model its weights and its constant as little-endian 64-bit
-    /// floats, of trees their JSON as the findings have it.
+    /// floats, of a machine that is made of rows those and its coefficients and constant likewise, of trees
+    /// their JSON as the findings have it.
     pub digest: Digest,
 }
 
 impl FinalModel {
-    /// How many features it takes, and has weights for where its penalty makes zeros.
+    /// How many features it takes, and has weights for where its penalty makes zeros; or how many rows of
+    /// patients it is made of.
     pub fn features_in_words(&self) -> String {
         match self.zeros_in_words() {
             Some(words) => words,
@@ -333,12 +335,15 @@ impl FinalModel {
         }
     }
 
-    /// How many weights aren't 0, where its penalty makes zeros.
+    /// How many weights aren't 0, where its penalty makes zeros; of a machine that is made of rows, how many.
     pub fn zeros_in_words(&self) -> Option<String> {
         match &self.fitted {
             Fitting::Linear { weights_not_zero: Some(count), .. } => {
                 let [count, all] = [*count, self.features].map(|n| grouped(u64::from(n)));
                 Some(format!("{count} of {all} weights not 0"))
+            }
+            Fitting::Kernel { rows_of_patients, .. } => {
+                Some(format!("{} rows of patients", grouped(u64::from(*rows_of_patients))))
             }
             Fitting::Linear { .. } | Fitting::Trees { .. } | Fitting::Ensemble { .. } => None,
         }
@@ -370,6 +375,13 @@ pub enum Fitting {
     Ensemble {
         /// How each member was fitted.
         members: Vec<Fitting>,
+    },
+    /// A support vector machine that is made of rows.
+    Kernel {
+        /// Its support vectors: rows of patients, whose features the model holds.
+        rows_of_patients: u32,
+        /// By how much it misses the optimality conditions, in units of a score; three digits.
+        violation: f64,
     },
 }
 

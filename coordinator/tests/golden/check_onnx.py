@@ -206,6 +206,8 @@ def cases():
                kernel(rng(17), 5, two, [1], fill=True)]
     yield "vote", ensemble(members)
     yield "stack", ensemble(members, weights=[0.8, -0.5, 1.7], intercept=0.3)
+    yield "machine", machine(rng(21), 5, two, [1])
+    yield "machine_filled", machine(rng(22), 5, three, [0, 1, 2], fill=True)
     # Of members that are sure, the other class still counts.
     steep = [linear(rng(s), 5, two, [1], table(names), steep=400.0) for s in (18, 19)]
     yield "stack_steep", ensemble(steep, weights=[0.6, 0.7], intercept=-0.2)
@@ -233,6 +235,32 @@ def kernel(rng, d, classes, modelled, *, standardise="all", fill=False, componen
         angles = ((rows - means) * inverse) @ W.T
         mapped = np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(components / 2)
         return 1 / (1 + np.exp(-np.stack([mapped @ w + b for w, b in numbers], axis=1)))
+
+    rows = (means + 2 * rng.normal(size=(12, d))).astype(np.float32)
+    rows[0, 1], rows[3, 2] = np.nan, np.inf
+    return manifest(d, classes, table([f"x{i}" for i in range(d)]), models), tensors, rows, expected
+
+
+def machine(rng, d, classes, modelled, *, fill=False, gamma=0.7):
+    """Gaussian kernels made of rows: each class has vectors of its own."""
+    means, inverse = rng.normal(size=d), rng.uniform(0.5, 2.0, d)
+    inverse[-1] = 0.0
+    tensors, models, numbers = {}, [], []
+    for k in modelled:
+        rows = 20 + k
+        vectors, coefficients, intercept = rng.normal(size=(rows, d)), 3 * rng.normal(size=rows), rng.normal()
+        tensors |= {f"class.{k}.vectors": vectors, f"class.{k}.coefficients": coefficients, f"class.{k}.intercept": [intercept],
+                    f"class.{k}.mean": means, f"class.{k}.inverse": inverse, f"class.{k}.threshold": [0.5]}
+        learner = {"kind": "kernel", "point": {"c": 3.0, "gamma": gamma}, "missing": "filled" if fill else "refused",
+                   "rows_of_patients": rows}
+        models.append({"class": k, "learner": learner, "figures": FIGURES})
+        numbers.append((vectors, coefficients, intercept))
+
+    def expected(rows):
+        rows = np.where(np.isfinite(rows), rows, means if fill else np.nan).astype(np.float64)
+        z = (rows - means) * inverse
+        scores = [np.exp(-gamma / d * ((z[:, None] - v) ** 2).sum(axis=2)) @ c + b for v, c, b in numbers]
+        return 1 / (1 + np.exp(-np.stack(scores, axis=1)))
 
     rows = (means + 2 * rng.normal(size=(12, d))).astype(np.float32)
     rows[0, 1], rows[3, 2] = np.nan, np.inf

@@ -78,6 +78,15 @@ fn every_kind_says_what_it_is() {
     assert!(kernel.contains("128 random Fourier features of 5 features, drawn from seed 11"));
     assert!(kernel.contains("a row with a missing feature isn't judged"));
     assert!(says("kernel_filled").contains("a missing feature takes the training rows' mean"));
+    let machine = says("machine_filled");
+    assert!(
+        machine.contains("this model holds 63 rows of features of patients of sites graz, wien"),
+        "{machine}"
+    );
+    assert!(machine.contains("made of rows, hinge, probabilities not calibrated: C 3, gamma 0.7"));
+    assert!(machine.contains("20 support vectors of 5 features, each a patient's row; constant"));
+    assert!(machine.contains("a missing feature takes the training rows' mean"));
+    assert!(says("machine").contains("a row with a missing feature isn't judged"));
     let boosting = says("boosting");
     assert!(boosting.contains("gradient-boosted trees: trees 7, depth 3"), "{boosting}");
     assert!(boosting.contains("7 trees, 47 splits, most of them by"), "{boosting}");

@@ -16,6 +16,7 @@ mod combat;
 mod encoding;
 mod ensemble;
 mod fourier;
+mod given;
 mod own_forest;
 mod own_site;
 mod schema;
@@ -38,6 +39,7 @@ pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, Sta
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
+pub use self::given::GivenScores;
 pub use self::own_forest::{MOST_OWN_DEPTH, MOST_OWN_TREES, OwnForestTerm};
 pub use self::own_site::Unfit;
 pub use self::softmax::{SoftmaxModel, SoftmaxTerm};
@@ -314,6 +316,8 @@ pub enum Model {
     /// A model of all classes. A list of scores says with its class which one is meant: the score is that
     /// class's log-odds against the rest.
     Softmax(Arc<SoftmaxModel>),
+    /// A model of which only the scores are told, made where the rows are; no site answers for it.
+    Given(Arc<GivenScores>),
 }
 
 /// A model with the rows it is fitted to.
@@ -707,6 +711,7 @@ impl Model {
             Self::Fourier(model) => model.class,
             Self::Ensemble(model) => model.class,
             Self::Softmax(_) => return None,
+            Self::Given(model) => model.class,
         })
     }
 }

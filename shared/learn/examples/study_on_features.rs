@@ -12,7 +12,8 @@
 //!
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
 //! where the manifest has them. `--weights FILE` writes the final model's standardised weights and
-//! constant, `--fold-column FILE` the fold of each line. Everything is printed, nothing is suppressed: for data of one's own.
+//! constant, `--fold-column FILE` the fold of each line. `--mode feature-rows` takes the rows to one place first
+//! (folds are others then). Everything is printed, nothing is suppressed: for data of one's own.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -21,7 +22,8 @@ use std::time::Instant;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::Study;
 use wardround_learn::findings::{
-    Comparison, Difference, Figure, FinalFit, FinalFourier, FinalLinear, Findings, Interval,
+    Comparison, Difference, Figure, FinalFit, FinalFourier, FinalKernel, FinalLinear, Findings,
+    Interval,
 };
 use wardround_learn::rows::{Patient, RowsBuilder};
 use wardround_learn::study::{Observer, StudyEvent, plan, run};
@@ -44,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("--leave-one-site-out", "yes"),
         ("--weights", ""),
         ("--fold-column", ""),
+        ("--mode", "sums"),
     ]
     .into();
     for pair in rest.chunks(2) {
@@ -159,7 +162,10 @@ backbone = "extracted elsewhere"
 [validation]
 folds = {folds}
 leave_one_site_out = {leave_one_site_out}
+[federation]
+mode = "{mode}"
 "#,
+        mode = options["--mode"],
         seed = options["--seed"],
         target = options["--target"],
         classes = match options["--positive"].split(',').collect::<Vec<_>>()[..] {
@@ -235,6 +241,10 @@ fn show(findings: &Findings) {
             FinalFit::Linear(FinalLinear { steps, gradient, .. })
             | FinalFit::Fourier(FinalFourier { steps, gradient, .. }) => {
                 println!("  {steps} steps, gradient {gradient:e} per row");
+            }
+            FinalFit::Kernel(FinalKernel { model, violation }) => {
+                let vectors = model.coefficients.len();
+                println!("  {vectors} support vectors, optimality missed by {violation:e}");
             }
             FinalFit::Trees(_) | FinalFit::Ensemble(_) => {}
         }

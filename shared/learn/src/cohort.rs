@@ -9,6 +9,8 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::Query;
 use wardround_core::sum::{Sum, SumError};
 
+use crate::rows::HeldRows;
+
 /// A set of patients that answers a question with a sum over them, and never shows a row.
 ///
 /// The answer names exactly the query's sites ([`Query::sites`]); a cohort that can't reach one of
@@ -36,6 +38,13 @@ pub trait Cohort: Sync {
         async move { self.sum(query).await.map(Heard::Kept) }
     }
 
+    /// The rows of an input of the study, for a learner that no sums are enough for. A federation has none:
+    /// only rows that are in one place anyway are handed out, as those of a study in feature-rows mode.
+    fn held(&self, input: u8) -> Held<'_> {
+        let _ = input;
+        Held::AtSites
+    }
+
     /// Says what was decided by a sum that came as [`Heard::Passing`].
     ///
     /// # Errors
@@ -51,6 +60,15 @@ pub trait Cohort: Sync {
             "expected no decision on query {query}, got one of {bytes} bytes"
         )))
     }
+}
+
+/// Where a cohort's rows are.
+#[derive(Debug)]
+pub enum Held<'a> {
+    /// At their sites, which never show one.
+    AtSites,
+    /// Here.
+    Here(HeldRows<'a>),
 }
 
 /// Who of a run asks a question, as a digest: one question may be asked twice, and lead to two decisions.
@@ -80,6 +98,10 @@ impl<C: Cohort + Send> Cohort for &C {
         purpose: &Purpose,
     ) -> impl Future<Output = Result<Heard, CohortError>> + Send {
         C::sum_or_decision(self, query, purpose)
+    }
+
+    fn held(&self, input: u8) -> Held<'_> {
+        C::held(self, input)
     }
 
     fn settle(

@@ -2,6 +2,7 @@
 //! Plain data; every figure carries its interval and its n, or says why it is undefined.
 
 mod joining;
+mod kernel;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
@@ -12,6 +13,7 @@ pub use wardround_core::study::GridPoint;
 pub use self::joining::{
     Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
 };
+pub use self::kernel::{FinalKernel, OwnKernel};
 
 /// Everything a finished study found, before anything is suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -468,6 +470,8 @@ pub enum FinalFit {
     Fourier(FinalFourier),
     /// Several of these in one.
     Ensemble(FinalEnsemble),
+    /// A support vector machine that is made of rows.
+    Kernel(FinalKernel),
 }
 
 impl FinalFit {
@@ -475,7 +479,7 @@ impl FinalFit {
     pub fn linear(&self) -> Option<&FinalLinear> {
         match self {
             Self::Linear(model) => Some(model),
-            Self::Trees(_) | Self::Fourier(_) | Self::Ensemble(_) => None,
+            Self::Trees(_) | Self::Fourier(_) | Self::Ensemble(_) | Self::Kernel(_) => None,
         }
     }
 }

@@ -182,6 +182,10 @@ pub fn judge(
         feature_rows(policy)?;
         return Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Rows });
     }
+    if query.gives_scores() {
+        // Whoever says which row gets which score can have the class of every row told.
+        feature_rows(policy)?;
+    }
     let sets = row_sets(query);
     if sets.iter().any(|set| matches!(set.sites, SiteSet::Without(_))) {
         minimum_sites(query.sites.len(), MINIMUM_SITES_TO_LEAVE_ONE_OUT)?;

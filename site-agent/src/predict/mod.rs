@@ -47,7 +47,7 @@ pub fn needs_own_rows(bundle: &ModelBundle) -> bool {
     let mut all = all.map(|scorer| match scorer {
         Scorer::Linear(model) => !matches!(model.scaler, FinalScaler::All { .. }),
         Scorer::Fourier(model) => !matches!(model.scaler, FourierScaler::All { .. }),
-        Scorer::Trees(_) | Scorer::Ensemble(_) => false,
+        Scorer::Trees(_) | Scorer::Ensemble(_) | Scorer::Kernel(_) => false,
     });
     all.any(|needs| needs)
 }

@@ -8,10 +8,10 @@ use wardround_learn::bundle::{
     BundleInput, BundleViews, EnsembleScorer, Learner, LinearMethod, LinearScorer, Manifest,
     MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
 };
-use wardround_learn::findings::{FinalTrees, OwnFourier, OwnNode};
+use wardround_learn::findings::{FinalTrees, OwnFourier, OwnKernel, OwnNode};
 
 use crate::cli::output::table;
-use crate::export::kind;
+use crate::export::{held_rows, kind};
 use crate::report::decimal;
 
 /// Coefficients, or features that trees split by, that a person is shown.
@@ -21,7 +21,7 @@ const SHOWN: usize = 10;
 pub fn data(bundle: &ModelBundle) -> Value {
     let manifest = &bundle.manifest;
     let models = manifest.models.iter().zip(&bundle.models);
-    json!({
+    let mut data = json!({
         "study": manifest.study,
         "study_digest": manifest.study_digest,
         "software": manifest.software,
@@ -31,7 +31,11 @@ pub fn data(bundle: &ModelBundle) -> Value {
         "features": manifest.features,
         "sites": manifest.sites,
         "models": models.map(|(entry, model)| model_data(manifest, entry, model)).collect::<Vec<_>>(),
-    })
+    });
+    if bundle.rows_of_patients() > 0 {
+        data["rows_of_patients"] = bundle.rows_of_patients().into();
+    }
+    data
 }
 
 /// What a person wants to know of a bundle.
@@ -51,6 +55,7 @@ pub fn text(bundle: &ModelBundle) -> String {
         input(manifest),
         sites.join(", "),
     )];
+    parts.extend(held_rows(bundle));
     let models = manifest.models.iter().zip(&bundle.models);
     parts.extend(models.map(|(entry, model)| model_text(manifest, entry, model)));
     parts.join("\n\n")
@@ -88,6 +93,14 @@ fn scorer_data(learner: &Learner, scorer: &Scorer) -> Value {
             "weights": fourier.weights,
             "scaler": fourier.scaler,
         }),
+        // The vectors are rows of patients: they stay in the file.
+        Scorer::Kernel(kernel) => json!({
+            "rows_of_patients": kernel.coefficients.len(),
+            "intercept": kernel.intercept,
+            "coefficients": kernel.coefficients,
+            "mean": kernel.mean,
+            "inverse": kernel.inverse,
+        }),
         Scorer::Ensemble(EnsembleScorer { members, combine }) => {
             let pairs = learner.singles().iter().zip(members);
             let members: Vec<Value> = pairs.map(|(one, model)| scorer_data(one, model)).collect();
@@ -114,6 +127,7 @@ fn point(learner: &Learner) -> Option<&GridPoint> {
     match learner {
         Learner::Linear { point, .. }
         | Learner::Fourier { point, .. }
+        | Learner::Kernel { point, .. }
         | Learner::Trees { point } => Some(point),
         Learner::Ensemble { .. } => None,
     }
@@ -154,6 +168,7 @@ fn numbers(manifest: &Manifest, learner: &Learner, scorer: &Scorer) -> Vec<Strin
         Scorer::Linear(linear) => lines.push(coefficients(manifest, linear)),
         Scorer::Trees(trees) => lines.push(splits(manifest, trees)),
         Scorer::Fourier(fourier) => lines.push(map_words(manifest, fourier)),
+        Scorer::Kernel(kernel) => lines.push(vectors_words(manifest, kernel)),
         Scorer::Ensemble(EnsembleScorer { members, combine }) => {
             for (at, (learner, scorer)) in learner.singles().iter().zip(members).enumerate() {
                 let weight = match combine {
@@ -230,6 +245,9 @@ fn kind_words(learner: &Learner) -> &'static str {
         Learner::Fourier { .. } => {
             "support vector machine with a Gaussian kernel, squared hinge, probabilities not calibrated"
         }
+        Learner::Kernel { .. } => {
+            "support vector machine with a Gaussian kernel, made of rows, hinge, probabilities not calibrated"
+        }
         Learner::Trees { point: GridPoint::Boosting(_) } => "gradient-boosted trees",
         Learner::Trees { .. } => "random forest",
         Learner::Ensemble { ensemble: EnsembleKind::SoftVote, .. } => {
@@ -245,11 +263,13 @@ fn kind_words(learner: &Learner) -> &'static str {
 fn missing(learner: &Learner) -> (&'static str, &'static str) {
     match learner {
         Learner::Linear { missing: MissingFeatures::Refused, .. }
-        | Learner::Fourier { missing: MissingFeatures::Refused, .. } => {
+        | Learner::Fourier { missing: MissingFeatures::Refused, .. }
+        | Learner::Kernel { missing: MissingFeatures::Refused, .. } => {
             ("refused", "a row with a missing feature isn't judged")
         }
         Learner::Linear { missing: MissingFeatures::Filled, point, .. }
-        | Learner::Fourier { missing: MissingFeatures::Filled, point, .. } => {
+        | Learner::Fourier { missing: MissingFeatures::Filled, point, .. }
+        | Learner::Kernel { missing: MissingFeatures::Filled, point, .. } => {
             let mean = match point.standardise() {
                 Standardise::All => "a missing feature takes the training rows' mean",
                 Standardise::Site => "a missing feature takes the mean of the site's own rows",
@@ -327,6 +347,16 @@ fn map_words(manifest: &Manifest, model: &OwnFourier) -> String {
         model.weights.len(),
         manifest.features,
         model.seed.0,
+        signed(model.intercept)
+    )
+}
+
+/// What stands in place of coefficients: which rows they weigh is nobody's business.
+fn vectors_words(manifest: &Manifest, model: &OwnKernel) -> String {
+    format!(
+        "{} support vectors of {} features, each a patient's row; constant {}",
+        model.coefficients.len(),
+        manifest.features,
         signed(model.intercept)
     )
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::file;
 use crate::cli::connect::Output;
 use crate::cli::output::{Answer, Failure};
+use crate::export::held_rows;
 use crate::export::onnx::{CoarseInput, coarse_inputs, write};
 
 /// Write a model bundle in another program's format
@@ -40,7 +41,13 @@ impl Export {
         if let Some(sentence) = sentence(&coarse) {
             eprintln!("{sentence}");
         }
-        let data = json!({ "file": self.onnx, "bytes": bytes.len(), "coarse_inputs": coarse });
+        if let Some(sentence) = held_rows(&bundle) {
+            eprintln!("{sentence}");
+        }
+        let mut data = json!({ "file": self.onnx, "bytes": bytes.len(), "coarse_inputs": coarse });
+        if bundle.rows_of_patients() > 0 {
+            data["rows_of_patients"] = bundle.rows_of_patients().into();
+        }
         Ok(Answer::Data { data, text: String::new() })
     }
 

@@ -14,6 +14,7 @@
 mod ensemble;
 mod fourier;
 mod graph;
+mod kernel;
 mod linear;
 mod messages;
 mod trees;
@@ -137,7 +138,7 @@ fn probability(
             let members: Vec<Value> = members.iter().map(of_member).collect::<Result<_, _>>()?;
             ensemble::probability(graph, &members, combine)
         }
-        Scorer::Linear(_) | Scorer::Fourier(_) => {
+        Scorer::Linear(_) | Scorer::Fourier(_) | Scorer::Kernel(_) => {
             let score = score(graph, rows, class, features, scorer)?;
             graph.node("probability", "Sigmoid", &[&score], vec![])
         }
@@ -169,6 +170,7 @@ fn score(
             }
             Ok(fourier::score(graph, rows, (mean, inverse), model))
         }
+        Scorer::Kernel(model) => Ok(kernel::score(graph, rows, model)),
         Scorer::Ensemble(_) => Err(ExportError::Nested(class.to_owned())),
     }
 }
@@ -176,7 +178,7 @@ fn score(
 /// Features whose values, rounded to float32, could move a probability by more than 1e-5: those with a mean
 /// that is large beside their deviation. By feature; of several classes the one that is moved most. Trees
 /// aren't among them: a value that is rounded over a threshold goes the other way, wherever it lies. Of a
-/// model on random Fourier features it is the most that any row's probability can move.
+/// model on random Fourier features, or with a kernel, it is the most that any row's probability can move.
 pub fn coarse_inputs(bundle: &ModelBundle) -> Vec<CoarseInput> {
     // Of an ensemble its members: its probability moves by no more than theirs where they vote, and by as much
     // as their weights say where they are stacked.
@@ -235,6 +237,7 @@ fn slopes(scorer: &Scorer) -> Vec<f64> {
             })
         }
         Scorer::Fourier(model) => fourier::slopes(model),
+        Scorer::Kernel(model) => kernel::slopes(model),
         Scorer::Trees(_) | Scorer::Ensemble(_) => Vec::new(),
     }
 }
@@ -247,6 +250,7 @@ fn mean(scorer: &Scorer) -> Option<&[f64]> {
             FourierScaler::All { mean, .. } => Some(mean),
             FourierScaler::OwnSite | FourierScaler::Combat { .. } => None,
         },
+        Scorer::Kernel(model) => Some(&model.mean),
         Scorer::Trees(_) | Scorer::Ensemble(_) => None,
     }
 }
@@ -274,6 +278,7 @@ fn input_doc(bundle: &ModelBundle) -> String {
             learner,
             Learner::Linear { missing: MissingFeatures::Refused, .. }
                 | Learner::Fourier { missing: MissingFeatures::Refused, .. }
+                | Learner::Kernel { missing: MissingFeatures::Refused, .. }
         )
     };
     let missing = match bundle
@@ -294,7 +299,9 @@ fn output_doc(manifest: &Manifest) -> String {
     let svm = |learner: &Learner| {
         matches!(
             learner,
-            Learner::Linear { method: LinearMethod::SquaredHinge, .. } | Learner::Fourier { .. }
+            Learner::Linear { method: LinearMethod::SquaredHinge, .. }
+                | Learner::Fourier { .. }
+                | Learner::Kernel { .. }
         )
     };
     let multinomial = |entry: &ModelEntry| entry.learner.is_multinomial();
@@ -333,5 +340,7 @@ fn metadata(bundle: &ModelBundle) -> serde_json::Result<Vec<StringStringEntryPro
     ];
     let entry =
         |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
-    Ok(entries.into_iter().map(entry).collect())
+    let rows = bundle.rows_of_patients();
+    let held = (rows > 0).then(|| ("rows_of_patients", rows.to_string()));
+    Ok(entries.into_iter().chain(held).map(entry).collect())
 }

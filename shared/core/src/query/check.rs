@@ -187,6 +187,7 @@ impl Query {
             }
             Model::Ensemble(model) => self.check_ensemble(model),
             Model::Softmax(model) => self.check_softmax(model),
+            Model::Given(model) => self.check_given(model),
         }
     }
 

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid_point::{
-    BoostingPoint, ForestPoint, GridPoint, LdaPoint, LinearPoint, NearestMeanPoint, RbfPoint,
-    RidgePoint,
+    BoostingPoint, ForestPoint, GridPoint, KernelPoint, LdaPoint, LinearPoint, NearestMeanPoint,
+    RbfPoint, RidgePoint,
 };
 use super::reduce::{Reduction, reduces_nothing, unreduced};
 
@@ -104,7 +104,23 @@ pub enum Classifier {
     /// Bagged random forests: every site grows trees of its own patients alone, and the forest is all of them, each
     /// site's weighted by its patients. In one round, but not the forest of all rows together: inexact.
     BaggedForest(ForestGrid),
+    /// Support vector machine with the Gaussian kernel `exp(-gamma / features |x - x'|^2)` of features that
+    /// are standardised over all training rows, and the hinge loss: minimises `|w|^2 / (2 C) + sum of
+    /// max(0, 1 - y m)`, `y` = +-1, as scikit-learn's `SVC(C, gamma / features)`. Its support vectors are rows
+    /// of patients, so only a study in feature-rows mode has it.
+    KernelSvm {
+        /// The grid over C, positive, ascending, distinct.
+        c: Vec<f64>,
+        /// The grid over the kernel's width, positive, ascending, distinct: 1 is scikit-learn's
+        /// `gamma="scale"`.
+        gamma: Vec<f64>,
+        /// The grid over the balance: nothing, or weights.
+        balance: Vec<Balance>,
+    },
 }
+
+/// How a classifier reduces features that knows of no such thing.
+const UNREDUCED: &[Reduction] = &[Reduction::None];
 
 /// What a classifier makes of three classes or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -263,6 +279,8 @@ pub enum Family {
     Boosting,
     /// Forests of single sites' trees.
     BaggedForest,
+    /// Support vector machines with a Gaussian kernel, made of rows.
+    KernelSvm,
 }
 
 /// A linear model that is solved for.
@@ -343,6 +361,7 @@ impl Classifier {
             Self::Forest(_) => "forest",
             Self::Boosting(_) => "boosting",
             Self::BaggedForest(_) => "bagged-forest",
+            Self::KernelSvm { .. } => "kernel-svm",
         }
     }
 
@@ -351,7 +370,8 @@ impl Classifier {
         match self {
             Self::Logistic { balance, .. }
             | Self::LinearSvm { balance, .. }
-            | Self::RbfSvm { balance, .. } => balance,
+            | Self::RbfSvm { balance, .. }
+            | Self::KernelSvm { balance, .. } => balance,
             Self::Forest(ForestGrid { balance, .. })
             | Self::BaggedForest(ForestGrid { balance, .. })
             | Self::Boosting(BoostingGrid { balance, .. }) => balance,
@@ -366,7 +386,8 @@ impl Classifier {
             match &mut classifier {
                 Self::Logistic { balance, .. }
                 | Self::LinearSvm { balance, .. }
-                | Self::RbfSvm { balance, .. } => *balance = vec![one],
+                | Self::RbfSvm { balance, .. }
+                | Self::KernelSvm { balance, .. } => *balance = vec![one],
                 Self::Forest(ForestGrid { balance, .. })
                 | Self::BaggedForest(ForestGrid { balance, .. })
                 | Self::Boosting(BoostingGrid { balance, .. }) => *balance = vec![one],
@@ -393,6 +414,7 @@ impl Classifier {
             Self::Forest(_) => Family::Forest,
             Self::Boosting(_) => Family::Boosting,
             Self::BaggedForest(_) => Family::BaggedForest,
+            Self::KernelSvm { .. } => Family::KernelSvm,
         }
     }
 
@@ -408,6 +430,7 @@ impl Classifier {
             | Self::Forest(ForestGrid { reduce, .. })
             | Self::BaggedForest(ForestGrid { reduce, .. })
             | Self::Boosting(BoostingGrid { reduce, .. }) => reduce,
+            Self::KernelSvm { .. } => UNREDUCED,
         }
     }
 
@@ -485,6 +508,14 @@ impl Classifier {
                 }
             }
             Self::Boosting(boosting) => boosting.extend(reduce, grid),
+            Self::KernelSvm { c, gamma, balance } => {
+                for &balance in balance {
+                    for &gamma in gamma {
+                        let point = |&c| GridPoint::Kernel(KernelPoint { c, gamma, balance });
+                        grid.extend(c.iter().map(point));
+                    }
+                }
+            }
         }
     }
 
@@ -504,7 +535,8 @@ impl Classifier {
             | Self::RbfSvm { .. }
             | Self::Ridge { .. }
             | Self::Lda { .. }
-            | Self::NearestMean { .. } => None,
+            | Self::NearestMean { .. }
+            | Self::KernelSvm { .. } => None,
             Self::Forest(ForestGrid { rules, .. })
             | Self::BaggedForest(ForestGrid { rules, .. })
             | Self::Boosting(BoostingGrid { rules, .. }) => Some(rules),

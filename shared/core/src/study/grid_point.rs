@@ -26,6 +26,8 @@ pub enum GridPoint {
     Forest(ForestPoint),
     /// Of an ensemble, which has no grid.
     Ensemble(EnsemblePoint),
+    /// Of a support vector machine with a Gaussian kernel that is made of rows.
+    Kernel(KernelPoint),
 }
 
 /// Hyperparameters of a linear model.
@@ -144,6 +146,20 @@ pub struct BoostingPoint {
     pub reduce: Reduction,
 }
 
+/// Hyperparameters of a support vector machine with a Gaussian kernel that is made of rows; features are
+/// standardised over all sites.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelPoint {
+    /// Inverse strength of the L2 penalty, as in scikit-learn.
+    pub c: f64,
+    /// The kernel's width; 1 is scikit-learn's `gamma="scale"`.
+    pub gamma: f64,
+    /// What is done about classes of different size; left out where it is nothing.
+    #[serde(default, skip_serializing_if = "Balance::is_none")]
+    pub balance: Balance,
+}
+
 impl GridPoint {
     /// Its parameters in words: name and value, in the same order for every point of a grid; of the L1
     /// ratio and of the reduction of features only where there is one.
@@ -198,6 +214,11 @@ impl GridPoint {
             Self::Ensemble(EnsemblePoint { ensemble, members }) => {
                 vec![("ensemble", ensemble.word().to_owned()), ("members", members.to_string())]
             }
+            Self::Kernel(KernelPoint { c, gamma, balance }) => {
+                let standardise = Standardise::All.words();
+                let (c, gamma) = (("C", c.to_string()), ("gamma", gamma.to_string()));
+                vec![c, gamma, standardise, balance.words()]
+            }
         }
     }
 
@@ -223,6 +244,7 @@ impl GridPoint {
         match (self, other) {
             (Self::Linear(a), Self::Linear(b)) => (a.c, b.l1_ratio) < (b.c, a.l1_ratio),
             (Self::Rbf(a), Self::Rbf(b)) => (a.c, a.gamma) < (b.c, b.gamma),
+            (Self::Kernel(a), Self::Kernel(b)) => (a.c, a.gamma) < (b.c, b.gamma),
             (Self::Ridge(a), Self::Ridge(b)) => a.alpha > b.alpha,
             (Self::Lda(a), Self::Lda(b)) => a.shrinkage > b.shrinkage,
             (Self::Forest(a), Self::Forest(b)) => {
@@ -243,7 +265,9 @@ impl GridPoint {
             Self::Ridge(point) => point.standardise,
             Self::Lda(point) => point.standardise,
             Self::NearestMean(point) => point.standardise,
-            Self::Forest(_) | Self::Boosting(_) | Self::Ensemble(_) => Standardise::All,
+            Self::Forest(_) | Self::Boosting(_) | Self::Ensemble(_) | Self::Kernel(_) => {
+                Standardise::All
+            }
         }
     }
 
@@ -257,7 +281,7 @@ impl GridPoint {
             Self::NearestMean(point) => point.reduce,
             Self::Forest(point) => point.reduce,
             Self::Boosting(point) => point.reduce,
-            Self::Ensemble(_) => Reduction::None,
+            Self::Ensemble(_) | Self::Kernel(_) => Reduction::None,
         }
     }
 
@@ -271,7 +295,7 @@ impl GridPoint {
             Self::NearestMean(point) => Self::NearestMean(NearestMeanPoint { reduce, ..point }),
             Self::Forest(point) => Self::Forest(ForestPoint { reduce, ..point }),
             Self::Boosting(point) => Self::Boosting(BoostingPoint { reduce, ..point }),
-            Self::Ensemble(_) => self,
+            Self::Ensemble(_) | Self::Kernel(_) => self,
         }
     }
 
@@ -282,6 +306,7 @@ impl GridPoint {
             Self::Rbf(point) => point.balance,
             Self::Forest(point) => point.balance,
             Self::Boosting(point) => point.balance,
+            Self::Kernel(point) => point.balance,
             Self::Ridge(_) | Self::Lda(_) | Self::NearestMean(_) | Self::Ensemble(_) => {
                 Balance::None
             }
@@ -298,7 +323,8 @@ impl GridPoint {
             | Self::Rbf(_)
             | Self::Forest(_)
             | Self::Boosting(_)
-            | Self::Ensemble(_) => None,
+            | Self::Ensemble(_)
+            | Self::Kernel(_) => None,
         }
     }
 
@@ -351,7 +377,15 @@ impl GridPoint {
         }
     }
 
-    /// The parameters of a support vector machine with a Gaussian kernel; `None` for all others.
+    /// The parameters of a support vector machine that is made of rows; `None` for all others.
+    pub fn kernel(&self) -> Option<&KernelPoint> {
+        match self {
+            Self::Kernel(point) => Some(point),
+            _ => None,
+        }
+    }
+
+    /// The parameters of a support vector machine on random Fourier features; `None` for all others.
     pub fn rbf(&self) -> Option<&RbfPoint> {
         match self {
             Self::Rbf(point) => Some(point),

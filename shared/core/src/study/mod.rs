@@ -24,8 +24,8 @@ pub use classifier::{
 };
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
 pub use grid_point::{
-    BoostingPoint, ForestPoint, GridPoint, LdaPoint, LinearPoint, NearestMeanPoint, RbfPoint,
-    RidgePoint,
+    BoostingPoint, ForestPoint, GridPoint, KernelPoint, LdaPoint, LinearPoint, NearestMeanPoint,
+    RbfPoint, RidgePoint,
 };
 pub use joining::{Matrix, OwnSiteBaseline};
 pub use recipe::Recipe;
@@ -561,6 +561,8 @@ impl Study {
             Family::Forest | Family::Boosting | Family::BaggedForest => {
                 u64::from(features) * GRID_STEPS as u64
             }
+            // Its rows leave: nothing is summed.
+            Family::KernelSvm => 0,
         };
         let widest = |one: &Classifier| of_family(one).max(of_reductions(one));
         self.classifiers.iter().map(widest).max().unwrap_or(0)

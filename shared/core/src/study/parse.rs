@@ -180,6 +180,27 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
             );
             return None;
         }
+        if let (Some(classifiers), Some(federation)) = (&classifiers, &federation)
+            && federation.mode != Mode::FeatureRows
+            && classifiers.iter().any(|one| one.family() == Family::KernelSvm)
+        {
+            root.wrong(
+                "[classifier] has kind = \"kernel-svm\", whose support vectors are rows of patients, \
+                 and with mode = \"sums\" no row leaves a site",
+                "use kind = \"rbf-svm\", or mode = \"feature-rows\" where every owner allows it",
+            );
+            return None;
+        }
+        if let (Some(classifiers), Some(cohort)) = (&classifiers, &cohort)
+            && !cohort.weight.is_equal()
+            && classifiers.iter().any(|one| one.family() == Family::KernelSvm)
+        {
+            root.wrong(
+                "[classifier] has kind = \"kernel-svm\", and [cohort] a weight of rows",
+                "leave weight out, or use kind = \"rbf-svm\": linfa's machine counts a row by its class alone",
+            );
+            return None;
+        }
         if let (Some(federation), Some(Input::Images { augmentation, .. })) = (&federation, &input)
             && federation.mode == Mode::FeatureRows
             && matches!(augmentation, AugmentationRule::On { copies: 1.., .. })

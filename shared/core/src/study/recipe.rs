@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::{
     Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping, FederationRule,
-    GridPoint, Halving, Input, Matrix, Missing, Mode, Negative, OnSiteLost, OwnSiteBaseline,
-    PatientRule, Quorum, RbfPoint, RowWeights, Search, Study, StudySites, Table, Target,
-    Validation,
+    GridPoint, Halving, Input, KernelPoint, Matrix, Missing, Mode, Negative, OnSiteLost,
+    OwnSiteBaseline, PatientRule, Quorum, RbfPoint, RowWeights, Search, Study, StudySites, Table,
+    Target, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
@@ -159,6 +159,11 @@ fn check_point(point: &GridPoint) -> Result<(), String> {
     }
     if usize::from(point.depth()) > MOST_DEPTH {
         return Err(format!("trees of depth {}, expected up to {MOST_DEPTH}", point.depth()));
+    }
+    if let Some(KernelPoint { gamma, .. }) = point.kernel()
+        && !(*gamma > 0.0 && *gamma <= MOST_GAMMA)
+    {
+        return Err(format!("a kernel of gamma {gamma}"));
     }
     let Some(RbfPoint { components, gamma, .. }) = point.rbf() else { return Ok(()) };
     let known = (LEAST_COMPONENTS..=MOST_COMPONENTS).contains(components) && components % 2 == 0;

@@ -224,6 +224,7 @@ fn classifier() -> String {
      # Many features make trees costly: reduce = [\"univariate:128\"] keeps the 128 that tell the\n\
      # classes apart best, \"variance:128\" those of largest variance, \"pca:64\" makes 64 principal\n\
      # components (not for trees or \"rbf-svm\"); always from training folds only.\n\
+     # Where mode = \"feature-rows\" below also \"kernel-svm\" with c = [1.0], whose models hold rows of patients.\n\
      # Write [[classifier]] once for each of several to compare them (and [[backbone]] likewise);\n\
      # [[ensemble]] with kind = \"soft-vote\" or \"stacking\" puts their scores together.\n\
      # `wardround study plan` says what a study costs.\n\

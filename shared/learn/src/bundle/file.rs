@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use wardround_core::query::{Combine, MOST_MEMBERS, TreeOutput};
-use wardround_core::study::{EnsembleKind, GridPoint, Standardise};
+use wardround_core::study::{EnsembleKind, GridPoint, KernelPoint, Standardise};
 
 use super::{
     EnsembleScorer, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle,
-    ModelEntry, Scorer, first_format, fourier, reduction, trees,
+    ModelEntry, Scorer, first_format, fourier, kernel, reduction, trees,
 };
-use crate::findings::{FinalScaler, FourierScaler, OwnFourier};
+use crate::findings::{FinalScaler, FourierScaler, OwnFourier, OwnKernel};
 
 /// Bytes above which a file is refused unread: 64 classes of 100,000 features fit.
 pub const LARGEST_BUNDLE: usize = 256 << 20;
@@ -174,6 +174,13 @@ fn put_scorer(of: &str, scorer: &Scorer, tensors: &mut BTreeMap<String, Vec<f64>
                 FourierScaler::OwnSite => {}
             }
         }
+        Scorer::Kernel(model) => {
+            put("vectors", &model.vectors);
+            put("coefficients", &model.coefficients);
+            put("intercept", &[model.intercept]);
+            put("mean", &model.mean);
+            put("inverse", &model.inverse);
+        }
         Scorer::Ensemble(EnsembleScorer { members, combine }) => {
             if let Combine::Logits { weights, intercept } = combine {
                 put("weights", weights);
@@ -210,6 +217,7 @@ fn check_scorer(
 ) -> Result<(), BundleError> {
     if let Learner::Linear { point, .. }
     | Learner::Fourier { point, .. }
+    | Learner::Kernel { point, .. }
     | Learner::Trees { point } = learner
     {
         reduction::check(point, scorer, features)
@@ -236,6 +244,13 @@ fn check_scorer(
                 .rbf()
                 .ok_or_else(|| inconsistent(format!("{class}: a map with {}", point.line())))?;
             fourier::check(model, point, features)
+                .map_err(|what| inconsistent(format!("{class}: {what}")))
+        }
+        (Learner::Kernel { point, missing, rows_of_patients }, Scorer::Kernel(model))
+            if *missing == model.missing =>
+        {
+            let point = machine(class, point)?;
+            kernel::check(model, point, *rows_of_patients, features)
                 .map_err(|what| inconsistent(format!("{class}: {what}")))
         }
         (Learner::Ensemble { ensemble, members }, Scorer::Ensemble(model)) => {
@@ -428,6 +443,20 @@ fn scorer(
                 intercept: take("intercept", Some(1))?[0],
             })
         }
+        Learner::Kernel { point, missing, rows_of_patients } => {
+            let point = machine(of, point)?;
+            let numbers = kernel::numbers(*rows_of_patients, features)
+                .map_err(|what| inconsistent(format!("{of}: {what}")))?;
+            Scorer::Kernel(OwnKernel {
+                gamma: point.gamma,
+                mean: take("mean", Some(features))?,
+                inverse: take("inverse", Some(features))?,
+                missing: *missing,
+                vectors: take("vectors", Some(numbers))?,
+                coefficients: take("coefficients", Some(*rows_of_patients as usize))?,
+                intercept: take("intercept", Some(1))?[0],
+            })
+        }
         Learner::Trees { point } => {
             let mut columns = trees::Columns::new();
             for name in trees::COLUMNS {
@@ -444,6 +473,13 @@ fn scorer(
             return Err(inconsistent(format!("{of}: an ensemble of ensembles")));
         }
     })
+}
+
+/// The hyperparameters of a machine that is made of rows.
+fn machine<'a>(of: &str, point: &'a GridPoint) -> Result<&'a KernelPoint, BundleError> {
+    point
+        .kernel()
+        .ok_or_else(|| inconsistent(format!("{of}: support vectors with {}", point.line())))
 }
 
 fn class_name(class: u8) -> String {

@@ -11,11 +11,15 @@
 //! random Fourier features `weights` has one number per component, and `class.k.inverse [features]`, one over
 //! the deviation, is in place of the latter two. Where sites are adjusted by ComBat, mean and deviation (within
 //! sites) are all sites' training rows', and whoever uses the model adjusts by the site's own rows. An ensemble has its members' tensors as `class.k.member.m...`,
-//! and if it is stacked `class.k.weights [members]` and `class.k.intercept [1]`.
+//! and if it is stacked `class.k.weights [members]` and `class.k.intercept [1]`. **A support vector machine that
+//! is made of rows holds features of patients**, as its entry says ([`Learner::Kernel`]): `class.k.vectors
+//! [rows * features]`, standardised, `class.k.coefficients [rows]`, `class.k.intercept [1]`, `class.k.mean` and
+//! `class.k.inverse`.
 
 mod file;
 mod first_format;
 mod fourier;
+mod kernel;
 mod predict;
 mod reduction;
 mod trees;
@@ -36,7 +40,7 @@ pub use self::predict::{OwnScale, PredictError, predict, predict_at_site, spread
 pub use crate::findings::MissingFeatures;
 use crate::findings::{
     Figure, FinalEnsemble, FinalFit, FinalMember, FinalScaler, FinalTrees, Findings, OwnFourier,
-    TargetFindings,
+    OwnKernel, TargetFindings,
 };
 
 /// The format this software writes. It reads format 1 as well, which knows linear models only.
@@ -171,6 +175,15 @@ pub enum Learner {
         /// Its members, none of them an ensemble.
         members: Vec<Learner>,
     },
+    /// A support vector machine that is made of rows.
+    Kernel {
+        /// Its hyperparameters: [`GridPoint::Kernel`].
+        point: GridPoint,
+        /// Whether features may be missing.
+        missing: MissingFeatures,
+        /// How many rows of patients are in it, with their features.
+        rows_of_patients: u32,
+    },
 }
 
 impl Learner {
@@ -213,7 +226,8 @@ impl LinearMethod {
             | Family::Rbf
             | Family::Forest
             | Family::Boosting
-            | Family::BaggedForest => Self::Logistic,
+            | Family::BaggedForest
+            | Family::KernelSvm => Self::Logistic,
         }
     }
 
@@ -267,6 +281,8 @@ pub enum Scorer {
     Fourier(OwnFourier),
     /// Several of these in one.
     Ensemble(EnsembleScorer),
+    /// A support vector machine that is made of rows.
+    Kernel(OwnKernel),
 }
 
 /// A weighted sum of features.
@@ -292,6 +308,16 @@ pub struct EnsembleScorer {
 }
 
 impl Learner {
+    /// How many rows of patients are in it, with their features; 0 of all but support vector machines that
+    /// are made of rows, and ensembles of those.
+    pub fn rows_of_patients(&self) -> u64 {
+        let of_one = |one: &Self| match one {
+            Self::Kernel { rows_of_patients, .. } => u64::from(*rows_of_patients),
+            _ => 0,
+        };
+        self.singles().iter().map(of_one).sum()
+    }
+
     fn of(study: &Study, learner: study::Learner<'_>, point: GridPoint, fitted: &FinalFit) -> Self {
         match fitted {
             FinalFit::Linear(model) => Self::Linear {
@@ -310,6 +336,12 @@ impl Learner {
             FinalFit::Fourier(fitted) => {
                 let OwnFourier { seed, missing, .. } = fitted.model;
                 Self::Fourier { point, seed, missing }
+            }
+            FinalFit::Kernel(fitted) => {
+                let OwnKernel { missing, ref coefficients, .. } = fitted.model;
+                // Machines are made of up to 10,000 rows.
+                let rows_of_patients = coefficients.len() as u32;
+                Self::Kernel { point, missing, rows_of_patients }
             }
             FinalFit::Ensemble(FinalEnsemble { members, combine }) => {
                 let member = |member: &FinalMember| {
@@ -346,6 +378,7 @@ impl Scorer {
             }),
             FinalFit::Trees(trees) => Self::Trees(trees.clone()),
             FinalFit::Fourier(fitted) => Self::Fourier(fitted.model.clone()),
+            FinalFit::Kernel(fitted) => Self::Kernel(fitted.model.clone()),
             FinalFit::Ensemble(FinalEnsemble { members, combine }) => {
                 let members = members.iter().map(|member| Self::of(&member.fitted)).collect();
                 Self::Ensemble(EnsembleScorer { members, combine: combine.clone() })
@@ -365,7 +398,7 @@ impl Scorer {
     pub fn linear(&self) -> Option<&LinearScorer> {
         match self {
             Self::Linear(model) => Some(model),
-            Self::Trees(_) | Self::Fourier(_) | Self::Ensemble(_) => None,
+            Self::Trees(_) | Self::Fourier(_) | Self::Ensemble(_) | Self::Kernel(_) => None,
         }
     }
 }
@@ -378,6 +411,11 @@ impl LinearScorer {
 }
 
 impl ModelBundle {
+    /// How many rows of patients its models hold, with their features; one in two models counts twice.
+    pub fn rows_of_patients(&self) -> u64 {
+        self.manifest.models.iter().map(|entry| entry.learner.rows_of_patients()).sum()
+    }
+
     /// Whether the models are one model of all classes.
     pub fn is_multinomial(&self) -> bool {
         self.manifest.models.iter().any(|entry| entry.learner.is_multinomial())

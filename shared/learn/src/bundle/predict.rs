@@ -1,6 +1,6 @@
 //! Probabilities for new rows, with the arithmetic that the models were fitted with.
 
-use super::{EnsembleScorer, LinearScorer, Model, ModelBundle, Scorer, fourier};
+use super::{EnsembleScorer, LinearScorer, Model, ModelBundle, Scorer, fourier, kernel};
 use crate::combat::{Own, adjust};
 use crate::findings::FinalScaler;
 
@@ -119,7 +119,7 @@ pub fn spread(
 ) -> Result<Vec<Option<f64>>, PredictError> {
     check(bundle, own, features)?;
     let of_model = |model: &Model| match &model.scorer {
-        Scorer::Linear(_) | Scorer::Trees(_) | Scorer::Fourier(_) => Ok(None),
+        Scorer::Linear(_) | Scorer::Trees(_) | Scorer::Fourier(_) | Scorer::Kernel(_) => Ok(None),
         Scorer::Ensemble(EnsembleScorer { members, .. }) => {
             let probabilities: Vec<f64> = members
                 .iter()
@@ -185,6 +185,7 @@ fn logit(scorer: &Scorer, own: Option<&OwnScale>, features: &[f64]) -> Result<f6
             Ok(trees.logit(features))
         }
         Scorer::Fourier(model) => fourier::logit(model, own, features),
+        Scorer::Kernel(model) => kernel::logit(model, features),
         Scorer::Ensemble(EnsembleScorer { members, combine }) => {
             let logits: Vec<f64> = members
                 .iter()

@@ -27,6 +27,7 @@ pub(super) fn check(point: &GridPoint, scorer: &Scorer, features: usize) -> Resu
         },
         // Its members are checked one by one.
         Scorer::Ensemble(_) => return Ok(()),
+        Scorer::Kernel(_) => features,
         Scorer::Trees(model) => {
             let nodes = model.trees.iter().flat_map(|OwnTree(nodes)| nodes);
             let split_by = |node: &OwnNode| match node {

@@ -13,7 +13,8 @@ mod derivatives;
 mod draws;
 mod fourier;
 mod given;
-mod kernel;
+mod held;
+pub(crate) mod kernel;
 mod linear;
 mod loss;
 mod neighbours;
@@ -35,10 +36,11 @@ use wardround_core::query::{FoldPlan, Query, Schema};
 use wardround_core::sum::Sum;
 
 pub use self::builder::{Patient, Row, RowsBuilder, RowsError};
+pub use self::held::HeldRows;
 pub use self::scores::RowScore;
 use self::site::SiteRows;
 pub use self::together::{Inputs, Together};
-use crate::cohort::{Cohort, CohortError};
+use crate::cohort::{Cohort, CohortError, Held};
 
 /// The rows of one or more sites.
 ///
@@ -215,5 +217,9 @@ impl Rows {
 impl Cohort for Rows {
     async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
         self.answer(query)
+    }
+
+    fn held(&self, _: u8) -> Held<'_> {
+        Held::Here(HeldRows::new(self.sites.iter().collect()))
     }
 }

@@ -12,12 +12,12 @@ use wardround_core::query::{
 use wardround_core::study::Recipe;
 use wardround_core::sum::Sum;
 
-use super::Wanted;
 use super::linear::Logit;
 use super::scores::{CLIP, Scored};
 use super::site::{Seen, SiteRows};
 use super::tally::Tally;
-use crate::cohort::{Cohort, CohortError};
+use super::{HeldRows, Wanted};
+use crate::cohort::{Cohort, CohortError, Held};
 use crate::metrics::ScoreHistogram;
 use crate::metrics::interval::placement_table;
 use crate::study::StudyError;
@@ -91,6 +91,10 @@ impl Cohort for Alone<'_> {
         }
         let blocks = self.rows.answer(query, 0, self.wanted)?;
         Ok(Sum { query: query.digest(), sites: vec![self.rows.id.clone()], blocks })
+    }
+
+    fn held(&self, _: u8) -> Held<'_> {
+        Held::Here(HeldRows::new(vec![self.rows]))
     }
 }
 

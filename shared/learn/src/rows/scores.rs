@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, Model, Query,
-    ScoreList, SoftmaxModel, TreeModel,
+    Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, GivenScores,
+    Model, Query, ScoreList, SoftmaxModel, TreeModel,
 };
 
 use super::Rows;
@@ -227,6 +227,8 @@ enum Scorer<'a> {
     Fourier(&'a FourierModel, u8),
     /// Of the scores in other columns, which come before.
     Ensemble(&'a Combine, Vec<usize>),
+    /// What somebody else scored the rows with.
+    Given(&'a [f64]),
     /// Of a class, by number, among the scores of all classes in other columns, which come before.
     LogOdds(usize, Vec<usize>),
 }
@@ -251,7 +253,7 @@ impl<'a> Columns<'a> {
         let own_site = match model {
             Model::Linear(model) => model.scaler.is_own(),
             Model::Fourier(model) => model.map.scaler.is_own(),
-            Model::Trees(_) | Model::Ensemble(_) | Model::Softmax(_) => false,
+            Model::Trees(_) | Model::Ensemble(_) | Model::Softmax(_) | Model::Given(_) => false,
         };
         let next = self.scorers.len();
         let key = (at, member, own_site.then_some(repeat));
@@ -264,6 +266,7 @@ impl<'a> Columns<'a> {
                     let framed = self.seen.rows.framed(self.frame);
                     Scorer::Linear(Folded::new(self.seen, &framed, model, repeat)?)
                 }
+                Model::Given(model) => Scorer::Given(given(self.seen, model)?),
                 Model::Ensemble(_) | Model::Softmax(_) => {
                     let what = "an ensemble of ensembles, or of models of all classes";
                     return Err(CohortError::Unfit(what.into()));
@@ -353,6 +356,7 @@ impl<'a> Columns<'a> {
                     linear.push(folded);
                     of_linear.push(needed);
                 }
+                Scorer::Given(scores) => logits[at] = scores.to_vec(),
                 Scorer::Ensemble(..) | Scorer::LogOdds(..) => {}
             }
         }
@@ -384,6 +388,17 @@ impl<'a> Columns<'a> {
         }
         Ok(logits)
     }
+}
+
+/// A score for each of the site's rows.
+fn given<'a>(seen: &Seen<'_>, model: &'a GivenScores) -> Result<&'a [f64], CohortError> {
+    let scores = model.by_site.get(&seen.rows.id).map_or(&[][..], Vec::as_slice);
+    let (expected, got) = (seen.rows.len(), scores.len());
+    if got == expected {
+        return Ok(scores);
+    }
+    let site = &seen.rows.id;
+    Err(CohortError::Unfit(format!("{got} scores are given for {expected} rows of site {site}")))
 }
 
 fn linear_logits(

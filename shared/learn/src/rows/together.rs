@@ -4,7 +4,7 @@ use wardround_core::query::Query;
 use wardround_core::sum::Sum;
 
 use super::Rows;
-use crate::cohort::{Cohort, CohortError};
+use crate::cohort::{Cohort, CohortError, Held};
 
 /// Several [`Rows`], each asked by itself, their answers added in the order given.
 #[derive(Debug)]
@@ -39,5 +39,10 @@ impl<C: Cohort> Cohort for Inputs<C> {
                 self.0.len()
             ))),
         }
+    }
+
+    fn held(&self, input: u8) -> Held<'_> {
+        // The inner cohort is of one input, whichever that is.
+        self.0.get(usize::from(input)).map_or(Held::AtSites, |cohort| cohort.held(input))
     }
 }

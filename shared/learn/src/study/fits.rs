@@ -14,6 +14,7 @@ use super::asker::{Asker, finest_bits};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
+use super::machine_fits::FittedKernel;
 use super::profile::{FoldCounts, class_weights, fold_counts};
 use super::reduce::{Components, Selections, basis};
 use crate::cohort::Cohort;
@@ -77,6 +78,7 @@ pub(crate) enum Fitted {
     Fourier(FittedFourier),
     Ensemble(FittedEnsemble),
     Softmax(FittedSoftmax),
+    Kernel(FittedKernel),
 }
 
 /// A linear model at its optimum, in the units of the question.
@@ -145,6 +147,7 @@ impl Fitted {
                 Model::Ensemble(EnsembleModel { class, members, combine })
             }
             Self::Softmax(fitted) => Model::Softmax(fitted.model.clone()),
+            Self::Kernel(fitted) => Model::Given(fitted.scores.clone()),
         }
     }
 
@@ -154,7 +157,7 @@ impl Fitted {
             Self::Linear(fitted) => fitted.evaluations,
             Self::Trees(fitted) => fitted.rounds,
             Self::Fourier(fitted) => fitted.evaluations,
-            Self::Ensemble(_) => 0,
+            Self::Ensemble(_) | Self::Kernel(_) => 0,
             Self::Softmax(fitted) => fitted.evaluations,
         }
     }
@@ -692,6 +695,7 @@ pub(super) fn explain<C>(
             c: match &design.grid[key.point] {
                 GridPoint::Rbf(point) => point.c.to_string(),
                 GridPoint::Linear(point) => point.c.to_string(),
+                GridPoint::Kernel(point) => point.c.to_string(),
                 other => other.line(),
             },
             steps,

@@ -7,11 +7,12 @@
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{Ask, Column, Labelling, RowPrecision, Schema, Weighting};
-use wardround_core::study::{Input, Study};
+use wardround_core::study::{Family, Input, Study};
 
 use super::asker::{Answer, Asker, slices};
 use super::error::StudyError;
 use super::event::{Observer, StudyEvent};
+use super::machine_fits::{check_bundle, check_rows};
 use super::profile;
 use crate::cohort::Cohort;
 use crate::findings::{Comparison, Findings, OwnSites};
@@ -43,6 +44,13 @@ pub(crate) async fn gather<C: Cohort>(
     let counts = everywhere.ask(Ask::Profile { split: vec![Column::Site] }).await?;
     let rows_by_site: Vec<u32> =
         profile::rows(&schemas[0], &counts)?.into_iter().map(|rows| rows as u32).collect();
+    if study.classifiers.iter().any(|one| one.family() == Family::KernelSvm) {
+        // Before any row leaves in vain.
+        let rows = rows_by_site.iter().map(|&rows| u64::from(rows)).sum();
+        check_rows(rows)?;
+        let models = study.target.classes.modelled().len() as u64;
+        schemas.iter().try_for_each(|schema| check_bundle(rows, schema.features, models))?;
+    }
     let (mut queries, mut answered) = (everywhere.queries, everywhere.answered);
     let mut inputs = Vec::with_capacity(schemas.len());
     for (input, schema) in (0..).zip(schemas) {

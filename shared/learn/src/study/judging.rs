@@ -15,8 +15,8 @@ use super::repeats;
 use super::scores::{Lists, Scoring};
 use crate::cohort::Cohort;
 use crate::findings::{
-    Figure, FinalEnsemble, FinalFit, FinalFourier, FinalLinear, FinalMember, FinalModel,
-    FinalScaler, FinalTrees, FoldResult, FourierScaler, GridResult, Judged, LeftOut,
+    Figure, FinalEnsemble, FinalFit, FinalFourier, FinalKernel, FinalLinear, FinalMember,
+    FinalModel, FinalScaler, FinalTrees, FoldResult, FourierScaler, GridResult, Judged, LeftOut,
     MissingFeatures, Nested, NestedChoice, OwnFourier, ProfileCell, StoppedTrees, TargetFindings,
     TreeCounts,
 };
@@ -484,6 +484,11 @@ fn final_fit(fitted: &Fitted, class: u8, frame: &Frame, grid: &Frame) -> FinalFi
         Fitted::Trees(fitted) => FinalFit::Trees(FinalTrees::new(&fitted.model, grid)),
         Fitted::Fourier(fitted) => FinalFit::Fourier(final_fourier(fitted, frame)),
         Fitted::Softmax(fitted) => FinalFit::Linear(final_linear(&fitted.of_class(class), frame)),
+        Fitted::Kernel(fitted) => {
+            let model =
+                fitted.model().expect("a model that is fitted to all rows keeps its vectors");
+            FinalFit::Kernel(FinalKernel { model: model.clone(), violation: fitted.violation })
+        }
         Fitted::Ensemble(FittedEnsemble { members, origins, combine, .. }) => {
             let grid = frame.grid();
             let member = |(fitted, &(classifier, point)): (&Arc<Fitted>, &(u8, GridPoint))| {

@@ -26,6 +26,7 @@ mod frame;
 mod gather;
 mod judging;
 mod kernel_fits;
+mod machine_fits;
 mod matrix;
 mod multinomial_fits;
 pub(crate) mod own_site;
@@ -40,7 +41,9 @@ mod tree_fits;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
-use wardround_core::study::{Combination, Ensemble, Learner, Matrix as MatrixRule, Mode, Study};
+use wardround_core::study::{
+    Combination, Ensemble, Family, Learner, Matrix as MatrixRule, Mode, Study,
+};
 
 pub use self::error::StudyError;
 pub use self::event::{Observer, Silent, StudyEvent};
@@ -235,6 +238,11 @@ fn check(study: &Study, sites: &[SiteId], schemas: &[Schema]) -> Result<(), Stud
     }
     for classifier in &study.classifiers {
         Design::new(study, classifier, sites)?;
+        if classifier.family() == Family::KernelSvm && study.federation.mode == Mode::Sums {
+            let why = "\"kernel-svm\" has rows of patients as support vectors, and of a study of sums no row \
+                       leaves a site: use kind = \"rbf-svm\", or mode = \"feature-rows\"";
+            return Err(StudyError::Unfit(why.to_owned()));
+        }
     }
     if study.federation.mode == Mode::FeatureRows && study.validation.matrix == MatrixRule::On {
         let why = "models of single sites are fitted from sums, where their owners can be asked; a study \

@@ -223,6 +223,8 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
                 proposals.extend(propose(classifier, &ground, &own, &name)?);
             }
             Family::BaggedForest => ground.bagged(&mut own, classifier),
+            // No study of sums has it.
+            Family::KernelSvm => {}
         }
         let (of_this, all) = (models_of(&design), design.fits().len());
         if let Racing::Halving { eta } = design.racing {

@@ -262,6 +262,6 @@ fn scale_by(model: &mut Model, folds: FoldSet) {
             Scaler::OwnSite(own) => *own = folds,
             Scaler::Combat(combat) => Arc::make_mut(combat).folds = folds,
         },
-        Model::Trees(_) | Model::Fourier(_) | Model::Softmax(_) => {}
+        Model::Trees(_) | Model::Fourier(_) | Model::Softmax(_) | Model::Given(_) => {}
     }
 }

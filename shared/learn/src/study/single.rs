@@ -16,7 +16,9 @@ use super::fits::{self, Ground, Models};
 use super::judging::{self, Choices, Judging};
 use super::race::{self, Standing};
 use super::scores::Scoring;
-use super::{bagged_fits, closed_fits, kernel_fits, multinomial_fits, reduce, tree_fits};
+use super::{
+    bagged_fits, closed_fits, kernel_fits, machine_fits, multinomial_fits, reduce, tree_fits,
+};
 use crate::cohort::Cohort;
 use crate::findings::{Cost, ProfileCell, TargetFindings};
 use crate::metrics::{ScoreCell, Threshold};
@@ -276,7 +278,11 @@ impl Fitter<'_> {
         let phase = |name| observer.event(&StudyEvent::Phase { name, models: keys.len() });
         let selections = reduce::selections(asker, self.common, design, keys).await?;
         match family {
-            Family::Linear(_) | Family::Multinomial | Family::ClosedForm(_) | Family::Rbf => {
+            Family::Linear(_)
+            | Family::Multinomial
+            | Family::ClosedForm(_)
+            | Family::Rbf
+            | Family::KernelSvm => {
                 let (cells, queries) = self.common.cells(asker).await?;
                 self.queries_before = queries;
                 let ground = Ground {
@@ -292,6 +298,7 @@ impl Fitter<'_> {
                     Family::Linear(loss) => fits::fit(asker, &ground, loss, keys).await,
                     Family::Multinomial => multinomial_fits::fit(asker, &ground, keys).await,
                     Family::Rbf => kernel_fits::fit(asker, &ground, keys).await,
+                    Family::KernelSvm => machine_fits::fit(asker, &ground, keys).await,
                     _ => closed_fits::fit(asker, &ground, keys).await,
                 }
             }

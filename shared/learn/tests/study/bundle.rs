@@ -120,7 +120,7 @@ fn predictions_are_the_fits() {
 fn linear(bundle: &mut ModelBundle) -> &mut LinearScorer {
     match &mut bundle.models[0].scorer {
         Scorer::Linear(linear) => linear,
-        Scorer::Trees(_) | Scorer::Fourier(_) | Scorer::Ensemble(_) => panic!("a linear model"),
+        other => panic!("a linear model, got {other:?}"),
     }
 }
 

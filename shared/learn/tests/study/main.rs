@@ -32,6 +32,8 @@ mod kernel;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]
+mod machine;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod multi_label;

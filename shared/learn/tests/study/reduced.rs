@@ -146,7 +146,7 @@ fn numbers(found: &Findings) -> Vec<Vec<f64>> {
         FinalFit::Fourier(fitted) => {
             [fitted.model.weights.clone(), vec![fitted.model.intercept]].concat()
         }
-        FinalFit::Trees(_) | FinalFit::Ensemble(_) => panic!("a model with weights"),
+        other => panic!("a model with weights, got {other:?}"),
     };
     found.targets.iter().map(|target| of(&target.model.fitted)).collect()
 }
@@ -172,7 +172,6 @@ fn only_what_is_kept_is_used() {
                 };
                 (0..7).filter(|&j| inverse[j] != 0.0).collect()
             }
-            FinalFit::Ensemble(_) => panic!("one classifier"),
             FinalFit::Trees(trees) => {
                 let splits = trees.trees.iter().flat_map(|OwnTree(nodes)| nodes);
                 let mut used: Vec<usize> = splits
@@ -185,6 +184,7 @@ fn only_what_is_kept_is_used() {
                 used.dedup();
                 used
             }
+            other => panic!("a model that can be of fewer features, got {other:?}"),
         };
         // Units grow by ten up to the fifth feature; labels are made of the first, middle and last.
         let expected = match one {
@@ -251,7 +251,7 @@ fn point_of(bundle: &mut ModelBundle) -> &mut GridPoint {
         Learner::Linear { point, .. }
         | Learner::Fourier { point, .. }
         | Learner::Trees { point } => point,
-        Learner::Ensemble { .. } => panic!("one classifier"),
+        other => panic!("a model that can be of fewer features, got {other:?}"),
     }
 }
 

@@ -177,6 +177,7 @@ pub fn reduce(classifier: &mut Classifier) -> &mut Vec<Reduction> {
         | Classifier::NearestMean { reduce, .. } => reduce,
         Classifier::Forest(grid) | Classifier::BaggedForest(grid) => &mut grid.reduce,
         Classifier::Boosting(grid) => &mut grid.reduce,
+        Classifier::KernelSvm { .. } => panic!("it has no reduction"),
     }
 }
 

@@ -115,7 +115,7 @@ fn whole_numbers(missing: bool, unit: f64, study: &Study) -> Rows {
 fn trees(found: &Findings) -> &FinalTrees {
     match &found.targets[0].model.fitted {
         FinalFit::Trees(trees) => trees,
-        FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Ensemble(_) => panic!("trees"),
+        other => panic!("trees, got {other:?}"),
     }
 }
 

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wardround_core::ids::StudyId;
 use wardround_core::query::{
-    Bins, ClassWeights, ColumnCuts, Cuts, Derivatives, Fill, FoldPlan, FourierMap, FourierTerm,
-    Frame, Labelling, LinearModel, LinearTerm, MapScaler, OwnForestTerm, RowPrecision, Scaler,
-    Schema, ScoreList, SoftmaxModel, SoftmaxTerm, Weighting,
+    Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, EnsembleModel, Fill, FoldPlan,
+    FourierMap, FourierTerm, Frame, GivenScores, Labelling, LinearModel, LinearTerm, MapScaler,
+    Model, OwnForestTerm, RowPrecision, Scaler, Schema, ScoreList, SoftmaxModel, SoftmaxTerm,
+    Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{Choose, ChooseBy, Classifier, Recipe, Reduction, Search, Standardise};
@@ -391,6 +393,27 @@ fn rows_leave_only_by_name_and_say_that_they_are_rows() {
     let holds = |query| judge(&policy, query, &plain(100), &site(0)).unwrap().holds;
     assert_eq!(holds(&rows), Holds::Rows);
     assert_eq!(holds(&query(1, Ask::Profile { split: vec![] })), Holds::Sums);
+}
+
+#[test]
+fn who_says_which_row_has_which_score_asks_for_rows() {
+    let given = GivenScores { class: 1, by_site: BTreeMap::from([(site(0), vec![0.5; 100])]) };
+    let given = Model::Given(Arc::new(given));
+    let combine = Combine::MeanProbability;
+    let members = vec![given.clone(), model().into()];
+    let ensemble = Model::Ensemble(EnsembleModel { class: 1, members, combine });
+    for model in [given, ensemble] {
+        let mut ask = scores(SiteSet::All, 4, vec![]);
+        let Ask::Scores { models, .. } = &mut ask else { panic!("a question about scores") };
+        *models = vec![model];
+        let asked = query(4, ask);
+        let refused = refusal(Rule::FeatureRows, 1, 0);
+        assert_eq!(verdict(&Policy::default(), &asked, plain(100)), refused);
+        let wide = Policy { wide_sums: WideSums::Allowed, ..Policy::default() };
+        assert_eq!(verdict(&wide, &asked, secure(100)), refused);
+        let policy = Policy { feature_rows: FeatureRows::Allowed, ..Policy::default() };
+        assert_eq!(verdict(&policy, &asked, plain(100)), Ok(()));
+    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(super) const KEYS: &[Key] = &[
 const LOGISTIC: &[&str] = &["c", "l1_ratio", "multi_class", "standardise", "balance", "reduce"];
 const LINEAR_SVM: &[&str] = &["c", "standardise", "balance", "reduce"];
 const RBF_SVM: &[&str] = &["c", "gamma", "components", "standardise", "balance", "reduce"];
+const KERNEL_SVM: &[&str] = &["c", "gamma", "balance"];
 const RIDGE: &[&str] = &["alpha", "standardise", "reduce"];
 const LDA: &[&str] = &["shrinkage", "standardise", "reduce"];
 const NEAREST_MEAN: &[&str] = &["standardise", "reduce"];
@@ -81,9 +82,10 @@ enum Kind {
     Forest,
     Boosting,
     BaggedForest,
+    KernelSvm,
 }
 
-const KINDS: [(&str, Kind); 9] = [
+const KINDS: [(&str, Kind); 10] = [
     ("logistic", Kind::Logistic),
     ("linear-svm", Kind::LinearSvm),
     ("rbf-svm", Kind::RbfSvm),
@@ -93,6 +95,7 @@ const KINDS: [(&str, Kind); 9] = [
     ("forest", Kind::Forest),
     ("boosting", Kind::Boosting),
     ("bagged-forest", Kind::BaggedForest),
+    ("kernel-svm", Kind::KernelSvm),
 ];
 
 /// `[classifier]`, or several to compare as `[[classifier]]`; then every way with classes of different size is a classifier
@@ -125,6 +128,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         Kind::NearestMean => NEAREST_MEAN,
         Kind::Forest | Kind::BaggedForest => FOREST,
         Kind::Boosting => BOOSTING,
+        Kind::KernelSvm => KERNEL_SVM,
     };
     let others = KEYS.iter().map(|key| key.name).filter(|key| *key != "kind" && !own.contains(key));
     let mut foreign = false;
@@ -176,6 +180,7 @@ fn classifier(table: &read::Table<'_>) -> Option<Classifier> {
         Kind::Forest => forest(table, DEEPEST, reduce).map(Classifier::Forest),
         Kind::BaggedForest => forest(table, MOST_OWN_DEPTH, reduce).map(Classifier::BaggedForest),
         Kind::Boosting => boosting(table, reduce).map(Classifier::Boosting),
+        Kind::KernelSvm => kernel_svm(table),
     };
     let points = read.as_ref().map_or(0, |classifier| classifier.grid().len());
     if points > MOST_POINTS {
@@ -240,7 +245,8 @@ fn logistic(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<C
     fits.then_some(Classifier::Logistic { c, l1_ratio, multi_class, standardise, balance, reduce })
 }
 
-fn rbf_svm(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<Classifier> {
+/// The widths of a Gaussian kernel.
+fn gamma(table: &read::Table<'_>) -> Option<Vec<f64>> {
     let width = |entry: &Value<'_>| {
         let gamma = entry.positive()?;
         if gamma <= MOST_GAMMA {
@@ -248,10 +254,28 @@ fn rbf_svm(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<Cl
         }
         entry.refuse(format!("{} is {gamma}", entry.name()), format!("at most {MOST_GAMMA}"))
     };
-    let gamma = table.or("gamma", vec![1.0], |v| {
+    table.or("gamma", vec![1.0], |v| {
         let each = v.list(1..=MOST, width);
         each.and(v.ascending(1..=MOST))
-    });
+    })
+}
+
+fn kernel_svm(table: &read::Table<'_>) -> Option<Classifier> {
+    let (gamma, linear) = (gamma(table), linear(table));
+    let (c, _, balance) = linear?;
+    if let Some(drawn) = balance.iter().find(|one| !matches!(one, Balance::None | Balance::Weights))
+    {
+        table.wrong(
+            format!("[classifier] has {} beside kind = \"kernel-svm\"", drawn.name()),
+            "its machine counts a row by its class alone: use \"none\" or \"weights\"",
+        );
+        return None;
+    }
+    Some(Classifier::KernelSvm { c, gamma: gamma?, balance })
+}
+
+fn rbf_svm(table: &read::Table<'_>, reduce: Option<Vec<Reduction>>) -> Option<Classifier> {
+    let gamma = gamma(table);
     let components = table.or("components", COMPONENTS, |v| {
         let components = v.integer(LEAST_COMPONENTS..=MOST_COMPONENTS)?;
         if components.is_multiple_of(2) {

@@ -759,3 +759,37 @@ fn rows_leave_instead_of_sums_only_where_a_study_says_so() {
     let mistakes = Study::parse(&copies).unwrap_err().to_string();
     assert!(mistakes.contains("only the images' own rows leave a site"), "{mistakes}");
 }
+
+#[test]
+fn machines_made_of_rows_are_for_studies_of_rows() {
+    let machine = |more: &str| {
+        let kind = format!("kind = \"kernel-svm\"\nc = [0.3, 3.0]\ngamma = [0.5, 1.0]\n{more}");
+        SHORT.replace("kind = \"logistic\"\nc = [1]\n", &kind).replace("folds = 2", "folds = 3")
+    };
+    let of_rows = "\n[federation]\nmode = \"feature-rows\"\n";
+    let wrong = |text: &str| Study::parse(text).unwrap_err().to_string();
+    let study =
+        Study::parse(&format!("{}{of_rows}", machine("balance = [\"none\", \"weights\"]\n")));
+    let classifier = &study.unwrap().classifiers[0];
+    assert_eq!((classifier.kind(), classifier.grid().len()), ("kernel-svm", 8));
+    let line = classifier.grid()[5].line();
+    let expected = "C = 3, gamma = 0.5, standardised over all sites, balance = class weights";
+    assert_eq!(line, expected);
+    let sums = wrong(&machine(""));
+    assert!(sums.contains("support vectors are rows of patients"), "{sums}");
+    assert!(sums.contains("use kind = \"rbf-svm\""), "{sums}");
+    for (more, why) in [
+        ("balance = [\"smote\"]\n", "use \"none\" or \"weights\""),
+        ("balance = [\"none\", \"over-sampling\"]\n", "counts a row by its class alone"),
+        ("standardise = [\"site\"]\n", "\"kernel-svm\" has c, gamma, balance"),
+        ("reduce = [\"pca:64\"]\n", "\"kernel-svm\" has c, gamma, balance"),
+    ] {
+        let mistakes = wrong(&format!("{}{of_rows}", machine(more)));
+        assert!(mistakes.contains(why), "{mistakes}");
+    }
+    let weighted = machine("").replace("[patient]", "[cohort]\nweight = \"w\"\n[patient]");
+    let mistakes = wrong(&format!("{weighted}{of_rows}"));
+    assert!(mistakes.contains("[cohort] a weight of rows"), "{mistakes}");
+    let narrow = machine("").replace("gamma = [0.5, 1.0]", "gamma = [1e7]");
+    assert!(wrong(&format!("{narrow}{of_rows}")).contains("at most 1000000"));
+}

@@ -363,6 +363,8 @@ impl Ground<'_> {
                 Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
                 Family::Forest | Family::Boosting => ground.trees(&mut tally, classifier),
                 Family::BaggedForest => ground.bagged(&mut tally, classifier),
+                // No study of sums has it, and one of rows has no models of single sites.
+                Family::KernelSvm => {}
             }
             let lists = targets * n_sites * repeats;
             let models = targets * n_sites * (repeats * f64::from(design.folds) + 1.0);
