@@ -11,8 +11,8 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
     FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass, Negative,
-    OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Reduction, Search,
-    Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
+    OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Reduction,
+    RowWeights, Search, Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,

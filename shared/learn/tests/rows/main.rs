@@ -11,9 +11,11 @@ mod ensembles;
 mod federation;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
 mod labels;
 #[cfg(test)]
 mod population;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
 mod weights;
