@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::{Input, Study};
+use wardround_learn::rows::Storage;
 use wardround_proto::v1::{FailureCode, Stage};
 use wardround_vision::{WeightsError, WeightsStore};
 
 use super::{Considered, Desk, OpenCohort, Watch};
 use crate::config::{Home, SiteConfig};
 use crate::data::{
-    Broken, Cohort, Features, Held, Lock, LockError, Obstacle, Reason, RowInput, Unusable, rows,
+    Broken, Cohort, Features, FeaturesError, Held, Lock, LockError, Obstacle, Reason, RowInput,
+    Unusable, rows,
 };
 use crate::egress::{
     BackboneSource, Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason,
@@ -124,7 +126,7 @@ impl LocalDesk {
         watch: &Watch,
     ) -> Result<Features, Failure> {
         let images = images(cohort);
-        // It stays open, so that nobody prunes it before the features are read.
+        // It stays open as long as its features are read, so that nobody prunes it meanwhile.
         let caches = Caches::open(ready, &self.cache()).map_err(|error| internal(&error))?;
         let missing: Vec<&(&Path, Digest)> =
             images.iter().filter(|(_, digest)| !caches.has(digest)).collect();
@@ -149,12 +151,9 @@ impl LocalDesk {
             }
             caches.refresh().map_err(|error| internal(&error))?;
         }
-        // One after the other: a row that is missing is empty, which no features may be.
-        let rows = images.iter().map(|(_, digest)| caches.plain(digest).unwrap_or_default());
-        let features = Features::new::<f32, _>(rows).map_err(|error| internal(&error))?;
-        let copies = images.iter().map(|(_, digest)| caches.copies(digest).unwrap_or_default());
+        let images = images.into_iter().map(|(_, digest)| digest).collect();
         let each = usize::from(ready.altered.count());
-        features.with_copies(each, copies).map_err(|error| internal(&error))
+        Ok(Features::cached(caches, ready.entry.features, each, images))
     }
 
     /// The frozen cohort with its features and what of it is frozen.
@@ -228,15 +227,13 @@ impl Desk for LocalDesk {
         }
         let source = self.source(study, watch)?;
         let (cohort, features, held) = self.held(id, study, &source, watch)?;
-        let misses =
-            |at: &usize| features.iter().any(|one| one.row(*at).iter().any(|v| v.is_nan()));
-        let with_missing = held.taken.iter().filter(|at| misses(at)).count();
+        let with_missing = with_missing(&features, &held.taken).map_err(|e| internal(&e))?;
         let of_taken = patients(&cohort, held.taken.iter().copied());
         Ok(Enlisted {
             lock: held.digest,
             counts: counts(&cohort, held.taken.len(), of_taken),
             features: features.iter().map(|one| one.per_row() as u32).collect(),
-            rows_with_missing: with_missing as u64,
+            rows_with_missing: with_missing,
             source: source.described(),
             device: match self.kept {
                 Kept::Kept => self.device.engine.clone(),
@@ -259,8 +256,11 @@ impl Desk for LocalDesk {
         let study = Study::parse(&text).map_err(|mistakes| not_understood(&mistakes))?;
         let source = self.source(&study, watch)?;
         let (cohort, features, held) = self.held(id, &study, &source, watch)?;
+        fs::create_dir_all(&self.config.cache).map_err(|error| internal(&error))?;
+        let storage = Storage::disk(&self.config.cache);
         let of_input = |one| {
-            rows(&study, &self.me, &cohort, &held.taken, one).map_err(|error| internal(&error))
+            rows(&study, &self.me, &cohort, &held.taken, one, storage.clone())
+                .map_err(|error| internal(&error))
         };
         let rows = features.iter().map(of_input).collect::<Result<_, _>>()?;
         Ok(OpenCohort { rows, lock: held.digest })
@@ -318,6 +318,20 @@ fn images(cohort: &Cohort) -> Vec<(&Path, Digest)> {
 
 fn patients(cohort: &Cohort, rows: impl Iterator<Item = usize>) -> usize {
     rows.map(|at| cohort.rows[at].patient.as_str()).collect::<BTreeSet<_>>().len()
+}
+
+/// How many of some rows miss a feature.
+fn with_missing(features: &[Features], taken: &[usize]) -> Result<u64, FeaturesError> {
+    let mut count = 0;
+    for &at in taken {
+        for one in features {
+            if one.row(at)?.iter().any(|value| value.is_nan()) {
+                count += 1;
+                break;
+            }
+        }
+    }
+    Ok(count)
 }
 
 fn counts(cohort: &Cohort, rows: usize, patients: usize) -> Counts {

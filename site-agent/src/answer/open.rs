@@ -1,4 +1,4 @@
-//! A study that is open for questions: its rows in memory, and the way from a question to a
+//! A study that is open for questions: its rows at hand, and the way from a question to a
 //! released answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};

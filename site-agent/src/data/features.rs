@@ -1,27 +1,32 @@
 //! The features of a cohort's rows, and the rows that answer queries.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::study::Study;
-use wardround_learn::rows::{Patient, Rows, RowsBuilder, RowsError};
+use wardround_learn::rows::{Patient, Rows, RowsBuilder, RowsError, Storage};
 
 use super::cohort::{Cohort, RowInput};
+use crate::features::Caches;
 
 /// One vector of features per row of a cohort, in its order; NaN where a value is missing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Features {
     per_row: usize,
-    values: Vec<f64>,
-    copies: Copies,
+    rows: usize,
+    /// Altered copies of each row, for fitting only.
+    each: usize,
+    source: Source,
 }
 
-/// The features of altered copies of rows, for fitting only.
-#[derive(Debug, Clone, PartialEq, Default)]
-struct Copies {
-    /// How many of each row.
-    each: usize,
-    /// Row by row, in a row copy by copy.
-    values: Vec<f32>,
+#[derive(Debug, Clone)]
+enum Source {
+    /// Row by row; without copies.
+    Memory(Vec<f64>),
+    /// By image, read whenever they are asked for.
+    Cache { caches: Arc<Caches>, images: Vec<Digest> },
 }
 
 /// Features that don't fit their cohort.
@@ -36,6 +41,12 @@ pub enum FeaturesError {
         expected: usize,
         /// Its own.
         got: usize,
+    },
+    /// An image's features aren't in the cache any more, or damaged.
+    #[error("the features of row {row} are gone from the cache, or damaged")]
+    Gone {
+        /// The row, in the cohort's order.
+        row: usize,
     },
     /// Images have no features of their own: they come from a backbone.
     #[error("the row of line {line} is an image, not a table's row")]
@@ -79,31 +90,15 @@ impl Features {
             }
             values.extend(row.iter().map(|&value| value.into()));
         }
-        Ok(Self { per_row, values, copies: Copies::default() })
+        let rows = values.len().checked_div(per_row).unwrap_or(0);
+        Ok(Self { per_row, rows, each: 0, source: Source::Memory(values) })
     }
 
-    /// The same with `each` altered copies of every row; `rows` gives those of a row one after the other.
-    ///
-    /// # Errors
-    /// [`FeaturesError::Length`].
-    pub fn with_copies(
-        self,
-        each: usize,
-        rows: impl IntoIterator<Item = Vec<f32>>,
-    ) -> Result<Self, FeaturesError> {
-        let expected = each * self.per_row;
-        let mut values = Vec::with_capacity(expected * self.len());
-        for (row, of_row) in rows.into_iter().enumerate() {
-            if of_row.len() != expected {
-                return Err(FeaturesError::Length { row, expected, got: of_row.len() });
-            }
-            values.extend(of_row);
-        }
-        if values.len() != expected * self.len() {
-            let got = values.len().checked_div(expected).unwrap_or(0);
-            return Err(FeaturesError::Rows { expected: self.len(), got });
-        }
-        Ok(Self { copies: Copies { each, values }, ..self })
+    /// `per_row` features of each image, and of its `each` altered copies, which stay in their cache until they
+    /// are asked for.
+    pub fn cached(caches: Caches, per_row: usize, each: usize, images: Vec<Digest>) -> Self {
+        let rows = images.len();
+        Self { per_row, rows, each, source: Source::Cache { caches: Arc::new(caches), images } }
     }
 
     /// The features that a table's rows carry themselves.
@@ -129,41 +124,68 @@ impl Features {
 
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.values.len().checked_div(self.per_row).unwrap_or(0)
+        self.rows
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.rows == 0
     }
 
     /// The features of a row, counted from 0.
-    pub fn row(&self, at: usize) -> &[f64] {
-        &self.values[at * self.per_row..][..self.per_row]
+    ///
+    /// # Errors
+    /// [`FeaturesError::Gone`], [`FeaturesError::Length`].
+    pub fn row(&self, at: usize) -> Result<Cow<'_, [f64]>, FeaturesError> {
+        match &self.source {
+            Source::Memory(values) => {
+                Ok(Cow::Borrowed(&values[at * self.per_row..][..self.per_row]))
+            }
+            Source::Cache { caches, images } => {
+                let row = caches.plain(&images[at]).ok_or(FeaturesError::Gone { row: at })?;
+                self.check(at, row.len(), self.per_row)?;
+                Ok(Cow::Owned(row.into_iter().map(f64::from).collect()))
+            }
+        }
     }
 
     /// The features of a row's altered copies, one after the other.
-    pub fn copies(&self, at: usize) -> &[f32] {
-        let of_row = self.copies.each * self.per_row;
-        &self.copies.values[at * of_row..][..of_row]
+    ///
+    /// # Errors
+    /// As [`Features::row`].
+    pub fn copies(&self, at: usize) -> Result<Cow<'_, [f32]>, FeaturesError> {
+        match &self.source {
+            Source::Memory(_) => Ok(Cow::Borrowed(&[])),
+            Source::Cache { caches, images } => {
+                let copies = caches.copies(&images[at]).ok_or(FeaturesError::Gone { row: at })?;
+                self.check(at, copies.len(), self.each * self.per_row)?;
+                Ok(Cow::Owned(copies))
+            }
+        }
     }
 
     /// The digest of a row's features: their 64-bit patterns, every NaN the same one; then those of its
     /// altered copies, 32 bits each.
-    pub fn digest(&self, at: usize) -> Digest {
+    ///
+    /// # Errors
+    /// As [`Features::row`].
+    pub fn digest(&self, at: usize) -> Result<Digest, FeaturesError> {
         let canonical = |value: &f64| if value.is_nan() { f64::NAN } else { *value };
-        let mut bytes: Vec<u8> = self
-            .row(at)
-            .iter()
-            .flat_map(|value| canonical(value).to_bits().to_le_bytes())
-            .collect();
-        bytes.extend(self.copies(at).iter().flat_map(|value| value.to_bits().to_le_bytes()));
-        Digest::of(&bytes)
+        let row = self.row(at)?;
+        let mut bytes: Vec<u8> =
+            row.iter().flat_map(|value| canonical(value).to_bits().to_le_bytes()).collect();
+        bytes.extend(self.copies(at)?.iter().flat_map(|value| value.to_bits().to_le_bytes()));
+        Ok(Digest::of(&bytes))
+    }
+
+    fn check(&self, row: usize, got: usize, expected: usize) -> Result<(), FeaturesError> {
+        if got == expected { Ok(()) } else { Err(FeaturesError::Length { row, expected, got }) }
     }
 }
 
 /// The rows that answer a study's queries: those of `taken` (indices into the cohort, as
-/// [`super::Lock`] names them) with their features.
+/// [`super::Lock`] names them) with their features, which are kept where `storage` says. In the lock's order they
+/// are put there once.
 ///
 /// # Errors
 /// [`FeaturesError`] when the features aren't the cohort's, or a study's ranges aren't kept.
@@ -173,19 +195,20 @@ pub fn rows(
     cohort: &Cohort,
     taken: &[usize],
     features: &Features,
+    storage: Storage,
 ) -> Result<Rows, FeaturesError> {
     if features.len() != cohort.rows.len() {
         return Err(FeaturesError::Rows { expected: cohort.rows.len(), got: features.len() });
     }
     let schema = study.schema(features.per_row() as u32);
-    let mut builder = RowsBuilder::with_copies(schema, features.copies.each);
+    let mut builder = RowsBuilder::with_copies(schema, features.each).kept(storage);
     for &at in taken {
         let row = &cohort.rows[at];
         let patient =
             Patient { site: site.clone(), issuer: cohort.issuer.clone(), key: row.patient.clone() };
-        builder.add(patient, row.classes, &row.levels, features.row(at))?;
+        builder.add(patient, row.classes, &row.levels, &features.row(at)?)?;
         builder.weigh(row.weight);
-        builder.add_copies(features.copies(at))?;
+        builder.add_copies(&features.copies(at)?)?;
     }
     Ok(builder.build()?)
 }

@@ -20,7 +20,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::StudyId;
 
 use super::cohort::{Cohort, RowInput};
-use super::features::Features;
+use super::features::{Features, FeaturesError};
 
 /// The format of lock files that this software writes and reads.
 const FORMAT: u32 = 1;
@@ -144,6 +144,9 @@ pub enum LockError {
         /// Rows of features.
         got: usize,
     },
+    /// Features can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] FeaturesError),
     /// Frozen rows no longer hold; each with its patient key.
     #[error("{}", sentence(.0, *.1))]
     Broken(Vec<(String, Broken)>, usize),
@@ -162,7 +165,7 @@ impl Lock {
     /// Freezes a cohort with the features of each input. `study_file` is the digest of the study file.
     ///
     /// # Errors
-    /// [`LockError::Features`].
+    /// [`LockError::Features`], [`LockError::Unreadable`].
     pub fn freeze(
         study: StudyId,
         study_file: Digest,
@@ -240,7 +243,7 @@ impl Lock {
     /// Finds the frozen rows in the present cohort.
     ///
     /// # Errors
-    /// [`LockError::Broken`] with every frozen row that is gone or differs.
+    /// [`LockError::Broken`] with every frozen row that is gone or differs; [`LockError::Unreadable`].
     pub fn verify(&self, cohort: &Cohort, features: &[Features]) -> Result<Held, LockError> {
         let present = entries(cohort, features)?;
         let mut rows: HashMap<(&str, RowId), usize> = HashMap::new();
@@ -366,16 +369,16 @@ fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, Loc
             RowInput::Table(_) => RowId::Row(*count),
         };
         *count += 1;
-        LockEntry {
+        Ok(LockEntry {
             issuer: cohort.issuer.clone(),
             patient: row.patient.clone(),
             row: id,
             classes: row.classes,
             levels: row.levels.clone(),
-            features: weighed(digest(features, at), row.weight),
-        }
+            features: weighed(digest(features, at)?, row.weight),
+        })
     });
-    Ok(entries.collect())
+    entries.collect()
 }
 
 /// With the row's weight, where it isn't 1: a weight is frozen as features are.
@@ -387,12 +390,15 @@ fn weighed(features: Digest, weight: f64) -> Digest {
 }
 
 /// The digest of a row's features; of several inputs, that of their digests.
-fn digest(features: &[Features], row: usize) -> Digest {
+fn digest(features: &[Features], row: usize) -> Result<Digest, FeaturesError> {
     match features {
         [only] => only.digest(row),
         several => {
-            let each = several.iter().flat_map(|one| *one.digest(row).as_bytes());
-            Digest::of(&each.collect::<Vec<u8>>())
+            let mut bytes = Vec::new();
+            for one in several {
+                bytes.extend(one.digest(row)?.as_bytes());
+            }
+            Ok(Digest::of(&bytes))
         }
     }
 }

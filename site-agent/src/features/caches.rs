@@ -105,19 +105,59 @@ mod tests {
     use wardround_vision::{BackboneEntry, LocalWeights, Precision};
 
     use super::*;
+    use crate::data::{Features, FeaturesError};
 
-    #[test]
-    fn an_image_has_features_when_all_its_views_have() {
-        let folder = tempfile::tempdir().unwrap();
+    /// ResNet-18 with two altered copies of every image.
+    fn ready() -> Ready {
         let entry = BackboneEntry::find("resnet18").unwrap();
-        let augmentation = Augmentation { flip: true, ..Augmentation::none(1) };
-        let ready = Ready {
+        Ready {
             entry,
             weights: LocalWeights { path: "none".into(), digest: [1; 32] },
             preprocess: entry.preprocess().clone(),
             precision: Precision::F32,
-            altered: Altered::Copies { augmentation: augmentation.clone(), count: 2 },
-        };
+            altered: Altered::Copies {
+                augmentation: Augmentation { flip: true, ..Augmentation::none(1) },
+                count: 2,
+            },
+        }
+    }
+
+    #[test]
+    fn features_stay_in_the_cache_until_they_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let caches = || Caches::open(&ready(), folder.path()).unwrap();
+        let images = [b"a" as &[u8], b"b", b"c"].map(Digest::of);
+        let written = caches();
+        for (at, image) in images[..2].iter().enumerate() {
+            let at = at as f32;
+            let wanted = written.wanted();
+            let Copies::Augmented { cache, .. } = wanted.copies else { panic!("copies") };
+            wanted.plain.put(image.as_bytes(), &[at, 2.0]).unwrap();
+            cache.put(&copy_id(image.as_bytes(), 1), &[at, 5.0]).unwrap();
+            cache.put(&copy_id(image.as_bytes(), 2), &[7.0, 2.0]).unwrap();
+        }
+        let cached = |per_row| Features::cached(caches(), per_row, 2, images.to_vec());
+        let features = cached(2);
+        assert_eq!((features.len(), features.per_row()), (3, 2));
+        assert_eq!(*features.row(1).unwrap(), [1.0, 2.0]);
+        assert_eq!(*features.copies(1).unwrap(), [1.0, 5.0, 7.0, 2.0]);
+        // Altered copies are frozen with their row.
+        let alone = Features::new([[0.0f32, 2.0], [1.0, 2.0]]).unwrap();
+        assert_ne!(features.digest(1).unwrap(), alone.digest(1).unwrap());
+        let plain = Caches::open(&Ready { altered: Altered::Off, ..ready() }, folder.path());
+        let plain = Features::cached(plain.unwrap(), 2, 0, images.to_vec());
+        assert_eq!(plain.digest(1).unwrap(), alone.digest(1).unwrap());
+        // What isn't there any more is no row of features.
+        assert_eq!(features.row(2), Err(FeaturesError::Gone { row: 2 }));
+        assert_eq!(features.digest(2), Err(FeaturesError::Gone { row: 2 }));
+        let error = FeaturesError::Length { row: 0, expected: 3, got: 2 };
+        assert_eq!(cached(3).row(0), Err(error));
+    }
+
+    #[test]
+    fn an_image_has_features_when_all_its_views_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = ready();
         let caches = Caches::open(&ready, folder.path()).unwrap();
         let image = Digest::of(b"image");
         let wanted = caches.wanted();

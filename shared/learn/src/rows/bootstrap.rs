@@ -3,12 +3,13 @@
 //! itself, so sites draw without talking.)
 
 use rayon::prelude::*;
-use wardround_core::query::{Ask, Bins, Pairs, ScoreList};
+use wardround_core::query::{Ask, Bins, Frame, Model, Pairs, ScoreList};
 use wardround_core::seed::Seed;
 
 use super::draws::{poisson, uniform};
-use super::scores::Scored;
+use super::scores::{Scored, together};
 use super::site::Seen;
+use crate::cohort::CohortError;
 use crate::metrics::ScoreHistogram;
 use crate::metrics::ranking::RowPairs;
 
@@ -21,6 +22,25 @@ struct Hit {
 
 /// [`Ask::Bootstrap`].
 pub(super) fn answer(
+    seen: &Seen<'_>,
+    frame: &Frame,
+    models: &[Model],
+    lists: &[ScoreList],
+    bins: &Bins,
+    pairs: Pairs,
+    seed: Seed,
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let mut blocks = vec![Vec::new(); 2];
+    for (_, lists) in together(seen, lists) {
+        let scored = Scored::new(seen, frame, models, lists)?;
+        let of_lists = of_lists(seen, &scored, lists, bins, pairs, seed);
+        blocks.iter_mut().zip(of_lists).for_each(|(block, more)| block.extend(more));
+    }
+    Ok(blocks)
+}
+
+/// The blocks of some lists.
+fn of_lists(
     seen: &Seen<'_>,
     scored: &Scored,
     lists: &[ScoreList],

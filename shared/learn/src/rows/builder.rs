@@ -1,5 +1,5 @@
 //! From a list of rows to checked rows by site: after this, codes are in range, every patient has
-//! a row, every feature is finite or missing.
+//! a row, every feature is finite or missing. Features go where [`Storage`] says as they come.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::{Labelling, MOST_ROW_WEIGHT, Schema, Weighting};
 
 use super::Rows;
-use super::site::{RowWeights, SitePatient, SiteRows};
+use super::scratch::StorageError;
+use super::site::{Features, RowWeights, SitePatient, SiteRows};
+use super::store::{Storage, Store, Writer};
 
 /// A patient of a site.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +146,9 @@ pub enum RowsError {
         /// The feature.
         feature: usize,
     },
+    /// The folder for features doesn't take them.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 /// Collects rows one by one; a patient is known by site, issuer and key.
@@ -153,17 +158,31 @@ pub struct RowsBuilder {
     index: BTreeMap<Patient, u32>,
     patients: Vec<Patient>,
     rows: Vec<Row>,
-    features: Vec<f64>,
-    copies: Copies,
+    given: Given,
 }
 
-/// Altered copies of rows, for fitting only.
-#[derive(Debug, Default)]
+/// Features as they came.
+#[derive(Debug)]
+pub(super) struct Given {
+    storage: Storage,
+    /// Columns per row.
+    d: usize,
+    /// Altered copies of each row.
+    each: usize,
+    features: Writer,
+    copies: Writer,
+    any_missing: bool,
+    /// Row and feature of the first that is infinite.
+    infinite: Option<(usize, usize)>,
+}
+
+/// Altered copies of a site's rows, for fitting only.
+#[derive(Debug)]
 pub(super) struct Copies {
     /// How many of each row.
     pub(super) each: usize,
-    /// Their features, row by row, in a row copy by copy.
-    pub(super) features: Vec<f32>,
+    /// Their features, copy by copy, row after row.
+    pub(super) features: Store,
 }
 
 impl RowsBuilder {
@@ -174,15 +193,21 @@ impl RowsBuilder {
 
     /// No rows yet; each will have so many altered copies, which count in fits and nowhere else.
     pub fn with_copies(schema: Schema, each: usize) -> Self {
-        let copies = Copies { each, features: Vec::new() };
-        let (patients, rows, features) = (Vec::new(), Vec::new(), Vec::new());
-        Self { schema, index: BTreeMap::new(), patients, rows, features, copies }
+        let given = Given::new(Storage::default(), schema.features as usize, each);
+        Self { schema, index: BTreeMap::new(), patients: Vec::new(), rows: Vec::new(), given }
     }
 
-    /// Adds a row; a missing feature is NaN.
+    /// The same, with features kept where `storage` says. For before the first row.
+    #[must_use]
+    pub fn kept(mut self, storage: Storage) -> Self {
+        self.given.storage = storage;
+        self
+    }
+
+    /// Adds a row; a missing feature is NaN. Rows that come in the order of [`Rows`] are put into no other.
     ///
     /// # Errors
-    /// [`RowsError::Features`] for another number of features than the schema has.
+    /// [`RowsError::Features`] for another number of features than the schema has, [`RowsError::Storage`].
     pub fn add(
         &mut self,
         patient: Patient,
@@ -199,14 +224,9 @@ impl RowsBuilder {
             self.patients.push(patient.clone());
             next
         });
-        self.rows.push(Row {
-            patient: at,
-            classes: classes.into(),
-            weight: 1.0,
-            levels: levels.to_vec(),
-        });
-        self.features.extend_from_slice(features);
-        Ok(())
+        let (classes, levels) = (classes.into(), levels.to_vec());
+        self.rows.push(Row { patient: at, classes, weight: 1.0, levels });
+        Ok(self.given.push(features)?)
     }
 
     /// Says how much the last row counts in fits.
@@ -222,15 +242,14 @@ impl RowsBuilder {
     /// [`RowsError::Copies`] for another number of them, [`RowsError::CopyNotFinite`].
     pub fn add_copies(&mut self, features: &[f32]) -> Result<(), RowsError> {
         let row = self.rows.len().saturating_sub(1);
-        let (expected, got) = (self.schema.features as usize * self.copies.each, features.len());
+        let (expected, got) = (self.schema.features as usize * self.given.each, features.len());
         if got != expected {
             return Err(RowsError::Copies { row, expected, got });
         }
         if !features.iter().all(|value| value.is_finite()) {
             return Err(RowsError::CopyNotFinite { row });
         }
-        self.copies.features.extend_from_slice(features);
-        Ok(())
+        Ok(self.given.push_copies(features)?)
     }
 
     /// Checks and arranges what was added.
@@ -238,9 +257,51 @@ impl RowsBuilder {
     /// # Errors
     /// As [`Rows::new`]; [`RowsError::Copies`] when not every row has its copies.
     pub fn build(self) -> Result<Rows, RowsError> {
-        let Self { schema, patients, rows, features, copies, .. } = self;
-        let sites = arrange(&schema, &patients, &rows, &features, &copies)?;
+        let Self { schema, index, patients, rows, given } = self;
+        drop(index);
+        let sites = arrange(&schema, &patients, rows, given)?;
         Ok(Rows { schema, sites })
+    }
+}
+
+impl Given {
+    pub(super) fn new(storage: Storage, d: usize, each: usize) -> Self {
+        let (features, copies) = (Writer::doubles(d), Writer::singles(d * each));
+        Self { storage, d, each, features, copies, any_missing: false, infinite: None }
+    }
+
+    /// Takes a row's features.
+    ///
+    /// # Errors
+    /// The folder doesn't take them.
+    pub(super) fn push(&mut self, row: &[f64]) -> Result<(), StorageError> {
+        if self.infinite.is_none() {
+            let at = self.features.len() / self.d.max(1);
+            self.infinite = row.iter().position(|value| value.is_infinite()).map(|k| (at, k));
+        }
+        self.any_missing |= row.iter().any(|value| value.is_nan());
+        self.features.push(row)?;
+        self.settle()
+    }
+
+    fn push_copies(&mut self, of_row: &[f32]) -> Result<(), StorageError> {
+        if self.each == 0 {
+            return Ok(());
+        }
+        self.copies.push(&of_row.iter().copied().map(f64::from).collect::<Vec<_>>())?;
+        self.settle()
+    }
+
+    /// Moves to files when it is too much for memory.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        let bytes = (self.features.len() + self.copies.len()) * size_of::<f64>();
+        if let Some(folder) = self.storage.folder_for(bytes as u64) {
+            self.features.move_to(folder)?;
+            if self.each > 0 {
+                self.copies.move_to(folder)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -248,26 +309,28 @@ impl RowsBuilder {
 pub(super) fn arrange(
     schema: &Schema,
     patients: &[Patient],
-    rows: &[Row],
-    features: &[f64],
-    copies: &Copies,
+    rows: Vec<Row>,
+    given: Given,
 ) -> Result<Vec<SiteRows>, RowsError> {
-    let d = schema.features as usize;
-    check(schema, patients, rows, features)?;
-    let of_row = d * copies.each;
-    let (expected, got) = (rows.len() * of_row, copies.features.len());
-    if got != expected {
-        let row = got / of_row.max(1);
-        return Err(RowsError::Copies { row, expected, got });
-    }
+    check(schema, patients, &rows, &given)?;
+    let Given { storage, d, each, features, copies, any_missing, .. } = given;
     let mut of_patient: Vec<Vec<usize>> = vec![Vec::new(); patients.len()];
     for (at, row) in rows.iter().enumerate() {
         of_patient[row.patient as usize].push(at);
     }
     let mut order: Vec<usize> = (0..patients.len()).collect();
     order.sort_unstable_by_key(|&at| &patients[at]);
-    let by_site = order.chunk_by(|&a, &b| patients[a].site == patients[b].site);
-    let site = |of_site: &[usize]| {
+    let by_site: Vec<&[usize]> =
+        order.chunk_by(|&a, &b| patients[a].site == patients[b].site).collect();
+    let sources: Vec<Vec<usize>> = by_site
+        .iter()
+        .map(|of_site| of_site.iter().flat_map(|&at| of_patient[at].iter().copied()).collect())
+        .collect();
+    let (features, copies) = (features.finish(&sources)?, copies.finish(&sources)?);
+    let mut sites = Vec::with_capacity(by_site.len());
+    for (((of_site, source), features), copies) in
+        by_site.into_iter().zip(sources).zip(features).zip(copies)
+    {
         let mut first = 0;
         let site_patients = of_site.iter().map(|&at| {
             let rows = first..first + of_patient[at].len();
@@ -276,15 +339,10 @@ pub(super) fn arrange(
             SitePatient { issuer, key, rows }
         });
         let site_patients = site_patients.collect();
-        let source: Vec<usize> =
-            of_site.iter().flat_map(|&at| of_patient[at].iter().copied()).collect();
         let classes = source.iter().map(|&at| rows[at].classes).collect();
         let levels = (0..schema.levels.len())
             .map(|column| source.iter().map(|&at| rows[at].levels[column]).collect())
             .collect();
-        let own = source.iter().flat_map(|&at| &features[at * d..][..d]).copied().collect();
-        let altered = source.iter().flat_map(|&at| &copies.features[at * of_row..][..of_row]);
-        let altered = Copies { each: copies.each, features: altered.copied().collect() };
         let id = patients[of_site[0]].site.clone();
         let weights = match schema.weighting {
             Weighting::Equal => RowWeights::Equal,
@@ -292,18 +350,19 @@ pub(super) fn arrange(
                 RowWeights::Given(Arc::new(source.iter().map(|&at| rows[at].weight).collect()))
             }
         };
-        SiteRows::new(id, site_patients, classes, levels, own, source)
-            .with_copies(altered)
-            .with_weights(weights)
-    };
-    Ok(by_site.map(site).collect())
+        let kept = Features { d, any_missing, features, storage: storage.clone() };
+        let copies = Copies { each, features: copies.cut(each.max(1)) };
+        let site = SiteRows::new(id, site_patients, classes, levels, kept, copies, source)?;
+        sites.push(site.with_weights(weights));
+    }
+    Ok(sites)
 }
 
 fn check(
     schema: &Schema,
     patients: &[Patient],
     rows: &[Row],
-    features: &[f64],
+    given: &Given,
 ) -> Result<(), RowsError> {
     let d = schema.features as usize;
     if rows.is_empty() || d == 0 {
@@ -332,11 +391,17 @@ fn check(
     if let Some(patient) = has_row.iter().position(|has| !has) {
         return Err(RowsError::NoRows { patient });
     }
-    if features.len() != rows.len() * d {
-        return Err(RowsError::Features { expected: rows.len() * d, got: features.len() });
+    if given.features.len() != rows.len() * d {
+        return Err(RowsError::Features { expected: rows.len() * d, got: given.features.len() });
     }
-    if let Some(at) = features.iter().position(|value| value.is_infinite()) {
-        return Err(RowsError::Infinite { row: at / d, feature: at % d });
+    if let Some((row, feature)) = given.infinite {
+        return Err(RowsError::Infinite { row, feature });
+    }
+    let of_row = d * given.each;
+    let (expected, got) = (rows.len() * of_row, given.copies.len());
+    if got != expected {
+        let row = got / of_row.max(1);
+        return Err(RowsError::Copies { row, expected, got });
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 use wardround_core::class_set::ClassSet;
 use wardround_core::query::{Column, Frame, Labelling};
 
-use super::site::{Framed, Seen};
+use super::framed::Views;
+use super::site::{Seen, SitePatient};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -43,7 +44,8 @@ pub(super) fn moments(
     frame: &Frame,
     split: &[Column],
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let framed = seen.rows.framed(frame);
+    let framed = seen.rows.framed(frame)?;
+    let views = seen.rows.plain(&framed);
     let mut tallies = Tally::of(seen.query);
     match (seen.query.schema.labelling, split) {
         (Labelling::Multi, [split @ .., Column::Class]) => {
@@ -56,12 +58,12 @@ pub(super) fn moments(
                     set.has(class).then_some(cell)
                 };
                 let cells = cells.iter().zip(&seen.rows.classes).map(of_class);
-                add_moments(seen, &framed, &cells.collect::<Vec<_>>(), &mut tallies)?;
+                add_moments(seen, &views, &cells.collect::<Vec<_>>(), &mut tallies)?;
             }
         }
         _ => {
             let cells: Vec<Option<usize>> = seen.cells(split).into_iter().map(Some).collect();
-            add_moments(seen, &framed, &cells, &mut tallies)?;
+            add_moments(seen, &views, &cells, &mut tallies)?;
         }
     }
     Ok(Tally::values(tallies))
@@ -70,26 +72,30 @@ pub(super) fn moments(
 /// Adds the moments of those rows that have a cell.
 fn add_moments(
     seen: &Seen<'_>,
-    framed: &Framed,
+    views: &Views<'_>,
     cells: &[Option<usize>],
     [n, rows, sum, squares]: &mut [Tally; 4],
 ) -> Result<(), CohortError> {
     let d = seen.features();
-    for patient in &seen.rows.patients {
-        for (cell, of_cell) in by_cell(cells, patient.rows.clone(), |row| *row) {
-            let Some(cell) = cell else { continue };
-            rows.count(cell, of_cell.len() as i64);
-            for k in 0..d {
-                let (mut first, mut second) = (0.0, 0.0);
-                // A missing entry is 0 in the matrix and adds nothing.
-                for &row in &of_cell {
-                    let z = framed.z.row(row)[k];
-                    first += z;
-                    second += z * z;
+    for patients in together(&seen.rows.patients, views.at_once()) {
+        let (first, last) = (&patients[0], &patients[patients.len() - 1]);
+        let block = views.block(first.rows.start..last.rows.end)?;
+        for patient in patients {
+            for (cell, of_cell) in by_cell(cells, patient.rows.clone(), |row| *row) {
+                let Some(cell) = cell else { continue };
+                rows.count(cell, of_cell.len() as i64);
+                for k in 0..d {
+                    let (mut first, mut second) = (0.0, 0.0);
+                    // A missing entry is 0 in the matrix and adds nothing.
+                    for &row in &of_cell {
+                        let z = block.row(row)[k];
+                        first += z;
+                        second += z * z;
+                    }
+                    n.count(cell * d + k, of_cell.len() as i64);
+                    sum.add(cell * d + k, first)?;
+                    squares.add(cell * d + k, second)?;
                 }
-                n.count(cell * d + k, of_cell.len() as i64);
-                sum.add(cell * d + k, first)?;
-                squares.add(cell * d + k, second)?;
             }
         }
     }
@@ -99,6 +105,18 @@ fn add_moments(
         }
     }
     Ok(())
+}
+
+/// Patients whose rows are read at once: about so many rows, and those of one patient always.
+fn together(patients: &[SitePatient], rows: usize) -> impl Iterator<Item = &[SitePatient]> {
+    let mut rest = patients;
+    std::iter::from_fn(move || {
+        let start = rest.first()?.rows.start;
+        let fit = rest.partition_point(|patient| patient.rows.end - start <= rows);
+        let (now, later) = rest.split_at(fit.max(1));
+        rest = later;
+        Some(now)
+    })
 }
 
 /// What belongs to rows of a patient, by the row's cell, in order of first appearance.

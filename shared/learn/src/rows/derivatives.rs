@@ -3,7 +3,7 @@
 
 use wardround_core::query::{Derivatives, Query};
 
-use super::site::Views;
+use super::framed::Views;
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
@@ -18,18 +18,24 @@ pub(super) struct Part {
 
 impl Part {
     /// Parts over rows and their copies, of which each gets an equal share: a row weighs 1 whatever it has.
-    pub fn of_all(all: &[Views<'_>], of: impl Fn(&Views<'_>) -> Vec<Self>) -> Vec<Self> {
-        let mut parts = of(&all[0]);
+    ///
+    /// # Errors
+    /// What `of` says.
+    pub fn of_all(
+        all: &[Views<'_>],
+        of: impl Fn(&Views<'_>) -> Result<Vec<Self>, CohortError>,
+    ) -> Result<Vec<Self>, CohortError> {
+        let mut parts = of(&all[0])?;
         let of_a_row: usize = all.iter().map(|views| views.each).sum();
         for copies in &all[1..] {
-            for (part, more) in parts.iter_mut().zip(of(copies)) {
+            for (part, more) in parts.iter_mut().zip(of(copies)?) {
                 part.add(&more);
             }
         }
         if of_a_row > 1 {
             parts.iter_mut().for_each(|part| part.share(of_a_row as f64));
         }
-        parts
+        Ok(parts)
     }
 
     /// The blocks of an answer, from the parts of those terms that have rows here, each with its index.
@@ -84,11 +90,9 @@ impl Part {
     }
 }
 
-/// The losses of some models, added up in the order of blocks of rows.
-pub(super) fn sum_of_blocks(blocks: Vec<Vec<f64>>, models: usize) -> Vec<f64> {
-    let mut losses = vec![0.0; models];
+/// Adds the losses of some models in the order of blocks of rows.
+pub(super) fn add_blocks(losses: &mut [f64], blocks: Vec<Vec<f64>>) {
     for of_block in blocks {
         losses.iter_mut().zip(of_block).for_each(|(loss, more)| *loss += more);
     }
-    losses
 }

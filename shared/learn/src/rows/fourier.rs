@@ -13,10 +13,12 @@ use rayon::prelude::*;
 use wardround_core::query::{FourierMap, FourierModel, FourierTerm, Frame, MapScaler};
 use wardround_core::study::Loss;
 
-use super::kernel::{Matrix, Panels, cross, dot, product};
+use super::framed::{Framed, Views};
+use super::kernel::{Matrix, Panels, add_cross, dot, product};
 use super::loss;
 use super::resample::{Counts, Made};
-use super::site::{Framed, Seen, SiteScale, gaps};
+use super::scale::SiteScale;
+use super::site::{Seen, gaps};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 use crate::fourier::Fourier;
@@ -30,7 +32,7 @@ const SCORED_CHUNK: usize = 32;
 /// A map with the rows it maps.
 struct Mapper<'a> {
     seen: &'a Seen<'a>,
-    framed: &'a Framed,
+    views: Views<'a>,
     fourier: Fourier,
     mean: Cow<'a, [f64]>,
     inverse: Cow<'a, [f64]>,
@@ -68,16 +70,16 @@ pub(super) fn answer(
             let own_site = maps[term.map as usize].scaler.is_own();
             let of_repeat = own_site.then_some(term.rows.repeat);
             let group = groups.entry((term.map, of_repeat)).or_default();
-            let counts = seen.counts(&term.rows, term.class, term.class_weights);
+            let counts = seen.counts(&term.rows, term.class, term.class_weights)?;
             group.push(Active { at, first, term, counts });
         }
         first += term.weights.len() + 1;
     }
-    let framed = seen.rows.framed(frame);
+    let framed = seen.rows.framed(frame)?;
     let [mut loss, mut gradient] = Tally::of(seen.query);
     for ((map, repeat), active) in &groups {
-        let mapper = Mapper::new(seen, &framed, &maps[*map as usize], repeat.unwrap_or(0));
-        for (Active { at, first, .. }, part) in active.iter().zip(parts(&mapper, active)) {
+        let mapper = Mapper::new(seen, &framed, &maps[*map as usize], repeat.unwrap_or(0))?;
+        for (Active { at, first, .. }, part) in active.iter().zip(parts(&mapper, active)?) {
             loss.add(*at, part.loss)?;
             for (k, value) in part.gradient.into_iter().enumerate() {
                 gradient.add(first + k, value)?;
@@ -89,25 +91,26 @@ pub(super) fn answer(
 
 /// Per model, with the repeat whose folds an own-site scaler's are and the rows to score: the logit of
 /// each row that needs one, 0 elsewhere.
+///
+/// # Errors
+/// [`CohortError::SiteFailed`]: the file of features can't be read.
 pub(super) fn logits(
     seen: &Seen<'_>,
     frame: &Frame,
     models: &[(&FourierModel, u8, &[bool])],
-) -> Vec<Vec<f64>> {
+) -> Result<Vec<Vec<f64>>, CohortError> {
     let n = seen.rows.len();
     let mut logits = vec![vec![0.0; n]; models.len()];
     if models.is_empty() {
-        return logits;
+        return Ok(logits);
     }
-    let framed = seen.rows.framed(frame);
+    let framed = seen.rows.framed(frame)?;
     for group in by_map(models) {
         let (model, repeat, _) = models[group[0]];
-        let mapper = Mapper::new(seen, &framed, &model.map, repeat);
-        let score = |row: usize, mapped: &mut [f64]| -> Vec<f64> {
-            if !group.iter().any(|&at| models[at].2[row]) {
-                return vec![0.0; group.len()];
-            }
-            mapper.map(row, mapped);
+        let mapper = Mapper::new(seen, &framed, &model.map, repeat)?;
+        let needs = |row: usize| group.iter().any(|&at| models[at].2[row]);
+        let score = |row: usize, z: &[f64], mapped: &mut [f64]| -> Vec<f64> {
+            mapper.map(row, z, mapped);
             let of_model = |&at: &usize| match models[at] {
                 (model, _, needed) if needed[row] => dot(mapped, &model.weights) + model.intercept,
                 _ => 0.0,
@@ -118,14 +121,21 @@ pub(super) fn logits(
         let of_chunk = |&start: &usize| {
             let mut mapped = vec![0.0; mapper.fourier.components()];
             let rows = start..n.min(start + SCORED_CHUNK);
-            rows.map(|row| score(row, &mut mapped)).collect::<Vec<_>>()
+            let mut scores = Vec::new();
+            if rows.clone().any(needs) {
+                let block = mapper.views.block(rows.clone())?;
+                for row in rows.filter(|&row| needs(row)) {
+                    scores.push((row, score(row, block.row(row), &mut mapped)));
+                }
+            }
+            Ok(scores)
         };
-        let scored: Vec<Vec<Vec<f64>>> = starts.par_iter().map(of_chunk).collect();
-        for (row, scores) in scored.into_iter().flatten().enumerate() {
+        let scored = starts.par_iter().map(of_chunk).collect::<Result<Vec<_>, CohortError>>()?;
+        for (row, scores) in scored.into_iter().flatten() {
             group.iter().zip(scores).for_each(|(&at, score)| logits[at][row] = score);
         }
     }
-    logits
+    Ok(logits)
 }
 
 /// Indices of models that share a map, in the order of the first of each.
@@ -148,29 +158,36 @@ fn by_map(models: &[(&FourierModel, u8, &[bool])]) -> Vec<Vec<usize>> {
 
 impl<'a> Mapper<'a> {
     /// `repeat` is the deal that an own-site scaler's folds are of.
-    fn new(seen: &'a Seen<'a>, framed: &'a Framed, map: &'a FourierMap, repeat: u8) -> Self {
+    fn new(
+        seen: &'a Seen<'a>,
+        framed: &'a Framed,
+        map: &'a FourierMap,
+        repeat: u8,
+    ) -> Result<Self, CohortError> {
         let FourierMap { seed, components, gamma, scaler } = map;
         let fourier = Fourier::new(*seed, seen.features(), *components as usize, *gamma);
-        let own =
-            |scale: &SiteScale| (Cow::Owned(scale.mean.clone()), Cow::Owned(scale.inverse.clone()));
+        let own = |scale: Arc<SiteScale>| {
+            (Cow::Owned(scale.mean.clone()), Cow::Owned(scale.inverse.clone()))
+        };
         let (mean, inverse) = match scaler {
             MapScaler::Given { mean, inverse } => {
                 (Cow::Borrowed(mean.as_slice()), Cow::Borrowed(inverse.as_slice()))
             }
-            MapScaler::OwnSite(folds) => own(&seen.own_scale(framed, repeat, *folds)),
-            MapScaler::Combat(combat) => own(&seen.adjusted(framed, repeat, combat)),
+            MapScaler::OwnSite(folds) => own(seen.own_scale(framed, repeat, *folds)?),
+            MapScaler::Combat(combat) => own(seen.adjusted(framed, repeat, combat)?),
         };
-        Self { seen, framed, fourier, mean, inverse }
+        Ok(Self { seen, views: seen.rows.plain(framed), fourier, mean, inverse })
     }
 
-    /// Maps a row.
-    fn map(&self, row: usize, out: &mut [f64]) {
-        self.fourier.map(&self.standardised(row), out);
+    /// Maps a row of the frame's `z`.
+    fn map(&self, row: usize, z: &[f64], out: &mut [f64]) {
+        self.fourier.map(&self.standardised(row, z), out);
     }
 
     /// Maps a synthetic row.
-    fn map_made(&self, made: &Made, out: &mut [f64]) {
-        let (mut x, other) = (self.standardised(made.row), self.standardised(made.other));
+    fn map_made(&self, made: &Made, out: &mut [f64]) -> Result<(), CohortError> {
+        let of = |row: usize| Ok::<_, CohortError>(self.standardised(row, &self.views.row(row)?));
+        let (mut x, other) = (of(made.row)?, of(made.other)?);
         let missing = self.seen.rows.missing_entries();
         let of_row = x.clone();
         x.iter_mut().zip(&other).for_each(|(x, &other)| *x = made.between(*x, other));
@@ -178,11 +195,12 @@ impl<'a> Mapper<'a> {
             x[k] = of_row[k];
         }
         self.fourier.map(&x, out);
+        Ok(())
     }
 
     /// A row in the units that are mapped; a missing feature is 0.
-    fn standardised(&self, row: usize) -> Vec<f64> {
-        let z = &self.framed.z.row(row)[..self.seen.features()];
+    fn standardised(&self, row: usize, z: &[f64]) -> Vec<f64> {
+        let z = &z[..self.seen.features()];
         let columns = z.iter().zip(&*self.mean).zip(&*self.inverse);
         let mut x: Vec<f64> = columns.map(|((z, mean), inverse)| (z - mean) * inverse).collect();
         gaps(self.seen.rows.missing_entries(), row).iter().for_each(|&(_, k)| x[k] = 0.0);
@@ -190,15 +208,19 @@ impl<'a> Mapper<'a> {
     }
 
     /// `(mapped row, 1)` of some rows.
-    fn rows<T: Sync>(&self, rows: &[T], map: impl Fn(&T, &mut [f64]) + Sync) -> Matrix {
+    fn rows<T: Sync>(
+        &self,
+        rows: &[T],
+        map: impl Fn(&T, &mut [f64]) -> Result<(), CohortError> + Sync,
+    ) -> Result<Matrix, CohortError> {
         let components = self.fourier.components();
         let mut z = Matrix::zero(rows.len(), components + 1);
         let columns = z.columns;
-        z.data.par_chunks_exact_mut(columns).zip(rows).for_each(|(out, row)| {
-            map(row, &mut out[..components]);
+        z.data.par_chunks_exact_mut(columns).zip(rows).try_for_each(|(out, row)| {
             out[components] = 1.0;
-        });
-        z
+            map(row, &mut out[..components])
+        })?;
+        Ok(z)
     }
 }
 
@@ -210,7 +232,7 @@ impl Active<'_> {
 }
 
 /// What the terms of one map add up to, chunk by chunk in the order of rows.
-fn parts(mapper: &Mapper<'_>, active: &[Active<'_>]) -> Vec<Part> {
+fn parts(mapper: &Mapper<'_>, active: &[Active<'_>]) -> Result<Vec<Part>, CohortError> {
     let (n, columns) = (mapper.seen.rows.len(), mapper.fourier.components() + 1);
     let mut weights = Panels::zero(Matrix::zero(0, columns).columns, active.len());
     for (slot, Active { term, .. }) in active.iter().enumerate() {
@@ -220,7 +242,7 @@ fn parts(mapper: &Mapper<'_>, active: &[Active<'_>]) -> Vec<Part> {
     let none = || Part { loss: 0.0, gradient: vec![0.0; columns] };
     let mut parts: Vec<Part> = active.iter().map(|_| none()).collect();
     for first in (0..n).step_by(CHUNK) {
-        add_chunk(mapper, active, &weights, first..n.min(first + CHUNK), &mut parts);
+        add_chunk(mapper, active, &weights, first..n.min(first + CHUNK), &mut parts)?;
     }
     for slot in 0..active.len() {
         // Models of one training set have the same synthetic rows, which are mapped once.
@@ -231,10 +253,10 @@ fn parts(mapper: &Mapper<'_>, active: &[Active<'_>]) -> Vec<Part> {
         }
         let slots: Vec<usize> = (slot..active.len()).filter(is_same).collect();
         for chunk in made.chunks(CHUNK) {
-            add_made(mapper, active, &weights, chunk, &slots, &mut parts);
+            add_made(mapper, active, &weights, chunk, &slots, &mut parts)?;
         }
     }
-    parts
+    Ok(parts)
 }
 
 /// Adds synthetic rows to the models in some slots.
@@ -245,8 +267,8 @@ fn add_made(
     made: &[Made],
     slots: &[usize],
     parts: &mut [Part],
-) {
-    let z = mapper.rows(made, |made, out| mapper.map_made(made, out));
+) -> Result<(), CohortError> {
+    let z = mapper.rows(made, |made, out| mapper.map_made(made, out))?;
     let mut residuals = product(&z, weights);
     for (slot, Active { term, counts, .. }) in active.iter().enumerate() {
         for (at, made) in made.iter().enumerate() {
@@ -260,6 +282,7 @@ fn add_made(
         }
     }
     add_gradients(&z, &residuals, parts);
+    Ok(())
 }
 
 fn add_chunk(
@@ -268,14 +291,19 @@ fn add_chunk(
     weights: &Panels,
     chunk: Range<usize>,
     parts: &mut [Part],
-) {
+) -> Result<(), CohortError> {
     let seen = mapper.seen;
     let in_any = |row: &usize| active.iter().any(|term| term.has(seen, *row));
-    let rows: Vec<usize> = chunk.filter(in_any).collect();
+    let rows: Vec<usize> = chunk.clone().filter(in_any).collect();
     if rows.is_empty() {
-        return;
+        return Ok(());
     }
-    let z = mapper.rows(&rows, |row, out| mapper.map(*row, out));
+    let block = mapper.views.block(chunk)?;
+    let map = |&row: &usize, out: &mut [f64]| {
+        mapper.map(row, block.row(row), out);
+        Ok(())
+    };
+    let z = mapper.rows(&rows, map)?;
     let mut residuals = product(&z, weights);
     for (slot, (term, part)) in active.iter().zip(&mut *parts).enumerate() {
         let class = &term.term.class;
@@ -293,11 +321,13 @@ fn add_chunk(
         }
     }
     add_gradients(&z, &residuals, parts);
+    Ok(())
 }
 
 /// Rows of padding are zeros, so whatever their residuals are adds nothing.
 fn add_gradients(z: &Matrix, residuals: &Panels, parts: &mut [Part]) {
-    let gradients = cross(z, residuals);
+    let mut gradients = Panels::zero(z.columns, parts.len());
+    add_cross(&mut gradients, z, residuals);
     for (slot, part) in parts.iter_mut().enumerate() {
         let sums = part.gradient.iter_mut().enumerate();
         sums.for_each(|(k, sum)| *sum += gradients.get(k, slot));

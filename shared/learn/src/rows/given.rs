@@ -31,7 +31,8 @@ pub(super) fn answer(
             Labelling::Multi => view.classes.0.cast_signed(),
         });
         levels.extend(view.levels.iter().copied().map(i64::from));
-        for &value in view.features {
+        let of_row = view.features().map_err(|error| site.failed(&error))?;
+        for &value in of_row.iter() {
             match precision {
                 RowPrecision::Single => features.push(i64::from((value as f32).to_bits())),
                 RowPrecision::Double => features.extend(halves(value)),

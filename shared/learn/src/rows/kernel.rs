@@ -13,7 +13,7 @@ pub const LANES: usize = 8;
 /// Rows of a tile; matrices are padded to it.
 pub const GROUP: usize = 4;
 /// Rows of a block; two packed blocks fit the first-level cache.
-const CHUNK: usize = 64;
+pub const CHUNK: usize = 64;
 
 /// A dense matrix, row by row, padded with zeros to multiples of [`GROUP`] both ways.
 #[derive(Debug, Clone)]
@@ -71,11 +71,6 @@ impl Panels {
         Self { rows, panels, data: vec![[0.0; LANES]; rows * panels] }
     }
 
-    /// Rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// The number in a row and column.
     pub fn get(&self, row: usize, column: usize) -> f64 {
         self.data[self.entry(row, column)][column % LANES]
@@ -130,19 +125,24 @@ pub fn product(x: &Matrix, y: &Panels) -> Panels {
     out
 }
 
-/// `x' y`: columns of `x` by columns of `y`; both have the same rows.
-pub fn cross(x: &Matrix, y: &Panels) -> Panels {
-    cross_from(x, y, |_| 0)
+/// Adds `x' y`, columns of `x` by columns of `y`, to `out`; both have the same rows. Further rows go on where the
+/// last ones ended: the numbers are those of all rows at once.
+pub fn add_cross(out: &mut Panels, x: &Matrix, y: &Panels) {
+    add_cross_from(out, x, y, |_| 0);
 }
 
-/// As [`cross`], for a symmetric result: what lies left of the diagonal stays partly zero.
-pub fn cross_upper(x: &Matrix, y: &Panels) -> Panels {
-    cross_from(x, y, |row| row / LANES)
+/// As [`add_cross`], for a symmetric result: what lies left of the diagonal stays partly zero.
+pub fn add_cross_upper(out: &mut Panels, x: &Matrix, y: &Panels) {
+    add_cross_from(out, x, y, |row| row / LANES);
 }
 
-fn cross_from(x: &Matrix, y: &Panels, first_panel: impl Fn(usize) -> usize + Sync) -> Panels {
-    let mut out = Panels::zero(x.columns, y.panels * LANES);
-    multiply(&mut out, y, first_panel, |packed, (column, columns), (row, rows)| {
+fn add_cross_from(
+    out: &mut Panels,
+    x: &Matrix,
+    y: &Panels,
+    first_panel: impl Fn(usize) -> usize + Sync,
+) {
+    multiply(out, y, first_panel, |packed, (column, columns), (row, rows)| {
         for group in (column..column + columns).step_by(GROUP) {
             packed.extend((row..row + rows).map(|r| {
                 let at = r * x.columns + group;
@@ -150,7 +150,6 @@ fn cross_from(x: &Matrix, y: &Panels, first_panel: impl Fn(usize) -> usize + Syn
             }));
         }
     });
-    out
 }
 
 /// Adds to every block of `out` the product of packed rows and every block of `y`, in the order of
@@ -264,6 +263,23 @@ mod tests {
         panels
     }
 
+    type AddCross = fn(&mut Panels, &Matrix, &Panels);
+
+    /// The cross product, so many rows at a time.
+    fn cross_in_parts(x: &Matrix, y: &Matrix, m: usize, at_once: usize, add: AddCross) -> Panels {
+        let mut out = Panels::zero(x.columns, m);
+        for first in (0..x.rows).step_by(at_once.next_multiple_of(GROUP)) {
+            let rows = at_once.next_multiple_of(GROUP).min(x.rows - first);
+            let part = |of: &Matrix| Matrix {
+                rows,
+                columns: of.columns,
+                data: of.data[first * of.columns..][..rows * of.columns].to_vec(),
+            };
+            add(&mut out, &part(x), &panels(&part(y), m));
+        }
+        out
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
@@ -272,7 +288,9 @@ mod tests {
             let w = random(d, m, seed ^ 1);
             let r = random(n, m, seed ^ 2);
             let forward = product(&x, &panels(&w, m));
-            let back = cross(&x, &panels(&r, m));
+            let back = cross_in_parts(&x, &r, m, n, add_cross);
+            let in_parts = cross_in_parts(&x, &r, m, 64, add_cross);
+            prop_assert_eq!(&back.data, &in_parts.data);
             for column in 0..m {
                 for row in 0..n {
                     let plain = (0..d).fold(0.0, |sum, k| sum + x.row(row)[k] * w.row(k)[column]);
@@ -283,7 +301,7 @@ mod tests {
                     prop_assert_eq!(back.get(k, column), plain);
                 }
             }
-            let gram = cross_upper(&x, &panels(&x, d));
+            let gram = cross_in_parts(&x, &x, d, 64, add_cross_upper);
             for k in 0..d {
                 for l in k..d {
                     let plain = (0..n).fold(0.0, |sum, row| sum + x.row(row)[k] * x.row(row)[l]);

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use wardround_core::query::{Fill, LinearModel};
 
+use super::framed::{Block, Framed};
 use super::kernel::{Panels, product};
-use super::site::{Framed, Seen, SiteScale, Views};
+use super::scale::SiteScale;
+use super::site::Seen;
+
 use crate::cohort::CohortError;
 
 /// A model that acts on the frame's `(z, 1)`.
@@ -20,30 +23,60 @@ pub(super) struct Folded {
     pub(super) scale: Option<Arc<SiteScale>>,
 }
 
-/// What models say of each view: views by models.
+/// What models say of each view of a block: views by models.
 pub(super) fn scores<'a>(
-    views: &Views<'_>,
+    block: &Block<'_>,
     models: impl Iterator<Item = &'a Folded> + Clone,
 ) -> Panels {
-    let mut weights = Panels::zero(views.z.columns, models.clone().count());
+    let mut weights = Panels::zero(block.z.columns, models.clone().count());
     for (column, model) in models.clone().enumerate() {
         let values = model.weights.iter().enumerate();
         values.for_each(|(k, &weight)| *weights.get_mut(k, column) = weight);
     }
-    let mut scores = product(views.z, &weights);
-    for &(view, feature) in views.missing {
+    let mut scores = product(&block.z, &weights);
+    for &(view, feature) in block.missing {
         for (column, model) in models.clone().enumerate() {
-            *scores.get_mut(view, column) += model.weights[feature] * model.fill[feature];
+            *scores.get_mut(view - block.first, column) +=
+                model.weights[feature] * model.fill[feature];
         }
     }
     scores
+}
+
+/// Numbers of views by models, block by block.
+#[derive(Debug, Default)]
+pub(super) struct OfViews {
+    /// First views, ascending.
+    firsts: Vec<usize>,
+    blocks: Vec<Panels>,
+}
+
+impl OfViews {
+    /// Adds those of the next block.
+    pub(super) fn push(&mut self, first: usize, of_block: Panels) {
+        self.firsts.push(first);
+        self.blocks.push(of_block);
+    }
+
+    /// The number of a view and a model.
+    pub(super) fn get(&self, view: usize, model: usize) -> f64 {
+        let at = self.firsts.partition_point(|&first| first <= view) - 1;
+        self.blocks[at].get(view - self.firsts[at], model)
+    }
+
+    /// Those of the block that begins at a view, which are gone then; none where it has none.
+    pub(super) fn take(&mut self, first: usize) -> Option<Panels> {
+        let at = self.firsts.binary_search(&first).ok()?;
+        Some(std::mem::replace(&mut self.blocks[at], Panels::zero(0, 0)))
+    }
 }
 
 impl Folded {
     /// Folds a model's scaler. `repeat` is the deal that an own-site scaler's folds are of.
     ///
     /// # Errors
-    /// [`CohortError::Unfit`] when a feature is missing that the model calls complete.
+    /// [`CohortError::Unfit`] when a feature is missing that the model calls complete;
+    /// [`CohortError::SiteFailed`]: the file of features can't be read.
     pub(super) fn new(
         seen: &Seen<'_>,
         framed: &Framed,
@@ -61,7 +94,7 @@ impl Folded {
         };
         let mut weights = model.weights.clone();
         let mut intercept = model.intercept;
-        let scale = seen.scale(framed, repeat, &model.scaler);
+        let scale = seen.scale(framed, repeat, &model.scaler)?;
         if let Some(scale) = &scale {
             for (k, weight) in weights.iter_mut().enumerate() {
                 *weight *= scale.inverse[k];
@@ -73,6 +106,15 @@ impl Folded {
         }
         weights.push(intercept);
         Ok(Self { weights, fill, scale })
+    }
+
+    /// Turns a gradient by weights and constant on the frame's `z` into one by the model's own.
+    pub(super) fn unscale(&self, gradient: &mut [f64]) {
+        if let (Some(scale), Some((constant, weights))) = (&self.scale, gradient.split_last_mut()) {
+            for (k, value) in weights.iter_mut().enumerate() {
+                *value = (*value - scale.mean[k] * *constant) * scale.inverse[k];
+            }
+        }
     }
 }
 

@@ -8,26 +8,31 @@
 //! what it says of the two, and its residual is theirs, in shares. Hessians, asked of few features, make it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::class_set::ClassSet;
 use wardround_core::query::{Derivatives, Frame, LinearTerm};
 use wardround_core::study::Loss;
 
-use super::cross::{design, triangle};
-use super::derivatives::{Part, sum_of_blocks};
-use super::kernel::{Block, LANES, Matrix, Panels, cross};
-use super::linear::{Folded, Logit, scores};
+use super::cross::{Triangle, design, design_row};
+use super::derivatives::{Part, add_blocks};
+use super::framed::{Block, Views};
+use super::kernel::{self, LANES, Matrix, Panels, add_cross};
+use super::linear::{Folded, Logit, OfViews, scores};
 use super::resample::{Counts, Made};
-use super::site::{Seen, Views, gaps};
+use super::site::{Seen, gaps};
 use crate::cohort::CohortError;
+
+/// Synthetic rows that are made at once.
+const MADE_AT_ONCE: usize = 256;
 
 /// A term that has rows here.
 struct Active<'a> {
     /// Its index in the query.
     at: usize,
     term: &'a LinearTerm,
-    counts: Counts,
+    counts: Arc<Counts>,
     /// Of each row of the site.
     classes: &'a [ClassSet],
     model: Folded,
@@ -51,19 +56,28 @@ pub(super) fn answer(
     derivatives: Derivatives,
     loss: Loss,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let framed = seen.rows.framed(frame);
+    let framed = seen.rows.framed(frame)?;
     let mut active = Vec::new();
     for (at, term) in terms.iter().enumerate() {
         if !seen.selected(&term.rows).is_empty() {
             let model = Folded::new(seen, &framed, &term.model, term.rows.repeat)?;
-            let counts = seen.counts(&term.rows, term.model.class, term.weights);
+            let same = |other: &&Active<'_>| is_same_training(other.term, term);
+            let counts = match active.iter().rfind(same) {
+                Some(Active { counts, .. }) => counts.clone(),
+                None => Arc::new(seen.counts(&term.rows, term.model.class, term.weights)?),
+            };
             active.push(Active { at, term, counts, classes: &seen.rows.classes, model, loss });
         }
     }
-    let all = seen.rows.fitted(&framed);
-    let parts = Part::of_all(&all, |views| parts(seen, views, &active, derivatives));
+    let all = seen.rows.fitted(&framed)?;
+    let parts = Part::of_all(&all, |views| parts(seen, views, &active, derivatives))?;
     let parts: Vec<(usize, Part)> = active.iter().map(|active| active.at).zip(parts).collect();
     Part::answer(seen.query, derivatives, &parts)
+}
+
+/// Whether rows of two terms count as often and have the same synthetic ones.
+fn is_same_training(a: &LinearTerm, b: &LinearTerm) -> bool {
+    (a.rows, a.model.class, a.weights) == (b.rows, b.model.class, b.weights)
 }
 
 /// What each term's rows, or their copies, add up to.
@@ -72,48 +86,110 @@ fn parts(
     views: &Views<'_>,
     active: &[Active<'_>],
     derivatives: Derivatives,
-) -> Vec<Part> {
-    let mut logits = scores(views, active.iter().map(|active| &active.model));
-    let mut hessians = match derivatives {
+) -> Result<Vec<Part>, CohortError> {
+    let models = || active.iter().map(|active| &active.model);
+    // What needs all logits before the first residual.
+    let mut logits = OfViews::default();
+    let any_made = active.iter().any(|active| !active.counts.made().is_empty());
+    if any_made || derivatives == Derivatives::Hessian {
+        views.for_each(|block| {
+            logits.push(block.first, scores(block, models()));
+            Ok(())
+        })?;
+    }
+    let of_model = |(slot, active)| hessian(seen, views, active, &logits, slot);
+    let hessians: Vec<Vec<f64>> = match derivatives {
         Derivatives::Gradient => vec![Vec::new(); active.len()],
-        Derivatives::Hessian => hessians(seen, views, active, &logits),
+        Derivatives::Hessian => {
+            active.iter().enumerate().map(of_model).collect::<Result<_, _>>()?
+        }
     };
     let of_made: Vec<OfMade> = (0..active.len())
         .into_par_iter()
         .map(|slot| OfMade::new(views, &active[slot], &logits, slot))
-        .collect();
-    let mut losses = to_residuals(seen, views, active, &mut logits);
-    for (slot, (loss, made)) in losses.iter_mut().zip(&of_made).enumerate() {
-        *loss += made.loss;
-        for (view, residual) in made.residuals.iter().enumerate() {
-            *logits.get_mut(view, slot) += residual;
+        .collect::<Result<_, _>>()?;
+    let mut losses = vec![0.0; active.len()];
+    let mut gradients = Gradients::zero(views.columns(), active.len());
+    views.for_each(|block| {
+        let known = logits.take(block.first);
+        let mut residuals = known.unwrap_or_else(|| scores(block, models()));
+        to_residuals(seen, block, active, &mut residuals, &mut losses);
+        for (slot, made) in of_made.iter().enumerate().filter(|(_, m)| !m.residuals.is_empty()) {
+            for view in block.views() {
+                *residuals.get_mut(view - block.first, slot) += made.residuals[view];
+            }
+        }
+        gradients.add(block, residuals);
+        Ok(())
+    })?;
+    losses.iter_mut().zip(&of_made).for_each(|(loss, made)| *loss += made.loss);
+    gradients.fill(views.missing, models());
+    let gradient = |(slot, Active { model, .. }): (usize, &Active<'_>)| {
+        let mut gradient = gradients.of(slot, views.features() + 1);
+        of_made[slot].gaps.iter().for_each(|&(column, more)| gradient[column] += more);
+        model.unscale(&mut gradient);
+        gradient
+    };
+    let gradients = active.iter().enumerate().map(gradient);
+    let parts = losses.into_iter().zip(gradients).zip(hessians);
+    Ok(parts.map(|((loss, gradient), hessian)| Part { loss, gradient, hessian }).collect())
+}
+
+/// Gradients of models by the columns of the frame's `(z, 1)`, being added up block by block.
+pub(super) struct Gradients {
+    sums: Panels,
+    /// Of blocks with missing features.
+    residuals: OfViews,
+}
+
+impl Gradients {
+    /// No views yet.
+    pub(super) fn zero(columns: usize, models: usize) -> Self {
+        Self { sums: Panels::zero(columns, models), residuals: OfViews::default() }
+    }
+
+    /// Adds a block with its residuals.
+    pub(super) fn add(&mut self, block: &Block<'_>, residuals: Panels) {
+        add_cross(&mut self.sums, &block.z, &residuals);
+        if !block.missing.is_empty() {
+            self.residuals.push(block.first, residuals);
         }
     }
-    let gradients = gradients(seen, views, active, &logits, &of_made);
-    let parts = losses.into_iter().zip(gradients).zip(hessians.drain(..));
-    parts.map(|((loss, gradient), hessian)| Part { loss, gradient, hessian }).collect()
-}
 
-/// What is known of a row, for each of its views.
-pub(super) fn spread<'a, T: Copy>(of_rows: &'a [T], views: &Views<'_>) -> Cow<'a, [T]> {
-    match views.each {
-        1 => Cow::Borrowed(of_rows),
-        each => of_rows.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect(),
+    /// Adds what stands in for missing features, after all blocks.
+    pub(super) fn fill<'a>(
+        &mut self,
+        missing: &[(usize, usize)],
+        models: impl Iterator<Item = &'a Folded> + Clone,
+    ) {
+        for &(view, column) in missing {
+            for (slot, model) in models.clone().enumerate() {
+                *self.sums.get_mut(column, slot) +=
+                    self.residuals.get(view, slot) * model.fill[column];
+            }
+        }
+    }
+
+    /// A model's.
+    pub(super) fn of(&self, slot: usize, columns: usize) -> Vec<f64> {
+        (0..columns).map(|k| self.sums.get(k, slot)).collect()
     }
 }
 
-/// Replaces logits by the loss's derivative by them; gives the loss of each model, added up block
-/// by block in the order of rows.
+/// Replaces logits of a block by the loss's derivative by them, and adds the loss of each model, block by
+/// block of the kernel in the order of rows.
 fn to_residuals(
     seen: &Seen<'_>,
-    views: &Views<'_>,
+    block: &Block<'_>,
     active: &[Active<'_>],
     logits: &mut Panels,
-) -> Vec<f64> {
-    let classes_of_views = spread(&seen.rows.classes, views);
+    losses: &mut [f64],
+) {
+    let each = block.each;
+    let classes_of_views = block.spread(&seen.rows.classes);
     let folds_of_views: Vec<Cow<'_, [u8]>> =
-        (0..seen.query.folds.repeats).map(|repeat| spread(seen.folds(repeat), views)).collect();
-    let of_block = |Block { first, rows, data }: Block<'_>| {
+        (0..seen.query.folds.repeats).map(|repeat| block.spread(seen.folds(repeat))).collect();
+    let of_block = |kernel::Block { first, rows, data }: kernel::Block<'_>| {
         let mut losses = vec![0.0; active.len()];
         for (panel, data) in data.chunks_exact_mut(rows).enumerate() {
             for (lane, loss) in losses[panel * LANES..].iter_mut().take(LANES).enumerate() {
@@ -122,7 +198,7 @@ fn to_residuals(
                 let folds = &folds_of_views[usize::from(set.repeat)][first..];
                 let classes = &classes_of_views[first..];
                 // Rows of padding have no fold and keep the logit of a row of zeros: 0.
-                let of_views = folds.iter().zip(classes).zip(first..);
+                let of_views = folds.iter().zip(classes).zip(block.first + first..);
                 for (entry, ((&fold, &class), view)) in data.iter_mut().zip(of_views) {
                     let residual = &mut entry[lane];
                     if !set.folds.contains(fold) {
@@ -131,7 +207,7 @@ fn to_residuals(
                     }
                     let positive = class.has(model.class);
                     let (value, slope) = of(*of_row, *residual, positive);
-                    let weight = counts.of(view / views.each, positive);
+                    let weight = counts.of(view / each, positive);
                     *loss += weight * value;
                     *residual = weight * slope;
                 }
@@ -139,85 +215,72 @@ fn to_residuals(
         }
         losses
     };
-    sum_of_blocks(logits.blocks_mut().map(of_block).collect(), active.len())
+    add_blocks(losses, logits.blocks_mut().map(of_block).collect());
 }
 
-/// Gradients by weights and constant, in the model's own units.
-fn gradients(
+/// The upper triangle of a model's Hessian, in its own units.
+fn hessian(
     seen: &Seen<'_>,
     views: &Views<'_>,
-    active: &[Active<'_>],
-    residuals: &Panels,
-    of_made: &[OfMade],
-) -> Vec<Vec<f64>> {
-    let d = seen.features();
-    let mut gradients = cross(views.z, residuals);
-    for &(row, column) in views.missing {
-        for (slot, Active { model, .. }) in active.iter().enumerate() {
-            *gradients.get_mut(column, slot) += residuals.get(row, slot) * model.fill[column];
-        }
-    }
-    let of_model = |(slot, Active { model, .. }): (usize, &Active<'_>)| {
-        let mut gradient: Vec<f64> = (0..=d).map(|k| gradients.get(k, slot)).collect();
-        of_made[slot].gaps.iter().for_each(|&(column, more)| gradient[column] += more);
-        if let Some(scale) = &model.scale {
-            let constant = gradient[d];
-            for (k, value) in gradient[..d].iter_mut().enumerate() {
-                *value = (*value - scale.mean[k] * constant) * scale.inverse[k];
-            }
-        }
-        gradient
-    };
-    active.iter().enumerate().map(of_model).collect()
-}
-
-/// Upper triangles of the Hessians, in each model's own units.
-fn hessians(
-    seen: &Seen<'_>,
-    views: &Views<'_>,
-    active: &[Active<'_>],
-    logits: &Panels,
-) -> Vec<Vec<f64>> {
-    let of_model = |(slot, active): (usize, &Active<'_>)| {
-        let Active { term, counts, model, loss, .. } = active;
-        let rows = seen.selected(&term.rows).into_iter();
-        let rows: Vec<usize> =
-            rows.flat_map(|row| row * views.each..(row + 1) * views.each).collect();
-        let is_positive = |view: usize| seen.rows.classes[view / views.each].has(term.model.class);
-        let curvature = |&row: &usize| {
-            let positive = is_positive(row);
-            counts.of(row / views.each, positive)
-                * curvature(*loss, logits.get(row, slot), positive)
+    active: &Active<'_>,
+    logits: &OfViews,
+    slot: usize,
+) -> Result<Vec<f64>, CohortError> {
+    let Active { term, counts, model, loss, .. } = active;
+    let (d, scale) = (views.features(), model.scale.as_deref());
+    let selected: Vec<usize> = views.of_rows(&seen.selected(&term.rows));
+    let is_positive = |view: usize| seen.rows.classes[view / views.each].has(term.model.class);
+    let mut hessian = Triangle::zero(d + 1);
+    views.for_each(|block| {
+        let of_block = block.of(&selected);
+        let of_view = |&view: &usize| {
+            let positive = is_positive(view);
+            counts.of(view / views.each, positive)
+                * curvature(*loss, logits.get(view, slot), positive)
         };
-        let mut weights: Vec<f64> = rows.iter().map(curvature).collect();
-        let mut x = design(views, seen.features(), &rows, model.scale.as_deref(), &model.fill);
-        let made = made_views(counts.made(), views.each);
-        if !made.is_empty() {
-            let says = |made: &Made| margin(views, model, logits, slot, made);
-            let of_made = made.iter().map(|made| {
-                let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
-                weight * self::curvature(*loss, says(made), is_positive(made.row))
-            });
-            weights.extend(of_made);
-            x = with_made(views, &x, &rows, &made);
+        let weights: Vec<f64> = of_block.iter().map(of_view).collect();
+        hessian.add(&design(block, d, of_block, scale, &model.fill), &weights);
+        Ok(())
+    })?;
+    for made in made_views(counts.made(), views.each).chunks(MADE_AT_ONCE) {
+        let mut x = Matrix::zero(made.len(), d + 1);
+        let mut weights = Vec::with_capacity(made.len());
+        for (at, made) in made.iter().enumerate() {
+            let row = design_row(views, made.row, scale, &model.fill)?;
+            let other = design_row(views, made.other, scale, &model.fill)?;
+            let out = x.row_mut(at);
+            for ((out, &row), &other) in out.iter_mut().zip(&row).zip(&other) {
+                *out = made.between(row, other);
+            }
+            for column in either_misses(views, made) {
+                out[column] = row[column];
+            }
+            let says = margin(views, model, logits, slot, made)?;
+            let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
+            weights.push(weight * curvature(*loss, says, is_positive(made.row)));
         }
-        triangle(&x, seen.features() + 1, &weights)
-    };
-    active.iter().enumerate().map(of_model).collect()
+        hessian.add(&x, &weights);
+    }
+    Ok(hessian.values().collect())
 }
 
 impl OfMade {
-    fn new(views: &Views<'_>, active: &Active<'_>, logits: &Panels, slot: usize) -> Self {
+    fn new(
+        views: &Views<'_>,
+        active: &Active<'_>,
+        logits: &OfViews,
+        slot: usize,
+    ) -> Result<Self, CohortError> {
         let Active { term, counts, model, loss, .. } = active;
         let mut sums = Self { loss: 0.0, residuals: Vec::new(), gaps: Vec::new() };
         let made = made_views(counts.made(), views.each);
         if !made.is_empty() {
-            sums.residuals = vec![0.0; logits.rows()];
+            sums.residuals = vec![0.0; views.len()];
         }
         // A synthetic row has its row's class.
         let is_positive = |view: usize| active.classes[view / views.each].has(term.model.class);
         for made in &made {
-            let says = margin(views, model, logits, slot, made);
+            let says = margin(views, model, logits, slot, made)?;
             let (value, slope) = of(*loss, says, is_positive(made.row));
             // Of altered copies each view is made between two of one number.
             let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
@@ -225,11 +288,11 @@ impl OfMade {
             sums.loss += weight * value;
             sums.residuals[made.row] += (1.0 - made.share) * slope;
             sums.residuals[made.other] += made.share * slope;
-            for (column, step) in kept_back(views, model, made) {
+            for (column, step) in kept_back(views, model, made)? {
                 sums.gaps.push((column, -made.share * slope * step));
             }
         }
-        sums
+        Ok(sums)
     }
 }
 
@@ -247,23 +310,38 @@ fn made_views(made: &[Made], each: usize) -> Vec<Made> {
 
 /// What a model says of a synthetic row: linear in what it says of the two rows, but for features that one
 /// of them misses, which stay as they are in the first.
-fn margin(views: &Views<'_>, model: &Folded, logits: &Panels, slot: usize, made: &Made) -> f64 {
+fn margin(
+    views: &Views<'_>,
+    model: &Folded,
+    logits: &OfViews,
+    slot: usize,
+    made: &Made,
+) -> Result<f64, CohortError> {
     let (row, other) = (logits.get(made.row, slot), logits.get(made.other, slot));
-    let back: f64 =
-        kept_back(views, model, made).map(|(column, step)| model.weights[column] * step).sum();
-    row + made.share * (other - row - back)
+    let back = kept_back(views, model, made)?;
+    let back: f64 = back.into_iter().map(|(column, step)| model.weights[column] * step).sum();
+    Ok(row + made.share * (other - row - back))
 }
 
 /// Features that one of the rows misses, with the step between them, in the frame's units.
-fn kept_back(views: &Views<'_>, model: &Folded, made: &Made) -> impl Iterator<Item = (usize, f64)> {
+fn kept_back(
+    views: &Views<'_>,
+    model: &Folded,
+    made: &Made,
+) -> Result<Vec<(usize, f64)>, CohortError> {
     let columns = either_misses(views, made);
-    columns.into_iter().map(|column| {
-        let value = |view: usize| match gaps(views.missing, view).contains(&(view, column)) {
-            true => model.fill[column],
-            false => views.z.row(view)[column],
-        };
-        (column, value(made.other) - value(made.row))
-    })
+    if columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (row, other) = (views.row(made.row)?, views.row(made.other)?);
+    let value = |view: usize, z: &[f64], column: usize| match gaps(views.missing, view)
+        .contains(&(view, column))
+    {
+        true => model.fill[column],
+        false => z[column],
+    };
+    let step = |column| value(made.other, &other, column) - value(made.row, &row, column);
+    Ok(columns.into_iter().map(|column| (column, step(column))).collect())
 }
 
 /// Columns that a synthetic row takes from its first row.
@@ -273,27 +351,6 @@ fn either_misses(views: &Views<'_>, made: &Made) -> Vec<usize> {
     columns.sort_unstable();
     columns.dedup();
     columns
-}
-
-/// A design of some views with synthetic rows below.
-fn with_made(views: &Views<'_>, x: &Matrix, rows: &[usize], made: &[Made]) -> Matrix {
-    let mut all = Matrix::zero(rows.len() + made.len(), x.columns);
-    (0..rows.len()).for_each(|at| all.row_mut(at).copy_from_slice(x.row(at)));
-    for (at, made) in made.iter().enumerate() {
-        let of = |view: usize| {
-            let at = rows.binary_search(&view).expect("synthetic rows are made of selected rows");
-            x.row(at)
-        };
-        let (row, other) = (of(made.row), of(made.other));
-        let out = all.row_mut(rows.len() + at);
-        for ((out, &row), &other) in out.iter_mut().zip(row).zip(other) {
-            *out = made.between(row, other);
-        }
-        for column in either_misses(views, made) {
-            out[column] = row[column];
-        }
-    }
-    all
 }
 
 /// A row's loss and its derivative by what the model says.

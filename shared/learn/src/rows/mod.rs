@@ -1,4 +1,4 @@
-//! Features of one or more sites in memory, answering every [`wardround_core::query::Ask`]: what a site answers with, what
+//! Features of one or more sites, in memory or on disk ([`Storage`]), answering every [`wardround_core::query::Ask`]: what a site answers with, what
 //! tests simulate with, and the yardstick that a federation is measured against.
 //!
 //! Each site in it is answered by itself and the integers are added, so one `Rows` of four sites
@@ -12,7 +12,9 @@ mod cross;
 mod derivatives;
 mod draws;
 mod fourier;
+mod framed;
 mod given;
+mod gridded;
 mod held;
 pub(crate) mod kernel;
 mod linear;
@@ -22,13 +24,18 @@ mod own_forest;
 mod own_site;
 mod placements;
 mod resample;
+mod scale;
 mod scores;
+mod scratch;
 mod site;
 mod softmax;
 mod stack;
+mod store;
 mod tally;
 mod together;
 mod trees;
+
+use std::borrow::Cow;
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
@@ -38,7 +45,9 @@ use wardround_core::sum::Sum;
 pub use self::builder::{Patient, Row, RowsBuilder, RowsError};
 pub use self::held::HeldRows;
 pub use self::scores::RowScore;
+pub use self::scratch::StorageError;
 use self::site::SiteRows;
+pub use self::store::{MEMORY_LIMIT, Storage};
 pub use self::together::{Inputs, Together};
 use crate::cohort::{Cohort, CohortError, Held};
 
@@ -63,7 +72,7 @@ pub struct Rows {
 pub type Wanted<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// A row as [`Rows::rows`] shows it to its own site.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RowView<'a> {
     /// The site.
     pub site: &'a SiteId,
@@ -77,10 +86,21 @@ pub struct RowView<'a> {
     pub weight: f64,
     /// The level of each subgroup column.
     pub levels: Vec<u8>,
-    /// The features; a missing one is NaN.
-    pub features: &'a [f64],
     /// Its place in the list the rows were made from.
     pub source: usize,
+    /// Its place in its site.
+    row: usize,
+    rows: &'a SiteRows,
+}
+
+impl<'a> RowView<'a> {
+    /// The features; a missing one is NaN.
+    ///
+    /// # Errors
+    /// The file that they are in can't be read.
+    pub fn features(&self) -> Result<Cow<'a, [f64]>, StorageError> {
+        self.rows.row(self.row)
+    }
 }
 
 impl Rows {
@@ -95,8 +115,14 @@ impl Rows {
         rows: Vec<Row>,
         features: &[f64],
     ) -> Result<Self, RowsError> {
-        let none = builder::Copies::default();
-        let sites = builder::arrange(&schema, &patients, &rows, features, &none)?;
+        let d = schema.features as usize;
+        let (expected, got) = (rows.len() * d, features.len());
+        if got != expected {
+            return Err(RowsError::Features { expected, got });
+        }
+        let mut given = builder::Given::new(Storage::default(), d, 0);
+        features.chunks_exact(d.max(1)).try_for_each(|row| given.push(row))?;
+        let sites = builder::arrange(&schema, &patients, rows, given)?;
         Ok(Self { schema, sites })
     }
 

@@ -1,9 +1,9 @@
 //! Squared placement deviations, rounded per patient (Obuchowski 1997).
 
-use wardround_core::query::{Bins, Column, PlacementTable, ScoreList};
+use wardround_core::query::{Bins, Column, Frame, Model, PlacementTable, ScoreList};
 
 use super::counts::by_cell;
-use super::scores::Scored;
+use super::scores::{Scored, together};
 use super::site::Seen;
 use super::tally::Tally;
 use crate::cohort::CohortError;
@@ -11,7 +11,8 @@ use crate::cohort::CohortError;
 /// [`wardround_core::query::Ask::Placements`].
 pub(super) fn answer(
     seen: &Seen<'_>,
-    scored: &Scored,
+    frame: &Frame,
+    models: &[Model],
     lists: &[ScoreList],
     split: &[Column],
     bins: &Bins,
@@ -20,28 +21,31 @@ pub(super) fn answer(
     let cells = seen.cells(split);
     let width = seen.query.cells(split);
     let [mut patients, mut s10, mut s01, mut s11] = Tally::of(seen.query);
-    for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
-        for hits in scored.list(list) {
-            for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
-                let at = list * width + cell;
-                let PlacementTable { above, below, auc } = &tables[at];
-                let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);
-                for (row, logit) in of_cell {
-                    let bin = bins.index(logit);
-                    if seen.rows.classes[row].has(*class) {
-                        positives += 1.0;
-                        a += above[bin];
-                    } else {
-                        negatives += 1.0;
-                        b += below[bin];
+    for (first, lists) in together(seen, lists) {
+        let scored = Scored::new(seen, frame, models, lists)?;
+        for (at_list, ScoreList { class, .. }) in lists.iter().enumerate() {
+            for hits in scored.list(at_list) {
+                for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
+                    let at = (first + at_list) * width + cell;
+                    let PlacementTable { above, below, auc } = &tables[at];
+                    let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);
+                    for (row, logit) in of_cell {
+                        let bin = bins.index(logit);
+                        if seen.rows.classes[row].has(*class) {
+                            positives += 1.0;
+                            a += above[bin];
+                        } else {
+                            negatives += 1.0;
+                            b += below[bin];
+                        }
                     }
+                    patients.count(at * 2, i64::from(positives > 0.0));
+                    patients.count(at * 2 + 1, i64::from(negatives > 0.0));
+                    let (first, second) = (a - positives * auc, b - negatives * auc);
+                    s10.add(at, first * first)?;
+                    s01.add(at, second * second)?;
+                    s11.add(at, first * second)?;
                 }
-                patients.count(at * 2, i64::from(positives > 0.0));
-                patients.count(at * 2 + 1, i64::from(negatives > 0.0));
-                let (first, second) = (a - positives * auc, b - negatives * auc);
-                s10.add(at, first * first)?;
-                s01.add(at, second * second)?;
-                s11.add(at, first * second)?;
             }
         }
     }

@@ -7,15 +7,17 @@
 //! there in training questions alone. It is made of rows that are in the training set, at one site.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use wardround_core::query::{ClassWeights, Counting, FoldPlan, FoldSet, Frame, RowSet};
 use wardround_core::seed::Seed;
 
 use super::draws::uniform;
+use super::gridded::Gridded;
 use super::neighbours::Neighbours;
 use super::site::{RowWeights, Seen, SitePatient, SiteRows, lock};
-use super::trees::Gridded;
+use crate::cohort::CohortError;
 
 /// Neighbourhoods that are kept; a study has one per training set and class.
 const KEPT_NEIGHBOURS: usize = 1024;
@@ -114,20 +116,29 @@ impl Made {
 
 impl Seen<'_> {
     /// How often each row of a training set counts for a model of a class.
-    pub(super) fn counts(&self, rows: &RowSet, class: u8, weights: ClassWeights) -> Counts {
+    ///
+    /// # Errors
+    /// [`CohortError::SiteFailed`]: the file of features can't be read.
+    pub(super) fn counts(
+        &self,
+        rows: &RowSet,
+        class: u8,
+        weights: ClassWeights,
+    ) -> Result<Counts, CohortError> {
         let of = |often| Counts { weights: self.rows.weights.clone(), often };
         if !weights.is_drawn() {
-            return of(Often::Weighted(weights));
+            return Ok(of(Often::Weighted(weights)));
         }
         let bits = self.rows.bits_of_rows(self.query.folds.seed);
         let selected = self.selected(rows);
         let is_positive = |row: usize| self.rows.classes[row].has(class);
-        let neighbours = [false, true].map(|positive| {
+        let neighbours = |positive: bool| {
             let wanted = weights.counting == Counting::Synthetic && weights.of(positive) > 1.0;
             let members = || selected.iter().copied().filter(|&row| is_positive(row) == positive);
             let key = (self.query.folds, rows.repeat, rows.folds, class, positive);
-            wanted.then(|| self.neighbours(key, || members().collect()))
-        });
+            wanted.then(|| self.neighbours(key, || members().collect())).transpose()
+        };
+        let neighbours = [neighbours(false)?, neighbours(true)?];
         let mut drawn = Drawn { times: vec![0.0; self.rows.len()], made: Vec::new() };
         for &row in &selected {
             let positive = is_positive(row);
@@ -143,24 +154,29 @@ impl Seen<'_> {
             drawn.made.extend((1..times as u32).map(|further| {
                 let (which, share) =
                     (uniform(bits[row], 2 * further - 1), uniform(bits[row], 2 * further));
-                let other = near[(which * near.len() as f64) as usize];
+                let other = near[(which * near.len() as f64) as usize] as usize;
                 Made { row, other, share }
             }));
         }
-        of(Often::Drawn(drawn))
+        Ok(of(Often::Drawn(drawn)))
     }
 
-    fn neighbours(&self, key: Side, members: impl FnOnce() -> Vec<usize>) -> Arc<Neighbours> {
+    fn neighbours(
+        &self,
+        key: Side,
+        members: impl FnOnce() -> Vec<usize>,
+    ) -> Result<Arc<Neighbours>, CohortError> {
         let (_, repeat, folds, ..) = key;
         let mut kept = lock(&self.rows.resampling.neighbours);
         if let Some(known) = kept.get(&key) {
-            return known.clone();
+            return Ok(known.clone());
         }
         if kept.len() >= KEPT_NEIGHBOURS {
             kept.clear();
         }
-        let found = Arc::new(Neighbours::search(self, repeat, folds, members()));
-        kept.entry(key).or_insert(found).clone()
+        let found = Neighbours::search(self, repeat, folds, members());
+        let found = Arc::new(found.map_err(|error| self.rows.failed(&error))?);
+        Ok(kept.entry(key).or_insert(found).clone())
     }
 
     /// What a model's synthetic rows are made for; `None` where it has none.
@@ -176,26 +192,36 @@ impl Seen<'_> {
     }
 
     /// Synthetic rows on a frame's grid; `None` where there are none.
+    ///
+    /// # Errors
+    /// [`CohortError::SiteFailed`]: a file can't be read or written.
     pub(super) fn made_on_grid(
         &self,
         frame: &Frame,
         training: Training,
         made: &[Made],
-    ) -> Option<Arc<Gridded>> {
+    ) -> Result<Option<Arc<Gridded>>, CohortError> {
         if made.is_empty() {
-            return None;
+            return Ok(None);
         }
         let mut kept = lock(&self.rows.resampling.grids);
         let known = |(of, grid): &(Training, Arc<Gridded>)| *of == training && grid.frame == *frame;
         let grid = match kept.iter().position(known) {
             Some(at) => kept.remove(at).1,
             None => {
-                let value = |at: usize, column: usize| {
-                    let made: &Made = &made[at];
-                    let of = |row: usize| self.rows.features(row)[column];
-                    made.between(of(made.row), of(made.other))
+                let d = self.features();
+                let values = |range: Range<usize>, out: &mut [f64]| {
+                    for (made, out) in made[range].iter().zip(out.chunks_exact_mut(d)) {
+                        let (row, other) = (self.rows.row(made.row)?, self.rows.row(made.other)?);
+                        let columns = row.iter().zip(other.iter());
+                        out.iter_mut().zip(columns).for_each(|(out, (&row, &other))| {
+                            *out = made.between(row, other);
+                        });
+                    }
+                    Ok(())
                 };
-                Arc::new(Gridded::new(frame, made.len(), self.features(), value))
+                let grid = Gridded::new(frame, made.len(), d, self.rows.storage(), values);
+                Arc::new(grid.map_err(|error| self.rows.failed(&error))?)
             }
         };
         kept.push((training, grid.clone()));
@@ -203,7 +229,7 @@ impl Seen<'_> {
         while bytes > KEPT_BYTES && kept.len() > 1 {
             bytes -= kept.remove(0).1.bytes();
         }
-        Some(grid)
+        Ok(Some(grid))
     }
 }
 

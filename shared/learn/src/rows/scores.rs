@@ -11,7 +11,8 @@ use wardround_core::query::{
 use super::Rows;
 use super::counts::by_cell;
 use super::fourier;
-use super::kernel::{Matrix, dot};
+use super::framed::Views;
+use super::kernel::dot;
 use super::linear::{Folded, Logit};
 use super::site::{Seen, SitePatient};
 use super::softmax;
@@ -20,6 +21,12 @@ use crate::cohort::CohortError;
 
 /// Rows scored together; keeps a block of rows in the cache while the models pass by.
 const CHUNK: usize = 32;
+
+/// Such blocks whose scores are held beside all others'.
+const CHUNKS_AT_ONCE: usize = 512;
+
+/// Bytes of scores that are held at once, about.
+const SCORED_BYTES: usize = 256 << 20;
 
 /// Probabilities nearer to 0 or 1 than this count as this in the log loss (as scikit-learn did).
 pub(super) const CLIP: f64 = 1e-15;
@@ -128,6 +135,19 @@ impl Scored {
     }
 }
 
+/// Lists that are scored together, with the index of the first: all of them unless rows are many.
+pub(super) fn together<'a>(
+    seen: &Seen<'_>,
+    lists: &'a [ScoreList],
+) -> impl Iterator<Item = (usize, &'a [ScoreList])> {
+    // Each row has a score by each part's model, whether it is needed, and its place in a part.
+    let of_part = size_of::<f64>() + size_of::<bool>();
+    let most = lists.iter().map(|list| list.parts.len()).max().unwrap_or(0);
+    let of_list = seen.rows.len() * (most * of_part + size_of::<usize>());
+    let at_once = (SCORED_BYTES / of_list.max(1)).max(1);
+    lists.chunks(at_once).enumerate().map(move |(at, lists)| (at * at_once, lists))
+}
+
 /// [`Ask::Scores`].
 pub(super) fn answer(
     seen: &Seen<'_>,
@@ -137,36 +157,40 @@ pub(super) fn answer(
     split: &[Column],
     bins: &Bins,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let scored = Scored::new(seen, frame, models, lists)?;
     let cells = seen.cells(split);
     let width = seen.query.cells(split);
     let [mut positives, mut negatives, mut brier, mut log_loss, mut rows, mut scores] =
         Tally::of(seen.query);
-    for (list, ScoreList { class, .. }) in lists.iter().enumerate() {
-        for hits in scored.list(list) {
-            for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
-                let at = list * width + cell;
-                let (mut squares, mut losses) = (0.0, 0.0);
-                let mut probabilities = [0.0; CALIBRATION_BINS];
-                for (row, logit) in of_cell {
-                    let positive = seen.rows.classes[row].has(*class);
-                    let p = Logit::new(logit).probability;
-                    let bin = (p * CALIBRATION_BINS as f64) as usize;
-                    let bin = bin.min(CALIBRATION_BINS - 1);
-                    let histogram = if positive { &mut positives } else { &mut negatives };
-                    histogram.count(at * bins.count as usize + bins.index(logit), 1);
-                    rows.count((at * CALIBRATION_BINS + bin) * 2 + usize::from(positive), 1);
-                    probabilities[bin] += p;
-                    let clipped = p.clamp(CLIP, 1.0 - CLIP);
-                    let (error, right) =
-                        if positive { (p - 1.0, clipped) } else { (p, 1.0 - clipped) };
-                    squares += error * error;
-                    losses -= libm::log(right);
-                }
-                brier.add(at, squares)?;
-                log_loss.add(at, losses)?;
-                for (bin, &sum) in probabilities.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
-                    scores.add(at * CALIBRATION_BINS + bin, sum)?;
+    for (first, lists) in together(seen, lists) {
+        let scored = Scored::new(seen, frame, models, lists)?;
+        for (at_list, ScoreList { class, .. }) in lists.iter().enumerate() {
+            for hits in scored.list(at_list) {
+                for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
+                    let at = (first + at_list) * width + cell;
+                    let (mut squares, mut losses) = (0.0, 0.0);
+                    let mut probabilities = [0.0; CALIBRATION_BINS];
+                    for (row, logit) in of_cell {
+                        let positive = seen.rows.classes[row].has(*class);
+                        let p = Logit::new(logit).probability;
+                        let bin = (p * CALIBRATION_BINS as f64) as usize;
+                        let bin = bin.min(CALIBRATION_BINS - 1);
+                        let histogram = if positive { &mut positives } else { &mut negatives };
+                        histogram.count(at * bins.count as usize + bins.index(logit), 1);
+                        rows.count((at * CALIBRATION_BINS + bin) * 2 + usize::from(positive), 1);
+                        probabilities[bin] += p;
+                        let clipped = p.clamp(CLIP, 1.0 - CLIP);
+                        let (error, right) =
+                            if positive { (p - 1.0, clipped) } else { (p, 1.0 - clipped) };
+                        squares += error * error;
+                        losses -= libm::log(right);
+                    }
+                    brier.add(at, squares)?;
+                    log_loss.add(at, losses)?;
+                    for (bin, &sum) in
+                        probabilities.iter().enumerate().filter(|(_, sum)| **sum > 0.0)
+                    {
+                        scores.add(at * CALIBRATION_BINS + bin, sum)?;
+                    }
                 }
             }
         }
@@ -263,7 +287,7 @@ impl<'a> Columns<'a> {
                 Model::Trees(model) => Scorer::Trees(model, grid),
                 Model::Fourier(model) => Scorer::Fourier(model, repeat),
                 Model::Linear(model) => {
-                    let framed = self.seen.rows.framed(self.frame);
+                    let framed = self.seen.rows.framed(self.frame)?;
                     Scorer::Linear(Folded::new(self.seen, &framed, model, repeat)?)
                 }
                 Model::Given(model) => Scorer::Given(given(self.seen, model)?),
@@ -290,7 +314,7 @@ impl<'a> Columns<'a> {
         let classes = match self.classes.get(&(at, repeat_of)) {
             Some(columns) => columns.clone(),
             None => {
-                let framed = self.seen.rows.framed(self.frame);
+                let framed = self.seen.rows.framed(self.frame)?;
                 let first = self.scorers.len();
                 for folded in softmax::folded(self.seen, &framed, model, repeat)? {
                     self.push(Scorer::Linear(folded));
@@ -345,7 +369,9 @@ impl<'a> Columns<'a> {
         for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
             match scorer {
                 Scorer::Trees(model, grid) => {
-                    logits[at] = seen.rows.gridded(grid).scores(model, needed);
+                    let gridded = seen.rows.gridded(grid)?;
+                    let scores = gridded.scores(model, needed);
+                    logits[at] = scores.map_err(|error| seen.rows.failed(&error))?;
                 }
                 Scorer::Fourier(model, repeat) => {
                     places_on_maps.push(at);
@@ -361,11 +387,11 @@ impl<'a> Columns<'a> {
             }
         }
         if !linear.is_empty() {
-            let framed = seen.rows.framed(frame);
-            let of_models = linear_logits(seen, &framed.z, &linear, &of_linear);
+            let framed = seen.rows.framed(frame)?;
+            let of_models = linear_logits(seen, &seen.rows.plain(&framed), &linear, &of_linear)?;
             places.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
         }
-        let of_models = fourier::logits(seen, frame, &on_maps);
+        let of_models = fourier::logits(seen, frame, &on_maps)?;
         places_on_maps.into_iter().zip(of_models).for_each(|(at, values)| logits[at] = values);
         for (at, (scorer, needed)) in scorers.iter().zip(needed).enumerate() {
             if let Scorer::LogOdds(class, classes) = scorer {
@@ -403,30 +429,37 @@ fn given<'a>(seen: &Seen<'_>, model: &'a GivenScores) -> Result<&'a [f64], Cohor
 
 fn linear_logits(
     seen: &Seen<'_>,
-    z: &Matrix,
+    views: &Views<'_>,
     models: &[&Folded],
     needed: &[&Vec<bool>],
-) -> Vec<Vec<f64>> {
+) -> Result<Vec<Vec<f64>>, CohortError> {
     let width = seen.features() + 1;
     let n = seen.rows.len();
     let starts: Vec<usize> = (0..n).step_by(CHUNK).collect();
     let of_chunk = |&start: &usize| {
-        let mut out = Vec::new();
+        let rows = start..n.min(start + CHUNK);
+        if !needed.iter().any(|needed| needed[rows.clone()].contains(&true)) {
+            return Ok(vec![0.0; rows.len() * models.len()]);
+        }
+        let block = views.block(rows.clone())?;
+        let mut out = Vec::with_capacity(rows.len() * models.len());
         for (model, needed) in models.iter().zip(needed) {
-            let rows = start..n.min(start + CHUNK);
-            out.extend(rows.map(|row| match needed[row] {
-                true => dot(&z.row(row)[..width], &model.weights),
+            out.extend(rows.clone().map(|row| match needed[row] {
+                true => dot(&block.row(row)[..width], &model.weights),
                 false => 0.0,
             }));
         }
-        out
+        Ok(out)
     };
-    let chunks: Vec<Vec<f64>> = starts.par_iter().map(of_chunk).collect();
     let mut logits = vec![Vec::with_capacity(n); models.len()];
-    for chunk in chunks {
-        let rows = chunk.len() / models.len().max(1);
-        for (logits, values) in logits.iter_mut().zip(chunk.chunks_exact(rows.max(1))) {
-            logits.extend_from_slice(values);
+    for starts in starts.chunks(CHUNKS_AT_ONCE) {
+        let chunks: Vec<Vec<f64>> =
+            starts.par_iter().map(of_chunk).collect::<Result<_, CohortError>>()?;
+        for chunk in chunks {
+            let rows = chunk.len() / models.len().max(1);
+            for (logits, values) in logits.iter_mut().zip(chunk.chunks_exact(rows.max(1))) {
+                logits.extend_from_slice(values);
+            }
         }
     }
     for &(row, column) in seen.rows.missing_entries() {
@@ -434,5 +467,5 @@ fn linear_logits(
             logits[row] += model.weights[column] * model.fill[column];
         }
     }
-    logits
+    Ok(logits)
 }

@@ -1,28 +1,30 @@
 //! The rows of one site, with what is computed once and used by many queries: the folds, and the
 //! features seen through the current frame.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{
-    Ask, Column, Combat, FoldPlan, FoldSet, Frame, Labelling, Query, RowSet, Scaler,
-};
+use wardround_core::query::{Ask, Column, FoldPlan, Frame, Labelling, Query, RowSet};
 use wardround_core::seed::Seed;
 use wardround_core::study::Loss;
 
 use super::builder::Copies;
-use super::kernel::Matrix;
-use super::trees::Gridded;
+use super::framed::Framed;
+use super::gridded::Gridded;
+use super::scratch::StorageError;
+use super::store::{Storage, Store};
 use super::{
     RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_forest, own_site,
     placements, resample, scores, softmax, stack, trees,
 };
 use crate::cohort::CohortError;
-use crate::combat::{Own, adjust};
 use crate::folds::{Candidate, deal, strata};
+
+/// Rows whose missing features are looked for at once.
+const ROWS_AT_ONCE: usize = 256;
 
 /// The rows of one site. Rows of a patient stand together.
 #[derive(Debug)]
@@ -35,10 +37,7 @@ pub(super) struct SiteRows {
     pub(super) weights: RowWeights,
     /// Per subgroup column, the level of each row.
     levels: Vec<Vec<u8>>,
-    /// Row by row; NaN where missing.
-    features: Vec<f64>,
-    /// Columns per row.
-    d: usize,
+    kept: Features,
     /// Row and column of each missing feature, row by row.
     missing: Vec<(usize, usize)>,
     source: Vec<usize>,
@@ -83,41 +82,16 @@ struct Cache {
     patient_bits: Option<(Seed, Arc<Vec<u64>>)>,
 }
 
-/// The features seen through a frame.
+/// The features of a site's rows; NaN where one is missing.
 #[derive(Debug)]
-pub(super) struct Framed {
-    frame: Frame,
-    /// `(z, 1)` of each row; missing entries are 0.
-    pub(super) z: Matrix,
-    /// `(z, 1)` of each row's altered copies, once they are asked for.
-    copies: OnceLock<Matrix>,
-    scales: Mutex<HashMap<(FoldPlan, u8, FoldSet), Arc<OwnScale>>>,
-}
-
-/// Rows that models are fitted to: the rows themselves, or their altered copies.
-#[derive(Debug)]
-pub(super) struct Views<'a> {
-    /// `(z, 1)` of each; missing entries are 0.
-    pub(super) z: &'a Matrix,
-    /// Row of `z` and column of each missing feature, row by row.
-    pub(super) missing: &'a [(usize, usize)],
-    /// How many of them belong to a row of the site, one after the other.
-    pub(super) each: usize,
-}
-
-/// What the site scales each column of the frame's `z` by: `(z - mean) * inverse`.
-#[derive(Debug)]
-pub(super) struct SiteScale {
-    pub(super) mean: Vec<f64>,
-    /// 0 for a column that is constant or has no value.
-    pub(super) inverse: Vec<f64>,
-}
-
-/// The site's own mean and deviation of each column, and the moments that they were made of.
-#[derive(Debug)]
-struct OwnScale {
-    scale: Arc<SiteScale>,
-    moments: Vec<Own>,
+pub(super) struct Features {
+    /// Columns per row.
+    pub(super) d: usize,
+    /// Whether one may be missing.
+    pub(super) any_missing: bool,
+    pub(super) features: Store,
+    /// Where what is made of them is kept.
+    pub(super) storage: Storage,
 }
 
 /// One site's rows as one query sees them.
@@ -132,54 +106,34 @@ pub(super) struct Seen<'a> {
 }
 
 impl SiteRows {
-    /// Takes rows that were checked and arranged.
+    /// Takes rows that were checked and arranged, with their altered copies.
+    ///
+    /// # Errors
+    /// The file of features can't be read.
     pub(super) fn new(
         id: SiteId,
         patients: Vec<SitePatient>,
         classes: Vec<ClassSet>,
         levels: Vec<Vec<u8>>,
-        features: Vec<f64>,
+        kept: Features,
+        copies: Copies,
         source: Vec<usize>,
-    ) -> Self {
-        let d = features.len() / classes.len();
-        let nan = features.iter().enumerate().filter(|(_, value)| value.is_nan());
-        let missing = nan.map(|(at, _)| (at / d, at % d)).collect();
-        let (copies, cache) = (Copies::default(), Mutex::default());
-        let resampling = resample::Cache::default();
-        Self {
+    ) -> Result<Self, StorageError> {
+        let missing = kept.missing()?;
+        let (cache, resampling) = (Mutex::default(), resample::Cache::default());
+        Ok(Self {
             id,
             patients,
             classes,
             weights: RowWeights::default(),
             levels,
-            features,
-            d,
+            kept,
             missing,
             source,
             copies,
             cache,
             resampling,
-        }
-    }
-
-    /// The same rows with altered copies, in the order of the rows.
-    pub(super) fn with_copies(self, copies: Copies) -> Self {
-        Self { copies, ..self }
-    }
-
-    /// The rows themselves.
-    pub(super) fn plain<'a>(&'a self, framed: &'a Framed) -> Views<'a> {
-        Views { z: &framed.z, missing: &self.missing, each: 1 }
-    }
-
-    /// All that models are fitted to: the rows, and their altered copies where there are any.
-    pub(super) fn fitted<'a>(&'a self, framed: &'a Framed) -> Vec<Views<'a>> {
-        let mut all = vec![self.plain(framed)];
-        if self.copies.each > 0 {
-            let z = framed.copies.get_or_init(|| self.frame_copies(&framed.frame));
-            all.push(Views { z, missing: &[], each: self.copies.each });
-        }
-        all
+        })
     }
 
     /// Number of rows.
@@ -202,9 +156,37 @@ impl SiteRows {
         &self.missing
     }
 
+    /// Columns per row.
+    pub(super) fn d(&self) -> usize {
+        self.kept.d
+    }
+
+    /// The features row by row; NaN where missing.
+    pub(super) fn features(&self) -> &Store {
+        &self.kept.features
+    }
+
+    /// Altered copies of the rows, in their order.
+    pub(super) fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    /// Where what is made of features is kept.
+    pub(super) fn storage(&self) -> &Storage {
+        &self.kept.storage
+    }
+
     /// The features of a row; NaN where missing.
-    pub(super) fn features(&self, row: usize) -> &[f64] {
-        &self.features[row * self.d..][..self.d]
+    ///
+    /// # Errors
+    /// The file of features can't be read.
+    pub(super) fn row(&self, row: usize) -> Result<Cow<'_, [f64]>, StorageError> {
+        self.kept.features.row(row)
+    }
+
+    /// Why the site doesn't answer when its files don't.
+    pub(super) fn failed(&self, error: &StorageError) -> CohortError {
+        CohortError::SiteFailed { site: self.id.clone(), reason: error.to_string() }
     }
 
     pub(super) fn view(&self, row: usize) -> RowView<'_> {
@@ -217,8 +199,9 @@ impl SiteRows {
             classes: self.classes[row],
             weight: self.weights.of(row),
             levels: self.levels.iter().map(|column| column[row]).collect(),
-            features: self.features(row),
             source: self.source[row],
+            row,
+            rows: self,
         }
     }
 
@@ -264,7 +247,7 @@ impl SiteRows {
                 loss::answer(&seen, frame, terms, *derivatives, Loss::SquaredHinge)
             }
             Ask::ClassGram { frame, terms, .. } => cross::class_gram(&seen, frame, terms),
-            Ask::Grid { frame, split, columns } => Ok(trees::grid(&seen, frame, split, *columns)),
+            Ask::Grid { frame, split, columns } => trees::grid(&seen, frame, split, *columns),
             Ask::Trees { frame, cuts, terms, bits } => {
                 trees::answer(&seen, frame, cuts, terms, *bits)
             }
@@ -283,8 +266,7 @@ impl SiteRows {
                 scores::answer(&seen, frame, models, lists, split, bins)
             }
             Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
-                let scored = scores::Scored::new(&seen, frame, models, lists)?;
-                Ok(bootstrap::answer(&seen, &scored, lists, bins, *pairs, *seed))
+                bootstrap::answer(&seen, frame, models, lists, bins, *pairs, *seed)
             }
             Ask::OwnSite { recipe, frame, models, lists, bins, .. } => {
                 let beside = own_site::Beside { frame, models, lists };
@@ -296,8 +278,7 @@ impl SiteRows {
                 Ok(vec![sites.map(|at| i64::from(at == usize::from(site))).collect()])
             }
             Ask::Placements { frame, models, lists, split, bins, tables, .. } => {
-                let scored = scores::Scored::new(&seen, frame, models, lists)?;
-                placements::answer(&seen, &scored, lists, split, bins, tables)
+                placements::answer(&seen, frame, models, lists, split, bins, tables)
             }
         }
     }
@@ -317,40 +298,36 @@ impl SiteRows {
     }
 
     /// The features through a frame; the last one is kept.
-    pub(super) fn framed(&self, frame: &Frame) -> Arc<Framed> {
+    ///
+    /// # Errors
+    /// [`CohortError::SiteFailed`]: a file can't be read.
+    pub(super) fn framed(&self, frame: &Frame) -> Result<Arc<Framed>, CohortError> {
         let mut cache = lock(&self.cache);
         if let Some(framed) = cache.framed.as_ref().filter(|framed| framed.frame == *frame) {
-            return framed.clone();
+            return Ok(framed.clone());
         }
         // The old one goes first, so that no two are in memory.
         cache.framed = None;
-        let mut z = Matrix::zero(self.len(), self.d + 1);
-        for (row, features) in self.features.chunks_exact(self.d).enumerate() {
-            let out = z.row_mut(row);
-            out[self.d] = 1.0;
-            let columns = features.iter().zip(&frame.center).zip(&frame.scale);
-            for (out, ((x, center), scale)) in out.iter_mut().zip(columns) {
-                *out = (x - center) / scale;
-            }
-        }
-        for &(row, column) in &self.missing {
-            z.row_mut(row)[column] = 0.0;
-        }
-        let (copies, scales) = (OnceLock::new(), Mutex::default());
-        let framed = Framed { frame: frame.clone(), z, copies, scales };
-        cache.framed.insert(Arc::new(framed)).clone()
+        let framed = self.through(frame)?;
+        Ok(cache.framed.insert(Arc::new(framed)).clone())
     }
 
     /// The features on a frame's grid; the last one is kept.
-    pub(super) fn gridded(&self, frame: &Frame) -> Arc<Gridded> {
+    ///
+    /// # Errors
+    /// [`CohortError::SiteFailed`]: a file can't be read or written.
+    pub(super) fn gridded(&self, frame: &Frame) -> Result<Arc<Gridded>, CohortError> {
         let mut cache = lock(&self.cache);
         if let Some(gridded) = cache.gridded.as_ref().filter(|gridded| gridded.frame == *frame) {
-            return gridded.clone();
+            return Ok(gridded.clone());
         }
         cache.gridded = None;
-        let value = |row: usize, column: usize| self.features[row * self.d + column];
-        let gridded = Gridded::new(frame, self.len(), self.d, value);
-        cache.gridded.insert(Arc::new(gridded)).clone()
+        let read = |rows: Range<usize>, out: &mut [f64]| {
+            self.kept.features.read(rows).map(|numbers| numbers.copy(0, out))
+        };
+        let gridded = Gridded::new(frame, self.len(), self.d(), self.storage(), read);
+        let gridded = gridded.map_err(|error| self.failed(&error))?;
+        Ok(cache.gridded.insert(Arc::new(gridded)).clone())
     }
 
     /// The bits by which a seed draws each patient for a tree; the last seed's are kept.
@@ -364,29 +341,30 @@ impl SiteRows {
             }
         }
     }
+}
 
-    fn frame_copies(&self, frame: &Frame) -> Matrix {
-        let mut z = Matrix::zero(self.len() * self.copies.each, self.d + 1);
-        for (row, features) in self.copies.features.chunks_exact(self.d).enumerate() {
-            let out = z.row_mut(row);
-            out[self.d] = 1.0;
-            let columns = features.iter().zip(&frame.center).zip(&frame.scale);
-            for (out, ((x, center), scale)) in out.iter_mut().zip(columns) {
-                *out = (f64::from(*x) - center) / scale;
-            }
+impl Features {
+    /// Row and column of each missing feature, row by row.
+    fn missing(&self) -> Result<Vec<(usize, usize)>, StorageError> {
+        let mut missing = Vec::new();
+        let n = self.features.rows();
+        let firsts = (0..n).step_by(ROWS_AT_ONCE).take_while(|_| self.any_missing);
+        let mut values = vec![0.0; ROWS_AT_ONCE * self.d];
+        for first in firsts {
+            let rows = first..n.min(first + ROWS_AT_ONCE);
+            let values = &mut values[..rows.len() * self.d];
+            self.features.read(rows)?.copy(0, values);
+            let nan = values.iter().enumerate().filter(|(_, value)| value.is_nan());
+            missing.extend(nan.map(|(at, _)| (first + at / self.d, at % self.d)));
         }
-        z
-    }
-
-    fn is_missing(&self, row: usize, column: usize) -> bool {
-        self.features[row * self.d + column].is_nan()
+        Ok(missing)
     }
 }
 
 impl Seen<'_> {
     /// Columns per row, without the constant.
     pub(super) fn features(&self) -> usize {
-        self.rows.d
+        self.rows.d()
     }
 
     /// Checks that no feature is missing.
@@ -435,79 +413,6 @@ impl Seen<'_> {
             cells.iter_mut().enumerate().for_each(|(row, cell)| *cell = *cell * width + level(row));
         }
         cells
-    }
-
-    /// What this site's rows are scaled by; nothing where the model's weights act on the frame's `z`. `repeat` is
-    /// the deal that its folds are of.
-    pub(super) fn scale(
-        &self,
-        framed: &Framed,
-        repeat: u8,
-        scaler: &Scaler,
-    ) -> Option<Arc<SiteScale>> {
-        match scaler {
-            Scaler::Folded => None,
-            Scaler::OwnSite(folds) => Some(self.own_scale(framed, repeat, *folds)),
-            Scaler::Combat(combat) => Some(self.adjusted(framed, repeat, combat)),
-        }
-    }
-
-    /// Mean and deviation of this site's rows in some folds of a repeat.
-    pub(super) fn own_scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> Arc<SiteScale> {
-        self.moments(framed, repeat, folds).scale.clone()
-    }
-
-    /// Mean and deviation of all sites, adjusted to this site's rows.
-    pub(super) fn adjusted(&self, framed: &Framed, repeat: u8, combat: &Combat) -> Arc<SiteScale> {
-        let own = self.moments(framed, repeat, combat.folds);
-        let (mean, inverse) = adjust(&own.moments, &combat.mean, &combat.deviation);
-        Arc::new(SiteScale { mean, inverse })
-    }
-
-    fn moments(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> Arc<OwnScale> {
-        let key = (self.query.folds, repeat, folds);
-        let mut scales = lock(&framed.scales);
-        scales
-            .entry(key)
-            .or_insert_with(|| Arc::new(self.compute_scale(framed, repeat, folds)))
-            .clone()
-    }
-
-    fn compute_scale(&self, framed: &Framed, repeat: u8, folds: FoldSet) -> OwnScale {
-        let d = self.features();
-        let chosen: Vec<usize> =
-            (0..self.rows.len()).filter(|&row| folds.contains(self.folds(repeat)[row])).collect();
-        let (mut n, mut mean, mut variance) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
-        let (mut low, mut high) = (vec![f64::INFINITY; d], vec![f64::NEG_INFINITY; d]);
-        for &row in &chosen {
-            for (column, &z) in framed.z.row(row)[..d].iter().enumerate() {
-                if !self.rows.is_missing(row, column) {
-                    n[column] += 1.0;
-                    mean[column] += z;
-                    low[column] = z.min(low[column]);
-                    high[column] = z.max(high[column]);
-                }
-            }
-        }
-        mean.iter_mut().zip(&n).filter(|(_, n)| **n > 0.0).for_each(|(mean, n)| *mean /= n);
-        for &row in &chosen {
-            for (column, &z) in framed.z.row(row)[..d].iter().enumerate() {
-                if !self.rows.is_missing(row, column) {
-                    variance[column] += (z - mean[column]) * (z - mean[column]);
-                }
-            }
-        }
-        // Constant is what has one value, not what rounding left a deviation of.
-        let inverse = (0..d)
-            .map(|k| if high[k] > low[k] { 1.0 / (variance[k] / n[k]).sqrt() } else { 0.0 })
-            .collect();
-        let moments = (0..d)
-            .map(|k| {
-                let spread = if high[k] > low[k] { variance[k] / n[k] } else { 0.0 };
-                Own { n: n[k], mean: mean[k], variance: spread }
-            })
-            .collect();
-        OwnScale { scale: Arc::new(SiteScale { mean, inverse }), moments }
     }
 }
 

@@ -13,12 +13,13 @@ use rayon::prelude::*;
 use wardround_core::class_set::ClassSet;
 use wardround_core::query::{Derivatives, Frame, LinearModel, SoftmaxModel, SoftmaxTerm};
 
-use super::cross::{design, triangle};
-use super::derivatives::{Part, sum_of_blocks};
-use super::kernel::{Block, LANES, Panels, cross};
-use super::linear::{Folded, scores};
-use super::loss::spread;
-use super::site::{Framed, Seen, Views};
+use super::cross::{Triangle, design};
+use super::derivatives::{Part, add_blocks};
+use super::framed::{Block, Framed, Views};
+use super::kernel::{self, LANES, Panels};
+use super::linear::{Folded, OfViews, scores};
+use super::loss::Gradients;
+use super::site::Seen;
 use crate::cohort::CohortError;
 
 /// A term that has rows here; class `k` of the `i`-th of them has column `i * classes + k` of all products.
@@ -37,7 +38,7 @@ pub(super) fn answer(
     terms: &[SoftmaxTerm],
     derivatives: Derivatives,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let framed = seen.rows.framed(frame);
+    let framed = seen.rows.framed(frame)?;
     let mut active = Vec::new();
     for (at, term) in terms.iter().enumerate() {
         if !seen.selected(&term.rows).is_empty() {
@@ -45,8 +46,8 @@ pub(super) fn answer(
             active.push(Active { at, term, models });
         }
     }
-    let all = seen.rows.fitted(&framed);
-    let parts = Part::of_all(&all, |views| parts(seen, views, &active, derivatives));
+    let all = seen.rows.fitted(&framed)?;
+    let parts = Part::of_all(&all, |views| parts(seen, views, &active, derivatives))?;
     let parts: Vec<(usize, Part)> = active.iter().map(|active| active.at).zip(parts).collect();
     Part::answer(seen.query, derivatives, &parts)
 }
@@ -85,19 +86,39 @@ fn parts(
     views: &Views<'_>,
     active: &[Active<'_>],
     derivatives: Derivatives,
-) -> Vec<Part> {
+) -> Result<Vec<Part>, CohortError> {
     let classes = usize::from(seen.query.schema.classes);
-    let mut scores = scores(views, active.iter().flat_map(|active| &active.models));
-    let losses = to_residuals(seen, views, active, &mut scores);
-    let gradients = gradients(seen, views, active, &scores);
-    let hessian = |slot: usize| match derivatives {
-        Derivatives::Gradient => Vec::new(),
-        Derivatives::Hessian => hessian(seen, views, &active[slot], |view, class| {
-            scores.get(view, slot * classes + class)
-        }),
+    let models = || active.iter().flat_map(|active| &active.models);
+    let mut losses = vec![0.0; active.len()];
+    let mut gradients = Gradients::zero(views.columns(), models().count());
+    let mut kept = OfViews::default();
+    views.for_each(|block| {
+        let mut residuals = scores(block, models());
+        to_residuals(seen, block, active, &mut residuals, &mut losses);
+        if derivatives == Derivatives::Hessian {
+            kept.push(block.first, residuals.clone());
+        }
+        gradients.add(block, residuals);
+        Ok(())
+    })?;
+    gradients.fill(views.missing, models());
+    let of_class = |(column, model): (usize, &Folded)| {
+        let mut gradient = gradients.of(column, views.features() + 1);
+        model.unscale(&mut gradient);
+        gradient
     };
+    let by_class: Vec<Vec<f64>> = models().enumerate().map(of_class).collect();
+    let gradients = by_class.chunks_exact(classes).map(<[_]>::concat);
     let parts = losses.into_iter().zip(gradients).enumerate();
-    parts.map(|(slot, (loss, gradient))| Part { loss, gradient, hessian: hessian(slot) }).collect()
+    let part = |(slot, (loss, gradient))| {
+        let residual = |view: usize, class: usize| kept.get(view, slot * classes + class);
+        let hessian = match derivatives {
+            Derivatives::Gradient => Vec::new(),
+            Derivatives::Hessian => hessian(seen, views, &active[slot], residual)?,
+        };
+        Ok(Part { loss, gradient, hessian })
+    };
+    parts.map(part).collect()
 }
 
 /// The class of a row. A question about models of all classes is refused where rows may have several.
@@ -105,19 +126,20 @@ fn only(classes: ClassSet) -> usize {
     classes.single().map_or(0, usize::from)
 }
 
-/// Replaces scores by the loss's derivative by them; gives the loss of each model, added up block by block in
-/// the order of rows.
+/// Replaces scores of a block by the loss's derivative by them, and adds the loss of each model, block by block
+/// of the kernel in the order of rows.
 fn to_residuals(
     seen: &Seen<'_>,
-    views: &Views<'_>,
+    block: &Block<'_>,
     active: &[Active<'_>],
     scores: &mut Panels,
-) -> Vec<f64> {
+    losses: &mut [f64],
+) {
     let classes = usize::from(seen.query.schema.classes);
-    let classes_of_views = spread(&seen.rows.classes, views);
+    let classes_of_views = block.spread(&seen.rows.classes);
     let folds_of_views: Vec<Cow<'_, [u8]>> =
-        (0..seen.query.folds.repeats).map(|repeat| spread(seen.folds(repeat), views)).collect();
-    let of_block = |Block { first, rows, data }: Block<'_>| {
+        (0..seen.query.folds.repeats).map(|repeat| block.spread(seen.folds(repeat))).collect();
+    let of_block = |kernel::Block { first, rows, data }: kernel::Block<'_>| {
         let mut losses = vec![0.0; active.len()];
         let mut of_row = vec![0.0; classes];
         for (slot, (Active { term, .. }, loss)) in active.iter().zip(&mut losses).enumerate() {
@@ -139,8 +161,8 @@ fn to_residuals(
                     *score = data[entry][lane];
                 }
                 let own = only(own);
-                let weight =
-                    term.class_weights[own] * seen.rows.weights.of((first + row) / views.each);
+                let of_site = (block.first + first + row) / block.each;
+                let weight = term.class_weights[own] * seen.rows.weights.of(of_site);
                 *loss += weight * to_probabilities(&mut of_row, own);
                 of_row[own] -= 1.0;
                 for (class, residual) in of_row.iter().enumerate() {
@@ -151,7 +173,7 @@ fn to_residuals(
         }
         losses
     };
-    sum_of_blocks(scores.blocks_mut().map(of_block).collect(), active.len())
+    add_blocks(losses, scores.blocks_mut().map(of_block).collect());
 }
 
 /// Replaces scores by probabilities; gives the loss of a row of a class.
@@ -167,36 +189,6 @@ fn to_probabilities(scores: &mut [f64], own: usize) -> f64 {
     libm::log(sum) - own
 }
 
-/// Gradients, class by class, in the model's own units.
-fn gradients(
-    seen: &Seen<'_>,
-    views: &Views<'_>,
-    active: &[Active<'_>],
-    residuals: &Panels,
-) -> Vec<Vec<f64>> {
-    let (d, classes) = (seen.features(), usize::from(seen.query.schema.classes));
-    let mut gradients = cross(views.z, residuals);
-    let columns = || active.iter().flat_map(|active| &active.models).enumerate();
-    for &(view, feature) in views.missing {
-        for (column, model) in columns() {
-            *gradients.get_mut(feature, column) +=
-                residuals.get(view, column) * model.fill[feature];
-        }
-    }
-    let of_class = |(column, model): (usize, &Folded)| {
-        let mut gradient: Vec<f64> = (0..=d).map(|k| gradients.get(k, column)).collect();
-        if let Some(scale) = &model.scale {
-            let constant = gradient[d];
-            for (k, value) in gradient[..d].iter_mut().enumerate() {
-                *value = (*value - scale.mean[k] * constant) * scale.inverse[k];
-            }
-        }
-        gradient
-    };
-    let by_class: Vec<Vec<f64>> = columns().map(of_class).collect();
-    by_class.chunks_exact(classes).map(<[_]>::concat).collect()
-}
-
 /// The upper triangle of a model's Hessian, in its own units. `residual` gives a view's derivative by a class's
 /// score.
 fn hessian(
@@ -204,13 +196,9 @@ fn hessian(
     views: &Views<'_>,
     Active { term, models, .. }: &Active<'_>,
     residual: impl Fn(usize, usize) -> f64 + Sync,
-) -> Vec<f64> {
+) -> Result<Vec<f64>, CohortError> {
     let classes = models.len();
-    let rows: Vec<usize> = seen
-        .selected(&term.rows)
-        .into_iter()
-        .flat_map(|row| row * views.each..(row + 1) * views.each)
-        .collect();
+    let selected = views.of_rows(&seen.selected(&term.rows));
     let own = |view: usize| only(seen.rows.classes[view / views.each]);
     let weight =
         |view: usize| term.class_weights[own(view)] * seen.rows.weights.of(view / views.each);
@@ -220,20 +208,24 @@ fn hessian(
         share + f64::from(u8::from(class == own(view)))
     };
     let scale = models[0].scale.as_ref().map(Arc::as_ref);
-    let x = design(views, seen.features(), &rows, scale, &models[0].fill);
     let width = seen.features() + 1;
     let pairs: Vec<(usize, usize)> =
         (0..classes).flat_map(|k| (k..classes).map(move |l| (k, l))).collect();
-    let block = |&(k, l): &(usize, usize)| {
-        let curvature = |&view: &usize| {
-            let p = probability(view, k);
-            let second = if k == l { p * (1.0 - p) } else { -p * probability(view, l) };
-            weight(view) * second
-        };
-        let weights: Vec<f64> = rows.iter().map(curvature).collect();
-        triangle(&x, width, &weights)
-    };
-    let blocks: Vec<Vec<f64>> = pairs.par_iter().map(block).collect();
+    let mut triangles: Vec<Triangle> = pairs.iter().map(|_| Triangle::zero(width)).collect();
+    views.for_each(|block| {
+        let of_block = block.of(&selected);
+        let x = design(block, seen.features(), of_block, scale, &models[0].fill);
+        triangles.par_iter_mut().zip(&pairs).for_each(|(triangle, &(k, l))| {
+            let curvature = |&view: &usize| {
+                let p = probability(view, k);
+                let second = if k == l { p * (1.0 - p) } else { -p * probability(view, l) };
+                weight(view) * second
+            };
+            triangle.add(&x, &of_block.iter().map(curvature).collect::<Vec<_>>());
+        });
+        Ok(())
+    })?;
+    let blocks: Vec<Vec<f64>> = triangles.iter().map(|of| of.values().collect()).collect();
     let mut hessian = Vec::with_capacity(classes * width * (classes * width + 1) / 2);
     for k in 0..classes {
         for a in 0..width {
@@ -245,7 +237,7 @@ fn hessian(
             }
         }
     }
-    hessian
+    Ok(hessian)
 }
 
 /// Where an upper triangle, row by row, has an entry of a symmetric matrix.

@@ -4,132 +4,32 @@
 //! are the same for every split of the patients into sites. (Histograms: Ke et al., "LightGBM", 2017,
 //! section 2.1. There the rounding is another, of one machine's floats.)
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rayon::prelude::*;
-use wardround_core::digest::Digest;
 use wardround_core::query::{
-    Column, Cuts, Frame, GRID_STEPS, Gradients, MISSING, Node, PATIENT_BITS, Sampling, Tree,
-    TreeModel, TreeTerm,
+    Column, Cuts, Frame, GRID_STEPS, Gradients, MISSING, PATIENT_BITS, Sampling, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::fix;
 
 use super::draws::{poisson, uniform};
+use super::gridded::Gridded;
 use super::linear::Logit;
 use super::resample::{Counts, Training};
-use super::site::{Seen, SitePatient, SiteRows, lock};
+use super::scratch::StorageError;
+use super::site::{Seen, SitePatient, SiteRows};
 use super::tally::Tally;
 use crate::cohort::CohortError;
 
 /// Columns of a leaf that are counted by one thread at a time.
 const COLUMNS_AT_ONCE: usize = 16;
 
-/// Bytes of logits of finished trees that are kept.
-const KEPT_BYTES: usize = 256 << 20;
+/// Bytes of leaves' rows that are held at once.
+const LEAF_BYTES: usize = 256 << 20;
 
 /// Gradient, Hessian and share of a patient, as integers.
 type Sums = [i64; 3];
-
-/// The features on a frame's grid.
-#[derive(Debug)]
-pub(super) struct Gridded {
-    pub(super) frame: Frame,
-    /// Column by column, the step of each row.
-    steps: Vec<u16>,
-    rows: usize,
-    /// Logits of boosted models so far, by what they are the sum of; the last used is the last.
-    logits: Mutex<Vec<(Digest, Arc<Vec<f64>>)>>,
-}
-
-impl Gridded {
-    /// Puts rows of `d` features on a frame's grid, at least one; `value` tells a row's feature.
-    pub(super) fn new(
-        frame: &Frame,
-        rows: usize,
-        d: usize,
-        value: impl Fn(usize, usize) -> f64 + Sync,
-    ) -> Self {
-        let mut steps = vec![0; rows * d];
-        steps.par_chunks_exact_mut(rows).enumerate().for_each(|(column, steps)| {
-            for (row, step) in steps.iter_mut().enumerate() {
-                *step = frame.step(column, value(row, column));
-            }
-        });
-        Self { frame: frame.clone(), steps, rows, logits: Mutex::default() }
-    }
-
-    /// What it takes in memory, but for logits.
-    pub(super) fn bytes(&self) -> usize {
-        self.steps.len() * size_of::<u16>()
-    }
-
-    fn column(&self, column: u32) -> &[u16] {
-        &self.steps[column as usize * self.rows..][..self.rows]
-    }
-
-    fn step(&self, row: usize) -> impl Fn(u32) -> u16 {
-        move |column| self.steps[column as usize * self.rows + row]
-    }
-
-    /// The logit of each row by a model.
-    pub(super) fn scores(&self, model: &TreeModel, needed: &[bool]) -> Vec<f64> {
-        let score = |(row, needed): (usize, &bool)| match needed {
-            true => model.logit(self.step(row)),
-            false => 0.0,
-        };
-        needed.par_iter().enumerate().map(score).collect()
-    }
-
-    /// The logit of each row after some trees. Trees are added one after the other, so that it doesn't
-    /// matter how many of them were known before.
-    fn logits_after(&self, start: f64, trees: &[Tree]) -> Arc<Vec<f64>> {
-        let mut names = vec![Digest::of(&start.to_le_bytes())];
-        for tree in trees {
-            let mut bytes = names[names.len() - 1].as_bytes().to_vec();
-            tree.0.iter().for_each(|node| push(node, &mut bytes));
-            names.push(Digest::of(&bytes));
-        }
-        let mut kept = lock(&self.logits);
-        let found = names.iter().enumerate().rev().find_map(|(count, name)| {
-            let at = kept.iter().position(|(of, _)| of == name)?;
-            Some((count, kept.remove(at).1))
-        });
-        let (known, mut logits) = found.unwrap_or_else(|| (0, Arc::new(vec![start; self.rows])));
-        if known < trees.len() {
-            let mut now = (*logits).clone();
-            for tree in &trees[known..] {
-                now.par_iter_mut().enumerate().for_each(|(row, logit)| {
-                    if let Node::Leaf { value } = tree.0[tree.leaf_of(self.step(row))] {
-                        *logit += value;
-                    }
-                });
-            }
-            logits = Arc::new(now);
-        }
-        kept.push((names[trees.len()], logits.clone()));
-        let most = (KEPT_BYTES / (8 * self.rows)).max(1);
-        if kept.len() > most {
-            kept.remove(0);
-        }
-        logits
-    }
-}
-
-fn push(node: &Node, bytes: &mut Vec<u8>) {
-    match *node {
-        Node::Leaf { value } => {
-            bytes.push(0);
-            bytes.extend(value.to_le_bytes());
-        }
-        Node::Split { column, below, missing, left } => {
-            bytes.push(1 + missing as u8);
-            bytes.extend(column.to_le_bytes());
-            bytes.extend(below.to_le_bytes());
-            bytes.extend(left.to_le_bytes());
-        }
-    }
-}
 
 /// [`wardround_core::query::Ask::Grid`].
 pub(super) fn grid(
@@ -137,8 +37,8 @@ pub(super) fn grid(
     frame: &Frame,
     split: &[Column],
     [first, end]: [u32; 2],
-) -> Vec<Vec<i64>> {
-    let gridded = seen.rows.gridded(frame);
+) -> Result<Vec<Vec<i64>>, CohortError> {
+    let gridded = seen.rows.gridded(frame)?;
     let cells = seen.cells(split);
     let classes = usize::from(seen.query.schema.classes);
     let mut tallies = Tally::all(seen.query);
@@ -151,14 +51,15 @@ pub(super) fn grid(
     }
     let width = (end - first) as usize;
     for column in first..end {
-        for (&step, &cell) in gridded.column(column).iter().zip(&cells) {
+        let of_column = gridded.column(column).map_err(|error| seen.rows.failed(&error))?;
+        for (&step, &cell) in of_column.iter().zip(&cells) {
             if step != MISSING {
                 let at = (cell * width + (column - first) as usize) * GRID_STEPS;
                 steps.count(at + usize::from(step), 1);
             }
         }
     }
-    Tally::values(tallies)
+    Ok(Tally::values(tallies))
 }
 
 /// [`wardround_core::query::Ask::Trees`].
@@ -169,20 +70,22 @@ pub(super) fn answer(
     terms: &[TreeTerm],
     bits: u8,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let gridded = seen.rows.gridded(frame);
+    let gridded = seen.rows.gridded(frame)?;
     let luts: Vec<Vec<[u8; GRID_STEPS + 1]>> =
         cuts.par_iter().map(|Cuts(cuts)| cuts.iter().map(lut).collect()).collect();
     let total = terms.iter().map(|term| term.numbers(cuts)).sum();
     let [mut gradients, mut hessians, mut patients] = [0; 3].map(|_: i32| vec![0i64; total]);
     let mut rest = [&mut gradients[..], &mut hessians[..], &mut patients[..]];
+    let at_once = (LEAF_BYTES / (seen.rows.len() * size_of::<(u32, Sums)>())).max(1);
     // One training set's synthetic rows after the other, so that not all are in memory.
-    for terms in terms.chunk_by(|a, b| training(seen, a) == training(seen, b)) {
+    let of_training = terms.chunk_by(|a, b| training(seen, a) == training(seen, b));
+    for terms in of_training.flat_map(|terms| terms.chunks(at_once)) {
         let leaves = leaves_of(seen, frame, &gridded, terms, bits)?;
         let mut tasks = Vec::new();
-        for (term, leaves) in terms.iter().zip(&leaves) {
+        for (at, (term, leaves)) in terms.iter().zip(&leaves).enumerate() {
             let Cuts(of_set) = &cuts[term.cuts as usize];
             for leaf in &leaves.leaves {
-                for columns in term.columns.chunks(COLUMNS_AT_ONCE) {
+                for (chunk, columns) in term.columns.chunks(COLUMNS_AT_ONCE).enumerate() {
                     let places: Vec<usize> = columns
                         .iter()
                         .filter_map(|c| of_set.binary_search_by_key(c, |cuts| cuts.column).ok())
@@ -191,34 +94,66 @@ pub(super) fn answer(
                     let out = rest.map(|rest| rest.split_at_mut(width));
                     let [(a, first), (b, second), (c, third)] = out;
                     rest = [first, second, third];
-                    tasks.push((term.cuts as usize, leaf, &leaves.made, places, [a, b, c]));
+                    let (set, made) = (term.cuts as usize, leaves.made.as_deref());
+                    tasks.push(Task { of: (at, chunk), set, places, leaf, made, out: [a, b, c] });
                 }
             }
         }
-        tasks.into_par_iter().for_each(
-            |(set, leaf, made, places, [gradients, hessians, patients])| {
-                let mut bins: Vec<Sums> = Vec::new();
-                let mut at = 0;
-                for place in places {
-                    let of_column = &cuts[set].0[place];
-                    bins.clear();
-                    bins.resize(of_column.bins(), [0; 3]);
-                    let lut = &luts[set][place];
-                    count(gridded.column(of_column.column), lut, &leaf.rows, &mut bins);
-                    if let Some(made) = made {
-                        count(made.column(of_column.column), lut, &leaf.made, &mut bins);
-                    }
-                    for [gradient, hessian, patient] in &bins {
-                        gradients[at] = *gradient;
-                        hessians[at] = *hessian;
-                        patients[at] = *patient;
-                        at += 1;
-                    }
-                }
-            },
-        );
+        // A column that has to be read is read once for all leaves of a tree.
+        tasks.sort_by_key(|task| task.of);
+        let together = |a: &Task<'_>, b: &Task<'_>| a.of == b.of && !gridded.is_in_memory();
+        tasks
+            .chunk_by_mut(together)
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .try_for_each(|tasks| fill(tasks, &gridded, cuts, &luts))
+            .map_err(|error| seen.rows.failed(&error))?;
     }
     Ok(vec![gradients, hessians, patients])
+}
+
+/// Some columns of a leaf.
+struct Task<'a> {
+    /// Whose columns and which.
+    of: (usize, usize),
+    /// The columns' cuts.
+    set: usize,
+    /// The columns' places among them.
+    places: Vec<usize>,
+    leaf: &'a Leaf,
+    made: Option<&'a Gridded>,
+    /// Gradients, Hessians and patients, column by column and bin by bin.
+    out: [&'a mut [i64]; 3],
+}
+
+/// Adds up the leaves of tasks with the same columns.
+fn fill(
+    tasks: &mut [Task<'_>],
+    gridded: &Gridded,
+    cuts: &[Cuts],
+    luts: &[Vec<[u8; GRID_STEPS + 1]>],
+) -> Result<(), StorageError> {
+    let (set, places) = (tasks[0].set, tasks[0].places.clone());
+    let mut bins: Vec<Sums> = Vec::new();
+    let mut at = 0;
+    for place in places {
+        let (of_column, lut) = (&cuts[set].0[place], &luts[set][place]);
+        let steps = gridded.column(of_column.column)?;
+        let made = tasks[0].made.map(|made| made.column(of_column.column)).transpose()?;
+        for Task { leaf, out, .. } in &mut *tasks {
+            bins.clear();
+            bins.resize(of_column.bins(), [0; 3]);
+            count(&steps, lut, &leaf.rows, &mut bins);
+            if let Some(made) = &made {
+                count(made, lut, &leaf.made, &mut bins);
+            }
+            for (bin, sums) in bins.iter().enumerate() {
+                out.iter_mut().zip(sums).for_each(|(out, sum)| out[at + bin] = *sum);
+            }
+        }
+        at += of_column.bins();
+    }
+    Ok(())
 }
 
 fn training(seen: &Seen<'_>, term: &TreeTerm) -> Option<Training> {
@@ -266,26 +201,25 @@ fn leaves_of(
             grids.push(grids[at - 1].clone());
             continue;
         }
-        let of_term = Arc::new(seen.counts(&term.rows, term.class, term.weights));
-        grids.push(
-            training(seen, term)
-                .and_then(|training| seen.made_on_grid(frame, training, of_term.made())),
-        );
+        let of_term = Arc::new(seen.counts(&term.rows, term.class, term.weights)?);
+        grids.push(match training(seen, term) {
+            Some(training) => seen.made_on_grid(frame, training, of_term.made())?,
+            None => None,
+        });
         counts.push(of_term);
     }
     // Logits first: they are kept one model after the other.
     let logits = |gridded: &Gridded, term: &TreeTerm| match &term.gradients {
-        Gradients::Share => None,
-        Gradients::Logistic { start, trees } => Some(gridded.logits_after(*start, trees)),
+        Gradients::Share => Ok(None),
+        Gradients::Logistic { start, trees } => gridded.logits_after(*start, trees).map(Some),
     };
     type Logits = Option<Arc<Vec<f64>>>;
-    let known: Vec<[Logits; 2]> = terms
-        .iter()
-        .zip(&grids)
-        .map(|(term, made)| {
-            [logits(gridded, term), made.as_ref().and_then(|made| logits(made, term))]
-        })
-        .collect();
+    let both = |(term, made): (&TreeTerm, &Option<Arc<Gridded>>)| {
+        let of_made = made.as_ref().map(|made| logits(made, term)).transpose()?;
+        Ok([logits(gridded, term)?, of_made.flatten()])
+    };
+    let known = terms.iter().zip(&grids).map(both).collect::<Result<Vec<[Logits; 2]>, _>>();
+    let known = known.map_err(|error| seen.rows.failed(&error))?;
     let of_term = |at: usize| {
         let (term, made, [of_own, of_made]) = (&terms[at], grids[at].clone(), &known[at]);
         let own = (gridded, of_own.as_deref());
@@ -347,33 +281,49 @@ fn leaves(
             (fix(gradient, bits, "gradients")?, fix(hessian, bits, "hessians")?);
         Ok::<Sums, CohortError>([gradient, hessian, patient])
     };
-    let leaf = |(gridded, _): Known<'_>, row: usize| {
-        term.nodes.binary_search(&(term.tree.leaf_of(gridded.step(row)) as u32)).ok()
-    };
     let logit = |(_, logits): Known<'_>, row: usize| logits.map(|logits| logits[row]);
-    for row in seen.selected(&term.rows) {
-        let drawn = f64::from(times[row]);
-        if drawn == 0.0 {
-            continue;
-        }
-        let Some(at) = leaf(own, row) else { continue };
-        let positive = seen.rows.classes[row].has(term.class);
-        let weight = drawn * counts.of(row, positive);
-        let share = seen.rows.share_of_patient(row);
-        leaves[at].rows.push(row, sums(weight, positive, logit(own, row), share)?);
-    }
-    for (at_made, made) in counts.made().iter().enumerate() {
-        let Some(of_made) = of_made else { continue };
-        let drawn = f64::from(times[made.row]);
-        if drawn == 0.0 {
-            continue;
-        }
-        let Some(at) = leaf(of_made, at_made) else { continue };
-        let positive = seen.rows.classes[made.row].has(term.class);
-        let weight = drawn * counts.of_made(made);
-        let of_row = sums(weight, positive, logit(of_made, at_made), 0)?;
-        leaves[at].made.push(at_made, of_row);
-    }
+    let failed = |error| seen.rows.failed(&error);
+    let selected = seen.selected(&term.rows);
+    own.0.for_each(
+        std::slice::from_ref(&term.tree),
+        |window| {
+            for &row in window.of(&selected) {
+                let drawn = f64::from(times[row]);
+                if drawn == 0.0 {
+                    continue;
+                }
+                let leaf = term.tree.leaf_of(window.step(row)) as u32;
+                let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
+                let positive = seen.rows.classes[row].has(term.class);
+                let weight = drawn * counts.of(row, positive);
+                let share = seen.rows.share_of_patient(row);
+                leaves[at].rows.push(row, sums(weight, positive, logit(own, row), share)?);
+            }
+            Ok(())
+        },
+        failed,
+    )?;
+    let Some(of_made) = of_made else { return Ok(leaves) };
+    of_made.0.for_each(
+        std::slice::from_ref(&term.tree),
+        |window| {
+            for at_made in window.rows() {
+                let made = &counts.made()[at_made];
+                let drawn = f64::from(times[made.row]);
+                if drawn == 0.0 {
+                    continue;
+                }
+                let leaf = term.tree.leaf_of(window.step(at_made)) as u32;
+                let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
+                let positive = seen.rows.classes[made.row].has(term.class);
+                let weight = drawn * counts.of_made(made);
+                let of_row = sums(weight, positive, logit(of_made, at_made), 0)?;
+                leaves[at].made.push(at_made, of_row);
+            }
+            Ok(())
+        },
+        failed,
+    )?;
     Ok(leaves)
 }
 
@@ -406,44 +356,5 @@ impl SiteRows {
     fn share_of_patient(&self, row: usize) -> i64 {
         let at = self.patients.partition_point(|patient| patient.rows.end <= row);
         (1i64 << PATIENT_BITS) / self.patients[at].rows.len() as i64
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logits_are_the_same_bits_whatever_was_known() {
-        let frame = Frame::identity(1);
-        let x: Vec<f64> = (0..40).map(|i| f64::from(i) / 10.0 - 2.0).collect();
-        let tree = |below, value: f64| {
-            let split = Node::Split {
-                column: 0,
-                below,
-                missing: wardround_core::query::Side::Left,
-                left: 1,
-            };
-            Tree(vec![split, Node::Leaf { value }, Node::Leaf { value: -value / 3.0 }])
-        };
-        let trees = [tree(500, 0.1), tree(512, 0.7), tree(530, 1e-9)];
-        let gridded = || Gridded::new(&frame, x.len(), 1, |row, _| x[row]);
-        let (step_by_step, at_once) = (gridded(), gridded());
-        for count in 0..=3 {
-            step_by_step.logits_after(0.3, &trees[..count]);
-        }
-        let all = at_once.logits_after(0.3, &trees);
-        assert_eq!(step_by_step.logits_after(0.3, &trees), all);
-        assert_eq!(
-            at_once.logits_after(0.3, &trees[..1]),
-            step_by_step.logits_after(0.3, &trees[..1])
-        );
-        let model = TreeModel {
-            class: 1,
-            output: wardround_core::query::TreeOutput::Sum,
-            start: 0.3,
-            trees: trees.to_vec(),
-        };
-        assert_eq!(at_once.scores(&model, &[true; 40]), *all);
     }
 }

@@ -16,7 +16,7 @@ use super::machine_fits::{check_bundle, check_rows};
 use super::profile;
 use crate::cohort::Cohort;
 use crate::findings::{Comparison, Findings, OwnSites};
-use crate::rows::{Inputs, Patient, Rows, RowsBuilder};
+use crate::rows::{Inputs, Patient, Rows, RowsBuilder, Storage};
 
 /// Rows that came from all sites.
 pub(crate) struct Gathered {
@@ -54,7 +54,8 @@ pub(crate) async fn gather<C: Cohort>(
     let (mut queries, mut answered) = (everywhere.queries, everywhere.answered);
     let mut inputs = Vec::with_capacity(schemas.len());
     for (input, schema) in (0..).zip(schemas) {
-        let mut builder = RowsBuilder::new(schema.clone());
+        // Nobody says here where files may go.
+        let mut builder = RowsBuilder::new(schema.clone()).kept(Storage::Memory);
         for (site, &rows) in sites.iter().zip(&rows_by_site) {
             let one = std::slice::from_ref(site);
             let mut asker = Asker::new(cohort, observer, id, one, schema, folds);

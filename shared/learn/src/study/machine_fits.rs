@@ -83,7 +83,7 @@ pub(crate) async fn fit<C: Cohort>(
         return Err(StudyError::Unfit(what.to_owned()));
     }
     let held = held.of(asker.sites);
-    let all = Gathered::new(asker, design, &held);
+    let all = Gathered::new(asker, design, &held)?;
     check_rows(all.classes.len() as u64)?;
     let mut sets = Vec::new();
     // Fits go training set by training set.
@@ -149,21 +149,33 @@ struct Gathered<'a> {
     /// Per repeat, the fold of each row.
     folds: Vec<Vec<u8>>,
     features: usize,
+    /// Row by row; NaN where one is missing.
+    values: Vec<f64>,
 }
 
 impl<'a> Gathered<'a> {
-    fn new<C>(asker: &Asker<'_, C>, design: &Design, held: &'a HeldRows<'a>) -> Self {
+    fn new<C>(
+        asker: &Asker<'_, C>,
+        design: &Design,
+        held: &'a HeldRows<'a>,
+    ) -> Result<Self, StudyError> {
         let of_site = |(site, rows)| {
             let at = asker.sites.binary_search(site).expect("rows of other sites were left out");
             std::iter::repeat_n(at as u16, rows)
         };
-        Self {
+        let mut values = Vec::new();
+        for row in held.rows() {
+            let features = row.features();
+            values.extend_from_slice(&features.map_err(|why| StudyError::Unfit(why.to_string()))?);
+        }
+        Ok(Self {
+            values,
             sites: held.sites().flat_map(of_site).collect(),
             classes: held.rows().map(|row| row.classes).collect(),
             folds: (0..design.repeats).map(|repeat| held.folds(&asker.folds, repeat)).collect(),
             features: asker.schema.features as usize,
             held,
-        }
+        })
     }
 
     /// The rows of a training set.
@@ -246,8 +258,8 @@ impl<'a> Gathered<'a> {
     /// All rows, standardised; a missing feature is at the mean.
     fn standardised(&self, mean: &[f64], inverse: &[f64]) -> Matrix {
         let mut rows = Matrix::zero(self.classes.len(), self.features);
-        for (at, row) in self.held.rows().enumerate() {
-            let columns = row.features.iter().zip(mean).zip(inverse);
+        for (at, row) in self.values.chunks_exact(self.features).enumerate() {
+            let columns = row.iter().zip(mean).zip(inverse);
             for (z, ((x, mean), inverse)) in rows.row_mut(at).iter_mut().zip(columns) {
                 *z = if x.is_nan() { 0.0 } else { (x - mean) * inverse };
             }

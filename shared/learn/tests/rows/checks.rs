@@ -62,7 +62,8 @@ fn rows_keep_their_own_order_and_know_their_source() {
         builder.add(patient(key), 0, &[1], &[x, f64::NAN]).unwrap();
     }
     let rows = builder.build().unwrap();
-    let seen: Vec<_> = rows.rows().map(|view| (view.key, view.source, view.features[0])).collect();
+    let seen: Vec<_> =
+        rows.rows().map(|view| (view.key, view.source, view.features().unwrap()[0])).collect();
     assert_eq!(seen, [("1", 1, 1.0), ("10", 3, 3.0), ("2", 0, 0.0), ("2", 2, 2.0)]);
     assert_eq!(rows.patients().map(|p| p.key).collect::<Vec<_>>(), ["1", "10", "2"]);
     assert_eq!(rows.missing_share(), 0.5);
@@ -80,7 +81,7 @@ fn complete(seed: u64) -> Rows {
         let Patient { site, issuer, key } =
             Patient { site: view.site.clone(), issuer: view.issuer.into(), key: view.key.into() };
         let features: Vec<f64> =
-            view.features.iter().map(|x| if x.is_nan() { 0.5 } else { *x }).collect();
+            view.features().unwrap().iter().map(|x| if x.is_nan() { 0.5 } else { *x }).collect();
         builder.add(Patient { site, issuer, key }, view.classes, &view.levels, &features).unwrap();
     }
     builder.build().unwrap()
@@ -125,11 +126,11 @@ fn an_own_site_scaler_belongs_to_the_repeat_of_its_rows() {
             let n = training.len() as f64;
             let mut logit = -0.25;
             for k in 0..FEATURES {
-                let column = || training.iter().map(|&at| views[at].features[k]);
+                let column = || training.iter().map(|&at| views[at].features().unwrap()[k]);
                 let mean = column().sum::<f64>() / n;
                 let deviation = (column().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
                 let weight = 0.3 - 0.1 * k as f64;
-                logit += weight * (views[score.row].features[k] - mean) / deviation;
+                logit += weight * (views[score.row].features().unwrap()[k] - mean) / deviation;
             }
             assert!((logit - score.logit).abs() < 1e-12, "{logit} {score:?}");
         }

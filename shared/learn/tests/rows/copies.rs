@@ -33,7 +33,7 @@ fn three(by: f64) -> [Rows; 3] {
         let (site, issuer, key) = (view.site.clone(), view.issuer.to_owned(), view.key.to_owned());
         let patient = Patient { site, issuer, key };
         let complete = |x: &f64| if x.is_nan() { 0.5 } else { f64::from(*x as f32) };
-        let features: Vec<f64> = view.features.iter().map(complete).collect();
+        let features: Vec<f64> = view.features().unwrap().iter().map(complete).collect();
         let copies: Vec<Vec<f32>> = (0..COPIES).map(|c| copy(&features, at, c, by)).collect();
         let (class, levels) = (view.classes, &view.levels);
         plain.add(patient.clone(), class, levels, &features).unwrap();

@@ -209,7 +209,7 @@ fn bootstrap(models: Vec<Model>, lists: Vec<ScoreList>, pairs: Pairs) -> Ask {
 }
 
 /// Questions that know sites and folds; their models are fitted to some of them.
-fn sited(count: usize) -> Vec<Ask> {
+pub fn sited(count: usize) -> Vec<Ask> {
     let split = vec![Column::Site, Column::Fold { repeat: 1 }];
     let train = FoldSet::all(4).without(2);
     let without = RowSet { repeat: 0, folds: train, sites: SiteSet::Without(0) };
@@ -298,7 +298,7 @@ fn sited(count: usize) -> Vec<Ask> {
     ]
 }
 
-fn ask(cohort: &impl Cohort, query: &Query) -> Sum {
+pub fn ask(cohort: &impl Cohort, query: &Query) -> Sum {
     let sum = block_on(cohort.sum(query)).unwrap();
     sum.check(query).unwrap();
     sum
@@ -437,7 +437,7 @@ fn the_hinge_of_a_model_on_a_map_is_that_of_its_mapped_rows() {
     let (mut loss, mut gradient) = (0.0, vec![0.0; 65]);
     for (view, fold) in rows.rows().zip(folds).filter(|(_, fold)| *fold != 3) {
         assert!(set.folds.contains(fold));
-        let x = |k: usize| match view.features[k] {
+        let x = |k: usize| match view.features().unwrap()[k] {
             gap if gap.is_nan() => 0.0,
             x => ((x - frame.center[k]) / frame.scale[k] - mean[k]) * inverse[k],
         };

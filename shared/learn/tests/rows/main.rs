@@ -1,4 +1,4 @@
-//! Rows in memory as a cohort: against themselves in any split, against numpy and scikit-learn, and
+//! Rows as a cohort: against themselves in any split, in memory and on disk, against numpy and scikit-learn, and
 //! behind a journal.
 
 #[cfg(test)]
@@ -13,6 +13,8 @@ mod federation;
 mod golden;
 #[cfg(test)]
 mod labels;
+#[cfg(test)]
+mod on_disk;
 #[cfg(test)]
 mod population;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{Ask, FoldPlan, Frame, Labelling, Query, Schema, Weighting};
 use wardround_core::seed::Seed;
-use wardround_learn::rows::{Patient, Rows, RowsBuilder};
+use wardround_learn::rows::{Patient, Rows, RowsBuilder, Storage};
 
 /// Features of every row.
 pub const FEATURES: usize = 11;
@@ -89,6 +89,12 @@ impl Population {
         self.patients.sort_by_key(|(key, _)| Seed(seed).bits("shuffle", &[key.as_bytes()]));
     }
 
+    /// Rounds features to 32 bits, as a backbone's are.
+    pub fn single(&mut self) {
+        let rows = self.patients.iter_mut().flat_map(|(_, rows)| rows);
+        rows.flat_map(|(.., features)| features).for_each(|x| *x = f64::from(*x as f32));
+    }
+
     /// Splits the patients into up to `count` sites.
     pub fn rows(&self, count: usize, seed: u64) -> Rows {
         self.rows_of(schema(), count, seed, |class, _| ClassSet::only(class), |_| (1, 1.0))
@@ -104,7 +110,38 @@ impl Population {
         classes: impl Fn(u8, f64) -> ClassSet,
         counts: impl Fn(f64) -> (usize, f64),
     ) -> Rows {
-        let mut builder = RowsBuilder::new(schema);
+        self.build(RowsBuilder::new(schema), 0, count, seed, classes, counts)
+    }
+
+    /// The same with so many altered copies of each row, kept somewhere; their weights, if they have any, are
+    /// made of their second feature.
+    pub fn kept(
+        &self,
+        schema: Schema,
+        count: usize,
+        seed: u64,
+        copies: usize,
+        storage: Storage,
+    ) -> Rows {
+        let weighting = schema.weighting;
+        let weight = |x: f64| match weighting {
+            Weighting::Given if !x.is_nan() => (x + 1.0).abs(),
+            Weighting::Given | Weighting::Equal => 1.0,
+        };
+        let builder = RowsBuilder::with_copies(schema, copies).kept(storage);
+        let classes = |class, _| ClassSet::only(class);
+        self.build(builder, copies, count, seed, classes, |x| (1, weight(x)))
+    }
+
+    fn build(
+        &self,
+        mut builder: RowsBuilder,
+        copies: usize,
+        count: usize,
+        seed: u64,
+        classes: impl Fn(u8, f64) -> ClassSet,
+        counts: impl Fn(f64) -> (usize, f64),
+    ) -> Rows {
         for (key, rows) in &self.patients {
             let site = Seed(seed).bits("site", &[key.as_bytes()]) % count as u64;
             let patient = Patient {
@@ -114,10 +151,16 @@ impl Population {
             };
             for (class, levels, features) in rows {
                 let classes = classes(*class, features[0]);
+                let moved = |copy: usize| {
+                    let complete = features.iter().map(|x| if x.is_nan() { 0.5 } else { *x });
+                    complete.map(move |x| x as f32 + 0.125 * copy as f32)
+                };
+                let of_row: Vec<f32> = (0..copies).flat_map(moved).collect();
                 let (times, weight) = counts(features[1]);
                 for _ in 0..times {
                     builder.add(patient.clone(), classes, levels, features).unwrap();
                     builder.weigh(weight);
+                    builder.add_copies(&of_row).unwrap();
                 }
             }
         }

@@ -224,8 +224,8 @@ fn bagged_forests_race_and_are_bundled() {
     assert_eq!(ModelBundle::read(&bundle.write().unwrap()).unwrap(), bundle);
     let model = trees(&found);
     for row in rows.rows() {
-        let expected = 1.0 / (1.0 + (-model.logit(row.features)).exp());
-        assert!((predict(&bundle, row.features).unwrap()[0] - expected).abs() < 1e-15);
+        let expected = 1.0 / (1.0 + (-model.logit(&row.features().unwrap())).exp());
+        assert!((predict(&bundle, &row.features().unwrap()).unwrap()[0] - expected).abs() < 1e-15);
         assert!((0.0..=1.0).contains(&expected));
     }
 }

@@ -101,14 +101,15 @@ fn predictions_are_the_fits() {
         let mut by_constant = 0.0;
         for site in rows.sites() {
             let of_site = || rows.rows().filter(|row| *row.site == site);
-            let flat: Vec<f64> = of_site().flat_map(|row| row.features.to_vec()).collect();
+            let flat: Vec<f64> =
+                of_site().flat_map(|row| row.features().unwrap().to_vec()).collect();
             let own = OwnScale::of(4, &flat).unwrap();
             for row in of_site() {
-                let p = predict_at_site(&bundle, &own, row.features).unwrap()[0];
+                let p = predict_at_site(&bundle, &own, &row.features().unwrap()).unwrap()[0];
                 let residual = p - f64::from(u8::from(row.classes.has(1)));
                 by_constant += residual;
                 for (j, g) in gradient.iter_mut().enumerate() {
-                    *g += residual * unit(&bundle, &own, row.features, j);
+                    *g += residual * unit(&bundle, &own, &row.features().unwrap(), j);
                 }
             }
         }

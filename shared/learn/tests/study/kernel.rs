@@ -229,12 +229,13 @@ fn bundles_read_back_and_say_what_the_study_says() {
         let expected = scores(&study, &rows, &model);
         for (row, logit) in rows.rows().zip(expected) {
             let of_site = rows.rows().filter(|other| other.site == row.site);
-            let flat: Vec<f64> = of_site.flat_map(|other| other.features.to_vec()).collect();
+            let flat: Vec<f64> =
+                of_site.flat_map(|other| other.features().unwrap().to_vec()).collect();
             let own = OwnScale::of(5, &flat).unwrap();
-            let p = predict_at_site(&bundle, &own, row.features).unwrap()[0];
+            let p = predict_at_site(&bundle, &own, &row.features().unwrap()).unwrap()[0];
             assert!((p - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-9);
             if standardise == Standardise::All {
-                assert_eq!(predict(&bundle, row.features).unwrap()[0], p);
+                assert_eq!(predict(&bundle, &row.features().unwrap()).unwrap()[0], p);
             }
         }
     }
@@ -243,7 +244,7 @@ fn bundles_read_back_and_say_what_the_study_says() {
 #[test]
 fn rows_that_dont_fit_are_refused() {
     let (_, rows, complete, _) = made(Standardise::All, false);
-    let mut row = rows.rows().next().unwrap().features.to_vec();
+    let mut row = rows.rows().next().unwrap().features().unwrap().to_vec();
     row[1] = f64::NAN;
     assert_eq!(predict(&complete, &row), Err(PredictError::Missing(1, "NaN".into())));
     assert_eq!(predict(&complete, &row[..3]), Err(PredictError::Features { expected: 5, got: 3 }));

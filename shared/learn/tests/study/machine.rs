@@ -326,8 +326,8 @@ fn bundles_read_back_and_say_whose_rows_they_hold() {
         assert_eq!(*rows_of_patients as usize, model.coefficients.len());
         assert_eq!(bundle.rows_of_patients(), u64::from(*rows_of_patients));
         for row in rows.rows() {
-            let p = predict(&bundle, row.features).unwrap()[0];
-            let expected = 1.0 / (1.0 + (-score(&model, row.features)).exp());
+            let p = predict(&bundle, &row.features().unwrap()).unwrap()[0];
+            let expected = 1.0 / (1.0 + (-score(&model, &row.features().unwrap())).exp());
             assert!((p - expected).abs() < 1e-12);
         }
     }
@@ -336,7 +336,7 @@ fn bundles_read_back_and_say_whose_rows_they_hold() {
 #[test]
 fn rows_that_dont_fit_are_refused() {
     let (rows, complete) = bundle(false);
-    let mut row = rows.rows().next().unwrap().features.to_vec();
+    let mut row = rows.rows().next().unwrap().features().unwrap().to_vec();
     row[1] = f64::NAN;
     assert_eq!(predict(&complete, &row), Err(PredictError::Missing(1, "NaN".into())));
     assert_eq!(predict(&complete, &row[..3]), Err(PredictError::Features { expected: 5, got: 3 }));

@@ -40,6 +40,8 @@ mod multi_label;
 #[cfg(test)]
 mod multinomial;
 #[cfg(test)]
+mod on_disk;
+#[cfg(test)]
 mod own_site;
 #[cfg(test)]
 mod plan;

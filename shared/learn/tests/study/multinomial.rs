@@ -221,7 +221,7 @@ fn probabilities_are_those_that_were_judged() {
         },
     };
     let bundle = bundle(&mut study, &made, &found);
-    let features: Vec<Vec<f64>> = rows.rows().map(|row| row.features.to_vec()).collect();
+    let features: Vec<Vec<f64>> = rows.rows().map(|row| row.features().unwrap().to_vec()).collect();
     for (class, list) in rows.scores(&query).unwrap().into_iter().enumerate() {
         assert_eq!(list.len(), made.len());
         for score in list {

@@ -12,7 +12,7 @@ use wardround_core::study::{
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
-use wardround_learn::rows::{Patient, Rows, RowsBuilder};
+use wardround_learn::rows::{Patient, Rows, RowsBuilder, Storage};
 use wardround_learn::study::{Silent, StudyError, run};
 
 /// What makes a study with this grid.
@@ -253,8 +253,13 @@ pub fn lines(n: usize, d: usize, sites: usize, salt: u64) -> Vec<Line> {
 
 /// Rows of lines; `subgroup` says whether the level column is kept.
 pub fn rows(lines: &[Line], study: &Study) -> Rows {
+    rows_kept(lines, study, Storage::default())
+}
+
+/// The same, kept somewhere.
+pub fn rows_kept(lines: &[Line], study: &Study, storage: Storage) -> Rows {
     let schema = study.schema(lines[0].features.len() as u32);
-    let mut builder = RowsBuilder::new(schema);
+    let mut builder = RowsBuilder::new(schema).kept(storage);
     for line in lines {
         let site = SiteId::parse(&format!("site-{}", line.site)).unwrap();
         let patient =

@@ -139,7 +139,7 @@ fn boosted_trees_are_those_of_xgboost() {
         assert_eq!(model.trees.len(), case.trees as usize);
         let off = rows
             .rows()
-            .map(|row| (model.logit(row.features) - case.logits[row.source]).abs())
+            .map(|row| (model.logit(&row.features().unwrap()) - case.logits[row.source]).abs())
             .fold(0.0, f64::max);
         // XGBoost adds up single precision.
         assert!(off < 2e-5, "missing {}: {off:e}", case.missing);
@@ -160,7 +160,9 @@ fn a_forests_trees_are_those_of_scikit_learn() {
         let model = trees(&found);
         let off = rows
             .rows()
-            .map(|row| probability(model.logit(row.features)) - case.probabilities[row.source])
+            .map(|row| {
+                probability(model.logit(&row.features().unwrap())) - case.probabilities[row.source]
+            })
             .fold(0.0, |most, off| off.abs().max(most));
         // Class weights are rounded, bootstrap draws are whole.
         let tolerance = if case.weighted { 1e-7 } else { 1e-9 };
@@ -289,8 +291,10 @@ fn a_bundle_of_trees_reads_back_and_predicts_as_the_trees_do() {
         assert_eq!(ModelBundle::read(&bytes).unwrap(), bundle);
         let model = trees(&found);
         for row in rows.rows() {
-            let expected = probability(model.logit(row.features));
-            assert!((predict(&bundle, row.features).unwrap()[0] - expected).abs() < 1e-15);
+            let expected = probability(model.logit(&row.features().unwrap()));
+            assert!(
+                (predict(&bundle, &row.features().unwrap()).unwrap()[0] - expected).abs() < 1e-15
+            );
         }
         let mut gap = made[0].features.clone();
         gap[2] = f64::NAN;
