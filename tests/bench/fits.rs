@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Sites, coordinator and the comparison share the machine's cores. A federated study counts from when it
-//! runs (features are read before) to its end; what is left of the ratio to one place once a round trip
-//! per round is taken off is the cost of processes, encryption, journal and ledgers. A round trip is the
-//! median of the study's rounds that ask for a profile, which costs next to nothing to answer.
+//! runs to its end, less its first round, in which sites read their tables; what is left of the ratio to one
+//! place once a round trip per round is taken off is the cost of processes, encryption, journal and ledgers.
+//! A round trip is the study's shortest round.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -63,7 +63,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::fs::write(&file, &toml)?;
         let id = federation.submit(LEAD, &file)?;
         let federated = seconds_of(&federation, &id)?;
-        let (rounds, trip) = rounds(&federation, &id)?;
+        let Rounds { count: rounds, first, trip, longest } = Rounds::of(&federation, &id)?;
+        let federated = federated - first;
         let study = Study::parse(&toml)?;
         let rows = table.in_one_place(&study)?;
         let alone = Instant::now();
@@ -79,6 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "rounds": rounds,
             "round_trip_ms": trip * 1000.0,
             "ratio_less_round_trips": (federated - trips) / alone,
+            "longest_round": longest,
         });
         eprintln!("{figure}");
         figures.push(figure);
@@ -192,17 +194,30 @@ fn seconds_of(federation: &Federation, id: &StudyId) -> Result<f64, Box<dyn Erro
     }
 }
 
-/// How many rounds a study took, and the median in seconds of those that are next to nothing to answer.
-fn rounds(federation: &Federation, id: &StudyId) -> Result<(usize, f64), Box<dyn Error>> {
-    let report = federation.ask(LEAD, &["study", "report", id.as_str(), "--format", "json"])?;
-    let report: Value = serde_json::from_str(&report)?;
-    let rounds = report["rounds"]["rounds"].as_array().ok_or("a report without rounds")?;
-    let mut trips: Vec<u64> = rounds
-        .iter()
-        .filter(|round| round["statistic"] == "profile")
-        .filter_map(|round| round["took_ms"].as_u64())
-        .collect();
-    trips.sort_unstable();
-    let median = trips.get(trips.len() / 2).ok_or("no round asks for a profile")?;
-    Ok((rounds.len(), *median as f64 / 1000.0))
+/// What a study's rounds took, in seconds.
+struct Rounds {
+    count: usize,
+    first: f64,
+    /// The shortest.
+    trip: f64,
+    /// The longest after the first, with what it asked for.
+    longest: String,
+}
+
+impl Rounds {
+    fn of(federation: &Federation, id: &StudyId) -> Result<Self, Box<dyn Error>> {
+        let report = federation.ask(LEAD, &["study", "report", id.as_str(), "--format", "json"])?;
+        let report: Value = serde_json::from_str(&report)?;
+        let rounds = report["rounds"]["rounds"].as_array().ok_or("a report without rounds")?;
+        let took = |round: &Value| round["took_ms"].as_u64().unwrap_or(0);
+        let (first, rest) = rounds.split_first().ok_or("no round")?;
+        let longest = rest.iter().max_by_key(|round| took(round)).ok_or("one round")?;
+        let shortest = rest.iter().map(took).min().ok_or("one round")?;
+        Ok(Self {
+            count: rounds.len(),
+            first: took(first) as f64 / 1000.0,
+            trip: shortest as f64 / 1000.0,
+            longest: format!("{} {} ms", longest["statistic"], took(longest)),
+        })
+    }
 }

@@ -5,7 +5,7 @@
 //! [`Report`]s over channels. It reaches the site's data through a [`Desk`].
 //!
 //! Nothing is kept in memory unless a study is open, and nothing is computed twice but histograms of
-//! trees: any other finished answer lies in the [`AnswerStore`] under its query's digest before it is
+//! trees and products of features: any other finished answer lies in the [`AnswerStore`] under its query's digest before it is
 //! sent.
 
 mod desk;

@@ -95,11 +95,11 @@ impl OpenStudy {
     }
 }
 
-/// Whether an answer stays on disk until its study is over. Histograms of trees are nearly all of a study's
-/// bytes, gigabytes of many trees, and quick to make again; as nothing in them is drawn anew, it's the same
-/// bytes.
+/// Whether an answer stays on disk until its study is over. Histograms of trees and products of features are
+/// nearly all of a study's bytes, and as quick to make again as to write; as nothing in them is drawn anew, it's
+/// the same bytes.
 fn is_kept(ask: &Ask) -> bool {
-    !matches!(ask, Ask::Trees { .. })
+    !matches!(ask, Ask::Trees { .. } | Ask::Gram { .. } | Ask::ClassGram { .. })
 }
 
 /// Says how far a long answer is, and whether it is still wanted. Its steps aren't known beforehand.
