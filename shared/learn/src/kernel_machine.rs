@@ -4,7 +4,7 @@
 //! `exp(-gamma / features |x - x'|^2)`. linfa solves the dual by sequential minimal optimisation with working
 //! sets of second order (Fan, Chen and Lin, JMLR 2005;6:1889), as LIBSVM does, to a tighter end. Two
 //! departures from its defaults: it never shrinks the working set, since its bounds don't move with the rows
-//! that it swaps, and its answer isn't believed but checked: [`violation`] is worked out anew.
+//! that it swaps, and its answer isn't believed but checked: by how much it misses its optimum is worked out anew.
 //!
 //! linfa's kernel takes `exp` from the platform, so that a fit's last bits may differ between platforms of
 //! different mathematical libraries, and with them the bundle's digest. On one platform a replay gives the
