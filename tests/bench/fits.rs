@@ -140,7 +140,6 @@ impl Made {
     fn settings(&self, folder: &Path, site: usize) -> Result<SiteSettings, Box<dyn Error>> {
         let home = folder.join("tables").join(format!("site{site}"));
         std::fs::create_dir_all(&home)?;
-        let manifest = home.join("manifest.csv");
         let mut text = String::from("patient,outcome");
         (0..self.columns).try_for_each(|k| write!(text, ",x{k}"))?;
         for row in self.of_site(site) {
@@ -149,16 +148,9 @@ impl Made {
             features.iter().try_for_each(|value| write!(text, ",{value}"))?;
         }
         text.push('\n');
-        std::fs::write(&manifest, text)?;
-        Ok(SiteSettings {
-            manifest,
-            images: home.clone(),
-            policy: LOOSE.to_owned(),
-            columns: String::new(),
-            weights: folder.join("weights"),
-            cache: home.join("cache"),
-            synthetic: true,
-        })
+        let settings = SiteSettings::of_table(&home, LOOSE, folder.join("weights"));
+        std::fs::write(&settings.manifest, text)?;
+        Ok(settings)
     }
 
     fn in_one_place(&self, study: &Study) -> Result<Rows, Box<dyn Error>> {

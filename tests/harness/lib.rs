@@ -128,15 +128,7 @@ impl Trial {
     /// What a site's owner writes.
     pub fn settings(&self, hospital: &Hospital) -> SiteSettings {
         let home = self.federation.home(&hospital.site);
-        SiteSettings {
-            manifest: home.join("manifest.csv"),
-            images: home.clone(),
-            policy: hospital.policy.to_owned(),
-            columns: String::new(),
-            weights: self.path("weights"),
-            cache: home.join("cache"),
-            synthetic: true,
-        }
+        SiteSettings::of_table(&home, hospital.policy, self.path("weights"))
     }
 
     /// A path in the test's folder.

@@ -61,6 +61,19 @@ pub struct SiteSettings {
 pub const LOOSE: &str = "wide_sums = \"allowed\"\nleave_one_site_out = \"allowed\"\n";
 
 impl SiteSettings {
+    /// Of a site whose owner has a made-up table, `manifest.csv` in `home`, and nothing else.
+    pub fn of_table(home: &Path, policy: &str, weights: PathBuf) -> Self {
+        Self {
+            manifest: home.join("manifest.csv"),
+            images: home.to_owned(),
+            policy: policy.to_owned(),
+            columns: String::new(),
+            weights,
+            cache: home.join("cache"),
+            synthetic: true,
+        }
+    }
+
     /// As `site.toml`, for an agent that calls an address.
     pub fn to_toml(&self, address: &str) -> Result<String> {
         let quoted = |path: &Path| -> Result<String> {

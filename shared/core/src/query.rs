@@ -499,8 +499,8 @@ pub enum Ask {
     },
     /// How many rows fall on each step of the frame's grid ([`Frame::step`]), for some columns.
     ///
-    /// Blocks: `rows_by_class [cells, classes]`, with [`Labelling::Multi`] `rows [cells]`, then `steps [cells, columns, 1024]` (rows where the
-    /// feature isn't missing).
+    /// Blocks: `rows_by_class [cells, classes]`, with [`Labelling::Multi`] `rows [cells]`, then
+    /// `steps [cells, columns, 1024]` (rows where the feature isn't missing).
     Grid {
         /// The frame.
         frame: Arc<Frame>,

@@ -9,11 +9,9 @@ Patients are drawn by the seed until there are so many rows. Folds are dealt by 
 differ by that: scikit-learn's is the mean of five deals, with its spread. Our time is that of the whole study (five folds
 nested, 16 machines), theirs of the fits of five folds, each with one thread.
 """
-import argparse
 import csv
 import os
 import re
-import subprocess
 import tempfile
 import time
 
@@ -22,16 +20,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-
-EXAMPLE = os.path.join(os.path.dirname(__file__), "../../../target/release/examples/study_on_features")
+from study import options, run
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("features")
-    parser.add_argument("manifest")
-    for name, default in (("target", "diagnosis"), ("positive", "mel"), ("patient", "lesion_id"), ("example", EXAMPLE)):
-        parser.add_argument(f"--{name}", default=default)
+    parser = options()
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--c", type=float, default=3.0)
@@ -53,11 +46,8 @@ def main():
             writer.writeheader()
             writer.writerows(rows)
         started = time.time()
-        out = subprocess.run(
-            [args.example, npy, manifest, "--target", args.target, "--positive", args.positive, "--patient", args.patient,
-             "--leave-one-site-out", "no", "--mode", "feature-rows", "--classifier",
-             f'kind = "kernel-svm"; c = [{args.c}]; gamma = [{args.gamma}]'],
-            capture_output=True, text=True, check=True, env=os.environ | {"RAYON_NUM_THREADS": "1"}).stdout
+        out = run(args, npy, manifest, f'kind = "kernel-svm"; c = [{args.c}]; gamma = [{args.gamma}]',
+                  "--mode", "feature-rows", RAYON_NUM_THREADS="1")
         auc = re.search(r"used for choosing.*one list ([\d.]+)", out)[1]
         print(f"ours: AUC {auc}, whole study {time.time() - started:.1f} s;{re.search('(.*support vectors.*)', out)[1]}", flush=True)
     aucs, took = [], []

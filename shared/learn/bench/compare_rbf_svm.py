@@ -10,19 +10,16 @@ Each pair is C and gamma, gamma in units of gamma="scale". SVC has the hinge los
 components, so the C that suits one doesn't suit the other: give each the one that suits it. Rows are standardised by the training
 folds. The kernel is computed once per fold and handed over as kernel="precomputed", which is the same machine and saves time.
 """
-import argparse
 import csv
 import os
 import re
-import subprocess
 import tempfile
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-
-EXAMPLE = os.path.join(os.path.dirname(__file__), "../../../target/release/examples/study_on_features")
+from study import options, run
 
 
 def pair(text):
@@ -30,11 +27,7 @@ def pair(text):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("features")
-    parser.add_argument("manifest")
-    for name, default in (("target", "diagnosis"), ("positive", "mel"), ("patient", "lesion_id"), ("example", EXAMPLE)):
-        parser.add_argument(f"--{name}", default=default)
+    parser = options()
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--components", type=int, default=4096)
@@ -53,12 +46,9 @@ def main():
         column = os.path.join(folder, "folds.txt")
         for seed in range(1, args.seeds + 1):
             for C, gamma in args.ours:
-                out = subprocess.run(
-                    [args.example, args.features, args.manifest, "--target", args.target, "--positive", args.positive,
-                     "--patient", args.patient, "--leave-one-site-out", "no", "--folds", str(args.folds), "--seed", str(seed),
-                     "--fold-column", column, "--classifier",
-                     f'kind = "rbf-svm"; c = [{C}]; gamma = [{gamma}]; components = {args.components}'],
-                    capture_output=True, text=True, check=True).stdout
+                out = run(args, args.features, args.manifest,
+                          f'kind = "rbf-svm"; c = [{C}]; gamma = [{gamma}]; components = {args.components}',
+                          "--folds", str(args.folds), "--seed", str(seed), "--fold-column", column)
                 note("ours", (C, gamma), float(re.search(r"used for choosing.*one list ([\d.]+)", out)[1]))
                 print(re.search(r"Cost \{.*\}", out)[0], out.strip().splitlines()[-1], flush=True)
             fold = np.loadtxt(column, dtype=int)

@@ -124,7 +124,6 @@ fn run(options: &Options) -> Result<Value> {
 fn settings(folder: &Path, site: &SiteId, number: u16) -> Result<SiteSettings> {
     let home = folder.join("tables").join(site.as_str());
     std::fs::create_dir_all(&home)?;
-    let manifest = home.join("manifest.csv");
     let mut text = String::from("patient,outcome,a,b,c\n");
     for row in 0..ROWS {
         let draw = |what: &str| Seed(u64::from(number)).uniform(what, &[&row.to_le_bytes()]);
@@ -132,16 +131,9 @@ fn settings(folder: &Path, site: &SiteId, number: u16) -> Result<SiteSettings> {
         let outcome = u8::from(a + draw("noise") > 1.0);
         text.push_str(&format!("p{row},{outcome},{a:.6},{b:.6},{c:.6}\n"));
     }
-    std::fs::write(&manifest, text)?;
-    Ok(SiteSettings {
-        manifest,
-        images: home.clone(),
-        policy: LOOSE.to_owned(),
-        columns: String::new(),
-        weights: folder.join("weights"),
-        cache: home.join("cache"),
-        synthetic: true,
-    })
+    let settings = SiteSettings::of_table(&home, LOOSE, folder.join("weights"));
+    std::fs::write(&settings.manifest, text)?;
+    Ok(settings)
 }
 
 fn round_times(federation: &Federation, study: &str) -> Result<Vec<u64>> {

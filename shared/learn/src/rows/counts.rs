@@ -1,9 +1,7 @@
 //! Counts and moments, rounded per patient.
 
-use wardround_core::class_set::ClassSet;
 use wardround_core::query::{Column, Frame, Labelling};
 
-use super::framed::Views;
 use super::site::{Seen, SitePatient};
 use super::tally::Tally;
 use crate::cohort::CohortError;
@@ -44,45 +42,29 @@ pub(super) fn moments(
     frame: &Frame,
     split: &[Column],
 ) -> Result<Vec<Vec<i64>>, CohortError> {
+    let (d, classes) = (seen.features(), usize::from(seen.query.schema.classes));
+    let (split, by_label) = match (seen.query.schema.labelling, split) {
+        (Labelling::Multi, [others @ .., Column::Class]) => (others, true),
+        _ => (split, false),
+    };
+    let cells = seen.cells(split);
+    // A row counts in the cell of each of its labels.
+    let cells_of = |row: usize| -> Vec<usize> {
+        let labels = seen.rows.classes[row].iter().map(usize::from);
+        match by_label {
+            true => labels.map(|label| cells[row] * classes + label).collect(),
+            false => vec![cells[row]],
+        }
+    };
     let framed = seen.rows.framed(frame)?;
     let views = seen.rows.plain(&framed);
-    let mut tallies = Tally::of(seen.query);
-    match (seen.query.schema.labelling, split) {
-        (Labelling::Multi, [split @ .., Column::Class]) => {
-            // A row counts in the cell of each of its labels.
-            let classes = seen.query.schema.classes;
-            let cells = seen.cells(split);
-            for class in 0..classes {
-                let of_class = |(&cell, set): (&usize, &ClassSet)| {
-                    let cell = cell * usize::from(classes) + usize::from(class);
-                    set.has(class).then_some(cell)
-                };
-                let cells = cells.iter().zip(&seen.rows.classes).map(of_class);
-                add_moments(seen, &views, &cells.collect::<Vec<_>>(), &mut tallies)?;
-            }
-        }
-        _ => {
-            let cells: Vec<Option<usize>> = seen.cells(split).into_iter().map(Some).collect();
-            add_moments(seen, &views, &cells, &mut tallies)?;
-        }
-    }
-    Ok(Tally::values(tallies))
-}
-
-/// Adds the moments of those rows that have a cell.
-fn add_moments(
-    seen: &Seen<'_>,
-    views: &Views<'_>,
-    cells: &[Option<usize>],
-    [n, rows, sum, squares]: &mut [Tally; 4],
-) -> Result<(), CohortError> {
-    let d = seen.features();
+    let [mut n, mut rows, mut sum, mut squares] = Tally::of(seen.query);
     for patients in together(&seen.rows.patients, views.at_once()) {
         let (first, last) = (&patients[0], &patients[patients.len() - 1]);
         let block = views.block(first.rows.start..last.rows.end)?;
         for patient in patients {
-            for (cell, of_cell) in by_cell(cells, patient.rows.clone(), |row| *row) {
-                let Some(cell) = cell else { continue };
+            let of_row = |row| cells_of(row).into_iter().map(move |cell| (cell, row));
+            for (cell, of_cell) in by_cell(patient.rows.clone().flat_map(of_row)) {
                 rows.count(cell, of_cell.len() as i64);
                 for k in 0..d {
                     let (mut first, mut second) = (0.0, 0.0);
@@ -100,11 +82,9 @@ fn add_moments(
         }
     }
     for &(row, k) in seen.rows.missing_entries() {
-        if let Some(cell) = cells[row] {
-            n.count(cell * d + k, -1);
-        }
+        cells_of(row).into_iter().for_each(|cell| n.count(cell * d + k, -1));
     }
-    Ok(())
+    Ok(Tally::values([n, rows, sum, squares]))
 }
 
 /// Patients whose rows are read at once: about so many rows, and those of one patient always.
@@ -119,15 +99,10 @@ fn together(patients: &[SitePatient], rows: usize) -> impl Iterator<Item = &[Sit
     })
 }
 
-/// What belongs to rows of a patient, by the row's cell, in order of first appearance.
-pub(super) fn by_cell<C: Copy + PartialEq, T>(
-    cells: &[C],
-    of_rows: impl IntoIterator<Item = T>,
-    row: impl Fn(&T) -> usize,
-) -> Vec<(C, Vec<T>)> {
-    let mut groups: Vec<(C, Vec<T>)> = Vec::new();
-    for item in of_rows {
-        let cell = cells[row(&item)];
+/// What belongs to rows of a patient by cell, in order of first appearance.
+pub(super) fn by_cell<T>(of_rows: impl IntoIterator<Item = (usize, T)>) -> Vec<(usize, Vec<T>)> {
+    let mut groups: Vec<(usize, Vec<T>)> = Vec::new();
+    for (cell, item) in of_rows {
         match groups.iter_mut().find(|(other, _)| *other == cell) {
             Some((_, group)) => group.push(item),
             None => groups.push((cell, vec![item])),

@@ -276,7 +276,7 @@ fn add_made(
             let positive = mapper.seen.rows.classes[made.row].has(term.class);
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
             let is_own = slots.contains(&slot);
-            let weight = if is_own { counts.of_made(made) } else { 0.0 };
+            let weight = if is_own { counts.of_made(made.row) } else { 0.0 };
             parts[slot].loss += weight * value;
             *residual = weight * slope;
         }

@@ -2,7 +2,7 @@
 //! one product back with all residuals. A model's residual is 0 outside its rows.
 //!
 //! Where rows have altered copies, the same is done with those; then the row and each of its copies
-//! get an equal share, so that a row weighs 1 whatever it has.
+//! get an equal share of the row's weight, so that it weighs the same whatever it has.
 //!
 //! A synthetic row between two rows is never made for a gradient: what a linear model says of it lies between
 //! what it says of the two, and its residual is theirs, in shares. Hessians, asked of few features, make it.
@@ -256,7 +256,7 @@ fn hessian(
                 out[column] = row[column];
             }
             let says = margin(views, model, logits, slot, made)?;
-            let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
+            let weight = counts.of_made(made.row / views.each);
             weights.push(weight * curvature(*loss, says, is_positive(made.row)));
         }
         hessian.add(&x, &weights);
@@ -282,8 +282,7 @@ impl OfMade {
         for made in &made {
             let says = margin(views, model, logits, slot, made)?;
             let (value, slope) = of(*loss, says, is_positive(made.row));
-            // Of altered copies each view is made between two of one number.
-            let weight = counts.of_made(&Made { row: made.row / views.each, ..*made });
+            let weight = counts.of_made(made.row / views.each);
             let slope = weight * slope;
             sums.loss += weight * value;
             sums.residuals[made.row] += (1.0 - made.share) * slope;

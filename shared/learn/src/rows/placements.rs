@@ -25,7 +25,7 @@ pub(super) fn answer(
         let scored = Scored::new(seen, frame, models, lists)?;
         for (at_list, ScoreList { class, .. }) in lists.iter().enumerate() {
             for hits in scored.list(at_list) {
-                for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
+                for (cell, of_cell) in by_cell(hits.into_iter().map(|hit| (cells[hit.0], hit))) {
                     let at = (first + at_list) * width + cell;
                     let PlacementTable { above, below, auc } = &tables[at];
                     let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);

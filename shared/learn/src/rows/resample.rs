@@ -99,8 +99,8 @@ impl Counts {
     }
 
     /// How much a synthetic row counts: as the row that it was made for.
-    pub(super) fn of_made(&self, made: &Made) -> f64 {
-        self.weights.of(made.row)
+    pub(super) fn of_made(&self, made_for: usize) -> f64 {
+        self.weights.of(made_for)
     }
 }
 

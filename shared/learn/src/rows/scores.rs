@@ -165,7 +165,7 @@ pub(super) fn answer(
         let scored = Scored::new(seen, frame, models, lists)?;
         for (at_list, ScoreList { class, .. }) in lists.iter().enumerate() {
             for hits in scored.list(at_list) {
-                for (cell, of_cell) in by_cell(&cells, hits, |(row, _)| *row) {
+                for (cell, of_cell) in by_cell(hits.into_iter().map(|hit| (cells[hit.0], hit))) {
                     let at = (first + at_list) * width + cell;
                     let (mut squares, mut losses) = (0.0, 0.0);
                     let mut probabilities = [0.0; CALIBRATION_BINS];

@@ -316,7 +316,7 @@ fn leaves(
                 let leaf = term.tree.leaf_of(window.step(at_made)) as u32;
                 let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
                 let positive = seen.rows.classes[made.row].has(term.class);
-                let weight = drawn * counts.of_made(made);
+                let weight = drawn * counts.of_made(made.row);
                 let of_row = sums(weight, positive, logit(of_made, at_made), 0)?;
                 leaves[at].made.push(at_made, of_row);
             }

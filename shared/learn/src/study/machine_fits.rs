@@ -17,7 +17,7 @@ use wardround_core::query::{FoldSet, GivenScores, SiteSet, Weighting};
 use super::asker::Asker;
 use super::design::{Design, FitKey, Purpose};
 use super::error::StudyError;
-use super::fits::{Fitted, Ground, Models, NoOptimum, explain, weights};
+use super::fits::{Fitted, Ground, Models, NoOptimum, explain, needs_counts, weights};
 use super::frame::Standard;
 use super::profile::fold_counts;
 use crate::bundle::LARGEST_BUNDLE;
@@ -72,7 +72,7 @@ pub(crate) async fn fit<C: Cohort>(
 ) -> Result<Models, StudyError> {
     let before = asker.queries;
     let design = ground.design;
-    let needs_counts = design.grid.iter().any(|point| !point.balance().is_none());
+    let needs_counts = needs_counts(asker.schema, &design.grid);
     let counts = if needs_counts { Some(fold_counts(asker).await?) } else { None };
     let Held::Here(held) = asker.cohort.held(asker.input) else {
         let what = "\"kernel-svm\" is made of rows, and these are at their sites: use \"rbf-svm\"";

@@ -19,7 +19,7 @@ use wardround_learn::findings::{FinalFit, Findings, FourierScaler, MissingFeatur
 use wardround_learn::rows::{Rows, Together};
 
 use crate::golden::Case;
-use crate::support::{Line, find, lines, relative, rows, study, value};
+use crate::support::{Line, changed, find, lines, relative, rows, study, value};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -314,22 +314,10 @@ fn hostile_models_are_refused() {
 fn a_file_of_a_map_may_hold_any_bytes() {
     let (_, _, bundle, _) = made(Standardise::All, true);
     let bytes = bundle.write().unwrap();
-    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let numbers: [f64; 7] = [f64::NAN, f64::INFINITY, -1.0, 1e300, 1e-300, 0.5, -0.0];
     for draw in 0..4000u64 {
-        let bits = Seed(3).bits("fuzz", &[&draw.to_le_bytes()]);
-        let mut changed = bytes.clone();
-        if bits.is_multiple_of(3) {
-            let at = (bits >> 8) as usize % changed.len();
-            changed[at] ^= (bits >> 56) as u8 | 1;
-        } else {
-            let places = (changed.len() - header) / 8;
-            let at = header + 8 * ((bits >> 8) as usize % places);
-            let number = numbers[(bits >> 3) as usize % numbers.len()];
-            changed[at..at + 8].copy_from_slice(&number.to_le_bytes());
-        }
         // Refused, or a model that says something, or why it can't.
-        if let Ok(read) = ModelBundle::read(&changed) {
+        if let Ok(read) = ModelBundle::read(&changed(&bytes, draw, &numbers)) {
             match predict(&read, &[0.1, 0.2, f64::NAN, 4.0, 5.0]).map(|p| p[0]) {
                 Ok(p) => assert!((0.0..=1.0).contains(&p), "draw {draw}: {p}"),
                 Err(error) => assert!(

@@ -1,5 +1,6 @@
 //! Studies and rows for the tests of the study driver.
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
@@ -258,16 +259,86 @@ pub fn rows(lines: &[Line], study: &Study) -> Rows {
 
 /// The same, kept somewhere.
 pub fn rows_kept(lines: &[Line], study: &Study, storage: Storage) -> Rows {
+    build(lines, study, storage, |_, line| (ClassSet::only(line.class), 1.0))
+}
+
+/// The same with the classes and the weight that are said of each line and its number.
+pub fn rows_by(
+    lines: &[Line],
+    study: &Study,
+    said: impl Fn(usize, &Line) -> (ClassSet, f64),
+) -> Rows {
+    build(lines, study, Storage::default(), said)
+}
+
+fn build(
+    lines: &[Line],
+    study: &Study,
+    storage: Storage,
+    said: impl Fn(usize, &Line) -> (ClassSet, f64),
+) -> Rows {
     let schema = study.schema(lines[0].features.len() as u32);
     let mut builder = RowsBuilder::new(schema).kept(storage);
-    for line in lines {
+    for (at, line) in lines.iter().enumerate() {
         let site = SiteId::parse(&format!("site-{}", line.site)).unwrap();
         let patient =
             Patient { issuer: site.to_string(), site, key: format!("p{:05}", line.patient) };
         let levels = vec![line.level; study.subgroups.len()];
-        builder.add(patient, line.class, &levels, &line.features).unwrap();
+        let (classes, weight) = said(at, line);
+        builder.add(patient, classes, &levels, &line.features).unwrap();
+        builder.weigh(weight);
     }
     builder.build().unwrap()
+}
+
+/// Logistic regression over all rows' scale, of one grid point.
+pub fn logistic(c: f64, balance: Balance) -> Classifier {
+    Classifier::Logistic {
+        c: vec![c],
+        l1_ratio: vec![0.0],
+        multi_class: MultiClass::OneVsRest,
+        standardise: vec![Standardise::All],
+        balance: vec![balance],
+        reduce: vec![Reduction::None],
+    }
+}
+
+/// A linear model that another program fitted.
+#[derive(serde::Deserialize)]
+pub struct GoldenModel {
+    weights: Vec<f64>,
+    intercept: f64,
+}
+
+impl GoldenModel {
+    /// Weights, then the constant.
+    pub fn numbers(&self) -> Vec<f64> {
+        self.weights.iter().copied().chain([self.intercept]).collect()
+    }
+}
+
+/// Weights and constant of a linear model of a modelled class.
+pub fn linear_numbers(found: &Findings, target: usize) -> Vec<f64> {
+    let model = found.targets[target].model.fitted.linear().unwrap();
+    model.weights.iter().copied().chain([model.intercept]).collect()
+}
+
+/// A bundle's bytes with one of them, or one of its tensors' numbers, changed as a draw says.
+pub fn changed(bytes: &[u8], draw: u64, numbers: &[f64]) -> Vec<u8> {
+    // Where the tensors begin; before it is the header, whose changes the reader of JSON refuses.
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let bits = Seed(3).bits("fuzz", &[&draw.to_le_bytes()]);
+    let mut changed = bytes.to_vec();
+    if bits.is_multiple_of(3) {
+        let at = (bits >> 8) as usize % changed.len();
+        changed[at] ^= (bits >> 56) as u8 | 1;
+    } else {
+        let places = (changed.len() - header) / 8;
+        let at = header + 8 * ((bits >> 8) as usize % places);
+        let number = numbers[(bits >> 3) as usize % numbers.len()];
+        changed[at..at + 8].copy_from_slice(&number.to_le_bytes());
+    }
+    changed
 }
 
 /// The value of a figure.

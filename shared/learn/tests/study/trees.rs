@@ -4,7 +4,6 @@
 use serde::Deserialize;
 use wardround_core::ids::SiteId;
 use wardround_core::query::Side;
-use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
     Reduction, Standardise, Study, TreeRules,
@@ -13,7 +12,7 @@ use wardround_learn::bundle::{BundleInput, ModelBundle, Scorer, predict};
 use wardround_learn::findings::{FinalFit, FinalTrees, Findings, OwnNode, OwnTree};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
 
-use crate::support::{Line, find, lines, noise, rows, study, value};
+use crate::support::{Line, changed, find, lines, noise, rows, study, value};
 
 const ROWS: u64 = 700;
 const COLUMNS: u64 = 6;
@@ -371,23 +370,10 @@ fn hostile_trees_are_refused() {
 fn a_file_of_trees_may_hold_any_bytes() {
     let (bundle, _) = made_trees();
     let bytes = bundle.write().unwrap();
-    // Where the tensors begin; before it is the header, whose changes the reader of JSON refuses.
-    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let numbers: [f64; 6] = [f64::NAN, -1.0, 1e300, 0.5, 4_294_967_296.0, -0.0];
     for draw in 0..4000u64 {
-        let bits = Seed(3).bits("fuzz", &[&draw.to_le_bytes()]);
-        let mut changed = bytes.clone();
-        if bits.is_multiple_of(3) {
-            let at = (bits >> 8) as usize % changed.len();
-            changed[at] ^= (bits >> 56) as u8 | 1;
-        } else {
-            let places = (changed.len() - header) / 8;
-            let at = header + 8 * ((bits >> 8) as usize % places);
-            let number = numbers[(bits >> 3) as usize % numbers.len()];
-            changed[at..at + 8].copy_from_slice(&number.to_le_bytes());
-        }
         // Refused, or a model that ends and says something.
-        if let Ok(read) = ModelBundle::read(&changed) {
+        if let Ok(read) = ModelBundle::read(&changed(&bytes, draw, &numbers)) {
             let p = predict(&read, &[0.1, 0.2, f64::NAN, 4.0, 5.0]).map(|p| p[0]);
             assert!(p.is_ok_and(|p| (0.0..=1.0).contains(&p)), "draw {draw}");
         }

@@ -2,15 +2,17 @@
 //! order of sites and in one place.
 
 use serde::Deserialize;
-use wardround_core::ids::SiteId;
+use wardround_core::class_set::ClassSet;
 use wardround_core::study::{
-    Balance, Classes, Classifier, Mode, MultiClass, OwnSiteBaseline, Reduction, RowWeights,
-    Standardise, Study,
+    Balance, Classes, Classifier, Mode, OwnSiteBaseline, Reduction, RowWeights, Standardise, Study,
 };
 use wardround_learn::findings::Findings;
-use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
+use wardround_learn::rows::{Rows, Together};
 
-use crate::support::{Line, every_classifier, find, lines, noise, relative, study, value};
+use crate::support::{
+    GoldenModel, Line, every_classifier, find, linear_numbers, lines, logistic, noise, relative,
+    rows_by, study, value,
+};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -26,16 +28,10 @@ struct Case {
     #[serde(rename = "C")]
     c: f64,
     alpha: f64,
-    logistic: Fitted,
-    balanced: Fitted,
-    svm: Fitted,
-    ridge: Fitted,
-}
-
-#[derive(Deserialize)]
-struct Fitted {
-    weights: Vec<f64>,
-    intercept: f64,
+    logistic: GoldenModel,
+    balanced: GoldenModel,
+    svm: GoldenModel,
+    ridge: GoldenModel,
 }
 
 /// One in sixteen 0, most from a half to 4 in quarters.
@@ -53,24 +49,11 @@ fn weighted(mut study: Study) -> Study {
 }
 
 fn rows(lines: &[Line], study: &Study, weight: impl Fn(usize) -> f64) -> Rows {
-    let mut builder = RowsBuilder::new(study.schema(lines[0].features.len() as u32));
-    for (at, line) in lines.iter().enumerate() {
-        let site = SiteId::parse(&format!("site-{}", line.site)).unwrap();
-        let key = format!("p{:05}", line.patient);
-        let patient = Patient { issuer: site.to_string(), site, key };
-        builder.add(patient, line.class, &[], &line.features).unwrap();
-        builder.weigh(weight(at));
-    }
-    builder.build().unwrap()
+    rows_by(lines, study, |at, line| (ClassSet::only(line.class), weight(at)))
 }
 
 fn found(rows: &Rows, study: &Study) -> Findings {
     find(rows, study, &rows.sites(), rows.schema()).unwrap()
-}
-
-fn linear(found: &Findings) -> (Vec<f64>, f64) {
-    let model = found.targets[0].model.fitted.linear().unwrap();
-    (model.weights.clone(), model.intercept)
 }
 
 #[test]
@@ -78,14 +61,6 @@ fn equals_scikit_learn() {
     let golden: Golden = serde_json::from_str(include_str!("../golden/weighted.json")).unwrap();
     for case in golden.cases {
         let (all, none) = (vec![Standardise::All], vec![Reduction::None]);
-        let logistic = |balance| Classifier::Logistic {
-            c: vec![case.c],
-            l1_ratio: vec![0.0],
-            multi_class: MultiClass::OneVsRest,
-            standardise: all.clone(),
-            balance: vec![balance],
-            reduce: none.clone(),
-        };
         let svm = Classifier::LinearSvm {
             c: vec![case.c],
             standardise: all.clone(),
@@ -98,8 +73,8 @@ fn equals_scikit_learn() {
             reduce: none.clone(),
         };
         for (name, classifier, expected, limit) in [
-            ("logistic", logistic(Balance::None), &case.logistic, 1e-9),
-            ("balanced", logistic(Balance::Weights), &case.balanced, 1e-9),
+            ("logistic", logistic(case.c, Balance::None), &case.logistic, 1e-9),
+            ("balanced", logistic(case.c, Balance::Weights), &case.balanced, 1e-9),
             ("svm", svm, &case.svm, 1e-5),
             ("ridge", ridge, &case.ridge, 1e-9),
         ] {
@@ -108,17 +83,15 @@ fn equals_scikit_learn() {
             study.classifiers = vec![classifier];
             let made = lines(case.n, case.d, case.sites, case.salt);
             let rows = rows(&made, &study, |row| weight(row, case.salt));
-            let (mut weights, mut intercept) = linear(&found(&rows, &study));
+            let mut got = linear_numbers(&found(&rows, &study), 0);
+            let expected = expected.numbers();
             if name == "ridge" {
-                let own: f64 = weights.iter().zip(&expected.weights).map(|(a, b)| a * b).sum();
-                let slope = own / expected.weights.iter().map(|b| b * b).sum::<f64>();
-                weights.iter_mut().for_each(|weight| *weight /= slope);
-                intercept = 0.0;
+                got[case.d] = 0.0;
+                let own: f64 = got.iter().zip(&expected).map(|(a, b)| a * b).sum();
+                let slope = own / expected.iter().map(|b| b * b).sum::<f64>();
+                got.iter_mut().for_each(|weight| *weight /= slope);
             }
-            weights.push(intercept);
-            let expected: Vec<f64> =
-                expected.weights.iter().copied().chain([expected.intercept]).collect();
-            let off = relative(&weights, &expected);
+            let off = relative(&got, &expected);
             let limit = if case.d > 63 { f64::max(limit, 1e-6) } else { limit };
             assert!(off < limit, "{name} of {} features: {off:e}", case.d);
         }
@@ -144,11 +117,10 @@ fn the_order_of_sites_never_matters_and_rows_in_one_place_keep_their_weights() {
 
     study.classifiers.truncate(1);
     study.validation.own_site_baseline = OwnSiteBaseline::Off;
-    let at_sites = linear(&find(&together, &study, &sites, &schema).unwrap());
+    let at_sites = find(&together, &study, &sites, &schema).unwrap();
     study.federation.mode = Mode::FeatureRows;
-    let (weights, intercept) = linear(&find(&together, &study, &sites, &schema).unwrap());
-    assert!(relative(&weights, &at_sites.0) < 1e-9, "{weights:?} {at_sites:?}");
-    assert!((intercept - at_sites.1).abs() < 1e-9);
+    let gathered = find(&together, &study, &sites, &schema).unwrap();
+    assert!(relative(&linear_numbers(&gathered, 0), &linear_numbers(&at_sites, 0)) < 1e-9);
 }
 
 #[test]
