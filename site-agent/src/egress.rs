@@ -245,7 +245,7 @@ impl Egress {
             && !answer.is_inline()
         {
             let sink = AnswerSink { egress: self, errand, answer };
-            let payload = Payload::from_bytes(answer.packed.bytes.clone());
+            let payload = Payload::known(answer.packed.digest, answer.packed.bytes.clone());
             upload(&sink, &payload, patience).await.map_err(transfer_error)?;
         }
         let send = || self.send(Outgoing::Outcome(errand.clone(), outcome.clone()));

@@ -2,13 +2,13 @@
 //! place, both in one run.
 //!
 //! ```text
-//! cargo bench -p wardround-tests --bench fits -- [--rows 8000] [--columns 1280]
+//! cargo bench -p wardround-tests --bench fits -- [--rows 8000] [--columns 1280] [--repeats 3]
 //! ```
 //!
 //! Sites, coordinator and the comparison share the machine's cores. A federated study counts from when it
 //! runs to its end, less its first round, in which sites read their tables; what is left of the ratio to one
 //! place once a round trip per round is taken off is the cost of processes, encryption, journal and ledgers.
-//! A round trip is the study's shortest round.
+//! A round trip is the study's shortest round. Of several repeats the one in the middle counts.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             None => Ok(default),
         }
     };
+    let repeats = number("--repeats", 3)?.max(1);
     let table = Made { rows: number("--rows", 8000)?, columns: number("--columns", 1280)? };
     let folder = tempfile::tempdir()?;
     let mut federation =
@@ -61,33 +62,48 @@ fn main() -> Result<(), Box<dyn Error>> {
         let toml = table.study(classifier);
         let file = folder.path().join("study.toml");
         std::fs::write(&file, &toml)?;
-        let id = federation.submit(LEAD, &file)?;
-        let federated = seconds_of(&federation, &id)?;
-        let Rounds { count: rounds, first, trip, longest } = Rounds::of(&federation, &id)?;
-        let federated = federated - first;
-        let study = Study::parse(&toml)?;
-        let rows = table.in_one_place(&study)?;
-        let alone = Instant::now();
-        let (sites, schemas) = (rows.sites(), [rows.schema().clone()]);
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        runtime.block_on(run(&rows, &study, &id, &sites, &schemas, &Silent))?;
-        let alone = alone.elapsed().as_secs_f64();
-        let trips = rounds as f64 * trip;
-        let figure = json!({
-            "classifier": name,
-            "federated_s": federated,
-            "one_place_s": alone,
-            "rounds": rounds,
-            "round_trip_ms": trip * 1000.0,
-            "ratio_less_round_trips": (federated - trips) / alone,
-            "longest_round": longest,
-        });
-        eprintln!("{figure}");
-        figures.push(figure);
+        let once = |_| once(&federation, &table, name, &file, &toml);
+        let mut of_classifier: Vec<(f64, Value)> =
+            (0..repeats).map(once).collect::<Result<_, _>>()?;
+        of_classifier.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        figures.push(of_classifier.swap_remove(repeats / 2).1);
     }
     let Made { rows, columns } = table;
     println!("{:#}", json!({ "rows": rows, "columns": columns, "sites": SITES, "fits": figures }));
     Ok(())
+}
+
+/// A study at the sites and in one place: the ratio of their times, with what else is known.
+fn once(
+    federation: &Federation,
+    table: &Made,
+    name: &str,
+    file: &Path,
+    toml: &str,
+) -> Result<(f64, Value), Box<dyn Error>> {
+    let id = federation.submit(LEAD, file)?;
+    let federated = seconds_of(federation, &id)?;
+    let Rounds { count: rounds, first, trip, longest } = Rounds::of(federation, &id)?;
+    let federated = federated - first;
+    let study = Study::parse(toml)?;
+    let rows = table.in_one_place(&study)?;
+    let alone = Instant::now();
+    let (sites, schemas) = (rows.sites(), [rows.schema().clone()]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(run(&rows, &study, &id, &sites, &schemas, &Silent))?;
+    let alone = alone.elapsed().as_secs_f64();
+    let ratio = (federated - rounds as f64 * trip) / alone;
+    let figure = json!({
+        "classifier": name,
+        "federated_s": federated,
+        "one_place_s": alone,
+        "rounds": rounds,
+        "round_trip_ms": trip * 1000.0,
+        "ratio_less_round_trips": ratio,
+        "longest_round": longest,
+    });
+    eprintln!("{figure}");
+    Ok((ratio, figure))
 }
 
 fn site_id(site: usize) -> Result<SiteId, Box<dyn Error>> {

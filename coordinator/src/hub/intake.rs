@@ -7,7 +7,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
 use wardround_core::query::Query;
 use wardround_core::sum::Sum;
-use wardround_proto::payload::{PayloadHead, unpack};
+use wardround_proto::payload::{PayloadHead, unpack, unpack_checked};
 use wardround_proto::problem::{Problem, ProblemCode};
 use wardround_proto::v1;
 
@@ -71,12 +71,15 @@ impl Hub {
         let bad = |what: String| Problem::new(ProblemCode::BadInput, what);
         let message = answer.sum.ok_or_else(|| bad("an answer without a sum".into()))?;
         let head = PayloadHead::read(&message, PAYLOAD_LIMIT).map_err(|e| bad(e.to_string()))?;
-        let bytes = match message.inline.is_empty() {
-            false => message.inline,
-            true => self.received(&head).await?,
+        let inline = !message.inline.is_empty();
+        let bytes = match inline {
+            true => message.inline,
+            false => self.received(&head).await?,
         };
         let (site, hub) = (site.clone(), self.clone());
         let stored = tokio::task::spawn_blocking(move || {
+            // The store of chunks checked the digest of what came in pieces.
+            let unpack = if inline { unpack } else { unpack_checked };
             let raw = unpack(&head, &bytes).map_err(|e| bad(e.to_string()))?;
             let sum = Sum::decode(&raw).map_err(|e| bad(e.to_string()))?;
             sum.check(&query).map_err(|e| bad(e.to_string()))?;

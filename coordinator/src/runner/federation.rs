@@ -41,13 +41,15 @@ impl Cohort for Federation {
             RoundEnd::Broken { ending, outcomes } => return Err(broken(query, ending, outcomes)),
             RoundEnd::Withdrawn => return Err(CohortError::Aborted),
         };
-        let mut total = Sum::zero(query);
+        let mut total: Option<Sum> = None;
         for (site, outcome) in outcomes {
-            match outcome {
-                Outcome::Answer(sum) => total.add(&sum, query)?,
+            match (outcome, &mut total) {
+                (Outcome::Answer(sum), None) => total = Some(sum),
+                (Outcome::Answer(sum), Some(total)) => total.add(&sum, query)?,
                 _ => return Err(CohortError::Unfit(format!("{site} brought no sum"))),
             }
         }
+        let total = total.unwrap_or_else(|| Sum::zero(query));
         let took = self.clock.now().since_ms(started);
         self.store.set_round_time(&query.study, &total.query, took).map_err(store_error)?;
         Ok(total)

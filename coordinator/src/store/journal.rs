@@ -156,19 +156,17 @@ impl Store {
         }
     }
 
-    /// Writes a line, and beside it a total's or a decision's bytes.
+    /// Writes a line, and beside it a total's or a decision's compressed bytes.
     fn append(
         &self,
         study: &StudyId,
         receipt: &Receipt,
         kept: Kept,
-        bytes: &[u8],
+        compressed: &[u8],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.check_total(study, receipt)?;
-        let compressed = zstd::encode_all(bytes, 3)
-            .map_err(|source| StoreError::File { path: self.folder().to_owned(), source })?;
-        let file = self.put_file(&compressed)?;
+        let file = self.put_file(compressed)?;
         let head = self.journal_head(study)?;
         let (sequence, before) = match &head {
             Some((sequence, chain)) => (sequence + 1, Some(chain)),
@@ -202,6 +200,11 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// As totals and decisions lie on the disk.
+fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::bulk::compress(bytes, 3)
 }
 
 fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<JournalEntry> {
@@ -274,10 +277,15 @@ impl Journal for StudyJournal {
     }
 
     fn record(&self, query: &Query, sum: &Sum) -> Result<(), String> {
-        let (bytes, now) = (sum.encode(), self.clock.now());
-        let receipt = Receipt::new(query, sum);
+        let bytes = sum.encode();
+        let receipt = || Receipt::of_encoded(query, sum, &bytes);
+        let (receipt, compressed) = std::thread::scope(|scope| {
+            let compressed = scope.spawn(|| compress(&bytes));
+            (receipt(), compressed.join().unwrap_or_else(|_| Err(std::io::Error::other("stopped"))))
+        });
+        let (compressed, now) = (compressed.map_err(|error| error.to_string())?, self.clock.now());
         self.store
-            .append(&self.study, &receipt, Kept::Total, &bytes, now)
+            .append(&self.study, &receipt, Kept::Total, &compressed, now)
             .map_err(|error| error.to_string())
     }
 
@@ -288,8 +296,9 @@ impl Journal for StudyJournal {
         decision: &[u8],
     ) -> Result<(), String> {
         let kept = Kept::Decision { purpose: *purpose, digest: Digest::of(decision) };
+        let compressed = compress(decision).map_err(|error| error.to_string())?;
         self.store
-            .append(&self.study, receipt, kept, decision, self.clock.now())
+            .append(&self.study, receipt, kept, &compressed, self.clock.now())
             .and_then(|()| self.forget_answers(receipt))
             .map_err(|error| error.to_string())
     }

@@ -34,7 +34,7 @@ use crate::sum::BlockSpec;
 
 pub use self::combat::Combat;
 pub use self::encoding::DecodeError;
-pub(crate) use self::encoding::{decode, encode};
+pub(crate) use self::encoding::{decode, encode_into};
 pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, StackTerm};
 pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,

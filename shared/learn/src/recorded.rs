@@ -67,10 +67,15 @@ pub struct Receipt {
 impl Receipt {
     /// The receipt of an answer to a query.
     pub fn new(query: &Query, sum: &Sum) -> Self {
+        Self::of_encoded(query, sum, &sum.encode())
+    }
+
+    /// The same of an answer whose encoding is at hand.
+    pub fn of_encoded(query: &Query, sum: &Sum, encoded: &[u8]) -> Self {
         Self {
             query: sum.query,
             what: query.name().to_owned(),
-            total: Digest::of(&sum.encode()),
+            total: Digest::of(encoded),
             sites: sum.sites.clone(),
             numbers: query.numbers(),
         }

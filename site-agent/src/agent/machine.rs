@@ -364,7 +364,7 @@ mod tests {
     fn a_task_handed_out_again_is_not_done_twice() {
         let mut m = started();
         let packed = Packed::new(b"query");
-        let inline = || ask("t", "s", Question::Inline(packed.bytes.clone()));
+        let inline = || ask("t", "s", Question::Inline(packed.bytes.to_vec()));
         assert_eq!(m.step(Event::Polled(vec![inline()]), Timestamp(500)).len(), 2);
         let mut again = inline();
         again.errand.attempt = 2;

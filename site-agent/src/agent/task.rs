@@ -121,7 +121,10 @@ mod tests {
         let read = Task::read(task(Some(v1::task::Work::Ask(ask.clone())))).unwrap();
         let Duty::Answer { head, question, lock } = read.duty else { panic!() };
         assert_eq!((read.errand.attempt, lock), (2, Digest::of(b"lock")));
-        assert_eq!((head.digest, question), (packed.digest, Question::Inline(packed.bytes)));
+        assert_eq!(
+            (head.digest, question),
+            (packed.digest, Question::Inline(packed.bytes.to_vec()))
+        );
         let short = v1::Ask { lock_digest: vec![1], ..ask };
         let read = Task::read(task(Some(v1::task::Work::Ask(short)))).unwrap();
         assert_eq!(read.duty, Duty::NotUnderstood);

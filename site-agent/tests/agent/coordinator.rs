@@ -111,7 +111,7 @@ impl Coordinator {
     pub fn question(&self, query: &Query, lock: Digest) -> v1::task::Work {
         let packed = Packed::new(&query.encode());
         let message = packed.message();
-        self.state.payloads.lock().unwrap().insert(message.digest.clone(), packed.bytes);
+        self.state.payloads.lock().unwrap().insert(message.digest.clone(), packed.bytes.to_vec());
         let lock_digest = lock.as_bytes().to_vec();
         v1::task::Work::Ask(v1::Ask { query: Some(message), lock_digest })
     }

@@ -62,7 +62,13 @@ impl Query {
 
 /// A format byte, then postcard: deterministic, since no map and no padding occur.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![FORMAT]).expect(
+    encode_into(Vec::new(), value)
+}
+
+/// The same into an empty buffer that has room.
+pub(crate) fn encode_into<T: Serialize>(mut buffer: Vec<u8>, value: &T) -> Vec<u8> {
+    buffer.push(FORMAT);
+    postcard::to_extend(value, buffer).expect(
         "queries and sums hold only lengths, numbers and lists, which postcard always takes",
     )
 }

@@ -175,11 +175,16 @@ impl Answer {
         self.sum.values(&self.query, block).expect("the caller names a block of its own question")
     }
 
-    /// The value of a block's last binary place.
-    pub fn unit(&self, block: &'static str) -> f64 {
+    /// Binary places of a block.
+    pub fn bits(&self, block: &'static str) -> u8 {
         let layout = self.query.layout();
         let spec = layout.iter().find(|spec| spec.name == block);
-        unit(spec.expect("the caller names a block of its own question").bits)
+        spec.expect("the caller names a block of its own question").bits
+    }
+
+    /// The value of a block's last binary place.
+    pub fn unit(&self, block: &'static str) -> f64 {
+        unit(self.bits(block))
     }
 }
 
@@ -190,6 +195,13 @@ pub(crate) fn finest_bits(bound: f64, reserve: u8) -> u8 {
         needed += 1;
     }
     62u8.saturating_sub(needed).saturating_sub(reserve)
+}
+
+/// The scale of sums of products of standardised features over some rows: adding up n doubles near 1 leaves an
+/// error of n^1.5 2^-53, and finer places would say nothing.
+pub(crate) fn bits_of_products(rows: f64) -> u8 {
+    let needed = 62 - finest_bits(rows, 0);
+    53u8.saturating_sub(needed + needed / 2)
 }
 
 /// Cuts `count` things of `numbers_each` numbers into slices whose answers stay below
@@ -238,6 +250,14 @@ mod tests {
         assert_eq!(finest_bits(8019.0, 0), 49);
         assert_eq!(finest_bits(8019.0, 9), 40);
         assert_eq!(finest_bits(f64::MAX, 0), 0);
+    }
+
+    #[test]
+    fn products_are_as_fine_as_doubles_add_up() {
+        assert_eq!(bits_of_products(1.0), 52);
+        assert_eq!(bits_of_products(303.0), 40);
+        assert_eq!(bits_of_products(8019.0), 34);
+        assert_eq!(bits_of_products(1e300), 0);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use wardround_core::query::{
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Reduction, Standardise};
 
-use super::asker::{Asker, finest_bits};
+use super::asker::{Asker, bits_of_products};
 use super::design::{Design, FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::frame::{Cells, Standard};
@@ -358,7 +358,7 @@ async fn grams<C: Cohort>(
             continue;
         }
         for sites in ground.site_sets_with_own_gram() {
-            let bits = finest_bits(ground.rows() as f64 * asker.schema.weighting.most(), 2);
+            let bits = bits_of_products(ground.rows() as f64 * asker.schema.weighting.most());
             let rows = RowSet { repeat: 0, folds, sites };
             let scaler = scaler(ground.cells, standardise, &rows);
             let answer = asker

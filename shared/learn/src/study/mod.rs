@@ -37,6 +37,7 @@ mod reduce;
 mod repeats;
 mod scores;
 pub(crate) mod single;
+mod training_sums;
 mod tree_fits;
 
 use wardround_core::ids::{SiteId, StudyId};

@@ -13,7 +13,7 @@ use wardround_core::query::{
 };
 use wardround_core::study::{Balance, GridPoint, LinearPoint, Loss, Standardise};
 
-use super::asker::{Asker, finest_bits};
+use super::asker::{Asker, bits_of_products};
 use super::design::{FitKey, Purpose, describe};
 use super::error::StudyError;
 use super::fits::{
@@ -113,7 +113,7 @@ async fn preconditioners<C: Cohort>(
         if !design.grid.iter().any(|point| point.standardise() == standardise) {
             continue;
         }
-        let bits = finest_bits(ground.rows() as f64 * asker.schema.weighting.most(), 2);
+        let bits = bits_of_products(ground.rows() as f64 * asker.schema.weighting.most());
         let answer = asker
             .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Gram {
                 frame: ground.frame.clone(),

@@ -13,7 +13,7 @@ use wardround_core::study::{
     Matrix, Mode, OwnSiteBaseline, Reduction, Study,
 };
 
-use self::ground::{BySite, Ground, model_size};
+use self::ground::{BySite, Gaps, Ground, model_size};
 use self::rounds::NEWTON_ROUNDS;
 use self::tally::{HALF_BYTES, Numbers, Tally};
 use super::choose::For;
@@ -196,8 +196,9 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
             }
         };
         let design = Design::new(study, classifier, sites)?;
-        let ground =
-            Ground { model_size: model_size(&design, d), design: &design, schema, d, n_sites };
+        let model_size = model_size(&design, d);
+        let gaps = Gaps::of(study);
+        let ground = Ground { model_size, design: &design, schema, d, n_sites, gaps };
         let trees =
             matches!(classifier.family(), Family::Forest | Family::Boosting | Family::BaggedForest);
         let selects = classifier.reductions().iter().any(|one| !one.is_none());
@@ -377,7 +378,8 @@ fn of_ensemble(
     let model_size = designs.iter().map(|design| model_size(design, d)).sum();
     let grid = vec![GridPoint::Ensemble(ensemble.point())];
     let design = Design { grid, ..designs[0].clone() };
-    let ground = Ground { design: &design, schema, d, n_sites, model_size };
+    let gaps = Gaps::of(study);
+    let ground = Ground { design: &design, schema, d, n_sites, model_size, gaps };
     let mut own = Tally::default();
     if ensemble.kind == EnsembleKind::Stacking {
         let columns = ensemble.members.len() as f64 + 1.0;

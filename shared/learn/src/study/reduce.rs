@@ -12,12 +12,12 @@ use wardround_core::query::{Frame, RowSet};
 use wardround_core::study::{Reduction, Standardise, Study};
 
 use super::asker::Asker;
-use super::closed_fits::{TrainingSet, training_sets};
 use super::common::Common;
 use super::design::{Design, FitKey};
 use super::error::StudyError;
 use super::fits::Ground;
 use super::frame::{ByClass, Cells, ClassSums, Standard};
+use super::training_sums::{TrainingSet, training_sets};
 use crate::cohort::Cohort;
 use crate::logistic::basis::{Basis, Directions};
 use crate::pca;

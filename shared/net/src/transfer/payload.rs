@@ -29,7 +29,12 @@ impl Payload {
     /// Bytes in memory.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        Self::known(Digest::of(&bytes), bytes)
+    }
+
+    /// Bytes in memory whose digest is known.
+    pub fn known(digest: Digest, bytes: Bytes) -> Self {
+        let size = bytes.len() as u64;
         Self { digest, size, content: Content::Memory(bytes) }
     }
 

@@ -2,8 +2,8 @@
 
 use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Labelling, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Family, GridPoint, LinearPoint, Loss, Matrix,
-    OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
+    ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LinearPoint, Loss, Matrix,
+    Missing, OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
 };
 
 use super::rounds::{
@@ -19,6 +19,7 @@ use crate::study::fits::needs_counts;
 use crate::study::fits::{LARGE_SITE, MOST_FACTORS};
 use crate::study::frame::ByClass;
 use crate::study::scores::BINS;
+use crate::study::training_sums::asked_for;
 use crate::trees::lockstep::GROWING_BYTES;
 
 /// Whether counts are asked for site by site.
@@ -26,6 +27,23 @@ use crate::trees::lockstep::GROWING_BYTES;
 pub(super) enum BySite {
     Yes,
     No,
+}
+
+/// Whether rows may miss features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gaps {
+    None,
+    Possible,
+}
+
+impl Gaps {
+    /// What a study's sites let in.
+    pub(super) fn of(study: &Study) -> Self {
+        match &study.input {
+            Input::Table(table) if table.missing == Missing::Impute => Self::Possible,
+            Input::Table(_) | Input::Images { .. } => Self::None,
+        }
+    }
 }
 
 /// What one classifier's fits and figures cost.
@@ -38,6 +56,7 @@ pub(super) struct Ground<'a> {
     pub(super) n_sites: f64,
     /// Numbers of a model in a question about scores.
     pub(super) model_size: f64,
+    pub(super) gaps: Gaps,
 }
 
 impl Ground<'_> {
@@ -59,13 +78,16 @@ impl Ground<'_> {
     }
 
     /// Cross products of every training set in one round, as closed forms and principal components
-    /// need them.
+    /// need them: of rows that may miss features at most so many.
     pub(super) fn closed_form(&self, tally: &mut Tally, classes: f64) {
         let Self { design, d, .. } = *self;
-        let scalers = Standardise::EACH.into_iter().filter(|standardise| {
-            design.grid.iter().any(|point| point.standardise() == *standardise)
-        });
-        let terms = (design.training_sets().len() * scalers.count()) as f64;
+        let used = |one: &Standardise| design.grid.iter().any(|p| p.standardise() == *one);
+        let sets = design.training_sets();
+        let terms_of = |standardise| match (standardise, self.gaps) {
+            (Standardise::All, Gaps::None) => asked_for(&sets).len(),
+            _ => sets.len(),
+        };
+        let terms = Standardise::EACH.into_iter().filter(used).map(terms_of).sum::<usize>() as f64;
         let numbers = terms * ((d + 1.0) * (d + 2.0) / 2.0 + classes * (d + 1.0));
         let slices = (numbers * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
         tally.queries += slices - 1.0;
