@@ -5,8 +5,8 @@ mod report_made_up;
 use report_made_up::{Patient, compared, context, findings, heart, joined, known, patients, site};
 use serde_json::{Value, json};
 use wardround::report::{
-    BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, MatrixModels, MatrixSection,
-    OwnSiteModel, OwnSitesSection, ReadError, Report, SCHEMA,
+    BuildError, ComparisonSection, Count, Curve, DataKind, Estimate, FigureRow, MatrixModels,
+    MatrixSection, OwnSiteModel, OwnSitesSection, ReadError, Report, SCHEMA,
 };
 use wardround_core::study::{Balance, GridPoint, Standardise, Study};
 use wardround_learn::findings::{
@@ -488,6 +488,44 @@ fn rates_of_none_and_all_are_cells() {
     let others = rows.iter().filter(|row| row.figures.sensitivity == withheld).count();
     assert!(others >= 2, "its calls would follow from all less the others");
     assert!(rows[1].figures.auc.value().is_some());
+}
+
+#[test]
+fn what_follows_from_calls_is_withheld_with_them() {
+    let findings = findings(4, &patients(4, 160));
+    let made = |findings: &Findings| Report::build(findings, &context(findings)).unwrap();
+    let of = |row: &FigureRow, name: &str| {
+        let named = row.more.iter().find(|named| named.name == name).unwrap();
+        named.estimate.clone()
+    };
+    let report = made(&findings);
+    let all = &report.pooled[0].figures;
+    let [judged] = findings.targets.as_slice() else { panic!("one class is modelled") };
+    for named in &judged.nested.judged.one_list.more {
+        assert_eq!(of(all, &named.name), Estimate::from(&named.figure));
+        let shown = of(all, &named.name).short();
+        assert!(report.to_html().contains(&format!("<td>{shown}")), "{}", named.name);
+    }
+    let html = report.to_html();
+    assert!(html.contains("positive predictive value") && html.contains("log loss"));
+    assert!(report.to_text().contains("positive predictive value"));
+
+    // Every positive of the first site is called so: its calls are hidden, and what follows from them.
+    let mut sure = findings.clone();
+    let site = &mut sure.targets[0].nested.judged.by_site[0];
+    let positives = site.confusion[0] + site.confusion[3];
+    (site.confusion[0], site.confusion[3]) = (positives, 0);
+    let report = made(&sure);
+    let row = &report.sites[0].sites[0].figures;
+    assert!(matches!(row.sensitivity, Estimate::Withheld { .. }));
+    assert!(matches!(of(row, "ppv"), Estimate::Withheld { .. }));
+    assert!(matches!(of(row, "log_loss"), Estimate::Known { .. }));
+    // A site whose owner releases nothing has nothing here either.
+    let mut refused = context(&findings);
+    refused.sites[1].policy.per_site_metrics = Consent::Refused;
+    let report = Report::build(&findings, &refused).unwrap();
+    let row = &report.sites[0].sites[1].figures;
+    assert!(row.more.iter().all(|one| matches!(one.estimate, Estimate::Withheld { .. })));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use super::model::{
     SubgroupsSection,
 };
 use super::slices::{TargetMask, calibration, figure_row};
+use super::together::SitesTogether;
 use super::values::{Count, Estimate, grouped, rounded};
 
 /// Findings and context that don't belong together; always a fault of the coordinator.
@@ -247,6 +248,7 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
         },
         seed: study.seed,
         chosen_by: judged_by(study.validation.choose_by).to_owned(),
+        threshold_for: study.validation.threshold.words(),
         parsed: serde_json::to_value(study).expect("a study has text keys and plain values only"),
     }
 }
@@ -593,15 +595,13 @@ fn by_site(
 ) -> SitesSection {
     let rows = target.nested.judged.by_site.iter().zip(&shown.sites);
     let sites = findings.sites.iter().zip(rows);
-    SitesSection {
-        class: class.to_owned(),
-        sites: sites
-            .map(|(site, (figures, slice))| SiteRow {
-                site: site.clone(),
-                figures: figure_row(figures, *slice, minimums),
-            })
-            .collect(),
-    }
+    let sites: Vec<SiteRow> = sites
+        .map(|(site, (figures, slice))| SiteRow {
+            site: site.clone(),
+            figures: figure_row(figures, *slice, minimums),
+        })
+        .collect();
+    SitesSection { class: class.to_owned(), together: SitesTogether::of(&sites), sites }
 }
 
 fn by_subgroup(

@@ -13,6 +13,7 @@ mod race;
 mod schema;
 mod slices;
 mod text;
+mod together;
 mod values;
 
 pub use build::BuildError;
@@ -29,12 +30,13 @@ pub use model::{
     Attempt, ClassCounts, CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup,
     Confusion, DataKind, Digests, FORMAT, FigureRow, FinalModel, Fitting, FoldRow, GridRow,
     LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites, NamedDigest,
-    NestedFold, NumbersOfSite, PooledSection, Protection, Report, RoundCost, RoundsSection,
-    SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn, SubgroupsSection,
-    WeightsDigest,
+    NamedEstimate, NestedFold, NumbersOfSite, PooledSection, Protection, Report, RoundCost,
+    RoundsSection, SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn,
+    SubgroupsSection, WeightsDigest,
 };
 pub use race::{RaceSection, TrialRow};
 pub use schema::SCHEMA;
+pub use together::SitesTogether;
 pub(crate) use values::decimal;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};
 

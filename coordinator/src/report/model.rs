@@ -17,10 +17,11 @@ use wardround_privacy::judge::Aggregation;
 use super::comparison::ComparisonSection;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::race::RaceSection;
+use super::together::SitesTogether;
 use super::values::{Calibration, Count, Curve, Estimate, grouped};
 
 /// The format that this software writes.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// A finished study's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +101,8 @@ pub struct StudySection {
     pub seed: Seed,
     /// Which figure chose among grid points: "within-sites" or "one-list".
     pub chosen_by: String,
+    /// What the threshold was chosen for, in words.
+    pub threshold_for: String,
     /// The whole study file, as it was read.
     pub parsed: serde_json::Value,
 }
@@ -413,6 +416,8 @@ pub struct SitesSection {
     pub class: String,
     /// The sites.
     pub sites: Vec<SiteRow>,
+    /// What they say of sites like them.
+    pub together: SitesTogether,
 }
 
 /// The chosen model at a site.
@@ -503,6 +508,19 @@ pub struct FigureRow {
     pub confusion: Confusion,
     /// ROC curve, in steps of at least the minimum cell.
     pub roc: Curve,
+    /// All other metrics, by their name in scikit-learn where they have one there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<NamedEstimate>,
+}
+
+/// An estimate with the name of its metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedEstimate {
+    /// The metric's name.
+    pub name: String,
+    /// The estimate.
+    pub estimate: Estimate,
 }
 
 /// A count of negatives and one of positives.

@@ -15,13 +15,14 @@ use wardround_learn::findings::{
     Figure, Figures, Interval, LeftOut, ReliabilityBin, TargetFindings,
 };
 use wardround_learn::metrics::ranking::site_only_auc;
+use wardround_learn::metrics::registry::{Metric, metric};
 use wardround_privacy::policy::Consent;
 use wardround_privacy::suppress::{
     self, Calls, CallsOf, CohortMask, Reason, Shown, calls, curve_steps, rate,
 };
 
 use super::disclose::Minimums;
-use super::model::{ClassCounts, Confusion, FigureRow};
+use super::model::{ClassCounts, Confusion, FigureRow, NamedEstimate};
 use super::values::{Calibration, CalibrationBin, Count, Curve, Estimate, rounded};
 
 /// What of a slice is shown.
@@ -314,6 +315,18 @@ pub fn figure_row(figures: &Figures, slice: Slice, minimums: Minimums) -> Figure
             false_negatives: calls(3, positive),
         },
         roc: curve(figures, slice, minimums),
+        more: figures
+            .more
+            .iter()
+            .map(|named| NamedEstimate {
+                name: named.name.clone(),
+                // What follows from calls of both classes tells them.
+                estimate: match metric(&named.name).is_none_or(Metric::is_of_calls) {
+                    true => estimate(&named.figure, first(positive, negative)),
+                    false => estimate(&named.figure, Shown::Value(())),
+                },
+            })
+            .collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The result table for a terminal: the report's figures in at most 100 columns.
 
+use wardround_learn::metrics::registry::metric;
 use wardround_privacy::suppress::Reason;
 
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
@@ -7,6 +8,7 @@ use super::html::verdict;
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
 use super::notes::notes;
+use super::together::SitesTogether;
 use super::values::{Count, Estimate, decimal, grouped};
 
 /// Widest line, in characters.
@@ -89,12 +91,13 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     out.wrapped(
         "",
         &format!(
-            "{}: {} against the rest. Chosen: {}, {}threshold {:.3}",
+            "{}: {} against the rest. Chosen: {}, {}threshold {:.3} for {}",
             report.study.target,
             model.class,
             model.chosen.point.line(),
             model.chosen.zeros_in_words().map_or(String::new(), |words| format!("{words}, ")),
-            model.chosen.threshold
+            model.chosen.threshold,
+            report.study.threshold_for
         ),
     );
     if let Some(last) = model.races.iter().find(|race| race.of == "final model") {
@@ -155,8 +158,53 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     for (note, rows) in notes {
         out.wrapped("  ", &format!("- {}: {note}", rows.join(", ")));
     }
+    together(&report.sites[at].together, out);
+    more(&pooled.figures, out);
     own_sites(report, at, out);
     matrix(report, at, out);
+}
+
+/// What the sites' AUCs say of sites like them.
+fn together(together: &SitesTogether, out: &mut Lines) {
+    let SitesTogether { sites, auc, another_site, i_squared, .. } = together;
+    let (Some([low, high]), Some(i_squared)) = (auc.ends(), i_squared.value()) else { return };
+    let expected = another_site.ends().map_or(String::new(), |[low, high]| {
+        format!("; another site's is expected from {low:.3} to {high:.3}")
+    });
+    out.wrapped(
+        "",
+        &format!(
+            "Mean AUC of {sites} sites {} ({low:.3} to {high:.3}), {:.0} % of its variance between sites{expected}",
+            auc.short(),
+            100.0 * i_squared
+        ),
+    );
+}
+
+/// Metrics that the terminal has of all sites alone; the page has all of every row.
+const MORE: [&str; 6] = [
+    "average_precision_score",
+    "ppv",
+    "npv",
+    "calibration_slope",
+    "calibration_in_the_large",
+    "expected_calibration_error_if_calibrated",
+];
+
+/// Some of the metrics that have no column.
+fn more(figures: &FigureRow, out: &mut Lines) {
+    let known = figures.more.iter().filter(|named| named.estimate.value().is_some());
+    let wanted = known.filter(|named| MORE.contains(&named.name.as_str()));
+    let rows: Vec<Vec<String>> = wanted
+        .filter_map(|named| {
+            let metric = metric(&named.name)?;
+            Some(vec![metric.words.to_owned(), named.estimate.short()])
+        })
+        .collect();
+    if !rows.is_empty() {
+        out.wrapped("", "");
+        out.columns(&["all sites in one list", ""], rows);
+    }
 }
 
 /// Each site's own model beside the federated one.

@@ -12,13 +12,14 @@ use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
     FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass, Negative,
     OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Reduction,
-    RowWeights, Search, Standardise, Study, StudySites, Subgroup, Target, Validation, WeightsRule,
+    RowWeights, Search, Standardise, Study, StudySites, Subgroup, Target, ThresholdRule,
+    Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
     FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
-    Interval, Judged, LeftOut, Matrix, MatrixOfClass, Nested, NestedChoice, OwnModel, OwnSite,
-    OwnSites, OwnSitesOfClass, Profile, ProfileCell, Races, ReliabilityBin, SubgroupNames,
+    Interval, Judged, LeftOut, Matrix, MatrixOfClass, NamedFigure, Nested, NestedChoice, OwnModel,
+    OwnSite, OwnSites, OwnSitesOfClass, Profile, ProfileCell, Races, ReliabilityBin, SubgroupNames,
     TargetFindings, TrainedAt, TreeCounts,
 };
 use wardround_privacy::judge::Aggregation;
@@ -419,6 +420,7 @@ fn study() -> Study {
         }],
         ensembles: vec![],
         validation: Validation {
+            threshold: ThresholdRule::Youden,
             folds: 5,
             repeats: 1,
             leave_one_site_out: true,
@@ -508,5 +510,13 @@ fn figures(patients: &[&Patient]) -> Figures {
         },
         roc: if both { roc } else { Vec::new() },
         reliability: bins,
+        more: vec![
+            named("ppv", share(confusion[0], confusion[0] + confusion[1])),
+            named("log_loss", if rows.is_empty() { undefined() } else { known(0.4, 0.01) }),
+        ],
     }
+}
+
+fn named(name: &str, figure: Figure) -> NamedFigure {
+    NamedFigure { name: name.to_owned(), figure }
 }

@@ -401,6 +401,19 @@ pub struct Figures {
     pub roc: Vec<[f64; 2]>,
     /// Reliability curve.
     pub reliability: Vec<ReliabilityBin>,
+    /// All other metrics by name, in the order of [`crate::metrics::registry::METRICS`]; none in findings of
+    /// a format that didn't have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<NamedFigure>,
+}
+
+/// A figure with the name of its metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamedFigure {
+    /// The metric's name in [`crate::metrics::registry::METRICS`].
+    pub name: String,
+    /// The figure.
+    pub figure: Figure,
 }
 
 /// One bin of a reliability curve.

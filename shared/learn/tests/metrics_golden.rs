@@ -8,9 +8,11 @@ use serde::Deserialize;
 use wardround_learn::metrics::interval::{
     auc_interval, clustered_variance, delong_variance, wilson, within_sites_variance,
 };
+use wardround_learn::metrics::random_effects::{SiteAuc, random_effects};
 use wardround_learn::metrics::ranking::{
-    auc_within_sites, binning_error, roc_auc, roc_curve, site_only_auc,
+    auc_within_sites, average_precision, binning_error, roc_auc, roc_curve, site_only_auc,
 };
+use wardround_learn::metrics::recalibration::{calibration_in_the_large, calibration_line};
 use wardround_learn::metrics::threshold::{fixed_sensitivity, fixed_specificity, youden};
 use wardround_learn::metrics::{Confusion, ScoreHistogram, Threshold};
 
@@ -35,6 +37,7 @@ struct Case {
     label: Vec<u8>,
     patient: Vec<usize>,
     roc_auc: f64,
+    average_precision: f64,
     roc_auc_unbinned: f64,
     roc_curve: Vec<[f64; 2]>,
     delong: f64,
@@ -44,6 +47,9 @@ struct Case {
     log_loss: f64,
     ece: f64,
     reliability: Reliability,
+    calibration: Calibration,
+    line: Line,
+    line_unbinned: Line,
     thresholds: Thresholds,
     at_half: Calls,
     at_youden: Calls,
@@ -68,6 +74,22 @@ struct Reliability {
 }
 
 #[derive(Deserialize)]
+struct Calibration {
+    maximum: f64,
+    if_calibrated: f64,
+    reliability: f64,
+    resolution: f64,
+    uncertainty: f64,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    intercept: f64,
+    slope: f64,
+    in_the_large: f64,
+}
+
+#[derive(Deserialize)]
 struct Thresholds {
     youden: usize,
     sensitivity_90: usize,
@@ -88,6 +110,10 @@ struct Calls {
     accuracy: f64,
     balanced_accuracy: f64,
     f1: f64,
+    matthews: f64,
+    kappa: f64,
+    lift: f64,
+    selection_rate: f64,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +160,8 @@ fn ranking_equals_scikit_learn() {
         let h = cell(&case.rows()).histogram;
         let auc = roc_auc(&h).unwrap();
         close(&case.name, "roc_auc_score", auc, case.roc_auc);
+        let precision = average_precision(&h).unwrap();
+        close(&case.name, "average_precision_score", precision, case.average_precision);
         let off = (auc - case.roc_auc_unbinned).abs();
         assert!(off < 5e-4, "{}: binning moves the AUC by {off}", case.name);
         assert!(off <= binning_error(&h).unwrap() + 1e-15);
@@ -219,12 +247,80 @@ fn calibration_equals_scikit_learn() {
         close(name, "brier_score_loss", sums.brier_score().unwrap(), case.brier_score_loss);
         close(name, "log_loss", sums.log_loss().unwrap(), case.log_loss);
         close(name, "ECE", sums.expected_calibration_error().unwrap(), case.ece);
+        let theirs = &case.calibration;
+        let parts = sums.brier_parts().unwrap();
+        close(name, "MCE", sums.maximum_calibration_error().unwrap(), theirs.maximum);
+        close(name, "chance's ECE", sums.error_if_calibrated().unwrap(), theirs.if_calibrated);
+        close(name, "reliability", parts.reliability, theirs.reliability);
+        close(name, "resolution", parts.resolution, theirs.resolution);
+        close(name, "uncertainty", parts.uncertainty, theirs.uncertainty);
         let curve = sums.reliability();
         assert_eq!(curve.iter().map(|bin| bin.rows).collect::<Vec<_>>(), case.reliability.rows);
         for (at, bin) in curve.iter().enumerate() {
             let share = bin.positives as f64 / bin.rows as f64;
             close(name, "mean of y", share, case.reliability.mean_y[at]);
             close(name, "mean of p", bin.mean_score, case.reliability.mean_score[at]);
+        }
+    }
+}
+
+#[test]
+fn calibration_lines_equal_statsmodels() {
+    for case in golden().cases {
+        let h = cell(&case.rows()).histogram;
+        let ([intercept, slope], shift) =
+            (calibration_line(&h).unwrap(), calibration_in_the_large(&h).unwrap());
+        let theirs = &case.line;
+        for (what, ours, theirs, unbinned) in [
+            ("intercept", intercept, theirs.intercept, case.line_unbinned.intercept),
+            ("slope", slope, theirs.slope, case.line_unbinned.slope),
+            ("shift", shift, theirs.in_the_large, case.line_unbinned.in_the_large),
+        ] {
+            let off = (ours - theirs).abs();
+            assert!(off < 1e-9, "{}: {what} is {theirs}, got {ours}", case.name);
+            let moved = (ours - unbinned).abs();
+            assert!(moved < 0.012, "{}: bins move the {what} by {moved}", case.name);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct GoldenEffects {
+    cases: Vec<EffectsCase>,
+}
+
+#[derive(Deserialize)]
+struct EffectsCase {
+    name: String,
+    auc: Vec<f64>,
+    interval: Vec<[f64; 2]>,
+    mean: f64,
+    ends: [f64; 2],
+    prediction: Option<[f64; 2]>,
+    tau: f64,
+    i_squared: f64,
+}
+
+#[test]
+fn random_effects_equal_metafors_formulas() {
+    let golden: GoldenEffects = serde_json::from_str(include_str!("golden/random_effects.json"))
+        .expect("golden/random_effects.json has the shape that make_random_effects.py writes");
+    for case in golden.cases {
+        let sites = case.auc.iter().zip(&case.interval);
+        let sites: Vec<SiteAuc> =
+            sites.map(|(&auc, &interval)| SiteAuc { auc, interval }).collect();
+        let found = random_effects(&sites).unwrap();
+        // The maximum is flat: a search of the likelihood finds it to the root of its precision.
+        let near = |what: &str, ours: f64, theirs: f64| {
+            assert!((ours - theirs).abs() < 2e-6, "{}: {what} is {theirs}, got {ours}", case.name);
+        };
+        near("the mean", found.mean, case.mean);
+        near("tau", found.tau, case.tau);
+        near("I squared", found.i_squared, case.i_squared);
+        (0..2).for_each(|end| near("an end", found.interval[end], case.ends[end]));
+        assert_eq!(found.prediction.ok().is_some(), case.prediction.is_some(), "{}", case.name);
+        if let (Ok(ours), Some(theirs)) = (found.prediction, case.prediction) {
+            (0..2).for_each(|end| near("an end of the prediction", ours[end], theirs[end]));
         }
     }
 }
@@ -255,6 +351,10 @@ fn thresholds_and_calls_equal_scikit_learn() {
                 ("accuracy", ours.accuracy(), theirs.accuracy),
                 ("balanced accuracy", ours.balanced_accuracy(), theirs.balanced_accuracy),
                 ("f1", ours.f1(), theirs.f1),
+                ("Matthews", ours.matthews(), theirs.matthews),
+                ("kappa", ours.kappa(), theirs.kappa),
+                ("lift", ours.lift(), theirs.lift),
+                ("selection rate", ours.selection_rate(), theirs.selection_rate),
             ] {
                 close(&case.name, what, ours.unwrap(), theirs);
             }

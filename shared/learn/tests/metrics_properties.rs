@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use wardround_core::query::{Bins, CALIBRATION_BINS};
 use wardround_core::sum::{fix, unit};
+use wardround_learn::findings::{Figure, NamedFigure};
 use wardround_learn::metrics::ranking::{auc_within_sites, roc_auc, site_only_auc};
-use wardround_learn::metrics::registry::METRICS;
+use wardround_learn::metrics::registry::{METRICS, Place, listed, metric};
 use wardround_learn::metrics::{
     CalibrationSums, Confusion, ScoreCell, ScoreHistogram, Threshold, Undefined,
 };
@@ -164,4 +165,11 @@ fn no_metric_has_a_value_on_nothing() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), METRICS.len());
+    let listed = listed(&empty(), &Confusion::default());
+    let expected = METRICS.iter().filter(|metric| metric.place == Place::List).count();
+    assert_eq!(listed.len(), expected);
+    for NamedFigure { name, figure } in listed {
+        assert_eq!(metric(&name).unwrap().place, Place::List);
+        assert!(matches!(figure, Figure::Undefined { .. }), "{name}: {figure:?}");
+    }
 }

@@ -64,12 +64,13 @@ fn trained(report: &Report) -> Element {
     )));
     for model in &report.models {
         answer = answer.add(el("p").text(format!(
-            "{}: {} against the rest, {}, {}, threshold {:.3}.",
+            "{}: {} against the rest, {}, {}, threshold {:.3} for {}.",
             study.target,
             model.class,
             model.chosen.features_in_words(),
             model.chosen.point.line(),
             model.chosen.threshold,
+            study.threshold_for,
         )));
     }
     answer

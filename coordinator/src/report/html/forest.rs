@@ -20,6 +20,10 @@ enum Mark {
     Site,
     /// A site left out: an open diamond, dashed interval.
     LeftOut,
+    /// The mean of sites: a filled diamond.
+    Mean,
+    /// What is expected of another site: an interval alone.
+    Expected,
 }
 
 struct Line<'a> {
@@ -52,14 +56,20 @@ pub fn forest(report: &Report, at: usize) -> Markup {
     )
     .add(axis(&area))
     .add_all(lines.iter().enumerate().map(|(number, line)| draw(&area, number, line)));
-    let caption = if report.leave_one_site_out[at].sites.is_empty() {
-        "AUC with its 95 % interval. Filled diamonds: all sites. Discs: a site by itself. The \
-         dotted line is chance."
+    let left_out = if report.leave_one_site_out[at].sites.is_empty() {
+        "Discs: a site by itself."
     } else {
-        "AUC with its 95 % interval. Filled diamonds: all sites. Discs: a site by itself, in nested \
-         folds. Open diamonds on dashes: the same site judged by models that never saw it. The \
-         dotted line is chance."
+        "Discs: a site by itself, in nested folds. Open diamonds on dashes: the same site judged by \
+         models that never saw it."
     };
+    let another = match report.sites[at].together.another_site.value() {
+        Some(_) => " The line without a mark is where another site's AUC is expected.",
+        None => "",
+    };
+    let caption = format!(
+        "AUC with its 95 % interval. Filled diamonds: all sites. {left_out}{another} The dotted \
+         line is chance."
+    );
     el("figure")
         .add(
             el("div")
@@ -95,6 +105,18 @@ fn lines(report: &Report, at: usize) -> Vec<Line<'_>> {
             lines.push(Line { name, mark: Mark::LeftOut, estimate: &out.figures.auc, band });
         }
     }
+    let together = &report.sites[at].together;
+    let under = [
+        ("mean of the sites", Mark::Mean, &together.auc),
+        ("another site", Mark::Expected, &together.another_site),
+    ];
+    let known = under.into_iter().filter(|(.., estimate)| estimate.value().is_some());
+    lines.extend(known.map(|(name, mark, estimate)| Line {
+        name: name.to_owned(),
+        mark,
+        estimate,
+        band: false,
+    }));
     lines
 }
 
@@ -140,8 +162,8 @@ fn draw(area: &Area, number: usize, shown: &Line<'_>) -> Element {
     let text_y = middle + 4.0;
     let mut group = el("g");
     let (class, indent) = match shown.mark {
-        Mark::Pooled => ("name", 0.0),
-        Mark::Site => ("", 0.0),
+        Mark::Pooled | Mark::Mean => ("name", 0.0),
+        Mark::Site | Mark::Expected => ("", 0.0),
         Mark::LeftOut => ("tick", 16.0),
     };
     if shown.band {
@@ -162,18 +184,19 @@ fn draw(area: &Area, number: usize, shown: &Line<'_>) -> Element {
     )));
     if let Some([low, high]) = shown.estimate.ends() {
         let class = match shown.mark {
-            Mark::Pooled => "whole-line",
+            Mark::Pooled | Mark::Mean => "whole-line",
             Mark::Site => "first",
             Mark::LeftOut => "second",
+            Mark::Expected => "axis",
         };
         group = group.add(line(class, [area.x(low), middle], [area.x(high), middle]));
     }
-    if let Some(value) = shown.estimate.value() {
+    if let Some(value) = shown.estimate.value().filter(|_| shown.mark != Mark::Expected) {
         let at = [area.x(value), middle];
         group = group.add(match shown.mark {
-            Mark::Pooled => diamond("whole", at, 6.0),
+            Mark::Pooled | Mark::Mean => diamond("whole", at, 6.0),
             Mark::Site => disc("first-fill", at, 4.5),
-            Mark::LeftOut => diamond("second-open", at, 5.0),
+            Mark::LeftOut | Mark::Expected => diamond("second-open", at, 5.0),
         });
     }
     let right = area.left + area.width + 14.0;

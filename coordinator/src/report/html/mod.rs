@@ -6,6 +6,7 @@ mod forest;
 mod heat;
 mod joining;
 mod markup;
+mod metrics;
 mod plot;
 mod reliability;
 mod roc;

@@ -5,11 +5,12 @@ use wardround_learn::findings::{StoppedTrees, TreeCounts};
 
 use super::super::model::{Confusion, ModelSection, Report, SiteRow, WeightsDigest};
 use super::super::notes::notes;
+use super::super::together::SitesTogether;
 use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
-use super::{comparison, forest, joining, reliability, roc};
+use super::{comparison, forest, joining, metrics, reliability, roc};
 
 /// Everything below the first screen.
 pub fn main(report: &Report) -> Markup {
@@ -73,7 +74,8 @@ fn performance(report: &Report, at: usize) -> Markup {
             &["counted over", "AUC (95 % interval)", "what it compares"],
             auc.into(),
         ))
-        .add(figure_table(report, "All figures, all sites in one list", "", figures))
+        .add(figure_table(report, "All sites in one list", "", figures))
+        .add(metrics::of_all("Other metrics, all sites in one list", &section.figures))
         .add(calls(report, at))
         .add(
             el("div")
@@ -110,14 +112,45 @@ fn calls(report: &Report, at: usize) -> Markup {
 }
 
 fn sites(report: &Report, at: usize) -> Markup {
-    let rows = report.sites[at].sites.iter();
-    let rows = rows.map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
+    let sites = &report.sites[at].sites;
+    let rows = sites.iter().map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
+    let more: Vec<_> = sites.iter().map(|row| (row.site.to_string(), &row.figures)).collect();
     el("div")
         .add(target_heading(report, at))
         .add(forest::forest(report, at))
         .add(figure_table(report, "The chosen model at each site, from nested folds", "site", rows))
+        .add(together(&report.sites[at].together))
+        .add(metrics::side_by_side("Other metrics at each site", &more))
         .add(roc::by_site(report, at))
         .into()
+}
+
+fn together(together: &SitesTogether) -> Markup {
+    let rows = [
+        (
+            "mean of the sites' AUCs",
+            &together.auc,
+            "sites taken as drawn from many like them (random effects on the logit, Hartung and \
+             Knapp's interval): each counts, not each patient",
+        ),
+        (
+            "AUC of another site",
+            &together.another_site,
+            "where one more site's AUC is expected, 95 % (prediction interval)",
+        ),
+        ("tau", &together.tau, "standard deviation between sites, of the logit of the AUC"),
+        (
+            "I\u{b2}",
+            &together.i_squared,
+            "share of the variance of sites' AUCs that is between sites rather than chance",
+        ),
+    ];
+    let rows = rows.map(|(name, estimate, says)| {
+        vec![Cell::plain(name), Cell::estimate(estimate), Cell::plain(says)]
+    });
+    let caption =
+        format!("What {} say of sites like them", counted(together.sites as usize, "site"));
+    table(&caption, &["", "value (95 % interval)", "what it says"], rows.into())
 }
 
 fn subgroups(report: &Report, at: usize) -> Markup {
@@ -129,7 +162,11 @@ fn subgroups(report: &Report, at: usize) -> Markup {
         let rows = column.levels.iter();
         let rows = rows.map(|row| row_of(&row.level, figure_cells(&row.figures))).collect();
         let caption = format!("By {}, all sites in one list, from nested folds", column.name);
-        made = made.add(figure_table(report, &caption, &column.name, rows));
+        let levels = column.levels.iter();
+        let more: Vec<_> = levels.map(|row| (row.level.clone(), &row.figures)).collect();
+        made = made
+            .add(figure_table(report, &caption, &column.name, rows))
+            .add(metrics::side_by_side(&format!("Other metrics by {}", column.name), &more));
     }
     made.into()
 }
@@ -212,7 +249,9 @@ fn choosing(report: &Report, at: usize) -> Markup {
         .add(el("p").text(format!(
             "The grid was judged on plain out-of-fold scores and the model chosen {by}. These \
              figures were used for choosing, so they flatter the chosen point; the figure of the \
-             chosen model is the nested one."
+             chosen model is the nested one. Thresholds were chosen for {}, on scores of {}s that had no \
+             part in the models, nor in the figures.",
+            report.study.threshold_for, report.study.unit
         )))
         .add(table(
             "The grid: plain out-of-fold figures, used for choosing",

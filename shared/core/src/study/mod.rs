@@ -423,6 +423,9 @@ pub struct Validation {
     pub choose: Choose,
     /// Which points of a grid are tried.
     pub search: Search,
+    /// From which probability a row is called positive.
+    #[serde(skip_serializing_if = "ThresholdRule::is_youden")]
+    pub threshold: ThresholdRule,
     /// Whether each site also fits the classifier to its own patients alone.
     #[serde(skip_serializing_if = "OwnSiteBaseline::is_off")]
     pub own_site_baseline: OwnSiteBaseline,
@@ -440,6 +443,39 @@ pub enum Choose {
     /// The simplest one whose AUC is within one standard error of the largest (Breiman, Friedman, Olshen and Stone 1984, section
     /// 3.4.3).
     OneStandardError,
+}
+
+/// From which probability a row is called positive: always chosen on scores of rows that had no part in the model, and
+/// never on those that it is judged on.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThresholdRule {
+    /// The one with the largest sum of sensitivity and specificity (Youden 1950).
+    #[default]
+    Youden,
+    /// The highest one that calls at least this share of the positive rows so; above 0, below 1.
+    Sensitivity(f64),
+    /// The lowest one that calls at least this share of the negative rows so; above 0, below 1.
+    Specificity(f64),
+    /// The one of least cost where a missed positive row costs as much as so many false alarms; above 0.
+    MissCost(f64),
+}
+
+impl ThresholdRule {
+    /// Whether it is the usual one.
+    pub fn is_youden(&self) -> bool {
+        *self == Self::Youden
+    }
+
+    /// What it wants, in words.
+    pub fn words(self) -> String {
+        match self {
+            Self::Youden => "the largest sum of sensitivity and specificity".to_owned(),
+            Self::Sensitivity(share) => format!("a sensitivity of at least {share}"),
+            Self::Specificity(share) => format!("a specificity of at least {share}"),
+            Self::MissCost(cost) => format!("least cost, a miss costing {cost} false alarms"),
+        }
+    }
 }
 
 /// Which points of a grid are tried, and on how many folds.

@@ -8,7 +8,8 @@ use super::{
     Alterations, AugmentationRule, BackboneRule, Candidates, Categorical, Choose, ChooseBy,
     Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input, Levels, Matrix,
     Missing, Mode, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum,
-    RowWeights, Search, Study, StudySites, Subgroup, Table, Target, Validation, WeightsRule,
+    RowWeights, Search, Study, StudySites, Subgroup, Table, Target, ThresholdRule, Validation,
+    WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
@@ -100,8 +101,14 @@ const VALIDATION: &[Key] = &[
     Key::value("choose_by", "\"within-sites\""),
     Key::value("choose", "\"best\""),
     Key::value("search", "{ random = 20 }"),
+    Key::value("threshold", "{ sensitivity = 0.9 }"),
     Key::value("own_site_baseline", "true"),
     Key::value("matrix", "true"),
+];
+const THRESHOLD: &[Key] = &[
+    Key::value("sensitivity", "0.9"),
+    Key::value("specificity", "0.9"),
+    Key::value("miss_cost", "10"),
 ];
 const SEARCH: &[Key] = &[Key::value("random", "20"), Key::value("halving", "3")];
 /// Of so many points that race one goes on, unless the study says otherwise.
@@ -611,6 +618,7 @@ fn validation(
         }
         Some(search)
     });
+    let threshold = table.or("threshold", ThresholdRule::Youden, |v| threshold(v));
     let own_site_baseline = table.or("own_site_baseline", OwnSiteBaseline::Off, |v| {
         Some(if v.boolean()? { OwnSiteBaseline::On } else { OwnSiteBaseline::Off })
     });
@@ -631,9 +639,41 @@ fn validation(
         choose_by: choose_by?,
         choose: choose?,
         search: search?,
+        threshold: threshold?,
         own_site_baseline: own_site_baseline?,
         matrix: matrix?,
     })
+}
+
+fn threshold(value: &Value<'_>) -> Option<ThresholdRule> {
+    if !value.is_table() {
+        return value.choice(&[("youden", ThresholdRule::Youden)]);
+    }
+    let table = value.table(THRESHOLD)?;
+    let rate = |v: Value<'_>| {
+        let share = v.number(0.0..=1.0)?;
+        match share > 0.0 && share < 1.0 {
+            true => Some(share),
+            false => v.refuse(
+                format!("{} is {share}", v.name()),
+                "give a share above 0 and below 1: a threshold that calls all or none needs no study",
+            ),
+        }
+    };
+    let sensitivity =
+        table.optional("sensitivity").map(|v| rate(v).map(ThresholdRule::Sensitivity));
+    let specificity =
+        table.optional("specificity").map(|v| rate(v).map(ThresholdRule::Specificity));
+    let cost = table.optional("miss_cost").map(|v| v.positive().map(ThresholdRule::MissCost));
+    let given: Vec<Option<ThresholdRule>> =
+        [sensitivity, specificity, cost].into_iter().flatten().collect();
+    match given.as_slice() {
+        [one] => *one,
+        _ => value.refuse(
+            format!("validation.threshold says {} things", given.len()),
+            "give one of sensitivity = 0.9, specificity = 0.9, miss_cost = 10",
+        ),
+    }
 }
 
 fn search(value: &Value<'_>) -> Option<Search> {

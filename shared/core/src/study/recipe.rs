@@ -8,7 +8,7 @@ use super::{
     Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping, FederationRule,
     GridPoint, Halving, Input, KernelPoint, Matrix, Missing, Mode, Negative, OnSiteLost,
     OwnSiteBaseline, PatientRule, Quorum, RbfPoint, RowWeights, Search, Study, StudySites, Table,
-    Target, Validation,
+    Target, ThresholdRule, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
@@ -35,13 +35,16 @@ pub struct Recipe {
     pub choose: Choose,
     /// Which points of the grid are tried.
     pub search: Search,
+    /// From which probability a row is called positive.
+    #[serde(default, skip_serializing_if = "ThresholdRule::is_youden")]
+    pub threshold: ThresholdRule,
 }
 
 impl Recipe {
     /// A study's own, for one of its classifiers.
     pub fn of(study: &Study, classifier: &Classifier) -> Self {
-        let Validation { choose_by, choose, search, .. } = study.validation;
-        Self { classifier: classifier.clone(), choose_by, choose, search }
+        let Validation { choose_by, choose, search, threshold, .. } = study.validation;
+        Self { classifier: classifier.clone(), choose_by, choose, search, threshold }
     }
 
     /// Its one form in questions: JSON, fields in their order.
@@ -82,6 +85,21 @@ impl Recipe {
                 return Err(format!("a race of {drawn} points of which one in {eta} goes on"));
             }
         }
+        match self.threshold {
+            ThresholdRule::Youden => {}
+            ThresholdRule::Sensitivity(share) | ThresholdRule::Specificity(share) => {
+                if !(share > 0.0 && share < 1.0) {
+                    return Err(format!(
+                        "a threshold for a rate of {share}, expected above 0 and below 1"
+                    ));
+                }
+            }
+            ThresholdRule::MissCost(cost) => {
+                if !(cost.is_finite() && cost > 0.0) {
+                    return Err(format!("a miss that costs {cost} false alarms, expected above 0"));
+                }
+            }
+        }
         if let EarlyStopping::Patience(trees) = self.classifier.early_stopping()
             && !(1..=MOST_TREES).contains(&trees)
         {
@@ -99,7 +117,7 @@ impl Recipe {
     /// The study of one classifier, of rows like `schema`'s, that it stands for. Only its classes, classifier,
     /// validation and seed mean anything.
     pub fn study(&self, schema: &Schema, plan: &FoldPlan) -> Study {
-        let Self { classifier, choose_by, choose, search } = self.clone();
+        let Self { classifier, choose_by, choose, search, threshold } = self.clone();
         let weight = match schema.weighting {
             Weighting::Equal => RowWeights::Equal,
             Weighting::Given => RowWeights::Column("weight".to_owned()),
@@ -138,6 +156,7 @@ impl Recipe {
                 choose_by,
                 choose,
                 search,
+                threshold,
                 own_site_baseline: OwnSiteBaseline::Off,
                 matrix: Matrix::Off,
             },
@@ -182,7 +201,8 @@ mod tests {
 
     fn recipe(classifier: Classifier) -> Recipe {
         let (choose_by, choose) = (ChooseBy::WithinSites, Choose::OneStandardError);
-        Recipe { classifier, choose_by, choose, search: Search::Random(3) }
+        let threshold = ThresholdRule::Youden;
+        Recipe { classifier, choose_by, choose, search: Search::Random(3), threshold }
     }
 
     fn forest(trees: Vec<u32>) -> Recipe {

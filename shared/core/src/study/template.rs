@@ -256,6 +256,10 @@ fn validation() -> String {
      # Every grid point, or some of them, drawn by the seed: search = { random = 20 }; or a race, in\n\
      # which one of three goes on to more folds: search = { halving = 3 }, of some: both.\n\
      search = \"grid\"\n\
+     # From which probability a case is called positive, chosen on scores of cases that had no part in\n\
+     # the model: \"youden\", or { sensitivity = 0.9 }, { specificity = 0.9 }, or { miss_cost = 10 }: least\n\
+     # cost where a miss costs as much as ten false alarms.\n\
+     threshold = \"youden\"\n\
      # What a hospital gains: each site fits the classifier to its own patients too, locally, and the\n\
      # report sets that beside the federated model on the same patients.\n\
      own_site_baseline = false\n\

@@ -97,6 +97,67 @@ impl Confusion {
     pub fn f1(&self) -> Result<f64, Undefined> {
         share(2 * self.tp, 2 * self.tp + self.fp + self.fn_, Undefined::NoPositives)
     }
+
+    /// Matthews' correlation of labels and calls (1975): `(tp tn - fp fn)` by the root of the product of both
+    /// classes' and both calls' rows; in [-1, 1], 0 for calls that know nothing.
+    ///
+    /// # Errors
+    /// What is missing of the two classes and the two calls; scikit-learn's `matthews_corrcoef` says 0.
+    pub fn matthews(&self) -> Result<f64, Undefined> {
+        self.all_sides()?;
+        let [tp, fp, tn, fn_] = self.as_f64();
+        // Root by root: the product of four counts may be beyond what a double holds exactly.
+        let roots = (tp + fn_).sqrt() * (tn + fp).sqrt() * (tp + fp).sqrt() * (tn + fn_).sqrt();
+        Ok(((tp * tn - fp * fn_) / roots).clamp(-1.0, 1.0))
+    }
+
+    /// Cohen's kappa of labels and calls (1960): agreement beyond chance as a share of all there could be; in
+    /// [-1, 1], 0 for calls that know nothing. It depends on prevalence.
+    ///
+    /// # Errors
+    /// [`Undefined::NoRows`]; [`Undefined::NoNegatives`] or [`Undefined::NoPositives`] when all rows are of one
+    /// class and called so, where chance can't disagree.
+    pub fn kappa(&self) -> Result<f64, Undefined> {
+        self.accuracy()?;
+        let [tp, fp, tn, fn_] = self.as_f64();
+        let all = tp + fp + tn + fn_;
+        let by_chance = ((tp + fn_) * (tp + fp) + (tn + fp) * (tn + fn_)) / (all * all);
+        if self.tp + self.fn_ + self.fp == 0 {
+            return Err(Undefined::NoPositives);
+        }
+        if self.tn + self.fp + self.fn_ == 0 {
+            return Err(Undefined::NoNegatives);
+        }
+        Ok((((tp + tn) / all - by_chance) / (1.0 - by_chance)).clamp(-1.0, 1.0))
+    }
+
+    /// How much more often a row that is called positive is so than any row: the positive predictive value by
+    /// the prevalence; 1 for calls that know nothing, at most one by the prevalence.
+    ///
+    /// # Errors
+    /// [`Undefined::NoneCalledPositive`], [`Undefined::NoPositives`].
+    pub fn lift(&self) -> Result<f64, Undefined> {
+        let [tp, fp, tn, fn_] = self.as_f64();
+        self.sensitivity()?;
+        Ok(self.ppv()? / ((tp + fn_) / (tp + fp + tn + fn_)))
+    }
+
+    /// Share of rows that are called positive: what fairlearn calls the selection rate.
+    ///
+    /// # Errors
+    /// [`Undefined::NoRows`].
+    pub fn selection_rate(&self) -> Result<f64, Undefined> {
+        share(self.tp + self.fp, self.tp + self.fp + self.tn + self.fn_, Undefined::NoRows)
+    }
+
+    /// Rows of both classes and of both calls.
+    fn all_sides(&self) -> Result<(), Undefined> {
+        self.sensitivity().and(self.specificity()).and(self.ppv()).and(self.npv()).map(|_| ())
+    }
+
+    fn as_f64(&self) -> [f64; 4] {
+        [self.tp, self.fp, self.tn, self.fn_].map(|count| count as f64)
+    }
 }
 
 fn share(part: u64, whole: u64, empty: Undefined) -> Result<f64, Undefined> {
@@ -119,6 +180,16 @@ mod tests {
         assert_eq!(none.npv(), Err(Undefined::NoneCalledNegative));
         assert_eq!(none.accuracy(), Err(Undefined::NoRows));
         assert_eq!(none.f1(), Err(Undefined::NoPositives));
+        assert_eq!(none.matthews(), Err(Undefined::NoPositives));
+        assert_eq!(none.kappa(), Err(Undefined::NoRows));
+        assert_eq!(none.lift(), Err(Undefined::NoPositives));
+        assert_eq!(none.selection_rate(), Err(Undefined::NoRows));
+        let sure = [Confusion { tp: 3, ..none }, Confusion { tn: 3, ..none }];
+        let why = [Undefined::NoNegatives, Undefined::NoPositives];
+        assert_eq!(sure.map(|one| one.kappa()), why.map(Err));
+        let all_called = Confusion { tp: 3, fp: 2, ..none };
+        assert_eq!(all_called.matthews(), Err(Undefined::NoneCalledNegative));
+        assert_eq!((all_called.kappa(), all_called.lift()), (Ok(0.0), Ok(1.0)));
         let negatives = Confusion { tn: 3, fp: 1, ..none };
         assert_eq!(negatives.balanced_accuracy(), Err(Undefined::NoPositives));
         assert_eq!(negatives.f1(), Ok(0.0));

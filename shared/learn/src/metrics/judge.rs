@@ -2,7 +2,7 @@
 //!
 //! Intervals: AUC clustered by patient (Obuchowski); sensitivity and specificity by Wilson with the
 //! number of *patients* that have such a row as n, since images of one patient are no independent
-//! evidence; Brier and calibration error have none, their spread isn't in the sums.
+//! evidence; all others have none, their spread isn't in the sums.
 
 use super::confusion::Confusion;
 use super::interval::{
@@ -10,7 +10,7 @@ use super::interval::{
     within_sites_variance,
 };
 use super::ranking::{auc_within_sites, roc_auc, roc_curve};
-use super::{CellError, ScoreCell, ScoreHistogram, Threshold, Undefined};
+use super::{CellError, ScoreCell, ScoreHistogram, Threshold, Undefined, registry};
 use crate::findings::{Figure, Figures, Interval, Judged};
 
 /// Rows with the threshold they are called at.
@@ -60,6 +60,7 @@ pub fn called(all: &ScoreCell, confusion: &Confusion, placements: &PlacementSums
         ece: without_interval(all.calibration.expected_calibration_error()),
         roc: roc_curve(&all.histogram).unwrap_or_default(),
         reliability: all.calibration.reliability(),
+        more: registry::listed(all, confusion),
     }
 }
 

@@ -7,7 +7,7 @@
 //! split of the rows into sites and every order in which they are merged.
 //!
 //! Start with [`cells`] (answers of the sites into cells), then [`ranking`], [`threshold`],
-//! [`confusion`], [`calibration`], [`interval`]; [`judge`] puts them together for the report.
+//! [`confusion`], [`calibration`], [`recalibration`], [`interval`], [`random_effects`]; [`judge`] puts them together for the report.
 
 pub mod calibration;
 pub mod cells;
@@ -15,7 +15,9 @@ pub mod confusion;
 pub mod histogram;
 pub mod interval;
 pub mod judge;
+pub mod random_effects;
 pub mod ranking;
+pub mod recalibration;
 pub mod registry;
 pub mod threshold;
 
@@ -53,6 +55,14 @@ pub enum Undefined {
     /// The estimated variance is zero: perfect separation, or one score for all.
     #[error("the scores don't vary between patients of a class")]
     NoSpread,
+    /// A mean of sites needs two, a prediction for another three.
+    #[error(
+        "too few sites have an AUC with an interval: two are needed, three to predict another's"
+    )]
+    TooFewSites,
+    /// A logistic regression of the label on the score has no optimum.
+    #[error("the scores separate the classes, or are all the same")]
+    Separated,
     /// Even the outermost threshold misses what was asked for.
     #[error("no threshold reaches the rate asked for")]
     Unreachable,

@@ -1,5 +1,5 @@
 //! How well scores rank: area under the ROC curve in one list, within sites, and of the site alone;
-//! the ROC curve.
+//! the ROC curve; average precision.
 //!
 //! The AUC is the probability that a positive row scores higher than a negative one, ties half
 //! (Mann and Whitney 1947; Hanley and McNeil 1982, Radiology 143:29). Pairs are counted as
@@ -84,6 +84,28 @@ pub fn site_only_auc(counts: &[[u64; 2]]) -> Result<f64, Undefined> {
     }
     pairs.all = all_positives * below;
     Ok(pairs.share())
+}
+
+/// Area under the precision-recall curve by steps: by falling threshold the sum of `(R_b - R_{b+1}) P_b`, R
+/// recall and P precision at the lower edge of bin b; scikit-learn's `average_precision_score` of the binned
+/// scores. In `[0, 1]`.
+///
+/// To be read beside the prevalence, which is what a score that knows nothing reaches; so it can't be
+/// compared between rows of another prevalence.
+///
+/// # Errors
+/// [`Undefined::NoPositives`], [`Undefined::NoNegatives`].
+pub fn average_precision(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
+    roc_auc(histogram)?;
+    let (mut sum, mut called, mut hits) = (0.0, 0, 0);
+    for (n, p) in histogram.negatives().iter().zip(histogram.positives()).rev() {
+        called += n + p;
+        hits += p;
+        if *p > 0 {
+            sum += *p as f64 * (hits as f64 / called as f64);
+        }
+    }
+    Ok(sum / histogram.positive_rows() as f64)
 }
 
 /// The ROC curve from (0, 0) to (1, 1) as (false positive rate, true positive rate), both
@@ -198,6 +220,16 @@ mod tests {
         assert_eq!(within, 0.5);
         assert_eq!(one_list, site_only_auc(&[[18, 2], [2, 18]]).unwrap());
         assert!((one_list - 0.9).abs() < 1e-15);
+    }
+
+    #[test]
+    fn precision_is_averaged_over_the_positives() {
+        // From the top: 1 of 1, then 2 of 4 at once, then 3 of 8.
+        let some = histogram([0, 1, 1, 1], [2, 3, 2, 0]);
+        let expected = (1.0 + 2.0 / 4.0 + 3.0 / 8.0) / 3.0;
+        assert!((average_precision(&some).unwrap() - expected).abs() < 1e-15);
+        assert_eq!(average_precision(&histogram([0; 4], [1; 4])), Err(Undefined::NoPositives));
+        assert_eq!(average_precision(&histogram([1; 4], [0; 4])), Err(Undefined::NoNegatives));
     }
 
     #[test]

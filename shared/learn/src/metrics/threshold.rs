@@ -6,6 +6,7 @@
 //! probability 0 (everything is called positive), and none stands above the last bin.
 
 use wardround_core::query::Bins;
+use wardround_core::study::ThresholdRule;
 
 use super::interval::expit;
 use super::{CellError, ScoreHistogram, Undefined};
@@ -97,6 +98,36 @@ pub fn fixed_specificity(
 }
 
 /// What each threshold, by ascending bin, calls rightly.
+/// The threshold of least cost, where a positive row that is missed costs as much as `miss_cost` negative rows
+/// that are called positive; the lowest of equals. With a calibrated model it is near `1 / (1 + miss_cost)`
+/// (Pauker and Kassirer 1980).
+///
+/// # Errors
+/// [`Undefined::NoPositives`], [`Undefined::NoNegatives`].
+pub fn least_cost(histogram: &ScoreHistogram, miss_cost: f64) -> Result<Threshold, Undefined> {
+    let candidates = Candidates::of(histogram)?;
+    let cost = |c: &Called| {
+        let (missed, alarmed) = (candidates.positives - c.tp, candidates.negatives - c.tn);
+        missed as f64 * miss_cost + alarmed as f64
+    };
+    let least = candidates.called.iter().map(cost).reduce(f64::min).ok_or(Undefined::NoRows)?;
+    candidates.lowest(|c| cost(c) == least)
+}
+
+/// The threshold that a study's rule chooses.
+///
+/// # Errors
+/// [`Undefined::NoPositives`], [`Undefined::NoNegatives`]; [`Undefined::Unreachable`] of a specificity that even
+/// the highest threshold doesn't reach.
+pub fn by_rule(histogram: &ScoreHistogram, rule: ThresholdRule) -> Result<Threshold, Undefined> {
+    match rule {
+        ThresholdRule::Youden => youden(histogram),
+        ThresholdRule::Sensitivity(share) => fixed_sensitivity(histogram, share),
+        ThresholdRule::Specificity(share) => fixed_specificity(histogram, share),
+        ThresholdRule::MissCost(cost) => least_cost(histogram, cost),
+    }
+}
+
 struct Candidates {
     bins: Bins,
     positives: u64,
@@ -149,6 +180,22 @@ mod tests {
 
     fn histogram(positives: [u64; 4], negatives: [u64; 4]) -> ScoreHistogram {
         ScoreHistogram::new(BINS, positives.to_vec(), negatives.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_miss_that_costs_more_lowers_the_threshold() {
+        let some = histogram([1, 2, 3, 4], [40, 30, 20, 10]);
+        let bin = |cost: f64| least_cost(&some, cost).unwrap().bin();
+        // By brute force: false alarms from bin t on, and misses below it.
+        for cost in [0.1, 1.0, 3.0, 5.0, 12.0, 30.0, 60.0] {
+            let alarms = [100.0, 60.0, 30.0, 10.0];
+            let misses = [0.0, 1.0, 3.0, 6.0];
+            let costs: Vec<f64> = (0..4).map(|t| alarms[t] + cost * misses[t]).collect();
+            let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+            assert_eq!(Some(bin(cost)), costs.iter().position(|c| *c == least), "{cost}");
+        }
+        assert_eq!([bin(60.0), bin(1.0)], [0, 3]);
+        assert_eq!(least_cost(&histogram([0; 4], [1; 4]), 1.0), Err(Undefined::NoPositives));
     }
 
     #[test]

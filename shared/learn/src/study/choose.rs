@@ -17,7 +17,7 @@ use super::race::Standing;
 use super::scores::{Lists, Scored};
 use crate::metrics::interval::delong_variance;
 use crate::metrics::ranking::{auc_within_sites, roc_auc};
-use crate::metrics::threshold::youden;
+use crate::metrics::threshold::by_rule;
 use crate::metrics::{CellError, ScoreCell, ScoreHistogram, Threshold, Undefined};
 
 /// The lists that choices are made from, all in one question.
@@ -385,7 +385,7 @@ fn choose(
     };
     let chosen = scores(target, point);
     let all = ScoreHistogram::merged(chosen.iter().flatten().map(|cell| &cell.histogram))?;
-    Ok(youden(&all).map(|threshold| Choice { point, threshold }))
+    Ok(by_rule(&all, design.threshold).map(|threshold| Choice { point, threshold }))
 }
 
 /// The point that none of the others is better than; of equal ones the simpler, then the first. Points

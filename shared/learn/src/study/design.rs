@@ -6,7 +6,7 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::{FoldSet, RowSet, SiteSet};
 use wardround_core::study::{
     Choose, Classifier, EarlyStopping, Family, GridPoint, Halving, LinearPoint, Quorum, Search,
-    Study,
+    Study, ThresholdRule,
 };
 
 use super::error::StudyError;
@@ -26,6 +26,7 @@ pub(crate) struct Design {
     pub nested: Nesting,
     pub left_out: LeavingOut,
     pub choose: Choose,
+    pub threshold: ThresholdRule,
     pub early_stopping: EarlyStopping,
     pub racing: Racing,
     pub trained: Trained,
@@ -163,6 +164,7 @@ impl Design {
             nested,
             left_out: if leave_out { LeavingOut::EverySite } else { LeavingOut::None },
             choose: validation.choose,
+            threshold: validation.threshold,
             trained: Trained::Study,
             early_stopping,
             racing,

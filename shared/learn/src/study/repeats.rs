@@ -65,6 +65,9 @@ fn average<T>(into: &mut Figures, repeats: &[T], of: impl Fn(&T) -> &Figures) {
     into.specificity = over(repeats, |one| &of(one).specificity);
     into.brier = over(repeats, |one| &of(one).brier);
     into.ece = over(repeats, |one| &of(one).ece);
+    for (at, named) in into.more.iter_mut().enumerate() {
+        named.figure = over(repeats, |one| &of(one).more[at].figure);
+    }
 }
 
 fn over<'a, T>(repeats: &'a [T], of: impl Fn(&'a T) -> &'a Figure) -> Figure {

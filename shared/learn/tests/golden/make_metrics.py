@@ -1,7 +1,7 @@
-"""Writes metrics.json: raw scores of made-up patients, and what scikit-learn, statsmodels and the
+"""Writes metrics.json: raw scores of made-up patients, and what scikit-learn, statsmodels, fairlearn and the
 definitions of DeLong and Obuchowski (pairs of rows, no histogram) say about them.
 
-    pip install numpy scipy scikit-learn statsmodels
+    pip install numpy scipy scikit-learn statsmodels fairlearn
     python make_metrics.py
 """
 
@@ -9,12 +9,15 @@ import json
 import pathlib
 import platform
 
+import fairlearn
 import numpy as np
 import scipy
 import scipy.stats
 import sklearn
 import sklearn.metrics as sk
 import statsmodels
+import statsmodels.api as sm
+from fairlearn.metrics import selection_rate
 from sklearn.calibration import calibration_curve
 from statsmodels.stats.proportion import proportion_confint
 
@@ -93,6 +96,38 @@ def calls(label, called):
         "accuracy": sk.accuracy_score(label, called),
         "balanced_accuracy": sk.balanced_accuracy_score(label, called),
         "f1": sk.f1_score(label, called),
+        "matthews": sk.matthews_corrcoef(label, called),
+        "kappa": sk.cohen_kappa_score(label, called),
+        "lift": sk.precision_score(label, called) / label.mean(),
+        "selection_rate": selection_rate(label, called),
+    }
+
+
+def line(logit, label):
+    """Logistic regression of the label on the logit, and with the slope held at 1."""
+    family = sm.families.Binomial()
+    free = sm.GLM(label, sm.add_constant(logit), family=family).fit(tol=1e-14, maxiter=200)
+    held = sm.GLM(label, np.ones((len(label), 1)), family=family, offset=logit)
+    return {
+        "intercept": float(free.params[0]),
+        "slope": float(free.params[1]),
+        "in_the_large": float(held.fit(tol=1e-14, maxiter=200).params[0]),
+    }
+
+
+def calibration(label, mean_y, mean_p, rows):
+    """By the definitions, bin by bin; a binomial's mean deviation from its probabilities."""
+    share = rows / rows.sum()
+    deviation = []
+    for n, p in zip(rows, mean_p):
+        k = np.arange(n + 1)
+        deviation.append((scipy.stats.binom.pmf(k, n, p) * np.abs(k / n - p)).sum())
+    return {
+        "maximum": float(np.abs(mean_y - mean_p).max()),
+        "if_calibrated": float((share * deviation).sum()),
+        "reliability": float((share * (mean_y - mean_p) ** 2).sum()),
+        "resolution": float((share * (mean_y - label.mean()) ** 2).sum()),
+        "uncertainty": float(label.mean() * (1 - label.mean())),
     }
 
 
@@ -126,6 +161,7 @@ def case(name, logit, label, patient):
         "label": label.tolist(),
         "patient": patient.tolist(),
         "roc_auc": auc,
+        "average_precision": sk.average_precision_score(label, binned),
         "roc_auc_unbinned": sk.roc_auc_score(label, logit),
         "roc_curve": np.stack([fpr, tpr], axis=1).tolist(),
         "delong": delong(binned, label),
@@ -139,6 +175,9 @@ def case(name, logit, label, patient):
             "mean_y": mean_y.tolist(),
             "mean_score": mean_p.tolist(),
         },
+        "calibration": calibration(label, mean_y, mean_p, rows),
+        "line": line((binned + 0.5) * WIDTH - HALF_WIDTH, label),
+        "line_unbinned": line(logit, label),
         "thresholds": cut,
         "at_half": calls(label, (probability >= 0.5).astype(int)),
         "at_youden": calls(label, (binned >= cut["youden"]).astype(int)),
@@ -200,6 +239,7 @@ def main():
             "scipy": scipy.__version__,
             "scikit-learn": sklearn.__version__,
             "statsmodels": statsmodels.__version__,
+            "fairlearn": fairlearn.__version__,
         },
         "bins": {"half_width": HALF_WIDTH, "count": COUNT},
         "cases": cases,

@@ -50,6 +50,8 @@ mod reduced;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod thresholds;
+#[cfg(test)]
 mod trees;
 #[cfg(test)]
 mod weighted;

@@ -9,7 +9,8 @@ use wardround_core::study::{
     Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
     EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
     MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Reduction, RowWeights,
-    Search, Standardise, Study, StudySites, Subgroup, Table, Target, TreeRules, Validation,
+    Search, Standardise, Study, StudySites, Subgroup, Table, Target, ThresholdRule, TreeRules,
+    Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -46,6 +47,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
         }],
         ensembles: vec![],
         validation: Validation {
+            threshold: ThresholdRule::Youden,
             folds: 5,
             repeats: 1,
             leave_one_site_out: true,

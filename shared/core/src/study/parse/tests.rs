@@ -181,6 +181,7 @@ fn a_file_with_every_field_is_read() {
             repeats: 2,
             leave_one_site_out: true,
             choose_by: ChooseBy::OneList,
+            threshold: ThresholdRule::Youden,
             choose: Choose::Best,
             search: Search::Grid,
             own_site_baseline: OwnSiteBaseline::Off,
@@ -305,6 +306,30 @@ fn a_race_says_of_how_many_points_one_goes_on() {
     let lines = "trees = [50]\nearly_stopping = 9";
     let error = boosting(lines, "folds = 5\nsearch = \"halving\"").unwrap_err();
     assert!(error.contains("use one of them"), "{error}");
+}
+
+#[test]
+fn thresholds_are_chosen_by_one_rule() {
+    let with = |threshold: &str| {
+        let text = TABLE.replace("[validation]", &format!("[validation]\nthreshold = {threshold}"));
+        Study::parse(&text).map(|study| study.validation.threshold).map_err(|e| e.to_string())
+    };
+    assert_eq!(with("\"youden\""), Ok(ThresholdRule::Youden));
+    assert_eq!(with("{ sensitivity = 0.95 }"), Ok(ThresholdRule::Sensitivity(0.95)));
+    assert_eq!(with("{ specificity = 0.9 }"), Ok(ThresholdRule::Specificity(0.9)));
+    assert_eq!(with("{ miss_cost = 10 }"), Ok(ThresholdRule::MissCost(10.0)));
+    for (wrong, says) in [
+        ("\"yuden\"", "youden"),
+        ("{}", "says 0 things"),
+        ("{ sensitivity = 0.9, specificity = 0.9 }", "says 2 things"),
+        ("{ sensitivity = 1 }", "above 0 and below 1"),
+        ("{ specificity = 1.5 }", "1.5"),
+        ("{ miss_cost = 0 }", "miss_cost"),
+        ("{ sensitivty = 0.9 }", "sensitivity"),
+    ] {
+        let found = with(wrong).unwrap_err();
+        assert!(found.contains(says), "{wrong}: {found}");
+    }
 }
 
 #[test]
