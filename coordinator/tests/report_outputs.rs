@@ -276,9 +276,9 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         }
     }
     let mut other = value;
-    other["format"] = json!(5);
+    other["format"] = json!(6);
     assert!(!validator.is_valid(&other));
-    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(5))));
+    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(6))));
 }
 
 #[test]
@@ -529,6 +529,44 @@ fn what_follows_from_calls_is_withheld_with_them() {
 }
 
 #[test]
+fn the_mean_of_sites_and_net_benefit_are_of_what_is_shown() {
+    let (findings, report) = usual();
+    let together = &report.sites[0].together;
+    assert_eq!(together.sites, 4);
+    let [json, html, text] = outputs(&report);
+    let mean = together.auc.short();
+    assert!(html.contains(&format!("<td>{mean}")) && text.contains(&format!("4 sites {mean}")));
+    assert!(html.contains("another site") && json.contains("another_site"));
+
+    let pooled = &report.pooled[0];
+    let bins = pooled.reliability.bins();
+    assert_eq!(pooled.decision.len(), bins.len() - 1);
+    let all = &findings.targets[0].nested.judged.one_list;
+    for (point, bin) in pooled.decision.iter().zip(&bins[1..]) {
+        assert_eq!(point.threshold, bin.from);
+        assert!(bin.from <= bin.predicted, "{bin:?}");
+        let called: u64 = all
+            .reliability
+            .iter()
+            .filter(|b| b.lower_end() >= bin.from - 1e-6)
+            .map(|b| b.rows)
+            .sum();
+        let shown: u64 = bins.iter().filter(|b| b.from >= bin.from).map(|b| b.images).sum();
+        assert_eq!(called, shown);
+        assert!(html.contains(&format!("<td>{:.3}", point.model + 0.0)), "{point:?}");
+    }
+
+    // A site that isn't shown has no part in the mean of those that are.
+    let mut refused = context(&findings);
+    refused.sites[1].policy.per_site_metrics = Consent::Refused;
+    let less = Report::build(&findings, &refused).unwrap();
+    let shown = less.sites[0].sites.iter().filter(|row| row.figures.auc.value().is_some()).count();
+    assert!(shown < 4);
+    assert_eq!(less.sites[0].together.sites as usize, shown);
+    assert_ne!(less.sites[0].together.auc, together.auc);
+}
+
+#[test]
 fn curves_go_in_steps_of_the_minimum() {
     let (findings, report) = usual();
     let judged = &findings.targets[0].nested.judged;
@@ -719,7 +757,7 @@ fn the_page_needs_neither_network_nor_script_and_says_its_plots_in_words() {
         assert_eq!(html.matches(&format!("id=\"{id}\"")).count(), 1, "{link}");
     }
     let plots: Vec<&str> = html.split("<svg").skip(1).collect();
-    assert_eq!(plots.len(), 1 + 1 + 1 + 4);
+    assert_eq!(plots.len(), 1 + 1 + 1 + 1 + 4);
     for plot in plots {
         let head = plot.split("</desc>").next().unwrap();
         assert!(head.contains("role=\"img\"") && head.contains("<title") && head.contains("<desc"));

@@ -15,6 +15,7 @@ use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 
 use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
+use super::decision::decision_curve;
 use super::disclose::{Minimums, cohort_mask};
 use super::joining::{self, MatrixSection, OwnSitesSection};
 use super::model::{
@@ -576,13 +577,15 @@ fn pooled(
     class: &str,
 ) -> PooledSection {
     let judged = &target.nested.judged;
+    let reliability = calibration(&judged.one_list, shown.all, minimums);
     PooledSection {
         class: class.to_owned(),
         auc_within_sites: shown.within(&judged.auc_within_sites, 1),
         auc_one_list: shown.whole(&judged.one_list.auc),
         auc_site_only: shown.site_only(target),
         figures: figure_row(&judged.one_list, shown.all, minimums),
-        reliability: calibration(&judged.one_list, shown.all, minimums),
+        decision: decision_curve(reliability.bins()),
+        reliability,
     }
 }
 

@@ -4,6 +4,7 @@
 mod build;
 mod comparison;
 mod context;
+mod decision;
 mod disclose;
 mod html;
 mod joining;
@@ -22,6 +23,7 @@ pub use comparison::{
     RankedClassifier, TriedPoint,
 };
 pub use context::{Context, SetAsideCount, SiteContext};
+pub use decision::DecisionPoint;
 pub use joining::{
     MatrixClass, MatrixModels, MatrixRow, MatrixSection, OwnSiteModel, OwnSiteRow, OwnSitesClass,
     OwnSitesSection, TrainedOn,

@@ -15,6 +15,7 @@ use wardround_learn::findings::TreeCounts;
 use wardround_privacy::judge::Aggregation;
 
 use super::comparison::ComparisonSection;
+use super::decision::DecisionPoint;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::race::RaceSection;
 use super::together::SitesTogether;
@@ -406,6 +407,8 @@ pub struct PooledSection {
     /// Reliability curve, in bins of at least the minimum cell. There is none per site or subgroup:
     /// bin by bin, one site's would follow from all less the others.
     pub reliability: Calibration,
+    /// Net benefit at the lower ends of these bins.
+    pub decision: Vec<DecisionPoint>,
 }
 
 /// The chosen model at each site.
@@ -509,7 +512,6 @@ pub struct FigureRow {
     /// ROC curve, in steps of at least the minimum cell.
     pub roc: Curve,
     /// All other metrics, by their name in scikit-learn where they have one there.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more: Vec<NamedEstimate>,
 }
 

@@ -387,6 +387,7 @@ fn merged(bins: &[ReliabilityBin]) -> CalibrationBin {
         scores += bin.mean_score * bin.rows as f64;
     }
     CalibrationBin {
+        from: bins.first().map_or(0.0, |bin| rounded(bin.lower_end())),
         images,
         predicted: rounded(scores / images as f64),
         observed: rounded(positives as f64 / images as f64),

@@ -224,6 +224,8 @@ impl Calibration {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationBin {
+    /// Its lower end: no prediction in it is below.
+    pub from: f64,
     /// Images in it.
     pub images: u64,
     /// Mean predicted probability.

@@ -6,7 +6,7 @@ mod kernel;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Combine, Frame, Node, Side, TreeModel, TreeOutput};
+use wardround_core::query::{CALIBRATION_BINS, Combine, Frame, Node, Side, TreeModel, TreeOutput};
 use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
 
@@ -425,6 +425,15 @@ pub struct ReliabilityBin {
     pub positives: u64,
     /// Mean predicted probability.
     pub mean_score: f64,
+}
+
+impl ReliabilityBin {
+    /// The lower end of a bin that holds rows: bins are of equal width.
+    pub fn lower_end(&self) -> f64 {
+        let bins = CALIBRATION_BINS as f64;
+        // A mean at a bin's very end may be rounded beyond it.
+        ((self.mean_score * bins + 1e-9).floor() / bins).clamp(0.0, 1.0 - 1.0 / bins)
+    }
 }
 
 /// A number with its 95 % interval, or the reason why there is none.

@@ -5,6 +5,7 @@ mod metrics_support;
 
 use metrics_support::{BINS, Row, cell, placements};
 use serde::Deserialize;
+use wardround_learn::metrics::decision::net_benefit;
 use wardround_learn::metrics::interval::{
     auc_interval, clustered_variance, delong_variance, wilson, within_sites_variance,
 };
@@ -50,6 +51,7 @@ struct Case {
     calibration: Calibration,
     line: Line,
     line_unbinned: Line,
+    net_benefit: Benefit,
     thresholds: Thresholds,
     at_half: Calls,
     at_youden: Calls,
@@ -80,6 +82,12 @@ struct Calibration {
     reliability: f64,
     resolution: f64,
     uncertainty: f64,
+}
+
+#[derive(Deserialize)]
+struct Benefit {
+    model: Vec<f64>,
+    all: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -260,6 +268,26 @@ fn calibration_equals_scikit_learn() {
             let share = bin.positives as f64 / bin.rows as f64;
             close(name, "mean of y", share, case.reliability.mean_y[at]);
             close(name, "mean of p", bin.mean_score, case.reliability.mean_score[at]);
+        }
+    }
+}
+
+#[test]
+fn net_benefits_are_dcurves() {
+    for case in golden().cases {
+        let sums = cell(&case.rows()).calibration;
+        let count = |bins: &[[u64; 2]], class: usize| bins.iter().map(|bin| bin[class]).sum();
+        let all: [u64; 2] = [count(&sums.rows, 0), count(&sums.rows, 1)];
+        let rows = all[0] + all[1];
+        assert_eq!(case.net_benefit.model.len(), sums.rows.len() - 1);
+        let theirs = case.net_benefit.model.iter().zip(&case.net_benefit.all);
+        for (from, (model, of_all)) in (1..).zip(theirs) {
+            let threshold = from as f64 / sums.rows.len() as f64;
+            let called = &sums.rows[from..];
+            let ours = net_benefit(count(called, 1), count(called, 0), rows, threshold).unwrap();
+            close(&case.name, "net benefit", ours, *model);
+            let ours = net_benefit(all[1], all[0], rows, threshold).unwrap();
+            close(&case.name, "net benefit of calling all", ours, *of_all);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `report.html`: one file, no network, no script. Made from the suppressed [`Report`] alone.
 
 mod comparison;
+mod decision;
 mod first_screen;
 mod forest;
 mod heat;

@@ -10,7 +10,7 @@ use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
-use super::{comparison, forest, joining, metrics, reliability, roc};
+use super::{comparison, decision, forest, joining, metrics, reliability, roc};
 
 /// Everything below the first screen.
 pub fn main(report: &Report) -> Markup {
@@ -84,6 +84,7 @@ fn performance(report: &Report, at: usize) -> Markup {
                 .add(reliability::plot(report, at)),
         )
         .add(reliability::bins(report, at))
+        .add(decision::decision(report, at))
         .into()
 }
 

@@ -12,6 +12,7 @@
 pub mod calibration;
 pub mod cells;
 pub mod confusion;
+pub mod decision;
 pub mod histogram;
 pub mod interval;
 pub mod judge;

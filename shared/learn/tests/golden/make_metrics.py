@@ -1,16 +1,19 @@
-"""Writes metrics.json: raw scores of made-up patients, and what scikit-learn, statsmodels, fairlearn and the
+"""Writes metrics.json: raw scores of made-up patients, and what scikit-learn, statsmodels, fairlearn, dcurves and the
 definitions of DeLong and Obuchowski (pairs of rows, no histogram) say about them.
 
-    pip install numpy scipy scikit-learn statsmodels fairlearn
+    pip install numpy scipy scikit-learn statsmodels fairlearn dcurves
     python make_metrics.py
 """
 
+import importlib.metadata
 import json
 import pathlib
 import platform
 
+import dcurves
 import fairlearn
 import numpy as np
+import pandas
 import scipy
 import scipy.stats
 import sklearn
@@ -131,6 +134,15 @@ def calibration(label, mean_y, mean_p, rows):
     }
 
 
+def net_benefit(label, probability):
+    """dcurves' decision curve at the lower ends of the calibration bins."""
+    cuts = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    frame = pandas.DataFrame({"y": label, "p": probability})
+    found = dcurves.dca(data=frame, outcome="y", modelnames=["p"], thresholds=cuts)
+    of = lambda model: found[found["model"] == model]["net_benefit"].tolist()
+    return {"model": of("p"), "all": of("all")}
+
+
 def thresholds(binned, label):
     """By trying every bin: Youden (lowest of equals), sensitivity and specificity of at least .9."""
     hit = [(binned[label == 1] >= t).sum() for t in range(COUNT)]
@@ -178,6 +190,7 @@ def case(name, logit, label, patient):
         "calibration": calibration(label, mean_y, mean_p, rows),
         "line": line((binned + 0.5) * WIDTH - HALF_WIDTH, label),
         "line_unbinned": line(logit, label),
+        "net_benefit": net_benefit(label, probability),
         "thresholds": cut,
         "at_half": calls(label, (probability >= 0.5).astype(int)),
         "at_youden": calls(label, (binned >= cut["youden"]).astype(int)),
@@ -240,6 +253,7 @@ def main():
             "scikit-learn": sklearn.__version__,
             "statsmodels": statsmodels.__version__,
             "fairlearn": fairlearn.__version__,
+            "dcurves": importlib.metadata.version("dcurves"),
         },
         "bins": {"half_width": HALF_WIDTH, "count": COUNT},
         "cases": cases,
