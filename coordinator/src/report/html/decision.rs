@@ -23,7 +23,7 @@ pub fn decision(report: &Report, at: usize) -> Markup {
     });
     let rows = rows.collect();
     el("div")
-        .add(plot(report, at))
+        .add(el("div").attr("class", "pair").add(plot(report, at)))
         .add(table(
             "Net benefit, all sites in one list: true positives less false positives times t / (1 \u{2212} t), per \
              case, of calls from a probability of t on",
@@ -36,7 +36,7 @@ pub fn decision(report: &Report, at: usize) -> Markup {
 fn plot(report: &Report, at: usize) -> Element {
     let (points, class) = (&report.pooled[at].decision, &report.models[at].class);
     let most = points.iter().flat_map(|p| [p.model, p.all]).fold(0.0, f64::max);
-    let top = ((most * 20.0).ceil() / 20.0).max(0.05);
+    let top = ((most * 50.0).ceil() / 50.0).max(0.02);
     let area = Area {
         left: 60.0,
         top: 10.0,

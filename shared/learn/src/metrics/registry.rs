@@ -152,7 +152,7 @@ pub const METRICS: &[Metric] = &[
     }),
     scores(
         "expected_calibration_error_if_calibrated",
-        "the same of a calibrated model, on average",
+        "ECE that chance gives a calibrated model",
         Place::List,
         |cell| cell.calibration.error_if_calibrated(),
     )

@@ -9,7 +9,9 @@ use wardround_core::query::{
     Weighting,
 };
 use wardround_core::seed::Seed;
-use wardround_core::study::{Choose, ChooseBy, Classifier, Recipe, Reduction, Search, Standardise};
+use wardround_core::study::{
+    Choose, ChooseBy, Classifier, Recipe, Reduction, Search, Standardise, ThresholdRule,
+};
 
 use super::*;
 use crate::policy::{MinimumPatients, Share};
@@ -236,6 +238,7 @@ fn a_sites_own_figures_go_by_the_rules_of_scores() {
         choose_by: ChooseBy::OneList,
         choose: Choose::Best,
         search: Search::Grid,
+        threshold: ThresholdRule::Youden,
     }
     .text();
     let q = query(4, Ask::OwnSite { recipe, frame, models, lists, bins, bits });
