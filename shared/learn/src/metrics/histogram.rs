@@ -131,6 +131,16 @@ pub(super) fn same_bins(expected: &Bins, got: &Bins) -> Result<(), CellError> {
     })
 }
 
+/// A histogram of so many bins of width 1.
+#[cfg(test)]
+pub(super) fn histogram<const N: usize>(
+    positives: [u64; N],
+    negatives: [u64; N],
+) -> ScoreHistogram {
+    let bins = Bins { half_width: N as f64 / 2.0, count: N as u32 };
+    ScoreHistogram::new(bins, positives.to_vec(), negatives.to_vec()).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

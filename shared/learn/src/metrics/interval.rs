@@ -204,14 +204,8 @@ pub(super) fn expit(logit: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use wardround_core::query::Bins;
-
     use super::*;
-
-    fn histogram(positives: [u64; 3], negatives: [u64; 3]) -> ScoreHistogram {
-        let bins = Bins { half_width: 1.5, count: 3 };
-        ScoreHistogram::new(bins, positives.to_vec(), negatives.to_vec()).unwrap()
-    }
+    use crate::metrics::histogram::histogram;
 
     #[test]
     fn a_table_averages_to_the_auc() {

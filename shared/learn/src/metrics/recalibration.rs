@@ -145,14 +145,8 @@ fn newton_step(points: &[Point], [intercept, slope]: [f64; 2]) -> Option<[f64; 2
 
 #[cfg(test)]
 mod tests {
-    use wardround_core::query::Bins;
-
     use super::*;
-
-    fn histogram(positives: [u64; 4], negatives: [u64; 4]) -> ScoreHistogram {
-        let bins = Bins { half_width: 2.0, count: 4 };
-        ScoreHistogram::new(bins, positives.to_vec(), negatives.to_vec()).unwrap()
-    }
+    use crate::metrics::histogram::histogram;
 
     #[test]
     fn undefined_says_why() {

@@ -175,12 +175,7 @@ impl Candidates {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BINS: Bins = Bins { half_width: 2.0, count: 4 };
-
-    fn histogram(positives: [u64; 4], negatives: [u64; 4]) -> ScoreHistogram {
-        ScoreHistogram::new(BINS, positives.to_vec(), negatives.to_vec()).unwrap()
-    }
+    use crate::metrics::histogram::histogram;
 
     #[test]
     fn a_miss_that_costs_more_lowers_the_threshold() {

@@ -2,7 +2,8 @@
 //! counted from them. Intervals are made up.
 
 use wardround::report::{
-    Attempt, Context, DataKind, NamedDigest, RoundCost, SetAsideCount, SiteContext, WeightsDigest,
+    Attempt, Context, DataKind, NamedDigest, Report, RoundCost, SetAsideCount, SiteContext,
+    WeightsDigest,
 };
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
@@ -519,4 +520,32 @@ fn figures(patients: &[&Patient]) -> Figures {
 
 fn named(name: &str, figure: Figure) -> NamedFigure {
     NamedFigure { name: name.to_owned(), figure }
+}
+
+/// Four sites of 160 patients, and their report.
+pub fn usual() -> (Findings, Report) {
+    let findings = findings(4, &patients(4, 160));
+    let report = Report::build(&findings, &context(&findings)).expect("consistent findings");
+    (findings, report)
+}
+
+/// A report as JSON, page and terminal have it.
+pub fn outputs(report: &Report) -> [String; 3] {
+    [report.to_json(), report.to_html(), report.to_text()]
+}
+
+/// A patient who is alone with two others in a cell of site and sex, and one who has no sex.
+pub fn with_small_cells() -> Vec<Patient> {
+    let mut list = patients(4, 160);
+    // Three women at the first site, all other women are men there.
+    let mut women = 0;
+    for patient in list.iter_mut().filter(|p| p.site == 0 && p.levels[0] == 1) {
+        women += 1;
+        if women > 3 {
+            patient.levels[0] = 0;
+        }
+    }
+    // Two of unknown age at the third site.
+    list.iter_mut().filter(|p| p.site == 2).take(2).for_each(|p| p.levels[1] = 3);
+    list
 }
