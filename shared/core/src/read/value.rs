@@ -44,6 +44,11 @@ impl<'a> Value<'a> {
         self.value.is_integer()
     }
 
+    /// Whether it is a text, for keys that take a word or something else.
+    pub fn is_word(&self) -> bool {
+        self.value.is_str()
+    }
+
     /// Whether it is a table, for keys that take a table or a word.
     pub fn is_table(&self) -> bool {
         self.value.is_table()

@@ -646,8 +646,14 @@ fn validation(
 }
 
 fn threshold(value: &Value<'_>) -> Option<ThresholdRule> {
-    if !value.is_table() {
+    const EACH: &str = "give \"youden\" or one of { sensitivity = 0.9 }, { specificity = 0.9 }, { miss_cost = 10 }";
+    if value.is_word() {
         return value.choice(&[("youden", ThresholdRule::Youden)]);
+    }
+    if !value.is_table() {
+        let what =
+            "validation.threshold is neither a word nor a rule: thresholds are chosen, not given";
+        return value.refuse(what, EACH);
     }
     let table = value.table(THRESHOLD)?;
     let rate = |v: Value<'_>| {
@@ -669,10 +675,7 @@ fn threshold(value: &Value<'_>) -> Option<ThresholdRule> {
         [sensitivity, specificity, cost].into_iter().flatten().collect();
     match given.as_slice() {
         [one] => *one,
-        _ => value.refuse(
-            format!("validation.threshold says {} things", given.len()),
-            "give one of sensitivity = 0.9, specificity = 0.9, miss_cost = 10",
-        ),
+        _ => value.refuse(format!("validation.threshold says {} things", given.len()), EACH),
     }
 }
 

@@ -48,6 +48,7 @@ fn thresholds_are_chosen_by_one_rule() {
     assert_eq!(with("{ miss_cost = 10 }"), Ok(ThresholdRule::MissCost(10.0)));
     for (wrong, says) in [
         ("\"yuden\"", "youden"),
+        ("0.3", "thresholds are chosen, not given"),
         ("{}", "says 0 things"),
         ("{ sensitivity = 0.9, specificity = 0.9 }", "says 2 things"),
         ("{ sensitivity = 1 }", "above 0 and below 1"),
