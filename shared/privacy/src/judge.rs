@@ -29,6 +29,8 @@ pub const MINIMUM_SITES_TO_LEAVE_ONE_OUT: u64 = 4;
 pub struct CohortFacts {
     /// Patients of the whole cohort.
     pub patients: u64,
+    /// Patients with a row of the rarest class that occurs.
+    pub of_rarest_class: u64,
     /// Who sees this site's own sums.
     pub aggregation: Aggregation,
 }
@@ -106,8 +108,8 @@ impl fmt::Display for Refusal {
             ),
             Rule::MinimumFold => write!(
                 f,
-                "a fold would hold {asked} patients, at least {allowed} are needed where the \
-                 coordinator sees a site's own sums; ways out: fewer folds, more patients, secure \
+                "a fold would hold {asked} patients of the rarest class, at least {allowed} are needed \
+                 where the coordinator sees a site's own sums; ways out: fewer folds, more patients, secure \
                  aggregation once the consortium has it, or the owner loosens it by name in the \
                  site's file with `minimum_cell = {}` under [policy]",
                 (*asked).max(1)
@@ -321,12 +323,14 @@ fn wide_sums(policy: &Policy, facts: &CohortFacts, numbers: u64) -> Result<(), R
 }
 
 /// Folds are dealt by the coordinator's plan. Without this rule 64 folds of 64 patients would make
-/// every sum by fold a row of one patient. An owner who allows wide sums has accepted that.
+/// every sum by fold a row of one patient. Whoever has the sums of a fold and a model's gradient on it, or the
+/// sums by class, has those of each class: so the rarest class counts, which folds share evenly. An owner who
+/// allows wide sums has accepted that.
 fn minimum_fold(policy: &Policy, facts: &CohortFacts, folds: u8) -> Result<(), Refusal> {
     if facts.aggregation == Aggregation::Secure || policy.wide_sums == WideSums::Allowed {
         return Ok(());
     }
-    let smallest = facts.patients / u64::from(folds.max(1));
+    let smallest = facts.patients.min(facts.of_rarest_class) / u64::from(folds.max(1));
     at_least(Rule::MinimumFold, smallest, policy.minimum_cell.get())
 }
 

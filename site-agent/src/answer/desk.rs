@@ -48,6 +48,8 @@ pub trait Desk: Send + 'static {
 pub struct Considered {
     /// How large the cohort would be.
     pub counts: Counts,
+    /// Patients with a row of the rarest class that occurs; it stays here.
+    pub of_rarest_class: u64,
     /// Rows whose features aren't in the cache yet.
     pub rows_to_extract: u64,
     /// Feature columns of each input.

@@ -15,6 +15,7 @@ use wardround_learn::rows::Storage;
 use wardround_proto::v1::{FailureCode, Stage};
 use wardround_vision::{WeightsError, WeightsStore};
 
+use super::open::rarest;
 use super::{Considered, Desk, OpenCohort, Watch};
 use crate::config::{Home, SiteConfig};
 use crate::data::{
@@ -183,10 +184,17 @@ impl Desk for LocalDesk {
     fn consider(&mut self, study: &Study, watch: &Watch) -> Result<Considered, Failure> {
         let cohort = self.cohort(study, watch)?;
         let counts = counts(&cohort, cohort.rows.len(), patients(&cohort, 0..cohort.rows.len()));
+        let each = cohort.rows.iter().map(|row| (row.patient.as_str(), row.classes));
+        let of_rarest_class = rarest(each);
         match &study.input {
             Input::Table(table) => {
                 let features = table.feature_names().len() as u32;
-                Ok(Considered { counts, rows_to_extract: 0, features: vec![features] })
+                Ok(Considered {
+                    counts,
+                    of_rarest_class,
+                    rows_to_extract: 0,
+                    features: vec![features],
+                })
             }
             Input::Images { .. } => {
                 let source = self.source(study, watch)?;
@@ -201,7 +209,7 @@ impl Desk for LocalDesk {
                     rows_to_extract += images(&cohort).iter().filter(missing).count() as u64;
                     features.push(ready.entry.features as u32);
                 }
-                Ok(Considered { counts, rows_to_extract, features })
+                Ok(Considered { counts, of_rarest_class, rows_to_extract, features })
             }
         }
     }

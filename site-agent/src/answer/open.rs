@@ -1,8 +1,11 @@
 //! A study that is open for questions: its rows at hand, and the way from a question to a
 //! released answer.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{Ask, Query};
@@ -34,7 +37,11 @@ impl OpenStudy {
         // Every input is of the same patients.
         let patients = rows.first().map_or(0, |rows| rows.patients().count()) as u64;
         // Until sums are masked the coordinator sees each site's own.
-        let facts = CohortFacts { patients, aggregation: Aggregation::Plain };
+        let of_rarest_class = rows
+            .first()
+            .map_or(0, |rows| rarest(rows.rows().map(|row| ((row.issuer, row.key), row.classes))));
+        let aggregation = Aggregation::Plain;
+        let facts = CohortFacts { patients, of_rarest_class, aggregation };
         Self { study, me, rows, lock, facts }
     }
 
@@ -93,6 +100,18 @@ impl OpenStudy {
         };
         allowed.release(sum).map_err(|error| internal(&error))
     }
+}
+
+/// Patients with a row of the rarest class that occurs, of rows with their patients and classes.
+pub(super) fn rarest<P: Ord>(rows: impl Iterator<Item = (P, ClassSet)>) -> u64 {
+    let mut by_class: BTreeMap<u8, BTreeSet<Rc<P>>> = BTreeMap::new();
+    for (patient, classes) in rows {
+        let patient = Rc::new(patient);
+        for class in classes.iter() {
+            by_class.entry(class).or_default().insert(patient.clone());
+        }
+    }
+    by_class.values().map(|patients| patients.len() as u64).min().unwrap_or(0)
 }
 
 /// Whether an answer stays on disk until its study is over. Histograms of trees and products of features are

@@ -196,7 +196,8 @@ impl<D: Desk> Bench<D> {
             own_models: study.federation.mode == Mode::Sums && study.asks_for_own_models(),
         };
         let patients = considered.counts.patients;
-        let facts = CohortFacts { patients, aggregation: Aggregation::Plain };
+        let (of_rarest_class, aggregation) = (considered.of_rarest_class, Aggregation::Plain);
+        let facts = CohortFacts { patients, of_rarest_class, aggregation };
         let refusals = judge_study(&self.policy, &demand, &facts);
         for refusal in &refusals {
             tracing::info!(study = study.name, %refusal, "the study would be refused");

@@ -84,11 +84,11 @@ fn moments(split: Vec<Column>) -> Ask {
 }
 
 fn plain(patients: u64) -> CohortFacts {
-    CohortFacts { patients, aggregation: Aggregation::Plain }
+    CohortFacts { patients, of_rarest_class: patients, aggregation: Aggregation::Plain }
 }
 
 fn secure(patients: u64) -> CohortFacts {
-    CohortFacts { patients, aggregation: Aggregation::Secure }
+    CohortFacts { patients, of_rarest_class: patients, aggregation: Aggregation::Secure }
 }
 
 fn verdict(policy: &Policy, query: &Query, facts: CohortFacts) -> Result<(), Refusal> {
@@ -290,6 +290,10 @@ fn neither_folds_nor_subgroups_cut_a_plain_sum_down_to_a_patient() {
     assert_eq!(verdict(&policy, &by_fold, plain(100)), Ok(()));
     assert_eq!(verdict(&policy, &many, plain(100)), refusal(Rule::MinimumFold, 1, 5));
     assert_eq!(verdict(&policy, &many, secure(100)), Ok(()));
+    // Sums of a fold and a gradient on it tell a class apart: 24 of the rarest are 4 a fold.
+    let rare = |of_rarest_class| CohortFacts { of_rarest_class, ..plain(100) };
+    assert_eq!(verdict(&policy, &by_fold, rare(25)), Ok(()));
+    assert_eq!(verdict(&policy, &by_fold, rare(24)), refusal(Rule::MinimumFold, 4, 5));
     let subgroups = moments(vec![Column::Subgroup(0), Column::Subgroup(1)]);
     let q = query(4, subgroups);
     assert_eq!(verdict(&policy, &q, plain(100)), refusal(Rule::WideSums, 20 * 12, 33));
