@@ -27,7 +27,7 @@ use crate::logistic::newton::Newton;
 use crate::logistic::proximal::{Curvature, ElasticNet, Proximal};
 use crate::logistic::{Constants, NEWTON_FEATURES, Optimiser, Penalty};
 
-/// Binary places that are always kept on standardised columns.
+/// The coarsest scale that a question about standardised columns falls back to where its sums leave the range.
 pub(super) const COARSEST_BITS: u8 = 32;
 
 /// Distance to the optimum, as a share of the weights, at which L-BFGS ends.
