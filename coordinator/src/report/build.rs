@@ -17,6 +17,7 @@ use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
 use super::decision::decision_curve;
 use super::disclose::{Minimums, cohort_mask};
+use super::fairness::FairnessSection;
 use super::joining::{self, MatrixSection, OwnSitesSection};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
@@ -93,6 +94,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         pooled: Vec::new(),
         sites: Vec::new(),
         subgroups: Vec::new(),
+        fairness: Vec::new(),
         leave_one_site_out: Vec::new(),
         comparison: ComparisonSection::Single,
         own_sites: OwnSitesSection::NotAsked,
@@ -115,7 +117,9 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         report.models.push(models(findings, target, &shown, &name)?);
         report.pooled.push(pooled(target, &shown, minimums, &name));
         report.sites.push(by_site(findings, target, &shown, minimums, &name));
-        report.subgroups.push(by_subgroup(findings, target, &shown, minimums, &name));
+        let subgroups = by_subgroup(findings, target, &shown, minimums, &name);
+        report.fairness.push(FairnessSection::of(&subgroups, &target.nested.judged.fairness));
+        report.subgroups.push(subgroups);
         report.leave_one_site_out.push(left_out(findings, target, &shown, minimums, &name)?);
         masks.push(shown);
     }
@@ -157,6 +161,9 @@ fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
         size("judged subgroup columns", findings.subgroups.len(), judged.by_subgroup.len())?;
         for (column, levels) in findings.subgroups.iter().zip(&judged.by_subgroup) {
             size("judged levels", column.levels.len(), levels.len())?;
+        }
+        if !judged.fairness.is_empty() {
+            size("subgroup columns drawn again", findings.subgroups.len(), judged.fairness.len())?;
         }
         size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
         if let TreeCounts::Stopped { points } = &target.trees {

@@ -6,6 +6,7 @@ mod comparison;
 mod context;
 mod decision;
 mod disclose;
+mod fairness;
 mod html;
 mod joining;
 mod model;
@@ -24,6 +25,7 @@ pub use comparison::{
 };
 pub use context::{Context, SetAsideCount, SiteContext};
 pub use decision::DecisionPoint;
+pub use fairness::{FairLevel, FairnessColumn, FairnessSection, GapRow, NotJudged, Verdict};
 pub use joining::{
     MatrixClass, MatrixModels, MatrixRow, MatrixSection, OwnSiteModel, OwnSiteRow, OwnSitesClass,
     OwnSitesSection, TrainedOn,

@@ -16,13 +16,14 @@ use wardround_privacy::judge::Aggregation;
 
 use super::comparison::ComparisonSection;
 use super::decision::DecisionPoint;
+use super::fairness::FairnessSection;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::race::RaceSection;
 use super::together::SitesTogether;
 use super::values::{Calibration, Count, Curve, Estimate, grouped};
 
 /// The format that this software writes.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// A finished study's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Report {
     pub sites: Vec<SitesSection>,
     /// The chosen model in each subgroup, one entry per modelled class.
     pub subgroups: Vec<SubgroupsSection>,
+    /// How far subgroups lie apart, one entry per modelled class.
+    pub fairness: Vec<FairnessSection>,
     /// Models that never saw the site they are judged at; one entry per modelled class.
     pub leave_one_site_out: Vec<LeftOutSection>,
     /// The study's classifiers beside each other.

@@ -4,7 +4,7 @@ use wardround_learn::metrics::registry::metric;
 use wardround_privacy::suppress::Reason;
 
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
-use super::html::verdict;
+use super::html::{verdict, warnings};
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
 use super::notes::notes;
@@ -40,6 +40,11 @@ pub(super) fn table(report: &Report) -> String {
     }
     for at in 0..report.models.len() {
         target(report, at, &mut out);
+    }
+    out.wrapped("", "");
+    out.wrapped("", "For whom it isn't:");
+    for line in warnings(report) {
+        out.wrapped("  ", &format!("- {}", line.replace('\u{2019}', "'")));
     }
     out.wrapped("", "");
     out.wrapped("", &format!("{}.", report.protection.sentence));

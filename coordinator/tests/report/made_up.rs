@@ -10,19 +10,20 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Unfit;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    AugmentationRule, BackboneRule, Balance, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass, Negative,
-    OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Reduction,
-    RowWeights, Search, Standardise, Study, StudySites, Subgroup, Target, ThresholdRule,
+    AugmentationRule, BackboneRule, Balance, Bootstrap, Choose, ChooseBy, Classes, Classifier,
+    CohortRule, FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass,
+    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum,
+    Reduction, RowWeights, Search, Standardise, Study, StudySites, Subgroup, Target, ThresholdRule,
     Validation, WeightsRule,
 };
 use wardround_learn::findings::{
-    Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference, Figure, Figures,
-    FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, GridPoint, GridResult,
-    Interval, Judged, LeftOut, Matrix, MatrixOfClass, NamedFigure, Nested, NestedChoice, OwnModel,
-    OwnSite, OwnSites, OwnSitesOfClass, Profile, ProfileCell, Races, ReliabilityBin, SubgroupNames,
-    TargetFindings, TrainedAt, TreeCounts,
+    ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference,
+    Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult,
+    GridPoint, GridResult, Interval, Judged, LeftOut, Matrix, MatrixOfClass, MetricSpread,
+    NamedFigure, Nested, NestedChoice, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, Profile,
+    ProfileCell, Races, ReliabilityBin, SubgroupNames, TargetFindings, TrainedAt, TreeCounts,
 };
+use wardround_learn::metrics::registry::FAIRNESS;
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
 
@@ -122,6 +123,7 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         by_subgroup: (0..2)
             .map(|c| levels(c).map(|l| figures(&by(&|p| p.levels[c] == l))).collect())
             .collect(),
+        fairness: (0..2).map(|c| column_spread(levels(c).len())).collect(),
     };
     let grid: Vec<GridPoint> = [0.001, 0.003, 0.01]
         .iter()
@@ -428,6 +430,7 @@ fn study() -> Study {
             choose_by: ChooseBy::WithinSites,
             choose: Choose::Best,
             search: Search::Grid,
+            bootstrap: Bootstrap::Off,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: MatrixRule::Off,
         },
@@ -548,4 +551,20 @@ pub fn with_small_cells() -> Vec<Patient> {
     // Two of unknown age at the third site.
     list.iter_mut().filter(|p| p.site == 2).take(2).for_each(|p| p.levels[1] = 3);
     list
+}
+
+/// Errors of .02, and deals whose levels lie up to .04 apart; the first level has no specificity in some.
+fn column_spread(levels: usize) -> ColumnSpread {
+    let metric = |name: &&str| MetricSpread {
+        name: (*name).to_owned(),
+        errors: vec![Some(0.02); levels],
+        dealt: (0..levels)
+            .map(|level| {
+                let value = |deal: usize| 0.7 + 0.001 * ((deal * (level + 3)) % 41) as f64;
+                let missing = |deal: usize| *name == "specificity" && level == 0 && deal % 10 == 0;
+                (0..100).map(|deal| (!missing(deal)).then(|| value(deal))).collect()
+            })
+            .collect(),
+    };
+    ColumnSpread { metrics: FAIRNESS.iter().map(metric).collect() }
 }

@@ -1,6 +1,8 @@
 //! The report from made-up findings. `cfg(test)` tells clippy that helpers are tests, too.
 
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod made_up;
 #[cfg(test)]
 mod outputs;

@@ -19,6 +19,7 @@ mod fourier;
 mod given;
 mod own_forest;
 mod own_site;
+mod resampled;
 mod schema;
 mod softmax;
 mod trees;
@@ -42,6 +43,7 @@ pub use self::fourier::{
 pub use self::given::GivenScores;
 pub use self::own_forest::{MOST_OWN_DEPTH, MOST_OWN_TREES, OwnForestTerm};
 pub use self::own_site::Unfit;
+pub use self::resampled::{Draws, ListCuts, RESAMPLED_GROUPS, RESAMPLED_NUMBERS};
 pub use self::softmax::{SoftmaxModel, SoftmaxTerm};
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
@@ -62,7 +64,7 @@ pub const MOST_CLASSES: u8 = 64;
 /// The largest weight of a row.
 pub const MOST_ROW_WEIGHT: f64 = 100.0;
 
-/// Most replicates of a bootstrap in one question.
+/// Most replicates of a bootstrap.
 pub const MOST_REPLICATES: u16 = 2000;
 
 /// Probability bins of the reliability curve and the expected calibration error.
@@ -661,6 +663,37 @@ pub enum Ask {
         terms: Vec<SoftmaxTerm>,
         /// What is wanted.
         derivatives: Derivatives,
+        /// Binary places.
+        bits: u8,
+    },
+    /// What figures of cells are made of when patients are drawn again and again, or when the levels of a subgroup column are dealt
+    /// anew: how sure figures are, and how far apart subgroups would be by chance. Replicate 0 is the rows as they are. Rounded per
+    /// patient, then multiplied by how often it was drawn.
+    ///
+    /// Per list, replicate and cell, blocks: `positives [32]`, `negatives [32]` (rows by group of bins, see [`ListCuts`]), `called [2]`
+    /// (negative, positive rows called positive), `brier`, `log_loss`, `calibration_rows [15, 2]`, `calibration_scores [15]` as
+    /// [`Ask::Scores`]'s.
+    ///
+    /// Replicates tell more than the histograms that they vary: numbers that rise and fall together belong to the same patients.
+    Resampled {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models.
+        models: Vec<Model>,
+        /// The lists to judge.
+        lists: Vec<ScoreList>,
+        /// One per list.
+        cuts: Vec<ListCuts>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// The bins.
+        bins: Bins,
+        /// What is drawn.
+        draws: Draws,
+        /// What draws are keyed by.
+        seed: Seed,
+        /// First replicate, and the one after the last; at most [`MOST_REPLICATES`] and one.
+        replicates: [u16; 2],
         /// Binary places.
         bits: u8,
     },

@@ -376,6 +376,27 @@ pub struct Judged {
     pub by_site: Vec<Figures>,
     /// Each subgroup column and level, all sites in one list.
     pub by_subgroup: Vec<Vec<Figures>>,
+    /// How far apart the levels of each subgroup column would be by chance; none where patients weren't drawn again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fairness: Vec<ColumnSpread>,
+}
+
+/// How sure the figures of a subgroup column's levels are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ColumnSpread {
+    /// One per metric of [`crate::metrics::registry::FAIRNESS`].
+    pub metrics: Vec<MetricSpread>,
+}
+
+/// How sure a metric of a subgroup column's levels is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricSpread {
+    /// The metric's name.
+    pub name: String,
+    /// Standard error by level, from draws of the patients; none where it is undefined in too many.
+    pub errors: Vec<Option<f64>>,
+    /// By level and deal, the metric when levels are dealt anew among patients of one site and class; none where it is undefined.
+    pub dealt: Vec<Vec<Option<f64>>>,
 }
 
 /// The figures of one cell.

@@ -200,6 +200,7 @@ pub fn judge(
         Ask::Scores { .. }
         | Ask::Placements { .. }
         | Ask::Bootstrap { .. }
+        | Ask::Resampled { .. }
         | Ask::OwnSite { .. } => {
             if alone {
                 per_site_metrics(policy)?;
@@ -383,6 +384,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. }
+        | Ask::Resampled { lists, .. }
         | Ask::OwnSite { lists, .. } => {
             lists.iter().flat_map(|list| list.parts.iter().map(|(rows, _)| *rows)).collect()
         }
@@ -408,6 +410,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Grid { split, .. }
         | Ask::Moments { split, .. }
         | Ask::Scores { split, .. }
+        | Ask::Resampled { split, .. }
         | Ask::Placements { split, .. } => split,
     }
 }

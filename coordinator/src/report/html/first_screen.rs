@@ -9,11 +9,12 @@ use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
 /// Sections of the page, by id.
-pub const CONTENTS: [(&str, &str); 10] = [
+pub const CONTENTS: [(&str, &str); 11] = [
     ("performance", "How good"),
     ("classifiers", "Classifiers"),
     ("sites", "Sites"),
     ("subgroups", "Subgroups"),
+    ("fairness", "Fairness"),
     ("left-out", "Left-out sites"),
     ("choosing", "How the model was chosen"),
     ("cohort", "Cohort"),
@@ -21,6 +22,9 @@ pub const CONTENTS: [(&str, &str); 10] = [
     ("provenance", "Provenance"),
     ("study", "Study file"),
 ];
+
+/// Gaps named on the first screen for each modelled class.
+const MOST_GAPS: usize = 4;
 
 /// The page's header.
 pub fn header(report: &Report) -> Markup {
@@ -48,7 +52,8 @@ pub fn header(report: &Report) -> Markup {
                 .attr("class", "answers")
                 .add(trained(report))
                 .add(on_whom(report))
-                .add(how_good(report)),
+                .add(how_good(report))
+                .add(for_whom_it_is_not(report)),
         )
         .add(protection(report))
         .add(el("nav").attr("aria-label", "contents").add(el("ul").add_all(contents)))
@@ -141,6 +146,87 @@ fn how_good(report: &Report) -> Element {
                 el("p").text(format!("{}: {}", section.class, section.auc_within_sites))
             })),
     }
+}
+
+/// Gaps, what was too small to judge, and sites where the model isn't shown to be better than chance.
+fn for_whom_it_is_not(report: &Report) -> Element {
+    let mut answer = el("div").add(el("h2").text("For whom it isn\u{2019}t"));
+    for line in warnings(report) {
+        answer = answer.add(el("p").text(line));
+    }
+    answer
+}
+
+/// The same in sentences.
+pub fn warnings(report: &Report) -> Vec<String> {
+    let several = report.models.len() > 1;
+    let mut lines = Vec::new();
+    for (at, section) in report.fairness.iter().enumerate() {
+        let class = if several { format!("{}: ", section.class) } else { String::new() };
+        let mut gaps: Vec<_> = section.gaps().filter(|(_, gap)| gap.is_gap()).collect();
+        // Those that depend least on prevalence come first, as the columns have them.
+        let more = gaps.len().saturating_sub(MOST_GAPS);
+        gaps.truncate(MOST_GAPS);
+        for (column, gap) in gaps {
+            let p = gap.verdict.chance().map_or(String::new(), |[.., p]| format!(", p = {p:.3}"));
+            lines.push(format!(
+                "{class}{column}: {} is {} apart between {} (less) and {} (more), beyond chance{p}.",
+                gap.words(),
+                gap.difference.short(),
+                gap.lowest,
+                gap.highest
+            ));
+        }
+        if more > 0 {
+            lines.push(format!("{class}{} under Fairness.", counted(more, "more gap")));
+        }
+        let compared = section.gaps().filter(|(_, gap)| gap.verdict.chance().is_some()).count();
+        if compared > 0 && !section.gaps().any(|(_, gap)| gap.is_gap()) {
+            lines.push(format!(
+                "{class}no gap between subgroups beyond chance in {}, which is no proof that there is none.",
+                counted(compared, "comparison")
+            ));
+        }
+        let unsure = report.sites[at]
+            .sites
+            .iter()
+            .filter(|row| row.figures.auc.ends().is_some_and(|[low, _]| low <= 0.5));
+        let unsure: Vec<&str> = unsure.map(|row| row.site.as_str()).collect();
+        if !unsure.is_empty() {
+            lines.push(format!(
+                "{class}not shown to be better than chance at {}.",
+                unsure.join(", ")
+            ));
+        }
+    }
+    let not_judged = not_judged(report);
+    if !not_judged.is_empty() {
+        lines.push(format!("Not judged, withheld or nobody there: {}.", not_judged.join(", ")));
+    }
+    if lines.is_empty() {
+        lines.push("Subgroups weren\u{2019}t compared.".to_owned());
+    }
+    lines
+}
+
+/// Sites and levels without an AUC of their own in any class.
+fn not_judged(report: &Report) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut add = |name: String| {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    for (sites, subgroups) in report.sites.iter().zip(&report.subgroups) {
+        let unjudged = |estimate: &Estimate| estimate.value().is_none();
+        let of_sites = sites.sites.iter().filter(|row| unjudged(&row.figures.auc));
+        of_sites.for_each(|row| add(format!("site {}", row.site)));
+        for column in &subgroups.columns {
+            let levels = column.levels.iter().filter(|row| unjudged(&row.figures.auc));
+            levels.for_each(|row| add(format!("{} {}", column.name, row.level)));
+        }
+    }
+    names
 }
 
 fn one_list(section: &PooledSection) -> String {

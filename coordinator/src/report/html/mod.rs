@@ -2,6 +2,7 @@
 
 mod comparison;
 mod decision;
+mod fairness;
 mod first_screen;
 mod forest;
 mod heat;
@@ -18,6 +19,7 @@ use wardround_core::digest::Digest;
 
 use super::model::Report;
 pub(super) use comparison::verdict;
+pub(super) use first_screen::warnings;
 use markup::{Markup, el};
 
 /// Nothing may be loaded and nothing may run; the style sheet stands in the page.

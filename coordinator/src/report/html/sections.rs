@@ -10,7 +10,7 @@ use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
-use super::{comparison, decision, forest, joining, metrics, reliability, roc};
+use super::{comparison, decision, fairness, forest, joining, metrics, reliability, roc};
 
 /// Everything below the first screen.
 pub fn main(report: &Report) -> Markup {
@@ -27,6 +27,7 @@ pub fn main(report: &Report) -> Markup {
         main = main.add(section("joining", "What joining gains", body));
     }
     main.add(section("subgroups", "Subgroups", each(&subgroups)))
+        .add(section("fairness", "Fairness", each(&fair)))
         .add(section("left-out", "Left-out sites", each(&left_out)))
         .add(section(
             "choosing",
@@ -170,6 +171,10 @@ fn subgroups(report: &Report, at: usize) -> Markup {
             .add(metrics::side_by_side(&format!("Other metrics by {}", column.name), &more));
     }
     made.into()
+}
+
+fn fair(report: &Report, at: usize) -> Markup {
+    el("div").add(target_heading(report, at)).add(fairness::fairness(report, at)).into()
 }
 
 fn left_out(report: &Report, at: usize) -> Markup {

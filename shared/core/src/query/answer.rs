@@ -163,6 +163,9 @@ impl Query {
                 own_site::layout(self, lists.len(), bins, *bits)
             }
             Ask::OwnModels => vec![BlockSpec::count("allowed", &[self.sites.len()])],
+            Ask::Resampled { lists, split, replicates, bits, .. } => {
+                resampled::layout(self, lists.len(), split, *replicates, *bits)
+            }
             Ask::Placements { lists, split, bits, .. } => {
                 let (m, cells) = (lists.len(), self.cells(split));
                 vec![
@@ -214,9 +217,10 @@ impl Query {
             Ask::FourierHinge { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
-            Ask::Scores { bins, .. } | Ask::Bootstrap { bins, .. } | Ask::OwnSite { bins, .. } => {
-                2 * u64::from(bins.count)
-            }
+            Ask::Scores { bins, .. }
+            | Ask::Bootstrap { bins, .. }
+            | Ask::Resampled { bins, .. }
+            | Ask::OwnSite { bins, .. } => 2 * u64::from(bins.count),
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
             }
@@ -247,6 +251,8 @@ impl Query {
             Ask::ClassGram { .. } => "class gram",
             Ask::Trees { .. } => "tree histograms",
             Ask::Bootstrap { .. } => "bootstrap",
+            Ask::Resampled { draws: Draws::Patients, .. } => "resampled patients",
+            Ask::Resampled { draws: Draws::Levels(_), .. } => "shuffled subgroups",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",
             Ask::Stack { .. } => "stack hessian",

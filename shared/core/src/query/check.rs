@@ -121,6 +121,23 @@ impl Query {
                 check_bits(*bits)
             }
             Ask::OwnModels => Ok(()),
+            Ask::Resampled {
+                frame,
+                models,
+                lists,
+                cuts,
+                split,
+                bins,
+                draws,
+                replicates,
+                bits,
+                ..
+            } => {
+                self.check_frame(frame)?;
+                self.check_lists(models, lists, split, bins)?;
+                self.check_resampled((lists, cuts), split, bins, *draws, *replicates)?;
+                check_bits(*bits)
+            }
             Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
                 self.check_frame(frame)?;
                 self.check_lists(models, lists, split, bins)?;

@@ -26,6 +26,7 @@ impl Query {
         let (Ask::Scores { models, .. }
         | Ask::Placements { models, .. }
         | Ask::Bootstrap { models, .. }
+        | Ask::Resampled { models, .. }
         | Ask::Stack { models, .. }
         | Ask::OwnSite { models, .. }) = &self.ask
         else {

@@ -6,6 +6,7 @@
 //! Column names in a study are *logical*: a site's own file may map them to the headers of its
 //! manifest.
 
+mod bootstrap;
 mod classifier;
 mod ensemble;
 mod grid_point;
@@ -18,6 +19,7 @@ mod template;
 
 use serde::{Deserialize, Serialize};
 
+pub use bootstrap::Bootstrap;
 pub use classifier::{
     Balance, BoostingGrid, Classifier, ClosedForm, ColumnSample, EarlyStopping, Family, ForestGrid,
     LeafLimit, Loss, MultiClass, Standardise, TreeRules,
@@ -426,6 +428,9 @@ pub struct Validation {
     /// From which probability a row is called positive.
     #[serde(skip_serializing_if = "ThresholdRule::is_youden")]
     pub threshold: ThresholdRule,
+    /// How often patients are drawn again for intervals.
+    #[serde(skip_serializing_if = "Bootstrap::is_usual")]
+    pub bootstrap: Bootstrap,
     /// Whether each site also fits the classifier to its own patients alone.
     #[serde(skip_serializing_if = "OwnSiteBaseline::is_off")]
     pub own_site_baseline: OwnSiteBaseline,

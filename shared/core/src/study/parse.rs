@@ -5,15 +5,15 @@ mod ensemble;
 mod target;
 
 use super::{
-    Alterations, AugmentationRule, BackboneRule, Candidates, Categorical, Choose, ChooseBy,
-    Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input, Levels, Matrix,
-    Missing, Mode, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum,
-    RowWeights, Search, Study, StudySites, Subgroup, Table, Target, ThresholdRule, Validation,
-    WeightsRule,
+    Alterations, AugmentationRule, BackboneRule, Bootstrap, Candidates, Categorical, Choose,
+    ChooseBy, Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input,
+    Levels, Matrix, Missing, Mode, OnSiteLost, OwnSiteBaseline, PatientRule, Precision,
+    PreprocessRule, Quorum, RowWeights, Search, Study, StudySites, Subgroup, Table, Target,
+    ThresholdRule, Validation, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
-use crate::query::Labelling;
+use crate::query::{Labelling, MOST_REPLICATES};
 use crate::read::{self, Key, Mistakes, Value};
 use crate::seed::Seed;
 
@@ -102,6 +102,7 @@ const VALIDATION: &[Key] = &[
     Key::value("choose", "\"best\""),
     Key::value("search", "{ random = 20 }"),
     Key::value("threshold", "{ sensitivity = 0.9 }"),
+    Key::value("bootstrap", "1000"),
     Key::value("own_site_baseline", "true"),
     Key::value("matrix", "true"),
 ];
@@ -619,6 +620,7 @@ fn validation(
         Some(search)
     });
     let threshold = table.or("threshold", ThresholdRule::Youden, |v| threshold(v));
+    let bootstrap = table.or("bootstrap", Bootstrap::USUAL, |v| bootstrap(&v));
     let own_site_baseline = table.or("own_site_baseline", OwnSiteBaseline::Off, |v| {
         Some(if v.boolean()? { OwnSiteBaseline::On } else { OwnSiteBaseline::Off })
     });
@@ -640,9 +642,25 @@ fn validation(
         choose: choose?,
         search: search?,
         threshold: threshold?,
+        bootstrap: bootstrap?,
         own_site_baseline: own_site_baseline?,
         matrix: matrix?,
     })
+}
+
+fn bootstrap(value: &Value<'_>) -> Option<Bootstrap> {
+    if value.is_integer() {
+        return value.integer(Bootstrap::FEWEST..=MOST_REPLICATES).map(Bootstrap::Of);
+    }
+    if value.is_word() {
+        let what = "validation.bootstrap is neither a number of draws nor false";
+        return value
+            .refuse(what, format!("write {} to {MOST_REPLICATES}, or false", Bootstrap::FEWEST));
+    }
+    match value.boolean()? {
+        true => Some(Bootstrap::USUAL),
+        false => Some(Bootstrap::Off),
+    }
 }
 
 fn threshold(value: &Value<'_>) -> Option<ThresholdRule> {

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping, FederationRule,
-    GridPoint, Halving, Input, KernelPoint, Matrix, Missing, Mode, Negative, OnSiteLost,
-    OwnSiteBaseline, PatientRule, Quorum, RbfPoint, RowWeights, Search, Study, StudySites, Table,
-    Target, ThresholdRule, Validation,
+    Bootstrap, Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping,
+    FederationRule, GridPoint, Halving, Input, KernelPoint, Matrix, Missing, Mode, Negative,
+    OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, RbfPoint, RowWeights, Search, Study,
+    StudySites, Table, Target, ThresholdRule, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
@@ -157,6 +157,7 @@ impl Recipe {
                 choose,
                 search,
                 threshold,
+                bootstrap: Bootstrap::Off,
                 own_site_baseline: OwnSiteBaseline::Off,
                 matrix: Matrix::Off,
             },

@@ -260,6 +260,9 @@ fn validation() -> String {
      # the model: \"youden\", or { sensitivity = 0.9 }, { specificity = 0.9 }, or { miss_cost = 10 }: least\n\
      # cost where a miss costs as much as ten false alarms.\n\
      threshold = \"youden\"\n\
+     # How often patients are drawn again, for the intervals of all figures and to tell gaps between\n\
+     # subgroups from chance; false for neither.\n\
+     bootstrap = 1000\n\
      # What a hospital gains: each site fits the classifier to its own patients too, locally, and the\n\
      # report sets that beside the federated model on the same patients.\n\
      own_site_baseline = false\n\

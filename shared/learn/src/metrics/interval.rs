@@ -168,10 +168,18 @@ pub fn auc_interval(auc: f64, variance: f64) -> Result<[f64; 2], Undefined> {
 /// # Errors
 /// [`Undefined::NoRows`] when `n` is 0.
 pub fn wilson(share: f64, n: u64) -> Result<[f64; 2], Undefined> {
-    if n == 0 {
+    wilson_of(share, n as f64)
+}
+
+/// [`wilson`] of a number that needn't be whole: an effective number of rows.
+///
+/// # Errors
+/// [`Undefined::NoRows`] when `n` isn't above 0.
+pub fn wilson_of(share: f64, n: f64) -> Result<[f64; 2], Undefined> {
+    // Not-a-number too.
+    if !(n > 0.0) {
         return Err(Undefined::NoRows);
     }
-    let n = n as f64;
     let shrink = 1.0 + Z * Z / n;
     let center = (share + Z * Z / (2.0 * n)) / shrink;
     let half = Z * libm::sqrt(share * (1.0 - share) / n + Z * Z / (4.0 * n * n)) / shrink;

@@ -86,6 +86,7 @@ pub fn judged(
         one_list: figures(one_list)?,
         by_site: all(by_site)?,
         by_subgroup: by_subgroup.iter().map(|levels| all(levels)).collect::<Result<_, _>>()?,
+        fairness: Vec::new(),
     })
 }
 

@@ -7,12 +7,13 @@
 //! split of the rows into sites and every order in which they are merged.
 //!
 //! Start with [`cells`] (answers of the sites into cells), then [`ranking`], [`threshold`],
-//! [`confusion`], [`calibration`], [`recalibration`], [`interval`], [`random_effects`]; [`judge`] puts them together for the report.
+//! [`confusion`], [`calibration`], [`recalibration`], [`interval`], [`resampled`], [`fairness`], [`random_effects`]; [`judge`] puts them together for the report.
 
 pub mod calibration;
 pub mod cells;
 pub mod confusion;
 pub mod decision;
+pub mod fairness;
 pub mod histogram;
 pub mod interval;
 pub mod judge;
@@ -20,6 +21,7 @@ pub mod random_effects;
 pub mod ranking;
 pub mod recalibration;
 pub mod registry;
+pub mod resampled;
 pub mod threshold;
 
 pub use calibration::CalibrationSums;

@@ -19,7 +19,23 @@ pub struct Metric {
     pub says: &'static str,
     /// Where a report has it.
     pub place: Place,
+    /// How an interval is made of draws of the patients.
+    pub spread: Spread,
     of: Source,
+}
+
+/// How a metric's interval is made of its values under draws of the patients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// A share of rows: Wilson's interval for as many independent rows as the draws' variance says.
+    Share,
+    /// The draws' percentiles.
+    Percentiles,
+    /// The percentiles mirrored at the estimate. What is never below 0 and lies above 0 by chance alone is biased, and
+    /// its draws are biased by as much again.
+    Mirrored,
+    /// None: the metric has one from elsewhere, or is itself about the spread.
+    Nothing,
 }
 
 /// Where a report has a metric.
@@ -55,7 +71,10 @@ impl Metric {
     }
 
     /// Its value on a cell whose rows were called already.
-    fn of_called(&self, cell: &ScoreCell, confusion: &Confusion) -> Result<f64, Undefined> {
+    ///
+    /// # Errors
+    /// Why the metric is undefined.
+    pub fn of_called(&self, cell: &ScoreCell, confusion: &Confusion) -> Result<f64, Undefined> {
         match self.of {
             Source::Scores(of) => of(cell),
             Source::Calls(of) => of(confusion),
@@ -83,11 +102,27 @@ pub fn listed(cell: &ScoreCell, confusion: &Confusion) -> Vec<NamedFigure> {
     .collect()
 }
 
+/// The metrics by which subgroups are compared, in the order of [`METRICS`].
+pub const FAIRNESS: &[&str] = &[
+    "roc_auc_score",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+    "accuracy_score",
+    "selection_rate",
+    "brier_score_loss",
+    "expected_calibration_error",
+    "calibration_in_the_large",
+];
+
 /// Every metric, in the order in which a report lists them.
 pub const METRICS: &[Metric] = &[
     scores("roc_auc_score", "area under the ROC curve", Place::Field, |cell| {
         ranking::roc_auc(&cell.histogram)
-    }),
+    })
+    // From placement sums.
+    .spread(Spread::Nothing),
     scores("average_precision_score", "average precision", Place::List, |cell| {
         ranking::average_precision(&cell.histogram)
     })
@@ -96,18 +131,23 @@ pub const METRICS: &[Metric] = &[
         ranking::binning_error(&cell.histogram)
     })
     .within([0.0, 0.5])
+    .spread(Spread::Nothing)
     .saying("every AUC here may be off by so much at most, since scores leave in bins"),
     // Chosen on the rows that it would be judged on.
     scores("youden_threshold", "threshold of the largest Youden index", Place::Nowhere, |cell| {
         threshold::youden(&cell.histogram).map(|threshold| threshold.probability())
-    }),
-    calls("sensitivity", "sensitivity", Place::Field, Confusion::sensitivity),
-    calls("specificity", "specificity", Place::Field, Confusion::specificity),
+    })
+    .spread(Spread::Nothing),
+    calls("sensitivity", "sensitivity", Place::Field, Confusion::sensitivity).spread(Spread::Share),
+    calls("specificity", "specificity", Place::Field, Confusion::specificity).spread(Spread::Share),
     calls("ppv", "positive predictive value", Place::List, Confusion::ppv)
+        .spread(Spread::Share)
         .saying("of those called positive, how many are; depends on prevalence"),
     calls("npv", "negative predictive value", Place::List, Confusion::npv)
+        .spread(Spread::Share)
         .saying("of those called negative, how many are; depends on prevalence"),
     calls("accuracy_score", "accuracy", Place::List, Confusion::accuracy)
+        .spread(Spread::Share)
         .saying("share of right calls; depends on prevalence"),
     calls(
         "balanced_accuracy_score",
@@ -128,15 +168,18 @@ pub const METRICS: &[Metric] = &[
         .within([0.0, f64::INFINITY])
         .saying("how many times more often a case that is called positive is so than any case"),
     calls("selection_rate", "called positive", Place::List, Confusion::selection_rate)
+        .spread(Spread::Share)
         .saying("share that is called positive"),
     scores("brier_score_loss", "Brier score", Place::Field, |cell| cell.calibration.brier_score()),
     scores("brier_reliability", "Brier score: reliability", Place::List, |cell| {
         cell.calibration.brier_parts().map(|parts| parts.reliability)
     })
+    .spread(Spread::Mirrored)
     .saying("how far probabilities are from what happens; 0 is best"),
     scores("brier_resolution", "Brier score: resolution", Place::List, |cell| {
         cell.calibration.brier_parts().map(|parts| parts.resolution)
     })
+    .spread(Spread::Mirrored)
     .within([0.0, 0.25])
     .saying("how far apart cases of different risk are held; more is better"),
     scores("brier_uncertainty", "Brier score: uncertainty", Place::List, |cell| {
@@ -149,18 +192,21 @@ pub const METRICS: &[Metric] = &[
         .saying("mean of -ln of the probability given to what a case is; lower is better"),
     scores("expected_calibration_error", "expected calibration error", Place::Field, |cell| {
         cell.calibration.expected_calibration_error()
-    }),
+    })
+    .spread(Spread::Mirrored),
     scores(
         "expected_calibration_error_if_calibrated",
         "ECE that chance gives a calibrated model",
         Place::List,
         |cell| cell.calibration.error_if_calibrated(),
     )
+    .spread(Spread::Nothing)
     .saying("what chance gives with as many cases in the same bins; compare the ECE with it"),
     // As often as not it is that of a bin with one patient.
     scores("maximum_calibration_error", "largest calibration error", Place::Nowhere, |cell| {
         cell.calibration.maximum_calibration_error()
-    }),
+    })
+    .spread(Spread::Nothing),
     scores("calibration_slope", "calibration slope", Place::List, |cell| {
         recalibration::calibration_line(&cell.histogram).map(|[_, slope]| slope)
     })
@@ -184,7 +230,8 @@ const fn scores(
     place: Place,
     of: fn(&ScoreCell) -> Result<f64, Undefined>,
 ) -> Metric {
-    Metric { name, words, range: [0.0, 1.0], says: "", place, of: Source::Scores(of) }
+    let (range, spread) = ([0.0, 1.0], Spread::Percentiles);
+    Metric { name, words, range, says: "", place, spread, of: Source::Scores(of) }
 }
 
 const fn calls(
@@ -193,12 +240,17 @@ const fn calls(
     place: Place,
     of: fn(&Confusion) -> Result<f64, Undefined>,
 ) -> Metric {
-    Metric { name, words, range: [0.0, 1.0], says: "", place, of: Source::Calls(of) }
+    let (range, spread) = ([0.0, 1.0], Spread::Percentiles);
+    Metric { name, words, range, says: "", place, spread, of: Source::Calls(of) }
 }
 
 impl Metric {
     const fn saying(self, says: &'static str) -> Self {
         Self { says, ..self }
+    }
+
+    const fn spread(self, spread: Spread) -> Self {
+        Self { spread, ..self }
     }
 
     /// With another range than from 0 to 1.

@@ -24,6 +24,7 @@ mod own_forest;
 mod own_site;
 mod placements;
 mod resample;
+mod resampled;
 mod scale;
 mod scores;
 mod scratch;

@@ -45,13 +45,23 @@ pub struct RowScore {
 /// The rows of a site with the logits that some lists need.
 #[derive(Debug)]
 pub(super) struct Scored {
-    /// Per list, its parts: which logits, of which rows.
-    parts: Vec<Vec<(usize, Vec<usize>)>>,
+    /// Per list, those of its parts that have rows.
+    parts: Vec<Vec<ScoredPart>>,
     /// Per model that is needed, the logit of each row that needs one.
     logits: Vec<Vec<f64>>,
     /// The patient of each row.
     patient: Vec<usize>,
     patients: usize,
+}
+
+/// The rows of a part of a list.
+#[derive(Debug, Clone)]
+struct ScoredPart {
+    /// Its place among the list's parts.
+    part: usize,
+    /// Which logits are theirs.
+    column: usize,
+    rows: Vec<usize>,
 }
 
 impl Scored {
@@ -93,7 +103,7 @@ impl Scored {
         let mut columns = Columns::new(seen, frame);
         let mut parts = vec![Vec::new(); lists.len()];
         for (parts, ScoreList { class, parts: of_list }) in parts.iter_mut().zip(lists) {
-            for (set, at) in of_list {
+            for (part, (set, at)) in of_list.iter().enumerate() {
                 let rows = seen.selected(set);
                 if rows.is_empty() {
                     continue;
@@ -113,7 +123,7 @@ impl Scored {
                     }
                     model => columns.single((at, None), model, of_trees, set.repeat, &rows)?,
                 };
-                parts.push((column, rows));
+                parts.push(ScoredPart { part, column, rows });
             }
         }
         let logits = columns.logits()?;
@@ -125,10 +135,23 @@ impl Scored {
 
     /// Per patient, its rows in a list (once per part that holds them) with their logits.
     pub(super) fn list(&self, list: usize) -> Vec<Vec<(usize, f64)>> {
+        self.by_patient(list, |row, logit, _| (row, logit))
+    }
+
+    /// The same with the part that holds each row.
+    pub(super) fn list_by_part(&self, list: usize) -> Vec<Vec<(usize, f64, usize)>> {
+        self.by_patient(list, |row, logit, part| (row, logit, part))
+    }
+
+    fn by_patient<T: Clone>(
+        &self,
+        list: usize,
+        hit: impl Fn(usize, f64, usize) -> T,
+    ) -> Vec<Vec<T>> {
         let mut hits = vec![Vec::new(); self.patients];
-        for (column, rows) in &self.parts[list] {
+        for ScoredPart { part, column, rows } in &self.parts[list] {
             for &row in rows {
-                hits[self.patient[row]].push((row, self.logits[*column][row]));
+                hits[self.patient[row]].push(hit(row, self.logits[*column][row], *part));
             }
         }
         hits
@@ -202,6 +225,7 @@ pub(super) fn answer(
 pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>>, CohortError> {
     let (Ask::Scores { frame, models, lists, .. }
     | Ask::Placements { frame, models, lists, .. }
+    | Ask::Resampled { frame, models, lists, .. }
     | Ask::Bootstrap { frame, models, lists, .. }) = &query.ask
     else {
         return Ok(Vec::new());

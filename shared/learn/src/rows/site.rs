@@ -18,7 +18,7 @@ use super::scratch::StorageError;
 use super::store::{Storage, Store};
 use super::{
     RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_forest, own_site,
-    placements, resample, scores, softmax, stack, trees,
+    placements, resample, resampled, scores, softmax, stack, trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -267,6 +267,33 @@ impl SiteRows {
             }
             Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
                 bootstrap::answer(&seen, frame, models, lists, bins, *pairs, *seed)
+            }
+            Ask::Resampled {
+                frame,
+                models,
+                lists,
+                cuts,
+                split,
+                bins,
+                draws,
+                seed,
+                replicates,
+                bits,
+            } => {
+                let (draws, seed, replicates, bits) = (*draws, *seed, *replicates, *bits);
+                let asked = resampled::Asked {
+                    frame,
+                    models,
+                    lists,
+                    cuts,
+                    split,
+                    bins,
+                    draws,
+                    seed,
+                    replicates,
+                    bits,
+                };
+                resampled::answer(&seen, &asked)
             }
             Ask::OwnSite { recipe, frame, models, lists, bins, .. } => {
                 let beside = own_site::Beside { frame, models, lists };

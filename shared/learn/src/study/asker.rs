@@ -224,6 +224,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Scores { .. } => "scores",
         Ask::Placements { .. } => "placements",
         Ask::Bootstrap { .. } => "bootstrap",
+        Ask::Resampled { .. } => "resampling",
         Ask::Grid { .. } => "grid",
         Ask::ClassGram { .. } => "class gram",
         Ask::Trees { .. } => "trees",

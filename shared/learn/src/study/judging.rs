@@ -73,6 +73,14 @@ struct Full {
     left_out: Vec<Vec<Vec<Option<usize>>>>,
 }
 
+/// Left-out sites' lists with the thresholds of their parts and their scores.
+#[derive(Default)]
+pub(crate) struct LeftOutLists {
+    pub lists: Lists,
+    pub thresholds: Vec<Vec<Threshold>>,
+    pub scores: Vec<ScoreCell>,
+}
+
 /// Scores and placement sums of the full lists.
 struct Placed<'a> {
     full: &'a Full,
@@ -116,6 +124,37 @@ impl Judging<'_> {
         let folds = usize::from(self.scoring.design.folds);
         let of_repeats = choices.iter().flat_map(|choices| choices.nested.chunks_exact(folds));
         of_repeats.map(|folds| folds.iter().map(|choice| choice.threshold).collect()).collect()
+    }
+
+    /// All scores of [`Judging::nested_lists`].
+    pub fn nested_scores(&self, choices: &[Choices]) -> Result<Vec<ScoreCell>, StudyError> {
+        let design = self.scoring.design;
+        let mut scores = Vec::new();
+        for (t, choices) in choices.iter().enumerate() {
+            for repeat in 0..design.repeats {
+                let point = |k| choices.nested[outer(design, repeat, k)].point;
+                let folds = (0..design.folds).map(|k| self.fold_scores(t, point(k), repeat, k));
+                scores.push(ScoreCell::merged(folds.flatten())?);
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Every left-out site's rows by the model that was chosen without it: one list per modelled class and site.
+    pub fn left_out_lists(&self, choices: &[Choices]) -> LeftOutLists {
+        let design = self.scoring.design;
+        let mut left_out = LeftOutLists::default();
+        for (t, choices) in choices.iter().enumerate() {
+            for (site, choice) in design.left_out_sites().zip(&choices.left_out) {
+                let list = self.choosing.left_out_list(t, site, choice.point);
+                let list = list.expect("what is chosen was judged at the site");
+                let parts = self.choosing.lists.parts(list).to_vec();
+                left_out.thresholds.push(vec![choice.threshold; parts.len()]);
+                left_out.lists.push(design, parts);
+                left_out.scores.push(self.scores[list][usize::from(site)].clone());
+            }
+        }
+        left_out
     }
 
     fn choices<C>(&self, asker: &Asker<'_, C>, target: usize) -> Result<Choices, StudyError> {

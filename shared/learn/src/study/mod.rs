@@ -35,6 +35,7 @@ pub(crate) mod profile;
 mod race;
 mod reduce;
 mod repeats;
+mod resample;
 mod scores;
 pub(crate) mod single;
 mod training_sums;
@@ -188,6 +189,14 @@ async fn from_sums<C: Cohort>(
             let of = (at, classifier);
             matrix = matrix::ask(&mut asker, study, of, design, targets, &mut shared).await?;
         }
+    }
+    if let Some(resampling) = singles[chosen].resampling.take() {
+        phase("intervals");
+        let input = combinations[chosen].input;
+        asker.input = input;
+        asker.schema = &schemas[usize::from(input)];
+        let how = (study.validation.bootstrap, study.seed);
+        resample::ask(&mut asker, how, &resampling, &mut singles[chosen].targets).await?;
     }
     let of_all = |of: fn(&Cost) -> u64| singles.iter().map(move |single| of(&single.cost));
     let cost = Cost {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use wardround_core::query::{Column, Frame, Model, ScoreList};
-use wardround_core::study::{Classifier, Ensemble, Family, Matrix, OwnSiteBaseline, Study};
+use wardround_core::study::{
+    Bootstrap, Classifier, Ensemble, Family, Matrix, OwnSiteBaseline, Study,
+};
 
 use super::asker::Asker;
 use super::bootstrap::{self, Replicates};
@@ -15,6 +17,7 @@ use super::error::StudyError;
 use super::fits::{self, Ground, Models};
 use super::judging::{self, Choices, Judging};
 use super::race::{self, Standing};
+use super::resample::Resampling;
 use super::scores::Scoring;
 use super::{
     bagged_fits, closed_fits, kernel_fits, machine_fits, multinomial_fits, reduce, tree_fits,
@@ -35,6 +38,8 @@ pub(crate) struct Single {
     pub member: Option<Member>,
     /// Its nested lists, where the sites' own models are set beside it.
     pub nested: Option<Nested>,
+    /// What is resampled for intervals, where that is on.
+    pub resampling: Option<Resampling>,
 }
 
 /// Every outer fold's rows with the model that was chosen without them, as a question carries them: one list
@@ -84,7 +89,7 @@ pub(crate) async fn run<C: Cohort>(
         choosing: &choosing,
         standing: &standing,
     };
-    let Verdict { targets, replicates, choices, nested } =
+    let Verdict { targets, replicates, choices, nested, resampling } =
         judge(asker, study, common, judged, alone).await?;
     let cost = Cost {
         queries: asker.queries - before,
@@ -100,7 +105,7 @@ pub(crate) async fn run<C: Cohort>(
         models,
         choices,
     });
-    Ok(Single { design, targets, cost, replicates, member, nested })
+    Ok(Single { design, targets, cost, replicates, member, nested, resampling })
 }
 
 fn number(study: &Study, classifier: &Classifier) -> u8 {
@@ -124,6 +129,7 @@ pub(crate) struct Verdict {
     /// Per modelled class.
     pub choices: Vec<Choices>,
     pub nested: Option<Nested>,
+    pub resampling: Option<Resampling>,
 }
 
 impl<'a> Judged<'a> {
@@ -185,7 +191,11 @@ pub(crate) async fn judge<C: Cohort>(
         OwnSiteBaseline::Off => None,
         OwnSiteBaseline::On => Some(Nested::new(&judging, &choices)),
     };
-    Ok(Verdict { targets, replicates, choices, nested })
+    let resampling = match study.validation.bootstrap {
+        Bootstrap::Off => None,
+        Bootstrap::Of(_) => Some(Resampling::new(&judging, &choices)?),
+    };
+    Ok(Verdict { targets, replicates, choices, nested, resampling })
 }
 
 /// What the final model at the slowest grid point alone would have asked: the profile, moments, a Gram matrix

@@ -7,10 +7,11 @@ use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
-    Ask, Bins, ClassWeights, Column, ColumnCuts, Combine, Cuts, Derivatives, EnsembleModel, Fill,
-    FoldSet, FourierMap, FourierModel, FourierTerm, Gradients, GramTerm, LinearModel, LinearTerm,
-    MapScaler, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling, Scaler, ScoreList,
-    Side, SiteSet, SoftmaxModel, SoftmaxTerm, StackTerm, Tree, TreeModel, TreeOutput, TreeTerm,
+    Ask, Bins, ClassWeights, Column, ColumnCuts, Combine, Cuts, Derivatives, Draws, EnsembleModel,
+    Fill, FoldSet, FourierMap, FourierModel, FourierTerm, Gradients, GramTerm, LinearModel,
+    LinearTerm, ListCuts, MapScaler, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling,
+    Scaler, ScoreList, Side, SiteSet, SoftmaxModel, SoftmaxTerm, StackTerm, Tree, TreeModel,
+    TreeOutput, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -199,8 +200,34 @@ pub fn splitless() -> Vec<Ask> {
         },
         Ask::Grid { frame: frame(), split: vec![Column::Subgroup(0)], columns: [3, 8] },
         growing(all),
+        resampled(models.clone(), lists.clone(), vec![Column::Subgroup(0)], Draws::Patients),
         bootstrap(models, lists, Pairs::AllSites),
     ]
+}
+
+/// Ten draws of the patients, or deals of levels, and the rows as they are.
+pub fn resampled(
+    models: Vec<Model>,
+    lists: Vec<ScoreList>,
+    split: Vec<Column>,
+    draws: Draws,
+) -> Ask {
+    let cuts = |list: &ScoreList| ListCuts {
+        groups: vec![20, 28, 30, 31, 32, 33, 35, 40],
+        thresholds: (31..).take(list.parts.len()).collect(),
+    };
+    Ask::Resampled {
+        frame: frame(),
+        models,
+        cuts: lists.iter().map(cuts).collect(),
+        lists,
+        split,
+        bins: Bins { half_width: 6.0, count: 64 },
+        draws,
+        seed: Seed(3),
+        replicates: [0, 11],
+        bits: 20,
+    }
 }
 
 fn bootstrap(models: Vec<Model>, lists: Vec<ScoreList>, pairs: Pairs) -> Ask {
@@ -287,6 +314,12 @@ pub fn sited(count: usize) -> Vec<Ask> {
             bins: Bins { half_width: 6.0, count: 32 },
             bits: 40,
         },
+        resampled(
+            vec![model(1, Scaler::Folded).into(), model(2, Scaler::OwnSite(train)).into()],
+            vec![list(&[(everywhere(train), 0), (only, 1), (without, 1)])],
+            vec![Column::Site, Column::Subgroup(1), Column::Subgroup(0)],
+            Draws::Levels(1),
+        ),
         bootstrap(
             vec![model(1, Scaler::Folded).into(), model(2, Scaler::OwnSite(train)).into()],
             vec![ScoreList {

@@ -1,10 +1,12 @@
 //! Rows as a cohort: against themselves in any split, in memory and on disk, against numpy and scikit-learn, and
-//! behind a journal.
+//! behind a journal; drawn again and again.
 
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod copies;
+#[cfg(test)]
+mod coverage;
 #[cfg(test)]
 mod ensembles;
 #[cfg(test)]
@@ -19,5 +21,7 @@ mod on_disk;
 mod population;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod resampled;
 #[cfg(test)]
 mod weights;

@@ -6,11 +6,11 @@ use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
-    Balance, BoostingGrid, Choose, ChooseBy, Classes, Classifier, CohortRule, ColumnSample,
-    EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix, Missing, Mode,
-    MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, Reduction, RowWeights,
-    Search, Standardise, Study, StudySites, Subgroup, Table, Target, ThresholdRule, TreeRules,
-    Validation,
+    Balance, BoostingGrid, Bootstrap, Choose, ChooseBy, Classes, Classifier, CohortRule,
+    ColumnSample, EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix,
+    Missing, Mode, MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum,
+    Reduction, RowWeights, Search, Standardise, Study, StudySites, Subgroup, Table, Target,
+    ThresholdRule, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -54,6 +54,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             choose_by: ChooseBy::WithinSites,
             choose: Choose::Best,
             search: Search::Grid,
+            bootstrap: Bootstrap::Off,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: Matrix::Off,
         },

@@ -186,6 +186,7 @@ fn a_file_with_every_field_is_read() {
             threshold: ThresholdRule::Youden,
             choose: Choose::Best,
             search: Search::Grid,
+            bootstrap: Bootstrap::USUAL,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: Matrix::Off,
         },

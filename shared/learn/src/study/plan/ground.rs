@@ -1,9 +1,9 @@
 //! What the fits of one classifier and their figures ask of a site.
 
-use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Labelling, Schema};
+use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Labelling, RESAMPLED_NUMBERS, Schema};
 use wardround_core::study::{
-    ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LinearPoint, Loss, Matrix,
-    Missing, OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
+    Bootstrap, ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LinearPoint, Loss,
+    Matrix, Missing, OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
 };
 
 use super::rounds::{
@@ -359,10 +359,11 @@ impl Ground<'_> {
         }
     }
 
-    /// The sites' own models beside the federated one, and models of single sites at every site.
+    /// Intervals, the sites' own models beside the federated one, and models of single sites at every site.
     pub(super) fn joining(&self, study: &Study, classifier: &Classifier, sites: usize) -> Tally {
         let Self { design, n_sites, .. } = *self;
         let mut tally = Tally::default();
+        self.intervals(&mut tally, study.validation.bootstrap);
         let targets = design.classes.len() as f64;
         let (repeats, bins) = (f64::from(design.repeats), f64::from(BINS.count));
         let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
@@ -396,6 +397,34 @@ impl Ground<'_> {
             tally.ask(question + tables, Numbers::counts(lists * n_sites * 5.0));
         }
         tally
+    }
+
+    /// The nested lists, and those of left-out sites, under draws of the patients and deals of levels.
+    fn intervals(&self, tally: &mut Tally, bootstrap: Bootstrap) {
+        let Self { design, schema, n_sites, model_size, .. } = *self;
+        if bootstrap == Bootstrap::Off {
+            return;
+        }
+        let (draws, deals) = (f64::from(bootstrap.draws() + 1), f64::from(bootstrap.deals() + 1));
+        let targets = design.classes.len() as f64;
+        let lists = targets * f64::from(design.repeats);
+        let models = lists * f64::from(design.folds) * model_size;
+        // All but Brier's, the log loss and sums of probabilities are counts.
+        let of_cell = 2.0 + CALIBRATION_BINS as f64;
+        let mut ask = |question: f64, cells: f64| {
+            let all = cells * RESAMPLED_NUMBERS as f64;
+            let fractions = cells * of_cell;
+            tally.ask(question, Numbers { counts: all - fractions, fractions });
+        };
+        ask(models, lists * draws * n_sites);
+        let left_out = design.left_out_sites().count() as f64;
+        if left_out > 0.0 {
+            ask(targets * left_out * model_size, targets * left_out * draws);
+        }
+        for &levels in &schema.levels {
+            ask(models, lists * draws * f64::from(levels));
+            ask(models, lists * deals * f64::from(levels));
+        }
     }
 
     /// The fits of every site alone, at the grid point that takes the most rounds.

@@ -79,3 +79,19 @@ fn early_stopping_takes_one_number_of_trees_and_three_folds() {
     let error = with_classifier(forest).unwrap_err();
     assert!(error.contains("which has no such parameter"), "{error}");
 }
+
+#[test]
+fn a_bootstrap_has_enough_draws_or_is_off() {
+    let with = |bootstrap: &str| {
+        boosting("trees = [50]", &format!("folds = 5\nbootstrap = {bootstrap}"))
+            .map(|study| study.validation.bootstrap)
+    };
+    assert_eq!(with("200"), Ok(Bootstrap::Of(200)));
+    assert_eq!(with("false"), Ok(Bootstrap::Off));
+    assert_eq!(with("true"), Ok(Bootstrap::USUAL));
+    assert_eq!((Bootstrap::Of(200).deals(), Bootstrap::USUAL.deals()), (200, 500));
+    for (wrong, why) in [("99", "100 to 2000"), ("\"many\"", "or false"), ("2001", "100 to 2000")] {
+        let said = with(wrong).unwrap_err();
+        assert!(said.contains(why), "{wrong}: {said}");
+    }
+}

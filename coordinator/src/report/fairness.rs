@@ -1,0 +1,325 @@
+//! How far apart subgroups lie, and whether by more than chance. Made from the rows that the report shows: a level whose figure is
+//! withheld takes no part in a gap of it. Standard errors and deals of levels come from the findings, of the shown levels only.
+//!
+//! Names are fairlearn's: demographic parity compares the shares called positive, equal opportunity sensitivities, equalized odds
+//! sensitivities and specificities, predictive parity positive predictive values.
+
+use serde::{Deserialize, Serialize};
+use wardround_learn::findings::{ColumnSpread, Figure, Interval, MetricSpread};
+use wardround_learn::metrics::fairness::{Chance, Gap, Level, gap, larger_gap, level_interval};
+use wardround_learn::metrics::registry::metric;
+
+use super::model::{FigureRow, LevelRow, NamedEstimate, SubgroupColumn, SubgroupsSection};
+use super::values::{Count, Estimate, rounded};
+
+/// Subgroups of a modelled class beside each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FairnessSection {
+    /// The class that counts as positive.
+    pub class: String,
+    /// The subgroup columns; none where patients weren't drawn again.
+    pub columns: Vec<FairnessColumn>,
+}
+
+/// The levels of a subgroup column beside each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FairnessColumn {
+    /// Its name.
+    pub name: String,
+    /// The levels that are judged.
+    pub levels: Vec<FairLevel>,
+    /// The others, with the reason.
+    pub not_judged: Vec<NotJudged>,
+    /// What is compared.
+    pub gaps: Vec<GapRow>,
+}
+
+/// A level that is judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FairLevel {
+    /// The level.
+    pub level: String,
+    /// Share of its images that are positive; unknown where counts are withheld.
+    pub prevalence: Estimate,
+    /// Its figures by metric, with intervals that hold for all levels of the column at once.
+    pub figures: Vec<NamedEstimate>,
+}
+
+/// A level that isn't judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotJudged {
+    /// The level.
+    pub level: String,
+    /// Why.
+    pub why: String,
+}
+
+/// How far apart levels lie in something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GapRow {
+    /// Its name, fairlearn's where it has one there.
+    pub name: String,
+    /// The levels that are compared.
+    pub compared: Vec<String>,
+    /// The largest less the smallest, with an interval that holds for all pairs of levels at once.
+    pub difference: Estimate,
+    /// The smallest by the largest.
+    pub ratio: Estimate,
+    /// The level with the smallest value; empty where nothing is compared.
+    pub lowest: String,
+    /// The level with the largest value.
+    pub highest: String,
+    /// Beside chance.
+    pub verdict: Verdict,
+}
+
+/// A difference beside those between levels that are dealt anew among patients of one site and class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict", deny_unknown_fields)]
+pub enum Verdict {
+    /// It is larger than 95 % of those: a gap.
+    Gap {
+        /// 95 % of those are below.
+        limit: f64,
+        /// Their mean.
+        mean: f64,
+        /// Share of them that are as large.
+        p: f64,
+    },
+    /// It isn't, which is no proof that there is none.
+    Chance {
+        /// 95 % of those are below.
+        limit: f64,
+        /// Their mean.
+        mean: f64,
+        /// Share of them that are as large.
+        p: f64,
+    },
+    /// There is nothing to compare.
+    Unknown,
+}
+
+impl Verdict {
+    /// Limit, mean and p-value.
+    pub fn chance(&self) -> Option<[f64; 3]> {
+        match *self {
+            Self::Gap { limit, mean, p } | Self::Chance { limit, mean, p } => {
+                Some([limit, mean, p])
+            }
+            Self::Unknown => None,
+        }
+    }
+
+    fn of(difference: f64, chance: Option<Chance>) -> Self {
+        let Some(Chance { limit, mean, p }) = chance else { return Self::Unknown };
+        let is_gap = difference > limit;
+        let (limit, mean, p) = (rounded(limit), rounded(mean), rounded(p));
+        if is_gap { Self::Gap { limit, mean, p } } else { Self::Chance { limit, mean, p } }
+    }
+}
+
+/// What is compared: a gap's name, what the page calls it, and the metrics that it is of.
+struct Compared {
+    name: &'static str,
+    words: &'static str,
+    of: Metrics,
+}
+
+enum Metrics {
+    One(&'static str),
+    LargerOf(&'static str, &'static str),
+}
+
+const COMPARED: &[Compared] = &[
+    one("roc_auc_difference", "AUC", "roc_auc_score"),
+    one("equal_opportunity_difference", "sensitivity (equal opportunity)", "sensitivity"),
+    one("specificity_difference", "specificity", "specificity"),
+    Compared {
+        name: "equalized_odds_difference",
+        words: "the larger of both (equalized odds)",
+        of: Metrics::LargerOf("sensitivity", "specificity"),
+    },
+    one("demographic_parity_difference", "called positive (demographic parity)", "selection_rate"),
+    one("predictive_parity_difference", "positive predictive value (predictive parity)", "ppv"),
+    one("npv_difference", "negative predictive value", "npv"),
+    one("accuracy_difference", "accuracy", "accuracy_score"),
+    one("brier_score_difference", "Brier score", "brier_score_loss"),
+    one(
+        "calibration_error_difference",
+        "ECE (calibration within subgroups)",
+        "expected_calibration_error",
+    ),
+    one(
+        "calibration_in_the_large_difference",
+        "calibration in the large",
+        "calibration_in_the_large",
+    ),
+];
+
+/// The metrics whose values stand by level, in this order.
+pub(super) const BY_LEVEL: [&str; 6] = [
+    "roc_auc_score",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "selection_rate",
+    "calibration_in_the_large",
+];
+
+const fn one(name: &'static str, words: &'static str, metric: &'static str) -> Compared {
+    Compared { name, words, of: Metrics::One(metric) }
+}
+
+impl GapRow {
+    /// What the page calls it.
+    pub fn words(&self) -> &str {
+        let known = COMPARED.iter().find(|compared| compared.name == self.name);
+        known.map_or(self.name.as_str(), |compared| compared.words)
+    }
+
+    /// Whether levels lie further apart than by chance.
+    pub fn is_gap(&self) -> bool {
+        matches!(self.verdict, Verdict::Gap { .. })
+    }
+}
+
+impl FairnessSection {
+    /// Every gap with its column's name.
+    pub fn gaps(&self) -> impl Iterator<Item = (&str, &GapRow)> {
+        self.columns
+            .iter()
+            .flat_map(|column| column.gaps.iter().map(|gap| (column.name.as_str(), gap)))
+    }
+
+    /// Of the rows of a report; `spread` by column of the findings, none where patients weren't drawn again.
+    pub(super) fn of(subgroups: &SubgroupsSection, spread: &[ColumnSpread]) -> Self {
+        let columns = subgroups.columns.iter().zip(spread);
+        let columns = columns.map(|(column, spread)| of_column(column, spread)).collect();
+        Self { class: subgroups.class.clone(), columns }
+    }
+}
+
+fn of_column(column: &SubgroupColumn, spread: &ColumnSpread) -> FairnessColumn {
+    let judged = |row: &&LevelRow| row.figures.auc.value().is_some();
+    let spread_of = |name: &str| spread.metrics.iter().find(|one: &&MetricSpread| one.name == name);
+    let shown = column.levels.iter().filter(judged).count();
+    let levels = column.levels.iter().enumerate().filter(|(_, row)| judged(row));
+    let fair = |(at, row): (usize, &LevelRow)| FairLevel {
+        level: row.level.clone(),
+        prevalence: prevalence(&row.figures),
+        figures: BY_LEVEL
+            .iter()
+            .map(|name| {
+                let error = spread_of(name).and_then(|one| one.errors.get(at).copied().flatten());
+                NamedEstimate {
+                    name: (*name).to_owned(),
+                    estimate: simultaneous(figure(&row.figures, name), name, error, shown),
+                }
+            })
+            .collect(),
+    };
+    FairnessColumn {
+        name: column.name.clone(),
+        levels: levels.map(fair).collect(),
+        not_judged: column
+            .levels
+            .iter()
+            .filter(|row| !judged(row))
+            .map(|row| NotJudged { level: row.level.clone(), why: row.figures.auc.why() })
+            .collect(),
+        gaps: COMPARED.iter().map(|compared| gap_row(column, &spread_of, compared)).collect(),
+    }
+}
+
+fn simultaneous(estimate: Estimate, name: &str, error: Option<f64>, levels: usize) -> Estimate {
+    let (Estimate::Known { value, .. }, Some(metric)) = (&estimate, metric(name)) else {
+        return estimate;
+    };
+    let interval = level_interval(*value, error, levels, metric.range);
+    Estimate::from(&Figure::Known { value: *value, interval })
+}
+
+/// A row's figure by its metric's name.
+pub(super) fn figure(row: &FigureRow, name: &str) -> Estimate {
+    match name {
+        "roc_auc_score" => row.auc.clone(),
+        "sensitivity" => row.sensitivity.clone(),
+        "specificity" => row.specificity.clone(),
+        "brier_score_loss" => row.brier.clone(),
+        "expected_calibration_error" => row.ece.clone(),
+        name => row.more.iter().find(|named| named.name == name).map_or_else(
+            || Estimate::Undefined { reason: "not computed".to_owned() },
+            |named| named.estimate.clone(),
+        ),
+    }
+}
+
+fn prevalence(row: &FigureRow) -> Estimate {
+    let (Count::Shown(negative), Count::Shown(positive)) =
+        (row.images.negative, row.images.positive)
+    else {
+        return Estimate::Undefined { reason: "its counts are withheld".to_owned() };
+    };
+    let value = positive as f64 / (negative + positive).max(1) as f64;
+    Estimate::from(&Figure::Known { value, interval: Interval::NotComputed })
+}
+
+fn gap_row<'a>(
+    column: &SubgroupColumn,
+    spread_of: &impl Fn(&str) -> Option<&'a MetricSpread>,
+    compared: &Compared,
+) -> GapRow {
+    let (first, second) = match compared.of {
+        Metrics::One(metric) => (metric, metric),
+        Metrics::LargerOf(one, other) => (one, other),
+    };
+    // Levels of which both are shown.
+    let known: Vec<usize> = (0..column.levels.len())
+        .filter(|&at| {
+            let row = &column.levels[at].figures;
+            figure(row, first).value().is_some() && figure(row, second).value().is_some()
+        })
+        .collect();
+    let of_metric = |name: &str| -> Vec<Level<'a>> {
+        let spread = spread_of(name);
+        let level = |&at: &usize| Level {
+            value: figure(&column.levels[at].figures, name).value().unwrap_or(f64::NAN),
+            error: spread.and_then(|one| one.errors.get(at).copied().flatten()),
+            dealt: spread.and_then(|one| one.dealt.get(at)).map_or(&[][..], Vec::as_slice),
+        };
+        known.iter().map(level).collect()
+    };
+    let found = match compared.of {
+        Metrics::One(metric) => gap(&of_metric(metric)),
+        Metrics::LargerOf(one, other) => larger_gap(&of_metric(one), &of_metric(other)),
+    };
+    let name = |at: usize| column.levels[known[at]].level.clone();
+    let row = GapRow {
+        name: compared.name.to_owned(),
+        compared: (0..known.len()).map(name).collect(),
+        difference: Estimate::Undefined { reason: "fewer than two levels are shown".to_owned() },
+        ratio: Estimate::Undefined { reason: "fewer than two levels are shown".to_owned() },
+        lowest: String::new(),
+        highest: String::new(),
+        verdict: Verdict::Unknown,
+    };
+    let Some(Gap { difference, interval, ratio, lowest, highest, chance }) = found else {
+        return row;
+    };
+    GapRow {
+        difference: Estimate::from(&Figure::Known { value: difference, interval }),
+        ratio: Estimate::from(&match ratio {
+            Some(value) => Figure::Known { value, interval: Interval::NotComputed },
+            None => Figure::Undefined { reason: "of numbers that may be below 0".to_owned() },
+        }),
+        lowest: name(lowest),
+        highest: name(highest),
+        verdict: Verdict::of(difference, chance),
+        ..row
+    }
+}
