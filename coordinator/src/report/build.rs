@@ -28,6 +28,7 @@ use super::model::{
 };
 use super::slices::{TargetMask, calibration, figure_row};
 use super::together::SitesTogether;
+use super::uncertainty::UncertaintySection;
 use super::values::{Count, Estimate, grouped, rounded};
 
 /// Findings and context that don't belong together; always a fault of the coordinator.
@@ -95,6 +96,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         sites: Vec::new(),
         subgroups: Vec::new(),
         fairness: Vec::new(),
+        uncertainty: Vec::new(),
         leave_one_site_out: Vec::new(),
         comparison: ComparisonSection::Single,
         own_sites: OwnSitesSection::NotAsked,
@@ -120,6 +122,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         let subgroups = by_subgroup(findings, target, &shown, minimums, &name);
         report.fairness.push(FairnessSection::of(&subgroups, &target.nested.judged.fairness));
         report.subgroups.push(subgroups);
+        report.uncertainty.push(UncertaintySection::of(findings, target, &shown, minimums));
         report.leave_one_site_out.push(left_out(findings, target, &shown, minimums, &name)?);
         masks.push(shown);
     }

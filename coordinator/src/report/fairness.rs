@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use wardround_learn::findings::{ColumnSpread, Figure, Interval, MetricSpread};
-use wardround_learn::metrics::fairness::{Chance, Gap, Level, gap, larger_gap, level_interval};
+use wardround_learn::metrics::fairness::{Chance, Gap, Level, equalized_odds, gap, level_interval};
 use wardround_learn::metrics::registry::metric;
 
 use super::model::{FigureRow, LevelRow, NamedEstimate, SubgroupColumn, SubgroupsSection};
@@ -132,7 +132,8 @@ struct Compared {
 
 enum Metrics {
     One(&'static str),
-    LargerOf(&'static str, &'static str),
+    /// Sensitivity and specificity.
+    Odds,
 }
 
 const COMPARED: &[Compared] = &[
@@ -142,7 +143,7 @@ const COMPARED: &[Compared] = &[
     Compared {
         name: "equalized_odds_difference",
         words: "the larger of both (equalized odds)",
-        of: Metrics::LargerOf("sensitivity", "specificity"),
+        of: Metrics::Odds,
     },
     one("demographic_parity_difference", "called positive (demographic parity)", "selection_rate"),
     one("predictive_parity_difference", "positive predictive value (predictive parity)", "ppv"),
@@ -276,7 +277,7 @@ fn gap_row<'a>(
 ) -> GapRow {
     let (first, second) = match compared.of {
         Metrics::One(metric) => (metric, metric),
-        Metrics::LargerOf(one, other) => (one, other),
+        Metrics::Odds => ("sensitivity", "specificity"),
     };
     // Levels of which both are shown.
     let known: Vec<usize> = (0..column.levels.len())
@@ -296,7 +297,7 @@ fn gap_row<'a>(
     };
     let found = match compared.of {
         Metrics::One(metric) => gap(&of_metric(metric)),
-        Metrics::LargerOf(one, other) => larger_gap(&of_metric(one), &of_metric(other)),
+        Metrics::Odds => equalized_odds(&of_metric(first), &of_metric(second)),
     };
     let name = |at: usize| column.levels[known[at]].level.clone();
     let row = GapRow {

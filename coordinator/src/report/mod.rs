@@ -16,6 +16,7 @@ mod schema;
 mod slices;
 mod text;
 mod together;
+mod uncertainty;
 mod values;
 
 pub use build::BuildError;
@@ -41,6 +42,7 @@ pub use model::{
 pub use race::{RaceSection, TrialRow};
 pub use schema::SCHEMA;
 pub use together::SitesTogether;
+pub use uncertainty::{AbstentionRow, ConformalRow, RecalibratedRow, UncertaintySection};
 pub(crate) use values::decimal;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};
 

@@ -20,6 +20,7 @@ use super::fairness::FairnessSection;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::race::RaceSection;
 use super::together::SitesTogether;
+use super::uncertainty::UncertaintySection;
 use super::values::{Calibration, Count, Curve, Estimate, grouped};
 
 /// The format that this software writes.
@@ -51,6 +52,8 @@ pub struct Report {
     pub subgroups: Vec<SubgroupsSection>,
     /// How far subgroups lie apart, one entry per modelled class.
     pub fairness: Vec<FairnessSection>,
+    /// Recalibration, conformal sets and abstention, one entry per modelled class.
+    pub uncertainty: Vec<UncertaintySection>,
     /// Models that never saw the site they are judged at; one entry per modelled class.
     pub leave_one_site_out: Vec<LeftOutSection>,
     /// The study's classifiers beside each other.

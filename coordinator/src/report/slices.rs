@@ -266,7 +266,7 @@ fn hide_calls(
 }
 
 /// Images of a class as patients: `images x patients / images of the class`, rounded down.
-fn in_patients(images: u64, patients: u64, images_of_class: u64) -> u64 {
+pub(super) fn in_patients(images: u64, patients: u64, images_of_class: u64) -> u64 {
     (u128::from(images) * u128::from(patients))
         .checked_div(u128::from(images_of_class))
         .map_or(0, |share| u64::try_from(share).unwrap_or(u64::MAX))

@@ -1,5 +1,6 @@
 //! The result table for a terminal: the report's figures in at most 100 columns.
 
+use wardround_learn::metrics::recalibrate::Method;
 use wardround_learn::metrics::registry::metric;
 use wardround_privacy::suppress::Reason;
 
@@ -165,6 +166,7 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     }
     together(&report.sites[at].together, out);
     more(&pooled.figures, out);
+    unsure(report, at, out);
     own_sites(report, at, out);
     matrix(report, at, out);
 }
@@ -209,6 +211,34 @@ fn more(figures: &FigureRow, out: &mut Lines) {
     if !rows.is_empty() {
         out.wrapped("", "");
         out.columns(&["all sites in one list", ""], rows);
+    }
+}
+
+/// What recalibration and conformal sets come to, all sites in one list.
+fn unsure(report: &Report, at: usize, out: &mut Lines) {
+    let section = &report.uncertainty[at];
+    let ece = |method| section.recalibrated.iter().find(|one| one.method == method);
+    if let (Some(as_is), Some(platt)) = (ece(Method::Nothing), ece(Method::Platt))
+        && let (Some(before), Some(after)) = (as_is.ece.value(), platt.ece.value())
+    {
+        out.wrapped(
+            "",
+            &format!(
+                "Platt's recalibration takes the ECE from {before:.3} to {after:.3} (cross-fitted)"
+            ),
+        );
+    }
+    if let Some(sets) = section.conformal.first()
+        && let Some(coverage) = sets.coverage.value()
+    {
+        out.wrapped(
+            "",
+            &format!(
+                "Conformal sets hold the right class in {coverage:.3} ({:.1} wanted); both classes in {}",
+                section.coverage_wanted,
+                sets.both.short()
+            ),
+        );
     }
 }
 

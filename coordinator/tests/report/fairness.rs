@@ -29,8 +29,9 @@ fn gaps_are_the_shown_figures_largest_less_smallest() {
     let odds = gap(&report, 1, "equalized_odds_difference");
     let larger = row.difference.value().unwrap().max(specificity.difference.value().unwrap());
     assert_eq!(odds.difference.value().unwrap(), larger);
-    // Shares of nothing below 0 have a ratio, logits have none.
-    assert!(gap(&report, 1, "calibration_in_the_large_difference").ratio.value().is_none());
+    // What no row has isn't compared.
+    let none = gap(&report, 1, "calibration_in_the_large_difference");
+    assert!(none.compared.is_empty() && none.difference.value().is_none());
 }
 
 #[test]
@@ -47,7 +48,8 @@ fn a_gap_is_one_beyond_chance_in_every_output() {
     assert!(gaps().filter(|(column, _)| *column == "age").all(|(_, gap)| !gap.is_gap()));
     let mut found = 0;
     for (_, row) in gaps().filter(|(column, _)| *column == "sex") {
-        let Some([limit, mean, p]) = row.verdict.chance() else { panic!("{}", row.name) };
+        // The made-up rows have few metrics.
+        let Some([limit, mean, p]) = row.verdict.chance() else { continue };
         assert!(0.0 < mean && mean < limit && p > 0.0 && p <= 1.0);
         assert_eq!(row.is_gap(), row.difference.value().unwrap() > limit, "{}", row.name);
         found += usize::from(row.is_gap());
@@ -61,7 +63,9 @@ fn a_gap_is_one_beyond_chance_in_every_output() {
         assert!(output.contains(first.words()), "{}", first.words());
     }
     assert!(html.contains("within chance") && html.contains(">a gap<"));
-    assert!(html.contains(&format!("{found} of 22 differences are gaps")), "{found}");
+    let compared = gaps().filter(|(_, gap)| gap.verdict.chance().is_some()).count();
+    assert!(compared > 12, "{compared}");
+    assert!(html.contains(&format!("{found} of {compared} differences are gaps")), "{found}");
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn without_draws_nothing_is_compared() {
     let report = Report::build(&findings, &context(&findings)).unwrap();
     assert!(report.fairness[0].columns.is_empty());
     let [_, html, text] = outputs(&report);
-    assert!(html.contains("bootstrap = false") && text.contains("Subgroups weren't compared"));
+    assert!(html.contains("bootstrap = false") && text.contains("subgroups weren't compared"));
     // One column less than there are is a fault of the coordinator.
     let (mut findings, _) = usual();
     findings.targets[0].nested.judged.fairness.pop();

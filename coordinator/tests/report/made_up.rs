@@ -17,12 +17,16 @@ use wardround_core::study::{
     Validation, WeightsRule,
 };
 use wardround_learn::findings::{
-    ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, Cost, Difference,
-    Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult,
-    GridPoint, GridResult, Interval, Judged, LeftOut, Matrix, MatrixOfClass, MetricSpread,
-    NamedFigure, Nested, NestedChoice, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, Profile,
-    ProfileCell, Races, ReliabilityBin, SubgroupNames, TargetFindings, TrainedAt, TreeCounts,
+    ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, ConformalSets, Cost,
+    Difference, Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings,
+    FoldResult, GridPoint, GridResult, Interval, Judged, LeftOut, Matrix, MatrixOfClass,
+    MetricSpread, NamedFigure, Nested, NestedChoice, OwnModel, OwnSite, OwnSites, OwnSitesOfClass,
+    Profile, ProfileCell, Races, Recalibrated, RecalibratedFit, ReliabilityBin, SetsKind,
+    SubgroupNames, TargetFindings, TrainedAt, TreeCounts, Uncertainty,
 };
+use wardround_learn::metrics::abstention::{Kept, SHARES};
+use wardround_learn::metrics::conformal::SetCounts;
+use wardround_learn::metrics::recalibrate::{Fit, Method};
 use wardround_learn::metrics::registry::FAIRNESS;
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
@@ -124,6 +128,18 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
             .map(|c| levels(c).map(|l| figures(&by(&|p| p.levels[c] == l))).collect())
             .collect(),
         fairness: (0..2).map(|c| column_spread(levels(c).len())).collect(),
+        uncertainty: Uncertainty {
+            recalibrated: Method::ALL.map(recalibrated).into(),
+            conformal: vec![ConformalSets {
+                kind: SetsKind::Together,
+                all: sets(&by(&|_| true)),
+                by_site: (0..sites).map(|site| sets(&by(&|p| p.site == site))).collect(),
+                by_subgroup: (0..2)
+                    .map(|c| levels(c).map(|l| sets(&by(&|p| p.levels[c] == l))).collect())
+                    .collect(),
+            }],
+            kept: vec![Kept { calls: [300, 120, 410, 140], rows: 970 }; SHARES.len()],
+        },
     };
     let grid: Vec<GridPoint> = [0.001, 0.003, 0.01]
         .iter()
@@ -567,4 +583,28 @@ fn column_spread(levels: usize) -> ColumnSpread {
             .collect(),
     };
     ColumnSpread { metrics: FAIRNESS.iter().map(metric).collect() }
+}
+
+fn recalibrated(method: Method) -> Recalibrated {
+    let fit = Fit { brier: 0.1712, log_loss: 0.5123, ece: 0.0511, ece_equal_mass: 0.0522 };
+    let fit = match method {
+        Method::Isotonic => RecalibratedFit::Undefined { reason: "no positive rows".into() },
+        _ => RecalibratedFit::Known(fit),
+    };
+    Recalibrated { method, fit }
+}
+
+/// Sets of probabilities: the negative class up to .7, the positive from .2 on.
+fn sets(patients: &[&Patient]) -> SetCounts {
+    let mut counts = SetCounts::default();
+    for patient in patients {
+        for &score in &patient.scores {
+            let holds = [score <= 0.7, score >= 0.2];
+            let class = usize::from(patient.positive);
+            counts.rows[class] += 1;
+            counts.covered[class] += u64::from(holds[class]);
+            counts.both += u64::from(holds[0] && holds[1]);
+        }
+    }
+    counts
 }

@@ -7,4 +7,6 @@ mod made_up;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
+mod uncertainty;
+#[cfg(test)]
 mod withheld;

@@ -226,6 +226,8 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         "/cohort/sites/0",
         "/models/0/chosen",
         "/pooled/0/figures",
+        "/fairness/0/columns/0/gaps/0",
+        "/fairness/0/columns/0/levels/0",
         "/sites/0/sites/1/figures/auc",
         "/sites/0/sites/1/figures/confusion",
         "/leave_one_site_out/0/sites/0/point",
@@ -250,9 +252,9 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         }
     }
     let mut other = value;
-    other["format"] = json!(6);
+    other["format"] = json!(7);
     assert!(!validator.is_valid(&other));
-    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(6))));
+    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(7))));
 }
 
 #[test]
@@ -438,7 +440,7 @@ fn the_page_needs_neither_network_nor_script_and_says_its_plots_in_words() {
         assert_eq!(html.matches(&format!("id=\"{id}\"")).count(), 1, "{link}");
     }
     let plots: Vec<&str> = html.split("<svg").skip(1).collect();
-    assert_eq!(plots.len(), 1 + 1 + 1 + 1 + 4);
+    assert_eq!(plots.len(), 1 + 1 + 1 + 1 + 4 + 2);
     for plot in plots {
         let head = plot.split("</desc>").next().unwrap();
         assert!(head.contains("role=\"img\"") && head.contains("<title") && head.contains("<desc"));

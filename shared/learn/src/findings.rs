@@ -3,6 +3,7 @@
 
 mod joining;
 mod kernel;
+mod uncertainty;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::ids::SiteId;
@@ -14,6 +15,7 @@ pub use self::joining::{
     Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
 };
 pub use self::kernel::{FinalKernel, OwnKernel};
+pub use self::uncertainty::{ConformalSets, Recalibrated, RecalibratedFit, SetsKind, Uncertainty};
 
 /// Everything a finished study found, before anything is suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -379,6 +381,9 @@ pub struct Judged {
     /// How far apart the levels of each subgroup column would be by chance; none where patients weren't drawn again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fairness: Vec<ColumnSpread>,
+    /// Recalibration, conformal sets and abstention, of the first repeat.
+    #[serde(default, skip_serializing_if = "Uncertainty::is_empty")]
+    pub uncertainty: Uncertainty,
 }
 
 /// How sure the figures of a subgroup column's levels are.

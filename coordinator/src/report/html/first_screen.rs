@@ -9,12 +9,13 @@ use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
 /// Sections of the page, by id.
-pub const CONTENTS: [(&str, &str); 11] = [
+pub const CONTENTS: [(&str, &str); 12] = [
     ("performance", "How good"),
     ("classifiers", "Classifiers"),
     ("sites", "Sites"),
     ("subgroups", "Subgroups"),
     ("fairness", "Fairness"),
+    ("uncertainty", "Uncertainty"),
     ("left-out", "Left-out sites"),
     ("choosing", "How the model was chosen"),
     ("cohort", "Cohort"),
@@ -180,6 +181,9 @@ pub fn warnings(report: &Report) -> Vec<String> {
         if more > 0 {
             lines.push(format!("{class}{} under Fairness.", counted(more, "more gap")));
         }
+        if section.columns.is_empty() && !report.subgroups[at].columns.is_empty() {
+            lines.push(format!("{class}subgroups weren\u{2019}t compared: bootstrap = false."));
+        }
         let compared = section.gaps().filter(|(_, gap)| gap.verdict.chance().is_some()).count();
         if compared > 0 && !section.gaps().any(|(_, gap)| gap.is_gap()) {
             lines.push(format!(
@@ -204,7 +208,7 @@ pub fn warnings(report: &Report) -> Vec<String> {
         lines.push(format!("Not judged, withheld or nobody there: {}.", not_judged.join(", ")));
     }
     if lines.is_empty() {
-        lines.push("Subgroups weren\u{2019}t compared.".to_owned());
+        lines.push("The study names no subgroup columns.".to_owned());
     }
     lines
 }

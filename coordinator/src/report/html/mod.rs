@@ -14,6 +14,7 @@ mod reliability;
 mod roc;
 mod sections;
 mod table;
+mod uncertainty;
 
 use wardround_core::digest::Digest;
 

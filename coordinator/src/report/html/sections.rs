@@ -10,7 +10,9 @@ use super::super::values::{Count, bytes, decimal, grouped};
 use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
-use super::{comparison, decision, fairness, forest, joining, metrics, reliability, roc};
+use super::{
+    comparison, decision, fairness, forest, joining, metrics, reliability, roc, uncertainty,
+};
 
 /// Everything below the first screen.
 pub fn main(report: &Report) -> Markup {
@@ -28,6 +30,7 @@ pub fn main(report: &Report) -> Markup {
     }
     main.add(section("subgroups", "Subgroups", each(&subgroups)))
         .add(section("fairness", "Fairness", each(&fair)))
+        .add(section("uncertainty", "Uncertainty", each(&unsure)))
         .add(section("left-out", "Left-out sites", each(&left_out)))
         .add(section(
             "choosing",
@@ -175,6 +178,10 @@ fn subgroups(report: &Report, at: usize) -> Markup {
 
 fn fair(report: &Report, at: usize) -> Markup {
     el("div").add(target_heading(report, at)).add(fairness::fairness(report, at)).into()
+}
+
+fn unsure(report: &Report, at: usize) -> Markup {
+    el("div").add(target_heading(report, at)).add(uncertainty::uncertainty(report, at)).into()
 }
 
 fn left_out(report: &Report, at: usize) -> Markup {

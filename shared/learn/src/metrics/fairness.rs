@@ -11,7 +11,6 @@
 use statrs::function::erf::erf;
 
 use super::interval::expit;
-use super::resampled::quantile;
 use crate::findings::Interval;
 
 /// A metric of a subgroup.
@@ -68,11 +67,14 @@ pub fn gap(levels: &[Level<'_>]) -> Option<Gap> {
     })
 }
 
-/// The larger of two gaps: fairlearn's `equalized_odds_difference`, of sensitivity and specificity. Both at once, so each interval
-/// leaves out half as much; ends come from where the larger one is.
-pub fn larger_gap(one: &[Level<'_>], other: &[Level<'_>]) -> Option<Gap> {
+/// The larger of the gaps of sensitivity and of specificity, with the smaller of the ratios of sensitivities and of false positive
+/// rates: fairlearn's `equalized_odds_difference` and `equalized_odds_ratio`. Both at once, so each interval leaves out half as much;
+/// ends come from where the larger one is.
+pub fn equalized_odds(one: &[Level<'_>], other: &[Level<'_>]) -> Option<Gap> {
     let (of_one, of_other) = (gap(one)?, gap(other)?);
-    let ratio = of_one.ratio.zip(of_other.ratio).map(|(a, b)| a.min(b));
+    let [least, most] = [of_other.highest, of_other.lowest].map(|at| 1.0 - other[at].value);
+    let false_alarms = (most > 0.0).then(|| least / most);
+    let ratio = of_one.ratio.zip(false_alarms).map(|(a, b)| a.min(b));
     let larger = if of_one.difference >= of_other.difference { of_one } else { of_other };
     let interval = match (interval(one, ALPHA / 2.0), interval(other, ALPHA / 2.0)) {
         (Interval::Between { low: a, high: b }, Interval::Between { low: c, high: d }) => {
@@ -169,7 +171,11 @@ fn chance(deals: &[f64], difference: f64) -> Option<Chance> {
     // Draws are kept with five decimals.
     let as_large = deals.iter().filter(|deal| **deal >= difference - 1e-5).count();
     Some(Chance {
-        limit: quantile(&ascending, 0.95),
+        // Beyond it lie so few deals that with the data as they are they make up to one of twenty.
+        limit: {
+            let at = (0.95 * (ascending.len() + 1) as f64).ceil() as usize;
+            ascending[at.clamp(1, ascending.len()) - 1]
+        },
         mean: deals.iter().sum::<f64>() / deals.len() as f64,
         p: (1 + as_large) as f64 / (1 + deals.len()) as f64,
     })
@@ -276,9 +282,10 @@ mod tests {
         let dealt = [[Some(0.5), Some(0.6)], [Some(0.4), Some(0.6)]];
         let sensitivity = [level(0.8, 0.01, &dealt[0]), level(0.7, 0.01, &dealt[1])];
         let specificity = [level(0.5, 0.01, &dealt[1]), level(0.9, 0.01, &dealt[0])];
-        let found = larger_gap(&sensitivity, &specificity).unwrap();
+        let found = equalized_odds(&sensitivity, &specificity).unwrap();
         assert!((found.difference - 0.4).abs() < 1e-12);
-        assert_eq!((found.lowest, found.highest, found.ratio), (0, 1, Some(0.5 / 0.9)));
+        assert_eq!((found.lowest, found.highest), (0, 1));
+        assert!((found.ratio.unwrap() - 0.2).abs() < 1e-12, "false positive rates of .5 and .1");
         let chance = found.chance.unwrap();
         assert!((chance.mean - 0.05).abs() < 1e-12 && (chance.p - 1.0 / 3.0).abs() < 1e-12);
     }

@@ -10,6 +10,7 @@ use super::interval::{
     within_sites_variance,
 };
 use super::ranking::{auc_within_sites, roc_auc, roc_curve};
+use super::uncertainty::uncertainty;
 use super::{CellError, ScoreCell, ScoreHistogram, Threshold, Undefined, registry};
 use crate::findings::{Figure, Figures, Interval, Judged};
 
@@ -87,6 +88,7 @@ pub fn judged(
         by_site: all(by_site)?,
         by_subgroup: by_subgroup.iter().map(|levels| all(levels)).collect::<Result<_, _>>()?,
         fairness: Vec::new(),
+        uncertainty: uncertainty(one_list, by_site, by_subgroup)?,
     })
 }
 

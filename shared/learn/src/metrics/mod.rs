@@ -7,10 +7,13 @@
 //! split of the rows into sites and every order in which they are merged.
 //!
 //! Start with [`cells`] (answers of the sites into cells), then [`ranking`], [`threshold`],
-//! [`confusion`], [`calibration`], [`recalibration`], [`interval`], [`resampled`], [`fairness`], [`random_effects`]; [`judge`] puts them together for the report.
+//! [`confusion`], [`calibration`], [`recalibration`], [`interval`], [`resampled`], [`fairness`], [`random_effects`],
+//! [`uncertainty`] ([`recalibrate`], [`conformal`], [`abstention`]); [`judge`] puts them together for the report.
 
+pub mod abstention;
 pub mod calibration;
 pub mod cells;
+pub mod conformal;
 pub mod confusion;
 pub mod decision;
 pub mod fairness;
@@ -19,10 +22,12 @@ pub mod interval;
 pub mod judge;
 pub mod random_effects;
 pub mod ranking;
+pub mod recalibrate;
 pub mod recalibration;
 pub mod registry;
 pub mod resampled;
 pub mod threshold;
+pub mod uncertainty;
 
 pub use calibration::CalibrationSums;
 pub use cells::ScoreCell;

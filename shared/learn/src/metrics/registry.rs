@@ -31,9 +31,9 @@ pub enum Spread {
     Share,
     /// The draws' percentiles.
     Percentiles,
-    /// The percentiles mirrored at the estimate. What is never below 0 and lies above 0 by chance alone is biased, and
-    /// its draws are biased by as much again.
-    Mirrored,
+    /// As far to each side as 1.96 times the draws' root mean square distance from the rows as they are. What is never below 0
+    /// lies above it by chance alone, and its draws lie above it once more: that bias counts as uncertainty.
+    WithBias,
     /// None: the metric has one from elsewhere, or is itself about the spread.
     Nothing,
 }
@@ -174,12 +174,12 @@ pub const METRICS: &[Metric] = &[
     scores("brier_reliability", "Brier score: reliability", Place::List, |cell| {
         cell.calibration.brier_parts().map(|parts| parts.reliability)
     })
-    .spread(Spread::Mirrored)
+    .spread(Spread::WithBias)
     .saying("how far probabilities are from what happens; 0 is best"),
     scores("brier_resolution", "Brier score: resolution", Place::List, |cell| {
         cell.calibration.brier_parts().map(|parts| parts.resolution)
     })
-    .spread(Spread::Mirrored)
+    .spread(Spread::WithBias)
     .within([0.0, 0.25])
     .saying("how far apart cases of different risk are held; more is better"),
     scores("brier_uncertainty", "Brier score: uncertainty", Place::List, |cell| {
@@ -193,7 +193,7 @@ pub const METRICS: &[Metric] = &[
     scores("expected_calibration_error", "expected calibration error", Place::Field, |cell| {
         cell.calibration.expected_calibration_error()
     })
-    .spread(Spread::Mirrored),
+    .spread(Spread::WithBias),
     scores(
         "expected_calibration_error_if_calibrated",
         "ECE that chance gives a calibrated model",

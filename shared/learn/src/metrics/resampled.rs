@@ -11,7 +11,7 @@ use wardround_core::query::{
 use wardround_core::sum::Sum;
 
 use super::histogram::counts;
-use super::interval::{wilson, wilson_of};
+use super::interval::{Z, wilson, wilson_of};
 use super::registry::Spread;
 use super::{CalibrationSums, CellError, Confusion, ScoreCell, ScoreHistogram};
 use crate::findings::Interval;
@@ -241,12 +241,13 @@ impl Drawn {
                 }
                 .ok()
             }),
-            Spread::Percentiles | Spread::Mirrored => self.defined().map(|known| {
-                let [low, high] = [quantile(&known, TAIL), quantile(&known, 1.0 - TAIL)];
-                match spread {
-                    Spread::Mirrored => [estimate + self.as_is - high, estimate + self.as_is - low],
-                    _ => [estimate + low - self.as_is, estimate + high - self.as_is],
-                }
+            Spread::Percentiles => self.defined().map(|known| {
+                [TAIL, 1.0 - TAIL].map(|share| estimate + quantile(&known, share) - self.as_is)
+            }),
+            Spread::WithBias => self.defined().map(|known| {
+                let squares: f64 = known.iter().map(|x| (x - self.as_is) * (x - self.as_is)).sum();
+                let half = Z * libm::sqrt(squares / known.len() as f64);
+                [estimate - half, estimate + half]
             }),
         };
         ends.map_or(Interval::NotComputed, |[low, high]| Interval::Between {

@@ -162,7 +162,10 @@ proptest! {
         let (a, b) = (of(first, seed), of(second, !seed));
         let asks = splitless().into_iter().filter(|ask| {
             // Models of all classes are refused where a row may have several.
-            !matches!(ask, Ask::Scores { .. } | Ask::Placements { .. } | Ask::Bootstrap { .. })
+            !matches!(ask, Ask::Scores { .. }
+                    | Ask::Placements { .. }
+                    | Ask::Resampled { .. }
+                    | Ask::Bootstrap { .. })
         });
         for one in asks {
             let (here, there) = (of_labels(&a, one.clone()), of_labels(&b, one));

@@ -314,8 +314,9 @@ fn intervals_are_what_their_kind_says() {
     assert_eq!(of(Spread::Percentiles, 0.4), [0.305, 0.495]);
     // Groups moved the metric by .01, which isn't its spread.
     assert_eq!(of(Spread::Percentiles, 0.41), [0.315, 0.505]);
-    assert_eq!(of(Spread::Mirrored, 0.4), [0.305, 0.495]);
-    assert_eq!(of(Spread::Mirrored, 0.05), [0.0, 0.145]);
+    // The root mean square of -.1, -.0998 ... .1 is .0577928.
+    assert_eq!(of(Spread::WithBias, 0.4), [0.286728, 0.513272]);
+    assert_eq!(of(Spread::WithBias, 0.05), [0.0, 0.163272]);
     // A deviation of .0578 is that of 71.8 rows: statsmodels' proportion_confint(.4 n, n, method = "wilson").
     assert_eq!(of(Spread::Share, 0.4), [0.29455, 0.515609]);
     let none = Drawn { as_is: 0.4, draws: vec![f64::NAN; 100] };

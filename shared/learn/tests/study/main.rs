@@ -26,6 +26,8 @@ mod halving;
 #[cfg(test)]
 mod heart;
 #[cfg(test)]
+mod intervals;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod kernel;

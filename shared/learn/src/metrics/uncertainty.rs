@@ -1,0 +1,96 @@
+//! What is learned from some outer folds' scores and judged on another's: recalibration, conformal sets; and what abstaining is
+//! worth. Everything is cross-fitted: a fold's rows have no part in what they are judged by.
+
+use super::conformal::{Limits, SetCounts};
+use super::judge::{CellSums, Part};
+use super::recalibrate::{Method, judged};
+use super::{CellError, ScoreHistogram, abstention};
+use crate::findings::{ConformalSets, Recalibrated, SetsKind, Uncertainty};
+
+/// How often a conformal set shall hold the right class.
+pub const COVERAGE: f64 = 0.9;
+
+/// Of a list of parts, one per outer fold, that is also split by site and by subgroup column and level, part by part.
+///
+/// # Errors
+/// [`CellError::OtherBins`] where parts have different bins.
+pub fn uncertainty(
+    one_list: &CellSums,
+    by_site: &[CellSums],
+    by_subgroup: &[Vec<CellSums>],
+) -> Result<Uncertainty, CellError> {
+    let folds = one_list.parts.len();
+    if folds < 2 {
+        return Ok(Uncertainty::default());
+    }
+    let others = Others::of(&one_list.parts)?;
+    let recalibrated = Method::ALL.map(|method| {
+        let maps: Result<Vec<_>, super::Undefined> = (one_list.parts.iter().zip(&others.0))
+            .map(|(fold, others)| Ok((method.fit(others)?, &fold.cell.histogram)))
+            .collect();
+        Recalibrated {
+            method,
+            fit: maps.and_then(|maps| judged(&maps)).map_err(|why| why.to_string()).into(),
+        }
+    });
+    let mut conformal = Vec::new();
+    for (kind, limits) in [
+        (SetsKind::Together, Limits::together as fn(&ScoreHistogram, f64) -> Limits),
+        (SetsKind::ByClass, Limits::by_class),
+    ] {
+        let limits: Vec<Limits> = others.0.iter().map(|others| limits(others, COVERAGE)).collect();
+        let count = |cell: &CellSums| counted(&limits, &cell.parts);
+        conformal.push(ConformalSets {
+            kind,
+            all: count(one_list),
+            by_site: by_site.iter().map(count).collect(),
+            by_subgroup: by_subgroup
+                .iter()
+                .map(|levels| levels.iter().map(count).collect())
+                .collect(),
+        });
+    }
+    for (column, levels) in (0..).zip(by_subgroup) {
+        let mut sets = ConformalSets {
+            kind: SetsKind::BySubgroup(column),
+            all: SetCounts::default(),
+            by_site: Vec::new(),
+            by_subgroup: vec![Vec::new(); by_subgroup.len()],
+        };
+        for level in levels {
+            let others = Others::of(&level.parts)?;
+            let limits: Vec<Limits> =
+                others.0.iter().map(|others| Limits::together(others, COVERAGE)).collect();
+            let counts = counted(&limits, &level.parts);
+            sets.all.merge(&counts);
+            sets.by_subgroup[usize::from(column)].push(counts);
+        }
+        conformal.push(sets);
+    }
+    Ok(Uncertainty {
+        recalibrated: recalibrated.into(),
+        conformal,
+        kept: abstention::kept(&one_list.parts),
+    })
+}
+
+fn counted(limits: &[Limits], parts: &[Part]) -> SetCounts {
+    let mut all = SetCounts::default();
+    for (limits, part) in limits.iter().zip(parts) {
+        all.merge(&limits.count(&part.cell.histogram));
+    }
+    all
+}
+
+/// Per part, the scores of all others.
+struct Others(Vec<ScoreHistogram>);
+
+impl Others {
+    fn of(parts: &[Part]) -> Result<Self, CellError> {
+        let without = |out: usize| {
+            let others = parts.iter().enumerate().filter(|(at, _)| *at != out);
+            ScoreHistogram::merged(others.map(|(_, part)| &part.cell.histogram))
+        };
+        Ok(Self((0..parts.len()).map(without).collect::<Result<_, _>>()?))
+    }
+}
