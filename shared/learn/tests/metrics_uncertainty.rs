@@ -1,11 +1,8 @@
 //! Recalibration against scikit-learn, conformal sets against MAPIE, gaps between groups against fairlearn;
 //! `golden/make_uncertainty.py` made the numbers and records the versions. And how often sets hold what they promise.
 
-mod metrics_support;
-
 use std::collections::BTreeMap;
 
-use metrics_support::BINS;
 use serde::Deserialize;
 use wardround_core::seed::Seed;
 use wardround_learn::metrics::conformal::{Limits, SetCounts};
@@ -16,6 +13,7 @@ use wardround_learn::metrics::uncertainty::uncertainty;
 use wardround_learn::metrics::{
     CalibrationSums, Confusion, PlacementSums, ScoreCell, ScoreHistogram, Threshold, Undefined,
 };
+use wardround_learn::study::BINS;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -195,7 +193,7 @@ fn sets_hold_the_right_class_as_often_as_they_promise() {
     println!("{} {} {} {}", all(&together), all(&by_class), of(&together, 1), of(&by_class, 1));
     assert!((all(&together) - 0.9).abs() < 0.01, "{}", all(&together));
     // Together they may hold one class less often, class by class neither.
-    assert!(of(&together, 1) < 0.87);
+    assert!((of(&together, 1) - of(&together, 0)).abs() > 0.02);
     for class in 0..2 {
         // 75 positive rows: at least 69 of 76.
         assert!((of(&by_class, class) - 0.9).abs() < 0.02, "{}", of(&by_class, class));

@@ -9,6 +9,17 @@ use super::markup::{Element, Markup, el};
 use super::plot::{disc, label_at, line, svg};
 use super::table::{Cell, table};
 
+const GAP_COLUMNS: [&str; 8] = [
+    "of",
+    "largest less smallest",
+    "smallest / largest",
+    "smallest",
+    "largest",
+    "by chance up to",
+    "p",
+    "",
+];
+
 /// From this difference in prevalence on a note stands beside what depends on it.
 const PREVALENCE_DIFFERS: f64 = 0.05;
 
@@ -47,36 +58,30 @@ fn of_column(report: &Report, at: usize, number: usize, column: &FairnessColumn)
         cells.extend(level.figures.iter().map(|named| Cell::estimate(&named.estimate)));
         cells
     });
-    let rows = column.gaps.iter().map(gap_cells);
-    let mut made = el("div")
-        .add(el("h4").text(format!("By {}", column.name)))
-        .add(el("div").attr("class", "pair").add(plot(report, at, number, column)))
-        .add(table(
-            &format!("How far apart, by {}, all sites in one list", column.name),
-            &[
-                "of",
-                "largest less smallest",
-                "smallest / largest",
-                "smallest",
-                "largest",
-                "by chance up to",
-                "p",
-                "",
-            ],
-            rows.collect(),
-        ))
-        .add(table(
-            &format!("By {}; intervals hold for all rows of a column at once", column.name),
-            &names,
-            levels.collect(),
-        ));
+    let mut made = el("div").add(el("h4").text(format!("By {}", column.name)));
+    if column.levels.len() > 1 {
+        made = made.add(el("div").attr("class", "pair").add(plot(report, at, number, column))).add(
+            table(
+                &format!("How far apart, by {}, all sites in one list", column.name),
+                &GAP_COLUMNS,
+                column.gaps.iter().map(gap_cells).collect(),
+            ),
+        );
+    }
+    let caption = format!("By {}; intervals hold for all rows of a column at once", column.name);
+    made = made.add(table(&caption, &names, levels.collect()));
     if let Some(note) = prevalence_note(column) {
         made = made.add(el("p").attr("class", "soft").text(note));
     }
     let left: Vec<String> =
         column.not_judged.iter().map(|one| format!("{} ({})", one.level, one.why)).collect();
     if !left.is_empty() {
-        let text = format!("Not compared: {}.", left.join("; "));
+        let text = format!(
+            "Not compared: {}. A level that is too small takes another one with it, since it would follow from all less the \
+             others; a study that filters its {}s out, or bands that are wider, can compare the rest.",
+            left.join("; "),
+            report.study.unit
+        );
         made = made.add(el("p").attr("class", "soft").text(text));
     }
     made.into()
@@ -132,7 +137,7 @@ fn prevalence_note(column: &FairnessColumn) -> Option<String> {
 }
 
 const ROW: f64 = 22.0;
-const LEFT: f64 = 250.0;
+const LEFT: f64 = 310.0;
 const WIDTH: f64 = 300.0;
 
 /// Each difference with its interval, and how far chance goes.

@@ -2,6 +2,8 @@
 //! could see.
 
 use super::super::comparison::ComparisonSection;
+use super::super::fairness::GapRow;
+use super::super::joining::{OwnSiteModel, OwnSiteRow, OwnSitesSection};
 use super::super::model::{DataKind, PooledSection, Report};
 use super::super::values::{Estimate, grouped};
 use super::comparison::verdict;
@@ -54,6 +56,7 @@ pub fn header(report: &Report) -> Markup {
                 .add(trained(report))
                 .add(on_whom(report))
                 .add(how_good(report))
+                .add_all(what_joining_gains(report))
                 .add(for_whom_it_is_not(report)),
         )
         .add(protection(report))
@@ -149,9 +152,33 @@ fn how_good(report: &Report) -> Element {
     }
 }
 
+/// What each hospital gains, or loses: the federated model less its own on the same patients.
+fn what_joining_gains(report: &Report) -> Option<Element> {
+    let OwnSitesSection::Asked { classes, .. } = &report.own_sites else { return None };
+    let several = classes.len() > 1;
+    let mut answer = el("div")
+        .attr("class", "whole-row")
+        .add(el("h2").text("What joining gains"))
+        .add(el("p").text(format!(
+            "AUC of the federated model less that of the site\u{2019}s own, on the same {}s (95 % interval):",
+            report.study.unit
+        )));
+    for class in classes {
+        let of_site = |row: &OwnSiteRow| match &row.model {
+            OwnSiteModel::Fitted { gain, .. } => format!("{} {gain}", row.site),
+            OwnSiteModel::Unfit { .. } => format!("{}: no model of its own", row.site),
+        };
+        let sites: Vec<String> = class.sites.iter().map(of_site).collect();
+        let name = if several { format!("{}: ", class.class) } else { String::new() };
+        answer = answer.add(el("p").text(format!("{name}{}.", sites.join("; "))));
+    }
+    Some(answer)
+}
+
 /// Gaps, what was too small to judge, and sites where the model isn't shown to be better than chance.
 fn for_whom_it_is_not(report: &Report) -> Element {
-    let mut answer = el("div").add(el("h2").text("For whom it isn\u{2019}t"));
+    let mut answer =
+        el("div").attr("class", "whole-row").add(el("h2").text("For whom it isn\u{2019}t"));
     for line in warnings(report) {
         answer = answer.add(el("p").text(line));
     }
@@ -164,8 +191,9 @@ pub fn warnings(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for (at, section) in report.fairness.iter().enumerate() {
         let class = if several { format!("{}: ", section.class) } else { String::new() };
-        let mut gaps: Vec<_> = section.gaps().filter(|(_, gap)| gap.is_gap()).collect();
-        // Those that depend least on prevalence come first, as the columns have them.
+        // The larger of two gaps that stand there themselves says nothing new.
+        let of_its_own = |gap: &GapRow| gap.is_gap() && gap.name != "equalized_odds_difference";
+        let mut gaps: Vec<_> = section.gaps().filter(|(_, gap)| of_its_own(gap)).collect();
         let more = gaps.len().saturating_sub(MOST_GAPS);
         gaps.truncate(MOST_GAPS);
         for (column, gap) in gaps {

@@ -94,12 +94,13 @@ pub fn judged(folds: &[(Vec<f64>, &ScoreHistogram)]) -> Result<Fit, Undefined> {
     let gaps = |bins: &[[f64; 2]]| bins.iter().map(|[p, y]| (p - y).abs()).sum::<f64>() / rows;
     cells.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut mass, mut before) = ([[0.0; 2]; BINS], 0);
-    for &(p, n, y) in &cells {
+    for alike in cells.chunk_by(|a, b| a.0 == b.0) {
+        let rows: u64 = alike.iter().map(|(_, n, y)| n + y).sum();
         // Rows of one probability stay together, where the middle of them lies.
-        let bin = (2 * before + n + y) as usize * BINS / (2 * all as usize);
-        mass[bin.min(BINS - 1)][0] += (n + y) as f64 * p;
-        mass[bin.min(BINS - 1)][1] += y as f64;
-        before += n + y;
+        let bin = ((2 * before + rows) as usize * BINS / (2 * all as usize)).min(BINS - 1);
+        mass[bin][0] += rows as f64 * alike[0].0;
+        mass[bin][1] += alike.iter().map(|(.., y)| *y as f64).sum::<f64>();
+        before += rows;
     }
     Ok(Fit {
         brier: brier / rows,
@@ -126,6 +127,10 @@ fn temperature(histogram: &ScoreHistogram) -> Result<f64, Undefined> {
         .filter(|(_, (n, p))| **n + **p > 0)
         .map(|(z, (n, p))| (z, *n as f64, *p as f64))
         .collect();
+    // Where 0 separates the classes, every larger slope is likelier.
+    if rows.iter().all(|(z, n, p)| if *z > 0.0 { *n == 0.0 } else { *p == 0.0 }) {
+        return Err(Undefined::Separated);
+    }
     let derivative = |slope: f64| -> f64 {
         rows.iter().map(|(z, n, p)| z * (p - (n + p) * expit(slope * z))).sum()
     };
