@@ -42,7 +42,9 @@ pub use model::{
 pub use race::{RaceSection, TrialRow};
 pub use schema::SCHEMA;
 pub use together::SitesTogether;
-pub use uncertainty::{AbstentionRow, ConformalRow, RecalibratedRow, UncertaintySection};
+pub use uncertainty::{
+    AbstentionRow, ConformalRow, OwnThresholdRow, RecalibratedRow, UncertaintySection,
+};
 pub(crate) use values::decimal;
 pub use values::{Calibration, CalibrationBin, Count, Curve, Estimate};
 

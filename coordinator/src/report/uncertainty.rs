@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 use wardround_learn::findings::{
-    ConformalSets, Figure, Figures, Findings, Interval, RecalibratedFit, SetsKind, TargetFindings,
+    ConformalSets, Figure, Figures, Findings, Interval, OwnOf, OwnThresholds, RecalibratedFit,
+    SetsKind, TargetFindings,
 };
 use wardround_learn::metrics::abstention::{Kept, SHARES};
 use wardround_learn::metrics::conformal::SetCounts;
@@ -33,6 +34,8 @@ pub struct UncertaintySection {
     pub coverage_wanted: f64,
     /// What they hold.
     pub conformal: Vec<ConformalRow>,
+    /// What thresholds of sites and subgroups by themselves come to.
+    pub own_thresholds: Vec<OwnThresholdRow>,
     /// Calls of the rows that are kept.
     pub abstention: Vec<AbstentionRow>,
 }
@@ -69,6 +72,22 @@ pub struct ConformalRow {
     pub coverage_positive: Estimate,
     /// Share of sets that hold both classes.
     pub both: Estimate,
+}
+
+/// Calls at a threshold that a site or subgroup chose by its own rows, beside those at the common one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnThresholdRow {
+    /// Whose: "at" a site, or a subgroup's.
+    pub of: String,
+    /// Sensitivity at the common threshold.
+    pub sensitivity: Estimate,
+    /// At its own.
+    pub own_sensitivity: Estimate,
+    /// Specificity at the common threshold.
+    pub specificity: Estimate,
+    /// At its own.
+    pub own_specificity: Estimate,
 }
 
 /// Calls of the rows that are farthest from the threshold.
@@ -130,6 +149,7 @@ impl UncertaintySection {
             recalibrated: recalibrated.collect(),
             coverage_wanted: COVERAGE,
             conformal,
+            own_thresholds: own_thresholds(findings, target, shown, minimums),
             abstention: abstention.collect(),
         }
     }
@@ -174,6 +194,44 @@ fn conformal_rows(
                     row(format!("{} {level}", column.name), counts, figures, *slice)
                 },
             ));
+        }
+    }
+    rows
+}
+
+fn own_thresholds(
+    findings: &Findings,
+    target: &TargetFindings,
+    shown: &TargetMask,
+    minimums: Minimums,
+) -> Vec<OwnThresholdRow> {
+    let judged = &target.nested.judged;
+    let mut rows = Vec::new();
+    for OwnThresholds { of, calls } in &judged.uncertainty.own_thresholds {
+        let (names, figures, slices): (Vec<String>, &[Figures], &[Slice]) = match of {
+            OwnOf::Sites => {
+                let names = findings.sites.iter().map(|site| format!("at {site}"));
+                (names.collect(), &judged.by_site, &shown.sites)
+            }
+            OwnOf::Levels(column) => {
+                let at = usize::from(*column);
+                let Some(column) = findings.subgroups.get(at) else { continue };
+                let names = column.levels.iter().map(|level| format!("{} {level}", column.name));
+                (names.collect(), &judged.by_subgroup[at], &shown.levels[at])
+            }
+        };
+        for ((of, [tp, fp, tn, fn_]), (figures, slice)) in
+            names.into_iter().zip(calls).zip(figures.iter().zip(slices))
+        {
+            let cell = Cell { figures, slice: *slice, minimum: minimums.cell };
+            let [hits, alarms, passed, missed] = figures.confusion;
+            rows.push(OwnThresholdRow {
+                of,
+                sensitivity: cell.rate(1, hits, hits + missed),
+                own_sensitivity: cell.rate(1, *tp, tp + fn_),
+                specificity: cell.rate(0, passed, passed + alarms),
+                own_specificity: cell.rate(0, *tn, tn + fp),
+            });
         }
     }
     rows

@@ -20,9 +20,9 @@ use wardround_learn::findings::{
     ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, ConformalSets, Cost,
     Difference, Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings,
     FoldResult, GridPoint, GridResult, Interval, Judged, LeftOut, Matrix, MatrixOfClass,
-    MetricSpread, NamedFigure, Nested, NestedChoice, OwnModel, OwnSite, OwnSites, OwnSitesOfClass,
-    Profile, ProfileCell, Races, Recalibrated, RecalibratedFit, ReliabilityBin, SetsKind,
-    SubgroupNames, TargetFindings, TrainedAt, TreeCounts, Uncertainty,
+    MetricSpread, NamedFigure, Nested, NestedChoice, OwnModel, OwnOf, OwnSite, OwnSites,
+    OwnSitesOfClass, OwnThresholds, Profile, ProfileCell, Races, Recalibrated, RecalibratedFit,
+    ReliabilityBin, SetsKind, SubgroupNames, TargetFindings, TrainedAt, TreeCounts, Uncertainty,
 };
 use wardround_learn::metrics::abstention::{Kept, SHARES};
 use wardround_learn::metrics::conformal::SetCounts;
@@ -137,6 +137,10 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
                 by_subgroup: (0..2)
                     .map(|c| levels(c).map(|l| sets(&by(&|p| p.levels[c] == l))).collect())
                     .collect(),
+            }],
+            own_thresholds: vec![OwnThresholds {
+                of: OwnOf::Sites,
+                calls: by_site.iter().map(|site| site.confusion).collect(),
             }],
             kept: vec![Kept { calls: [300, 120, 410, 140], rows: 970 }; SHARES.len()],
         },

@@ -23,6 +23,9 @@ fn what_probabilities_are_worth_stands_in_every_output() {
     let shown = all.coverage.value().unwrap();
     assert!((shown - exact).abs() < 0.01, "{shown} {exact}");
     assert!(all.coverage.ends().is_some());
+    // The made-up thresholds of their own call as the common one does.
+    assert_eq!(section.own_thresholds.len(), 4);
+    assert_eq!(section.own_thresholds[0].sensitivity, section.own_thresholds[0].own_sensitivity);
     let [json, html, text] = outputs(&report);
     assert!(json.contains("\"coverage_wanted\": 0.9"));
     assert!(html.contains("Conformal sets that shall hold the right class in 90 of 100"));

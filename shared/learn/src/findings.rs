@@ -15,7 +15,9 @@ pub use self::joining::{
     Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
 };
 pub use self::kernel::{FinalKernel, OwnKernel};
-pub use self::uncertainty::{ConformalSets, Recalibrated, RecalibratedFit, SetsKind, Uncertainty};
+pub use self::uncertainty::{
+    ConformalSets, OwnOf, OwnThresholds, Recalibrated, RecalibratedFit, SetsKind, Uncertainty,
+};
 
 /// Everything a finished study found, before anything is suppressed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use wardround_core::seed::Seed;
+use wardround_core::study::ThresholdRule;
 use wardround_learn::metrics::conformal::{Limits, SetCounts};
 use wardround_learn::metrics::fairness::{Gap, Level, equalized_odds, gap};
 use wardround_learn::metrics::judge::{CellSums, Part};
@@ -14,6 +15,8 @@ use wardround_learn::metrics::{
     CalibrationSums, Confusion, PlacementSums, ScoreCell, ScoreHistogram, Threshold, Undefined,
 };
 use wardround_learn::study::BINS;
+
+const RULE: ThresholdRule = ThresholdRule::Sensitivity(0.9);
 
 #[derive(Deserialize)]
 struct Golden {
@@ -210,7 +213,7 @@ fn nothing_is_judged_on_the_fold_it_was_learned_from() {
     let folds: Vec<ScoreHistogram> = (0..4).map(|seed| drawn(seed, 200)).collect();
     let of = |folds: &[ScoreHistogram]| {
         let all = sums(folds.iter().cloned().map(part).collect());
-        uncertainty(&all, std::slice::from_ref(&all), &[vec![all.clone()]]).unwrap()
+        uncertainty(RULE, &all, std::slice::from_ref(&all), &[vec![all.clone()]]).unwrap()
     };
     let found = of(&folds);
     // One site and one level that hold all rows.
@@ -218,6 +221,12 @@ fn nothing_is_judged_on_the_fold_it_was_learned_from() {
     assert_eq!(together.by_site[0], together.all);
     assert_eq!(by_level.all, together.all);
     assert_ne!(by_class.all, together.all);
+    // A site's own threshold keeps what the rule asks for on rows that had no part in it, about; the common one of .5 doesn't.
+    let [tp, fp, tn, fn_] = found.own_thresholds[0].calls[0];
+    let sensitivity = tp as f64 / (tp + fn_) as f64;
+    assert!((sensitivity - 0.9).abs() < 0.06, "{sensitivity}");
+    assert_eq!(tp + fp + tn + fn_, 800);
+    assert_eq!(found.own_thresholds[1].calls, found.own_thresholds[0].calls);
     // Fold 0's labels exchanged: only limits and maps of the other folds move, and those of fold 0 judge it.
     let mut planted = folds.clone();
     planted[0] =
@@ -245,7 +254,7 @@ fn the_rows_nearest_to_the_threshold_are_left_out_first() {
         };
         let all =
             CellSums { parts: vec![half.clone(), half], placements: PlacementSums::default() };
-        uncertainty(&all, &[], &[]).unwrap().kept
+        uncertainty(RULE, &all, &[], &[]).unwrap().kept
     };
     let kept = |at: usize| found[at].calls.iter().sum::<u64>();
     assert_eq!((kept(0), found[0].rows), (2000, 2000));

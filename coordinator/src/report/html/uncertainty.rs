@@ -32,6 +32,15 @@ pub fn uncertainty(report: &Report, at: usize) -> Markup {
             Cell::estimate(&one.both),
         ]
     });
+    let own = section.own_thresholds.iter().map(|one| {
+        vec![
+            Cell::plain(&one.of),
+            Cell::estimate(&one.sensitivity),
+            Cell::estimate(&one.own_sensitivity),
+            Cell::estimate(&one.specificity),
+            Cell::estimate(&one.own_specificity),
+        ]
+    });
     let kept = section.abstention.iter().map(|one| {
         vec![
             Cell::plain(format!("{:.0} %", 100.0 * one.kept)),
@@ -58,6 +67,14 @@ pub fn uncertainty(report: &Report, at: usize) -> Markup {
             ),
             &["of", "limits from", "coverage", "of negatives", "of positives", "can\u{2019}t tell (both in the set)"],
             conformal.collect(),
+        ))
+        .add(table(
+            &format!(
+                "What a threshold of its own would do for a site or a subgroup, chosen for {} on its own {row}s of the other folds",
+                report.study.threshold_for
+            ),
+            &["of", "sensitivity", "at its own threshold", "specificity", "at its own threshold"],
+            own.collect(),
         ))
         .add(table(
             &format!("Calls when the {row}s nearest to the threshold are left to people"),

@@ -13,6 +13,8 @@ pub struct Uncertainty {
     pub recalibrated: Vec<Recalibrated>,
     /// Every kind of sets.
     pub conformal: Vec<ConformalSets>,
+    /// Calls at thresholds of sites, and of each subgroup column's levels, by themselves.
+    pub own_thresholds: Vec<OwnThresholds>,
     /// Calls of the rows that are kept, by [`crate::metrics::abstention::SHARES`].
     pub kept: Vec<Kept>,
 }
@@ -66,6 +68,25 @@ pub struct ConformalSets {
     pub by_site: Vec<SetCounts>,
     /// Each subgroup column and level; for limits by subgroup of that column alone.
     pub by_subgroup: Vec<Vec<SetCounts>>,
+}
+
+/// Calls at thresholds that sites, or a column's levels, choose by their own rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnThresholds {
+    /// Whose.
+    pub of: OwnOf,
+    /// True positives, false positives, true negatives, false negatives of each.
+    pub calls: Vec<[u64; 4]>,
+}
+
+/// Who chooses a threshold of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnOf {
+    /// Every site.
+    Sites,
+    /// Every level of a subgroup column, by the column's number.
+    Levels(u8),
 }
 
 /// What limits of conformal sets are taken from.

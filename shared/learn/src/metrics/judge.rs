@@ -4,6 +4,8 @@
 //! number of *patients* that have such a row as n, since images of one patient are no independent
 //! evidence; all others have none, their spread isn't in the sums.
 
+use wardround_core::study::ThresholdRule;
+
 use super::confusion::Confusion;
 use super::interval::{
     PlacementSums, auc_interval, clustered_variance, interval, pair_sites, wilson,
@@ -67,11 +69,12 @@ pub fn called(all: &ScoreCell, confusion: &Confusion, placements: &PlacementSums
 
 /// A list of scores judged within sites, in one list, by site and by subgroup. `one_list` has the
 /// same rows as `by_site` together, with placement sums of its own; `by_subgroup` goes by column
-/// and level.
+/// and level. `rule` is the one that the parts' thresholds were chosen by.
 ///
 /// # Errors
 /// As [`figures`].
 pub fn judged(
+    rule: ThresholdRule,
     one_list: &CellSums,
     by_site: &[CellSums],
     by_subgroup: &[Vec<CellSums>],
@@ -88,7 +91,7 @@ pub fn judged(
         by_site: all(by_site)?,
         by_subgroup: by_subgroup.iter().map(|levels| all(levels)).collect::<Result<_, _>>()?,
         fairness: Vec::new(),
-        uncertainty: uncertainty(one_list, by_site, by_subgroup)?,
+        uncertainty: uncertainty(rule, one_list, by_site, by_subgroup)?,
     })
 }
 
@@ -202,7 +205,8 @@ mod tests {
         let mut together = one.clone();
         together.parts.extend(other.parts.clone());
         let sites = [one.clone(), other.clone()];
-        let judged = judged(&together, &sites, &[vec![other, one.clone()]]).unwrap();
+        let levels = [vec![other, one.clone()]];
+        let judged = judged(ThresholdRule::Youden, &together, &sites, &levels).unwrap();
         // The site of one class has no pairs, so the other's AUC is all of it, interval and all.
         assert_eq!(judged.auc_within_sites, judged.by_site[0].auc);
         assert_eq!(judged.one_list.rows, [22, 10]);

@@ -1,20 +1,25 @@
-//! What is learned from some outer folds' scores and judged on another's: recalibration, conformal sets; and what abstaining is
+//! What is learned from some outer folds' scores and judged on another's: recalibration, conformal sets, thresholds of sites and
+//! subgroups by themselves; and what abstaining is
 //! worth. Everything is cross-fitted: a fold's rows have no part in what they are judged by.
+
+use wardround_core::study::ThresholdRule;
 
 use super::conformal::{Limits, SetCounts};
 use super::judge::{CellSums, Part};
 use super::recalibrate::{Method, judged};
-use super::{CellError, ScoreHistogram, abstention};
-use crate::findings::{ConformalSets, Recalibrated, SetsKind, Uncertainty};
+use super::threshold::by_rule;
+use super::{CellError, Confusion, ScoreHistogram, abstention};
+use crate::findings::{ConformalSets, OwnOf, OwnThresholds, Recalibrated, SetsKind, Uncertainty};
 
 /// How often a conformal set shall hold the right class.
 pub const COVERAGE: f64 = 0.9;
 
-/// Of a list of parts, one per outer fold, that is also split by site and by subgroup column and level, part by part.
+/// Of a list of parts, one per outer fold, called by the rule, that is also split by site and by subgroup column and level, part by part.
 ///
 /// # Errors
 /// [`CellError::OtherBins`] where parts have different bins.
 pub fn uncertainty(
+    rule: ThresholdRule,
     one_list: &CellSums,
     by_site: &[CellSums],
     by_subgroup: &[Vec<CellSums>],
@@ -67,11 +72,32 @@ pub fn uncertainty(
         }
         conformal.push(sets);
     }
+    let mut own_thresholds = vec![own(rule, OwnOf::Sites, by_site)?];
+    for (column, levels) in (0..).zip(by_subgroup) {
+        own_thresholds.push(own(rule, OwnOf::Levels(column), levels)?);
+    }
     Ok(Uncertainty {
+        own_thresholds,
         recalibrated: recalibrated.into(),
         conformal,
         kept: abstention::kept(&one_list.parts),
     })
+}
+
+/// Calls at thresholds that each cell chooses by its own rows of the other folds, where it has both classes there; at the common one
+/// elsewhere.
+fn own(rule: ThresholdRule, of: OwnOf, cells: &[CellSums]) -> Result<OwnThresholds, CellError> {
+    let mut calls = Vec::new();
+    for cell in cells {
+        let mut all = Confusion::default();
+        let others = Others::of(&cell.parts)?;
+        for (part, others) in cell.parts.iter().zip(&others.0) {
+            let threshold = by_rule(others, rule).unwrap_or(part.threshold);
+            all.merge(&Confusion::at(&part.cell.histogram, &threshold)?);
+        }
+        calls.push([all.tp, all.fp, all.tn, all.fn_]);
+    }
+    Ok(OwnThresholds { of, calls })
 }
 
 fn counted(limits: &[Limits], parts: &[Part]) -> SetCounts {

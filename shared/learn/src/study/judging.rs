@@ -428,7 +428,7 @@ impl Judging<'_> {
                 (0..column.levels).map(|l| cell_of(&folds, l, placements[l])).collect()
             })
             .collect();
-        Ok(judge::judged(&one_list, &by_site, &by_subgroup)?)
+        Ok(judge::judged(design.threshold, &one_list, &by_site, &by_subgroup)?)
     }
 
     fn left_out(
