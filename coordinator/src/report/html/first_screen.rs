@@ -11,7 +11,7 @@ use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
 /// Sections of the page, by id.
-pub const CONTENTS: [(&str, &str); 12] = [
+pub const CONTENTS: [(&str, &str); 13] = [
     ("performance", "How good"),
     ("classifiers", "Classifiers"),
     ("sites", "Sites"),
@@ -24,7 +24,13 @@ pub const CONTENTS: [(&str, &str); 12] = [
     ("cost", "Rounds and bytes"),
     ("provenance", "Provenance"),
     ("study", "Study file"),
+    ("checklist", "Checklist"),
 ];
+
+/// What a section is called; nothing where there is none.
+pub fn section_name(id: &str) -> &'static str {
+    CONTENTS.iter().find(|(known, _)| *known == id).map_or("", |(_, name)| name)
+}
 
 /// Gaps named on the first screen for each modelled class.
 const MOST_GAPS: usize = 4;

@@ -1,6 +1,7 @@
 //! `report.html`: one file, no network, no script. Made from the suppressed [`Report`] alone.
 
 mod comparison;
+mod crosswalk;
 mod decision;
 mod fairness;
 mod first_screen;

@@ -41,6 +41,7 @@ pub fn main(report: &Report) -> Markup {
         .add(section("cost", "Rounds and bytes", cost(report)))
         .add(section("provenance", "Provenance", provenance(report)))
         .add(section("study", "Study file", study_file(report)))
+        .add(section("checklist", "Checklist", crosswalk::crosswalk()))
         .into()
 }
 
