@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use tonic::transport::Channel;
 use wardround_core::clock::{Clock as _, SystemClock};
+use wardround_core::ids::StudyId;
 use wardround_net::MAX_MESSAGE_BYTES;
 use wardround_net::client::{Address, Endpoint};
 use wardround_net::pki::{Enrolled, USER_LIFETIME, Wallet};
@@ -13,6 +14,7 @@ use wardround_proto::v1::{self, console_client::ConsoleClient};
 
 use super::output::{Exit, Failure, Format};
 use super::profile::Profile;
+use crate::report::{ReadError, Report};
 
 /// A client of the coordinator.
 pub type Client = ConsoleClient<Channel>;
@@ -92,6 +94,32 @@ impl Remote {
         Ok(client)
     }
 
+    /// A file that a study left; leads and auditors may.
+    ///
+    /// # Errors
+    /// There is no such study or file, no right to it, or no connection in time.
+    pub async fn fetch(&self, study: &StudyId, artefact: v1::Artefact) -> Result<Vec<u8>, Failure> {
+        let request = v1::FetchRequest { study: study.to_string(), artefact: artefact.into() };
+        self.within(async {
+            let mut parts = self.connect().await?.fetch(request).await?.into_inner();
+            let mut bytes = Vec::new();
+            while let Some(part) = parts.message().await? {
+                bytes.extend(part.data);
+            }
+            Ok(bytes)
+        })
+        .await
+    }
+
+    /// A study's report, to be read by this program.
+    ///
+    /// # Errors
+    /// As [`Remote::fetch`], and a report of another format.
+    pub async fn report(&self, study: &StudyId) -> Result<Report, Failure> {
+        let bytes = self.fetch(study, v1::Artefact::ReportJson).await?;
+        read_report(&format!("the report of study {study}"), &bytes)
+    }
+
     /// Runs something within the timeout.
     ///
     /// # Errors
@@ -106,6 +134,24 @@ impl Remote {
             Err(Failure::new("timeout", Exit::Timeout, sentence))
         })
     }
+}
+
+/// Reads a `report.json`.
+///
+/// # Errors
+/// It isn't one, or one of another format.
+pub fn read_report(what: &str, bytes: &[u8]) -> Result<Report, Failure> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Failure::bad_input(format!("{what}: expected a report.json, got no text")))?;
+    Report::from_json(text).map_err(|error| {
+        let instead = match error {
+            ReadError::Format(_) => {
+                "; `wardround study report` gives it as it was written, and the version that wrote it reads it"
+            }
+            ReadError::Malformed(_) => "",
+        };
+        Failure::bad_input(format!("{what}: {error}{instead}"))
+    })
 }
 
 fn client(address: &Address, enrolled: &Enrolled) -> Client {

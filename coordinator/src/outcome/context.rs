@@ -186,7 +186,7 @@ fn rounds(store: &Store, id: &StudyId) -> Result<Vec<RoundCost>, StoreError> {
             Ok(RoundCost {
                 round: entry.sequence,
                 statistic: what,
-                query,
+                query: query.into(),
                 numbers,
                 bytes_up,
                 bytes_down,

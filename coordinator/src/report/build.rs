@@ -17,6 +17,7 @@ use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
 use super::decision::decision_curve;
 use super::disclose::{Minimums, cohort_mask};
+use super::edition::Edition;
 use super::fairness::FairnessSection;
 use super::joining::{self, MatrixSection, OwnSitesSection};
 use super::model::{
@@ -86,6 +87,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
     let mask = cohort_mask(&findings.profile, labelling, minimums);
     let mut report = Report {
         format: FORMAT,
+        edition: Edition::Original,
         software: context.software.clone(),
         data: context.data,
         study: study(findings, context),
@@ -105,9 +107,9 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         sites_of_every_model: model_sites(findings),
         attempts: context.attempts.clone(),
         digests: Digests {
-            bundle: context.bundle,
+            bundle: context.bundle.into(),
             weights: context.weights.clone(),
-            journal_head: context.journal_head,
+            journal_head: context.journal_head.into(),
             reports: context.reports.clone(),
         },
     };
@@ -225,7 +227,7 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
     StudySection {
         id: context.study_id.clone(),
         name: study.name.clone(),
-        digest: study.digest,
+        digest: study.digest.into(),
         target: study.target.column.clone(),
         classes: findings.classes.clone(),
         unit: study.patient.unit.clone(),
@@ -429,7 +431,7 @@ fn cohort(
                 }
             })
             .collect(),
-        lock: site.lock,
+        lock: site.lock.into(),
         device: site.device.clone(),
     };
     let of_column = |(at, column): (usize, &wardround_learn::findings::SubgroupNames)| {

@@ -6,11 +6,13 @@ mod comparison;
 mod context;
 mod decision;
 mod disclose;
+mod edition;
 mod fairness;
 mod html;
 mod joining;
 mod model;
 mod notes;
+mod pseudonym;
 mod race;
 mod schema;
 mod slices;
@@ -26,6 +28,7 @@ pub use comparison::{
 };
 pub use context::{Context, SetAsideCount, SiteContext};
 pub use decision::DecisionPoint;
+pub use edition::{Edition, LeftOut, ShownDigest};
 pub use fairness::{FairLevel, FairnessColumn, FairnessSection, GapRow, NotJudged, Verdict};
 pub use joining::{
     MatrixClass, MatrixModels, MatrixRow, MatrixSection, OwnSiteModel, OwnSiteRow, OwnSitesClass,
@@ -93,6 +96,15 @@ impl Report {
             return Err(ReadError::Format(head.format));
         }
         Ok(serde_json::from_str(text)?)
+    }
+
+    /// A copy in which every site has a number for its name, the same in every copy, for readers outside the
+    /// consortium. Names in free texts are found where they are written as the site's id is, or with blanks.
+    ///
+    /// # Errors
+    /// [`ReadError`]: a site's id that is a word of the format, in a field where that word can't be told from it.
+    pub fn with_sites_pseudonymised(&self) -> Result<Self, ReadError> {
+        pseudonym::pseudonymised(self)
     }
 
     /// `report.html`: one file, no network, no script.

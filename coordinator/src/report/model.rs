@@ -16,6 +16,7 @@ use wardround_privacy::judge::Aggregation;
 
 use super::comparison::ComparisonSection;
 use super::decision::DecisionPoint;
+use super::edition::{Edition, ShownDigest};
 use super::fairness::FairnessSection;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::race::RaceSection;
@@ -32,6 +33,9 @@ pub const FORMAT: u32 = 6;
 pub struct Report {
     /// [`FORMAT`].
     pub format: u32,
+    /// Whether it is a copy for readers elsewhere; left out where it isn't.
+    #[serde(default, skip_serializing_if = "Edition::is_original")]
+    pub edition: Edition,
     /// Name and version of the software that wrote it.
     pub software: String,
     /// Whether the rows are made up.
@@ -91,7 +95,7 @@ pub struct StudySection {
     /// What people call it.
     pub name: String,
     /// SHA-256 of the study file.
-    pub digest: Digest,
+    pub digest: ShownDigest,
     /// The label column.
     pub target: String,
     /// A name per class code.
@@ -218,7 +222,7 @@ pub struct CohortSite {
     /// Rows that didn't enter, by reason.
     pub set_aside: Vec<SetAside>,
     /// Digest of the list of patients and images that it froze.
-    pub lock: Digest,
+    pub lock: ShownDigest,
     /// What computed its features.
     pub device: String,
 }
@@ -600,7 +604,7 @@ pub struct RoundCost {
     /// The statistic that was asked for ("profile", "moments", "logistic", ...).
     pub statistic: String,
     /// Digest of the query.
-    pub query: Digest,
+    pub query: ShownDigest,
     /// Numbers in the answer of one site.
     pub numbers: u64,
     /// Bytes from all sites to the coordinator.
@@ -642,11 +646,11 @@ pub struct Attempt {
 #[serde(deny_unknown_fields)]
 pub struct Digests {
     /// The model bundle.
-    pub bundle: Digest,
+    pub bundle: ShownDigest,
     /// The backbone's weights.
     pub weights: WeightsDigest,
     /// The last entry of the journal's chain when the study ended.
-    pub journal_head: Digest,
+    pub journal_head: ShownDigest,
     /// Other reports on the same study: of earlier attempts, or made again from the journal.
     pub reports: Vec<NamedDigest>,
 }

@@ -20,6 +20,9 @@ pub(super) fn table(report: &Report) -> String {
     let mut out = Lines::default();
     let (study, all) = (&report.study, &report.cohort.all);
     out.wrapped("", &format!("{} (study {})", study.name, study.id));
+    if let Some(notice) = report.edition.notice() {
+        out.wrapped("", notice);
+    }
     if report.data == DataKind::Synthetic {
         out.wrapped("", "Synthetic data: phantoms drawn by a generator, no patients.");
     }

@@ -358,7 +358,7 @@ pub fn context(findings: &Findings) -> Context {
                 statistic: statistics
                     [(n as usize).min(3) + usize::from(n > 55) + usize::from(n > 58)]
                 .into(),
-                query: digest(&n.to_string()),
+                query: digest(&n.to_string()).into(),
                 numbers: 84_546,
                 bytes_up: 1_234_567,
                 bytes_down: 456_789,

@@ -8,5 +8,6 @@ mod made_up;
 mod outputs;
 #[cfg(test)]
 mod uncertainty;
+mod pseudonym;
 #[cfg(test)]
 mod withheld;

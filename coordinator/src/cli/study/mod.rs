@@ -7,6 +7,7 @@ mod manifest;
 mod offline;
 mod plan;
 mod progress;
+mod report;
 mod results;
 mod running;
 
@@ -38,7 +39,7 @@ pub enum Study {
     /// Print a study's file, to change it and submit it again (leads and auditors)
     Clone(results::Clone),
     /// A study's report (leads and auditors)
-    Report(results::Report),
+    Report(report::Report),
     /// Write a study's archive: file, report, model, journal of totals (leads and auditors)
     Export(results::Export),
     /// Check an archive's digests and chain; needs no coordinator

@@ -38,6 +38,9 @@ const MOST_GAPS: usize = 4;
 /// The page's header.
 pub fn header(report: &Report) -> Markup {
     let mut header = el("header");
+    if let Some(notice) = report.edition.notice() {
+        header = header.add(el("p").attr("class", "copy").text(notice));
+    }
     if report.data == DataKind::Synthetic {
         header = header.add(el("p").attr("class", "synthetic").text(
             "Synthetic data: every image is a phantom drawn by a generator. No figure on this page \

@@ -1,0 +1,97 @@
+//! `study report`: a finished study's report in the form that a reader needs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use wardround_core::ids::StudyId;
+use wardround_proto::v1;
+
+use super::file::write_new;
+use crate::cli::connect::Remote;
+use crate::cli::output::{Answer, Failure, Format};
+use crate::report;
+
+/// A study's report (leads and auditors)
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The study's id
+    id: StudyId,
+    /// Which form of the report
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+    /// Write to a new file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// A copy for readers outside the consortium: every site has a number for its name, the same in
+    /// every copy
+    ///
+    /// The numbers don't follow the alphabet. Devices, and digests by which names could be guessed,
+    /// are left out. Names in free texts are found where they are written as the site's id is.
+    #[arg(long)]
+    pseudonymise_sites: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// The result table
+    Text,
+    /// report.json, with its own schema; errors come in the usual envelope
+    Json,
+    /// The page for browsers and print
+    Html,
+}
+
+impl Report {
+    /// How errors look.
+    pub fn output_format(&self) -> Format {
+        if self.format == Form::Json { Format::Json } else { Format::Text }
+    }
+
+    /// Runs it.
+    pub async fn run(self) -> Result<Answer, Failure> {
+        let bytes = if self.pseudonymise_sites {
+            self.form_of(&self.copy().await?)
+        } else {
+            self.remote.fetch(&self.id, self.artefact()).await?
+        };
+        match &self.out {
+            None => Ok(Answer::File(bytes)),
+            Some(path) => {
+                write_new(path, &bytes)?;
+                Ok(Answer::Said)
+            }
+        }
+    }
+
+    async fn copy(&self) -> Result<report::Report, Failure> {
+        let copy = self.remote.report(&self.id).await?.with_sites_pseudonymised();
+        let copy =
+            copy.map_err(|error| Failure::bad_input(format!("no copy can be made: {error}")))?;
+        eprintln!(
+            "read '{}' and the copy's other free texts before you hand it on: a site's name is found where it is \
+             written as its id",
+            copy.study.name
+        );
+        Ok(copy)
+    }
+
+    fn artefact(&self) -> v1::Artefact {
+        match self.format {
+            Form::Text => v1::Artefact::ReportText,
+            Form::Json => v1::Artefact::ReportJson,
+            Form::Html => v1::Artefact::ReportHtml,
+        }
+    }
+
+    fn form_of(&self, report: &report::Report) -> Vec<u8> {
+        match self.format {
+            Form::Text => report.to_text(),
+            Form::Json => report.to_json(),
+            Form::Html => report.to_html(),
+        }
+        .into_bytes()
+    }
+}

@@ -1,0 +1,285 @@
+//! A copy of a report for readers outside the consortium, in which no site has its name.
+//!
+//! Names are replaced in every text, not in a list of fields, so that a field that comes later is covered as well; only
+//! words of the format itself ([`SCHEMA`]) stay, and a site that is called like one is replaced where a site is meant.
+//! Whatever has a row per site is put into the order of the numbers, since the report's own order is the alphabet's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use wardround_core::digest::Digest;
+use wardround_core::ids::SiteId;
+use wardround_learn::findings::TreeCounts;
+
+use super::ReadError;
+use super::edition::{Edition, ShownDigest};
+use super::joining::{MatrixModels, MatrixSection, OwnSitesSection, TrainedOn};
+use super::model::Report;
+use super::schema::SCHEMA;
+
+/// Fields that hold a site's id and nothing else.
+const SITE_FIELDS: [&str; 4] = ["site", "sites", "lost", "judged_at"];
+
+/// What stands where a copy has no text.
+const LEFT_OUT: &str = "left out";
+
+/// See [`Report::with_sites_pseudonymised`].
+pub(super) fn pseudonymised(report: &Report) -> Result<Report, ReadError> {
+    let names = Names::deal(report);
+    let closed = closed_words();
+    let mut value = serde_json::to_value(report)?;
+    names.replace(&mut value, "", &closed);
+    let mut copy: Report = serde_json::from_value(value)?;
+    put_in_order(&mut copy, &names);
+    leave_out(&mut copy);
+    copy.edition = Edition::PseudonymisedSites;
+    Ok(copy)
+}
+
+/// The sites' pseudonyms.
+struct Names {
+    /// Old names, the longest first, with the number of the new one.
+    old: Vec<(String, usize)>,
+    /// New names by number.
+    new: Vec<String>,
+}
+
+impl Names {
+    /// Deals the numbers by digests of the study file and of the sites' frozen cohorts: they follow no alphabet, are
+    /// the same for every copy, and can't be recomputed from a copy, which has neither.
+    fn deal(report: &Report) -> Self {
+        let key = |site: &SiteId| {
+            let of_site = report.cohort.sites.iter().find(|one| one.site == *site);
+            let lock = of_site.map_or(String::new(), |one| one.lock.to_string());
+            let study = report.study.digest.to_string();
+            Digest::of_parts([study.as_bytes(), lock.as_bytes(), site.as_str().as_bytes()])
+        };
+        let mut sites: Vec<SiteId> = sites(report).into_iter().collect();
+        sites.sort_by_cached_key(key);
+        let word = free_word(&sites);
+        let new = (1..=sites.len()).map(|number| format!("{word}-{number}")).collect();
+        let mut old: Vec<(String, usize)> = sites.into_iter().map(String::from).zip(0..).collect();
+        old.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        Self { old, new }
+    }
+
+    /// The number of a new name.
+    fn number(&self, site: &str) -> Option<usize> {
+        self.new.iter().position(|name| name == site)
+    }
+
+    fn order(&self, site: &SiteId) -> usize {
+        self.number(site.as_str()).unwrap_or(usize::MAX)
+    }
+
+    /// Every old name in a value, which stands in a field of this name.
+    fn replace(&self, value: &mut Value, field: &str, closed: &BTreeSet<String>) {
+        match value {
+            Value::String(text) if SITE_FIELDS.contains(&field) || !closed.contains(text) => {
+                *text = self.in_text(text);
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| self.replace(item, field, closed));
+            }
+            Value::Object(fields) => {
+                // A grid point has no words but the format's.
+                for (name, value) in fields.iter_mut().filter(|(name, _)| *name != "point") {
+                    // Nobody parses the study file's words again.
+                    let open = BTreeSet::new();
+                    let closed = if name == "parsed" { &open } else { closed };
+                    self.replace(value, name, closed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A text with every old name replaced that stands in it as a word, also in capitals or with blanks; names that are
+    /// listed one after another are put in order.
+    fn in_text(&self, text: &str) -> String {
+        let chars: Vec<char> = text.chars().collect();
+        // What stands before each site, and behind the last one.
+        let (mut around, mut sites) = (vec![String::new()], Vec::new());
+        let mut at = 0;
+        while at < chars.len() {
+            let begins = at == 0 || !chars[at - 1].is_alphanumeric();
+            match self.old.iter().find(|(name, _)| begins && is_at(name, &chars[at..])) {
+                Some((name, number)) => {
+                    sites.push(*number);
+                    around.push(String::new());
+                    at += name.len();
+                }
+                None => {
+                    around[sites.len()].push(chars[at]);
+                    at += 1;
+                }
+            }
+        }
+        let mut first = 0;
+        for next in 1..=sites.len() {
+            if around[next] != ", " {
+                sites[first..next].sort_unstable();
+                first = next;
+            }
+        }
+        let mut words = around.remove(0);
+        for (site, behind) in sites.into_iter().zip(around) {
+            words.push_str(&self.new[site]);
+            words.push_str(&behind);
+        }
+        words
+    }
+}
+
+/// Whether a text begins with a name as a word; an id's dashes may be blanks.
+fn is_at(name: &str, text: &[char]) -> bool {
+    let same = |(a, b): (char, &char)| {
+        let dash = |c: char| matches!(c, '-' | '_' | ' ');
+        a == b.to_ascii_lowercase() || dash(a) && dash(*b)
+    };
+    text.len() >= name.len()
+        && name.chars().zip(text).all(same)
+        && !text.get(name.len()).is_some_and(|next| next.is_alphanumeric())
+}
+
+/// A word for pseudonyms that no site's name begins with.
+fn free_word(sites: &[SiteId]) -> String {
+    let mut word = "site".to_owned();
+    while sites.iter().any(|site| site.as_str().starts_with(&format!("{word}-"))) {
+        word.insert_str(0, "the-");
+    }
+    word
+}
+
+/// Every site that the report knows of.
+fn sites(report: &Report) -> BTreeSet<SiteId> {
+    let of_attempts = report.attempts.iter().flat_map(|one| one.sites.iter().chain([&one.lost]));
+    let in_it = report.cohort.sites.iter().map(|one| &one.site);
+    let named = report.study.parsed.pointer("/cohort/sites/named").and_then(Value::as_array);
+    let named = named.into_iter().flatten().filter_map(Value::as_str);
+    let named = named.filter_map(|name| SiteId::parse(name).ok());
+    in_it.chain(of_attempts).cloned().chain(named).collect()
+}
+
+/// The format's own words: every text that the schema takes and no other.
+fn closed_words() -> BTreeSet<String> {
+    fn add(value: &Value, words: &mut BTreeSet<String>) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| add(item, words)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match (name.as_str(), value) {
+                        ("const", Value::String(word)) => drop(words.insert(word.clone())),
+                        ("enum", Value::Array(all)) => {
+                            words.extend(all.iter().filter_map(Value::as_str).map(str::to_owned));
+                        }
+                        _ => add(value, words),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let schema = serde_json::from_str(SCHEMA).expect("the schema is JSON, which a test reads");
+    let mut words = BTreeSet::new();
+    add(&schema, &mut words);
+    words
+}
+
+/// Puts rows and columns of sites into the order of the numbers.
+fn put_in_order(report: &mut Report, names: &Names) {
+    let number = |site: &SiteId| names.order(site);
+    let mut order: Vec<usize> = (0..report.cohort.sites.len()).collect();
+    order.sort_by_key(|&at| number(&report.cohort.sites[at].site));
+    report.cohort.sites.sort_by_key(|row| number(&row.site));
+    report.protection.sites.sort_by_key(|row| number(&row.site));
+    report.protection.loosenings.sort_by_key(|row| number(&row.site));
+    report.rounds.sites.sort_by_key(|row| number(&row.site));
+    for section in &mut report.sites {
+        section.sites.sort_by_key(|row| number(&row.site));
+    }
+    for section in &mut report.leave_one_site_out {
+        section.sites.sort_by_key(|row| number(&row.site));
+    }
+    if let OwnSitesSection::Asked { classes, .. } = &mut report.own_sites {
+        classes.iter_mut().for_each(|one| one.sites.sort_by_key(|row| number(&row.site)));
+    }
+    if let MatrixSection::Asked { classes, .. } = &mut report.matrix {
+        for class in classes {
+            class.judged_at.sort_by_key(number);
+            for row in &mut class.rows {
+                if let MatrixModels::Judged { auc } = &mut row.models {
+                    reorder(auc, &order);
+                }
+            }
+            class.rows.sort_by_key(|row| match &row.trained_on {
+                TrainedOn::Site { site } => number(site),
+                TrainedOn::AllSites | TrainedOn::OtherSites => usize::MAX,
+            });
+        }
+    }
+    for model in &mut report.models {
+        if let TreeCounts::Stopped { points } = &mut model.trees {
+            points.iter_mut().for_each(|point| reorder(&mut point.left_out, &order));
+        }
+        sort_runs(&mut model.races, |race| &race.of, names);
+    }
+    for model in &mut report.sites_of_every_model {
+        model.sites.sort_by_key(number);
+    }
+    sort_runs(&mut report.sites_of_every_model, |model| &model.model, names);
+    report.attempts.iter_mut().for_each(|attempt| attempt.sites.sort_by_key(number));
+    sort_lists(&mut report.study.parsed, names);
+}
+
+/// Takes items in this order, where there is one for each site.
+fn reorder<T: Clone>(items: &mut Vec<T>, order: &[usize]) {
+    if items.len() == order.len() {
+        *items = order.iter().map(|&at| items[at].clone()).collect();
+    }
+}
+
+/// Sorts neighbours whose texts differ in nothing but the site.
+fn sort_runs<T>(rows: &mut [T], text: fn(&T) -> &String, names: &Names) {
+    let site = |row: &T| text(row).split(' ').find_map(|word| names.number(word));
+    let shape = |row: &T| site(row).map(|number| text(row).replace(&names.new[number], ""));
+    for run in rows.chunk_by_mut(|a, b| shape(a).is_some() && shape(a) == shape(b)) {
+        run.sort_by_key(site);
+    }
+}
+
+/// Sorts lists of nothing but sites.
+fn sort_lists(value: &mut Value, names: &Names) {
+    match value {
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| sort_lists(item, names));
+            let numbers = |item: &Value| item.as_str().and_then(|name| names.number(name));
+            if items.iter().all(|item| numbers(item).is_some()) {
+                items.sort_by_key(numbers);
+            }
+        }
+        Value::Object(fields) => {
+            fields.iter_mut().for_each(|(_, value)| sort_lists(value, names));
+        }
+        _ => {}
+    }
+}
+
+/// Leaves out what tells a site without naming it. The digests that go are of texts with the sites' names in them, and
+/// most of those texts can be guessed but for the names; those that stay are of weights alone.
+fn leave_out(report: &mut Report) {
+    report.study.digest = ShownDigest::LEFT_OUT;
+    if let Some(digest) = report.study.parsed.get_mut("digest") {
+        *digest = LEFT_OUT.into();
+    }
+    for site in &mut report.cohort.sites {
+        site.lock = ShownDigest::LEFT_OUT;
+        site.device = LEFT_OUT.to_owned();
+    }
+    for round in &mut report.rounds.rounds {
+        round.query = ShownDigest::LEFT_OUT;
+    }
+    report.digests.bundle = ShownDigest::LEFT_OUT;
+    report.digests.journal_head = ShownDigest::LEFT_OUT;
+    report.digests.reports.clear();
+}
