@@ -105,6 +105,24 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// As `report.json` writes it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Gap { .. } => "gap",
+            Self::Chance { .. } => "chance",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// In words.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Gap { .. } => "a gap",
+            Self::Chance { .. } => "within chance",
+            Self::Unknown => "not compared",
+        }
+    }
+
     /// Limit, mean and p-value.
     pub fn chance(&self) -> Option<[f64; 3]> {
         match *self {

@@ -8,6 +8,7 @@ mod decision;
 mod disclose;
 mod edition;
 mod fairness;
+mod figures;
 mod html;
 mod joining;
 mod model;
@@ -16,6 +17,7 @@ mod pseudonym;
 mod race;
 mod schema;
 mod slices;
+mod tables;
 mod text;
 mod together;
 mod uncertainty;
@@ -30,6 +32,7 @@ pub use context::{Context, SetAsideCount, SiteContext};
 pub use decision::DecisionPoint;
 pub use edition::{Edition, LeftOut, ShownDigest};
 pub use fairness::{FairLevel, FairnessColumn, FairnessSection, GapRow, NotJudged, Verdict};
+pub use figures::{Slice, SliceFigure, SliceKind};
 pub use joining::{
     MatrixClass, MatrixModels, MatrixRow, MatrixSection, OwnSiteModel, OwnSiteRow, OwnSitesClass,
     OwnSitesSection, TrainedOn,
@@ -44,6 +47,7 @@ pub use model::{
 };
 pub use race::{RaceSection, TrialRow};
 pub use schema::SCHEMA;
+pub use tables::CsvFile;
 pub use together::SitesTogether;
 pub use uncertainty::{
     AbstentionRow, ConformalRow, OwnThresholdRow, RecalibratedRow, UncertaintySection,

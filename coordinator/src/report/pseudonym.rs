@@ -4,7 +4,7 @@
 //! words of the format itself ([`SCHEMA`]) stay, and a site that is called like one is replaced where a site is meant.
 //! Whatever has a row per site is put into the order of the numbers, since the report's own order is the alphabet's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use wardround_core::digest::Digest;

@@ -26,6 +26,24 @@ impl From<Shown<u64>> for Count {
     }
 }
 
+impl Count {
+    /// The number, where it is shown.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Count::Shown(count) => Some(*count),
+            Count::Withheld(_) => None,
+        }
+    }
+
+    /// Why it isn't shown; nothing where it is.
+    pub fn why(&self) -> &'static str {
+        match self {
+            Count::Shown(_) => "",
+            Count::Withheld(reason) => words(*reason),
+        }
+    }
+}
+
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -141,6 +159,15 @@ impl Estimate {
             .unwrap_or_default()
     }
 
+    /// Its state, as `report.json` writes it.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Estimate::Known { .. } => "known",
+            Estimate::Undefined { .. } => "undefined",
+            Estimate::Withheld { .. } => "withheld",
+        }
+    }
+
     /// Why there is no value; nothing where there is one.
     pub fn why(&self) -> String {
         match self {
@@ -190,6 +217,15 @@ impl Curve {
             Curve::Withheld { .. } | Curve::Undefined => &[],
         }
     }
+
+    /// Its state, as `report.json` writes it, and why it isn't drawn.
+    pub fn state(&self) -> (&'static str, &'static str) {
+        match self {
+            Curve::Shown { .. } => ("shown", ""),
+            Curve::Withheld { reason } => ("withheld", words(*reason)),
+            Curve::Undefined => ("undefined", "no step holds the minimum of both classes"),
+        }
+    }
 }
 
 /// A reliability curve.
@@ -216,6 +252,15 @@ impl Calibration {
         match self {
             Calibration::Shown { bins } => bins,
             Calibration::Withheld { .. } | Calibration::Undefined => &[],
+        }
+    }
+
+    /// Its state, as `report.json` writes it, and why it isn't drawn.
+    pub fn state(&self) -> (&'static str, &'static str) {
+        match self {
+            Calibration::Shown { .. } => ("shown", ""),
+            Calibration::Withheld { reason } => ("withheld", words(*reason)),
+            Calibration::Undefined => ("undefined", "no bin holds the minimum of both classes"),
         }
     }
 }

@@ -10,4 +10,6 @@ mod outputs;
 mod uncertainty;
 mod pseudonym;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod withheld;

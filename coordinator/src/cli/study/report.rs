@@ -1,6 +1,6 @@
 //! `study report`: a finished study's report in the form that a reader needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wardround_core::ids::StudyId;
@@ -22,6 +22,12 @@ pub struct Report {
     /// Write to a new file instead of stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write CSV tables into a folder instead: figures, gaps, cohort, calls, roc, calibration
+    ///
+    /// One line per number or point; what is withheld has an empty cell and the reason. The report
+    /// itself is written as well where --out says to which file.
+    #[arg(long, value_name = "FOLDER")]
+    csv: Option<PathBuf>,
     /// A copy for readers outside the consortium: every site has a number for its name, the same in
     /// every copy
     ///
@@ -52,11 +58,29 @@ impl Report {
 
     /// Runs it.
     pub async fn run(self) -> Result<Answer, Failure> {
-        let bytes = if self.pseudonymise_sites {
-            self.form_of(&self.copy().await?)
-        } else {
-            self.remote.fetch(&self.id, self.artefact()).await?
-        };
+        if !self.is_made_here() {
+            let bytes = self.remote.fetch(&self.id, self.artefact()).await?;
+            return self.answer(bytes);
+        }
+        let mut report = self.remote.report(&self.id).await?;
+        if self.pseudonymise_sites {
+            report = self.copy(&report)?;
+        }
+        if let Some(folder) = &self.csv {
+            write_tables(folder, &report)?;
+        }
+        if self.csv.is_some() && self.out.is_none() {
+            return Ok(Answer::Said);
+        }
+        self.answer(self.form_of(&report))
+    }
+
+    /// Whether this program makes something of report.json that the coordinator doesn't keep.
+    fn is_made_here(&self) -> bool {
+        self.pseudonymise_sites || self.csv.is_some()
+    }
+
+    fn answer(&self, bytes: Vec<u8>) -> Result<Answer, Failure> {
         match &self.out {
             None => Ok(Answer::File(bytes)),
             Some(path) => {
@@ -66,8 +90,8 @@ impl Report {
         }
     }
 
-    async fn copy(&self) -> Result<report::Report, Failure> {
-        let copy = self.remote.report(&self.id).await?.with_sites_pseudonymised();
+    fn copy(&self, report: &report::Report) -> Result<report::Report, Failure> {
+        let copy = report.with_sites_pseudonymised();
         let copy =
             copy.map_err(|error| Failure::bad_input(format!("no copy can be made: {error}")))?;
         eprintln!(
@@ -94,4 +118,18 @@ impl Report {
         }
         .into_bytes()
     }
+}
+
+/// Writes the tables; none of them may be there already.
+fn write_tables(folder: &Path, report: &report::Report) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, &error))?;
+    let files = report.to_csv();
+    let there = files.iter().map(|file| folder.join(file.name)).find(|path| path.exists());
+    if let Some(path) = there {
+        return Err(Failure::bad_input(format!(
+            "{} is there already: say a folder without these tables",
+            path.display()
+        )));
+    }
+    files.iter().try_for_each(|file| write_new(&folder.join(file.name), &file.bytes))
 }

@@ -1,0 +1,228 @@
+//! A report as CSV tables for statistics programs: one file per kind of number, one line per number or per point. A
+//! number that isn't shown leaves its cell empty, with why in the same line.
+
+use super::figures::{Slice, SliceFigure, SliceKind};
+use super::model::{CohortCell, Report};
+use super::values::{Count, Estimate};
+
+/// A table as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvFile {
+    /// The file's name.
+    pub name: &'static str,
+    /// Its bytes: UTF-8, commas, a header.
+    pub bytes: Vec<u8>,
+}
+
+/// What a slice's columns are called.
+const SLICE: [&str; 4] = ["class", "slice_kind", "column", "slice"];
+/// What an estimate's columns are called.
+const ESTIMATE: [&str; 5] = ["value", "low", "high", "state", "reason"];
+
+impl Report {
+    /// All numbers that the report shows as tables, from it alone.
+    pub fn to_csv(&self) -> Vec<CsvFile> {
+        vec![
+            self.figures_table(),
+            self.gaps_table(),
+            self.cohort_table(),
+            self.calls_table(),
+            self.roc_table(),
+            self.calibration_table(),
+        ]
+    }
+
+    fn figures_table(&self) -> CsvFile {
+        let header = [&SLICE[..], &["metric"], &ESTIMATE].concat();
+        let line = |SliceFigure { slice, metric, estimate }: SliceFigure<'_>| {
+            let mut line = of_slice(&slice);
+            line.push(metric.to_owned());
+            line.extend(of_estimate(estimate));
+            line
+        };
+        file("figures.csv", &header, self.figures().into_iter().map(line))
+    }
+
+    fn gaps_table(&self) -> CsvFile {
+        let about = ["class", "column", "gap"];
+        let more = [
+            "ratio",
+            "lowest",
+            "highest",
+            "compared",
+            "verdict",
+            "chance_limit",
+            "chance_mean",
+            "p",
+        ];
+        let mut lines = Vec::new();
+        for section in &self.fairness {
+            for (column, gap) in section.gaps() {
+                let mut line = vec![section.class.clone(), column.to_owned(), gap.name.clone()];
+                line.extend(of_estimate(&gap.difference));
+                line.push(number(gap.ratio.value()));
+                line.extend([gap.lowest.clone(), gap.highest.clone(), gap.compared.join("; ")]);
+                line.push(gap.verdict.word().to_owned());
+                let chance = gap.verdict.chance();
+                line.extend((0..3).map(|at| number(chance.map(|chance| chance[at]))));
+                lines.push(line);
+            }
+        }
+        file("gaps.csv", &[&about[..], &ESTIMATE, &more].concat(), lines)
+    }
+
+    /// A site, column, level or class that is empty stands for all of them.
+    fn cohort_table(&self) -> CsvFile {
+        let header = ["site", "column", "level", "class", "counted", "count", "state", "reason"];
+        let cohort = &self.cohort;
+        let mut lines = Vec::new();
+        let mut add = |of: [&str; 3], cell: &CohortCell| {
+            let mut counts = vec![("", "patients", cell.patients), ("", "images", cell.images)];
+            let by_class =
+                [("patients", &cell.patients_by_class), ("images", &cell.images_by_class)];
+            for (counted, by_class) in by_class {
+                let named = self.study.classes.iter().zip(by_class);
+                counts.extend(named.map(|(class, count)| (class.as_str(), counted, *count)));
+            }
+            for (class, counted, count) in counts {
+                let mut line: Vec<String> = of.into_iter().map(str::to_owned).collect();
+                line.extend([class.to_owned(), counted.to_owned()]);
+                let state = if count.number().is_some() { "known" } else { "withheld" };
+                line.extend([whole(count), state.to_owned(), count.why().to_owned()]);
+                lines.push(line);
+            }
+        };
+        add([""; 3], &cohort.all);
+        for column in &cohort.subgroups {
+            for level in &column.levels {
+                add(["", &column.name, &level.level], &level.cell);
+            }
+        }
+        for site in &cohort.sites {
+            add([site.site.as_str(), "", ""], &site.cell);
+            for (column, cells) in cohort.subgroups.iter().zip(&site.subgroups) {
+                for (level, cell) in column.levels.iter().zip(cells) {
+                    add([site.site.as_str(), &column.name, &level.level], cell);
+                }
+            }
+        }
+        file("cohort.csv", &header, lines)
+    }
+
+    fn calls_table(&self) -> CsvFile {
+        let counts = [
+            "negative_patients",
+            "positive_patients",
+            "negative_images",
+            "positive_images",
+            "true_positives",
+            "false_positives",
+            "true_negatives",
+            "false_negatives",
+        ];
+        let header = [&SLICE[..], &counts, &["reason"]].concat();
+        let lines = self.slices().into_iter().map(|(slice, row)| {
+            let (patients, images, calls) = (&row.patients, &row.images, &row.confusion);
+            let counts = [
+                patients.negative,
+                patients.positive,
+                images.negative,
+                images.positive,
+                calls.true_positives,
+                calls.false_positives,
+                calls.true_negatives,
+                calls.false_negatives,
+            ];
+            let mut line = of_slice(&slice);
+            line.extend(counts.map(whole));
+            let why = counts.iter().map(Count::why).find(|why| !why.is_empty());
+            line.push(why.unwrap_or_default().to_owned());
+            line
+        });
+        file("calls.csv", &header, lines)
+    }
+
+    fn roc_table(&self) -> CsvFile {
+        let point = ["point", "false_positive_rate", "true_positive_rate", "state", "reason"];
+        let mut lines = Vec::new();
+        for (slice, row) in self.slices() {
+            let shown = row.roc.points().iter().map(|rates| rates.map(|rate| rate.to_string()));
+            lines.extend(of_points(&slice, shown.collect(), row.roc.state()));
+        }
+        file("roc.csv", &[&SLICE[..], &point].concat(), lines)
+    }
+
+    fn calibration_table(&self) -> CsvFile {
+        let bin = ["bin", "from", "images", "predicted", "observed", "state", "reason"];
+        let mut lines = Vec::new();
+        // There is no such curve of single sites and subgroups.
+        let all = self.slices().into_iter().filter(|(slice, _)| slice.kind == SliceKind::AllSites);
+        for (section, (slice, _)) in self.pooled.iter().zip(all) {
+            let shown = section.reliability.bins().iter().map(|bin| {
+                let [from, predicted, observed] =
+                    [bin.from, bin.predicted, bin.observed].map(|share| share.to_string());
+                [from, bin.images.to_string(), predicted, observed]
+            });
+            lines.extend(of_points(&slice, shown.collect(), section.reliability.state()));
+        }
+        file("calibration.csv", &[&SLICE[..], &bin].concat(), lines)
+    }
+}
+
+/// Lines of a curve with numbered points, or one that says why there is none.
+fn of_points<const N: usize>(
+    slice: &Slice,
+    points: Vec<[String; N]>,
+    (state, why): (&str, &str),
+) -> Vec<Vec<String>> {
+    let line = |number: String, cells: [String; N]| {
+        let mut line = of_slice(slice);
+        line.push(number);
+        line.extend(cells);
+        line.extend([state.to_owned(), why.to_owned()]);
+        line
+    };
+    if points.is_empty() {
+        return vec![line(String::new(), [const { String::new() }; N])];
+    }
+    (1..).zip(points).map(|(number, cells): (u32, _)| line(number.to_string(), cells)).collect()
+}
+
+fn of_slice(slice: &Slice) -> Vec<String> {
+    let kind = slice.kind.word().to_owned();
+    vec![slice.class.clone(), kind, slice.column.clone(), slice.name.clone()]
+}
+
+fn of_estimate(estimate: &Estimate) -> [String; 5] {
+    let [low, high] = match estimate.ends() {
+        Some(ends) => ends.map(|end| end.to_string()),
+        None => [String::new(), String::new()],
+    };
+    [number(estimate.value()), low, high, estimate.state().to_owned(), estimate.why()]
+}
+
+/// All digits that the report has.
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+fn whole(count: Count) -> String {
+    count.number().map_or(String::new(), |count| count.to_string())
+}
+
+fn file(
+    name: &'static str,
+    header: &[&str],
+    lines: impl IntoIterator<Item = Vec<String>>,
+) -> CsvFile {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut write = |line: &mut dyn Iterator<Item = &str>| {
+        writer.write_record(line).expect("lines are as long as the header, and memory takes them");
+    };
+    write(&mut header.iter().copied());
+    for line in lines {
+        write(&mut line.iter().map(String::as_str));
+    }
+    let bytes = writer.into_inner().expect("memory takes what is written");
+    CsvFile { name, bytes }
+}
