@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 ok, 1 study failed, 2 connection or identity, 3 timeout, 4 bad input, 5 internal.
 
+mod audit;
 mod connect;
 mod history;
 mod member;
@@ -50,6 +51,9 @@ enum Command {
     /// Studies: write, check, submit, follow, read results
     #[command(subcommand)]
     Study(study::Study),
+    /// Finished studies: sites, subgroups, comparisons, what was studied before
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Model bundles: read, write in another format
     #[command(subcommand)]
     Model(model::Model),
@@ -85,6 +89,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Site(site) => end(site.name(), site.format(), site.run()),
         Command::User(user) => end(user.name(), user.format(), user.run()),
         Command::Study(study) => end(study.name(), study.format(), study.run()),
+        Command::Audit(audit) => end(audit.name(), audit.format(), audit.run()),
         Command::Model(model) => output::finish(model.name(), model.format(), model.run()),
         Command::History(history) => end("history", history.output.format, history.run()),
         Command::Completions { shell } => {

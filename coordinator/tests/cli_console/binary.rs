@@ -10,7 +10,7 @@ use crate::harness::{Running, ask};
 use crate::ran::Ran;
 
 /// A study of a table that any number of sites can be in.
-const STUDY: &str = r#"
+pub const STUDY: &str = r#"
 format = 1
 name = "Heart"
 seed = 1
@@ -33,7 +33,7 @@ leave_one_site_out = false
 "#;
 
 /// Runs the binary with a profile folder and nothing of the tester's own environment.
-fn wardround(profile: &Path, arguments: &[&str]) -> Ran {
+pub fn wardround(profile: &Path, arguments: &[&str]) -> Ran {
     run(command(profile, arguments), "")
 }
 
@@ -57,14 +57,14 @@ fn run(mut command: Command, stdin: &str) -> Ran {
 }
 
 /// A coordinator with an operator and a lead, joined through the binary.
-struct Scene {
-    running: Running,
-    operator: PathBuf,
-    lead: PathBuf,
+pub struct Scene {
+    pub running: Running,
+    pub operator: PathBuf,
+    pub lead: PathBuf,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub async fn set() -> Self {
         let running = Running::start().await;
         let operator = running.folder.path().join("profiles/olga");
         let lead = running.folder.path().join("profiles/lea");

@@ -1,5 +1,6 @@
 //! The console over real TLS on loopback: joining, roles, revocation, and the binary's exit codes.
 
+mod audit;
 mod binary;
 mod harness;
 mod join;

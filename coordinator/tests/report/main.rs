@@ -1,6 +1,8 @@
 //! The report from made-up findings. `cfg(test)` tells clippy that helpers are tests, too.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod made_up;
@@ -9,6 +11,9 @@ mod outputs;
 #[cfg(test)]
 mod uncertainty;
 mod pseudonym;
+#[cfg(test)]
+#[path = "../ran/mod.rs"]
+mod ran;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]
