@@ -2,6 +2,7 @@
 //! table suppressed once; `report.json`, `report.html` and the terminal's table are made from it.
 
 mod build;
+mod card;
 mod comparison;
 mod context;
 mod decision;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod card;
+#[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod made_up;

@@ -28,6 +28,12 @@ pub struct Report {
     /// itself is written as well where --out says to which file.
     #[arg(long, value_name = "FOLDER")]
     csv: Option<PathBuf>,
+    /// Write a model card in Markdown to a new file instead
+    ///
+    /// It has the sections of Mitchell and others (2019); what a report can't know, such as the
+    /// intended use, is marked for the study's lead to fill in.
+    #[arg(long, value_name = "FILE")]
+    model_card: Option<PathBuf>,
     /// A copy for readers outside the consortium: every site has a number for its name, the same in
     /// every copy
     ///
@@ -69,7 +75,10 @@ impl Report {
         if let Some(folder) = &self.csv {
             write_tables(folder, &report)?;
         }
-        if self.csv.is_some() && self.out.is_none() {
+        if let Some(path) = &self.model_card {
+            write_new(path, report.to_model_card().as_bytes())?;
+        }
+        if (self.csv.is_some() || self.model_card.is_some()) && self.out.is_none() {
             return Ok(Answer::Said);
         }
         self.answer(self.form_of(&report))
@@ -77,7 +86,7 @@ impl Report {
 
     /// Whether this program makes something of report.json that the coordinator doesn't keep.
     fn is_made_here(&self) -> bool {
-        self.pseudonymise_sites || self.csv.is_some()
+        self.pseudonymise_sites || self.csv.is_some() || self.model_card.is_some()
     }
 
     fn answer(&self, bytes: Vec<u8>) -> Result<Answer, Failure> {
