@@ -201,6 +201,10 @@ fn put_in_order(report: &mut Report, names: &Names) {
     for section in &mut report.leave_one_site_out {
         section.sites.sort_by_key(|row| number(&row.site));
     }
+    for section in &mut report.uncertainty {
+        sort_runs(&mut section.conformal, |row| &row.of, names);
+        sort_runs(&mut section.own_thresholds, |row| &row.of, names);
+    }
     if let OwnSitesSection::Asked { classes, .. } = &mut report.own_sites {
         classes.iter_mut().for_each(|one| one.sites.sort_by_key(|row| number(&row.site)));
     }

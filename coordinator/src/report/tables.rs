@@ -29,6 +29,7 @@ impl Report {
             self.calls_table(),
             self.roc_table(),
             self.calibration_table(),
+            self.uncertainty_table(),
         ]
     }
 
@@ -166,6 +167,56 @@ impl Report {
             lines.extend(of_points(&slice, shown.collect(), section.reliability.state()));
         }
         file("calibration.csv", &[&SLICE[..], &bin].concat(), lines)
+    }
+}
+
+impl Report {
+    /// Recalibration by method, conformal sets by what their limits are from, thresholds of sites and subgroups by themselves, and
+    /// calls by the share that is kept.
+    fn uncertainty_table(&self) -> CsvFile {
+        let header = [&["class", "kind", "how", "of", "metric"][..], &ESTIMATE].concat();
+        let mut lines = Vec::new();
+        for section in &self.uncertainty {
+            let mut add = |kind: &str, how: &str, of: &str, figures: &[(&str, &Estimate)]| {
+                for (metric, estimate) in figures {
+                    let mut line: Vec<String> =
+                        [&section.class, kind, how, of, metric].map(str::to_owned).into();
+                    line.extend(of_estimate(estimate));
+                    lines.push(line);
+                }
+            };
+            for one in &section.recalibrated {
+                let figures = [
+                    ("brier", &one.brier),
+                    ("log_loss", &one.log_loss),
+                    ("ece", &one.ece),
+                    ("ece_equal_mass", &one.ece_equal_mass),
+                ];
+                add("recalibrated", one.method.word(), "all sites", &figures);
+            }
+            for one in &section.conformal {
+                let figures = [
+                    ("coverage", &one.coverage),
+                    ("coverage_negative", &one.coverage_negative),
+                    ("coverage_positive", &one.coverage_positive),
+                    ("both", &one.both),
+                ];
+                add("conformal", &one.limits, &one.of, &figures);
+            }
+            for one in &section.own_thresholds {
+                let common = [("sensitivity", &one.sensitivity), ("specificity", &one.specificity)];
+                let own =
+                    [("sensitivity", &one.own_sensitivity), ("specificity", &one.own_specificity)];
+                add("threshold", "common", &one.of, &common);
+                add("threshold", "own", &one.of, &own);
+            }
+            for one in &section.abstention {
+                let figures =
+                    [("sensitivity", &one.sensitivity), ("specificity", &one.specificity)];
+                add("kept", &one.kept.to_string(), "all sites", &figures);
+            }
+        }
+        file("uncertainty.csv", &header, lines)
     }
 }
 

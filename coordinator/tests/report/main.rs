@@ -11,12 +11,13 @@ mod made_up;
 #[cfg(test)]
 mod outputs;
 #[cfg(test)]
-mod uncertainty;
 mod pseudonym;
 #[cfg(test)]
 #[path = "../ran/mod.rs"]
 mod ran;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod uncertainty;
 #[cfg(test)]
 mod withheld;

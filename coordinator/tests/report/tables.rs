@@ -129,3 +129,22 @@ fn gaps_have_their_verdict() {
         assert_eq!(chance, gap.verdict.chance().map_or([None; 3], |chance| chance.map(Some)));
     }
 }
+
+#[test]
+fn uncertainty_is_the_reports() {
+    let (_, report) = usual();
+    let all = lines(&report, "uncertainty.csv");
+    let section = &report.uncertainty[0];
+    let [methods, sets, own, kept] = [
+        section.recalibrated.len(),
+        section.conformal.len(),
+        section.own_thresholds.len(),
+        section.abstention.len(),
+    ];
+    assert_eq!(all.len(), 4 * methods + 4 * sets + 4 * own + 2 * kept);
+    let coverage = all.iter().find(|line| &line[1] == "conformal" && &line[4] == "coverage");
+    assert_eq!(number(coverage.unwrap(), 5), section.conformal[0].coverage.value());
+    let withheld = all.iter().filter(|line| &line[8] == "withheld");
+    assert!(withheld.clone().count() > 0);
+    assert!(withheld.clone().all(|line| number(line, 5).is_none()));
+}

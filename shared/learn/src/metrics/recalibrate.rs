@@ -27,6 +27,16 @@ impl Method {
     /// Every one, in the order of a report.
     pub const ALL: [Self; 4] = [Self::Nothing, Self::Platt, Self::Temperature, Self::Isotonic];
 
+    /// Its name in tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Platt => "platt",
+            Self::Temperature => "temperature",
+            Self::Isotonic => "isotonic",
+        }
+    }
+
     /// The probability of each bin, fitted to a histogram.
     ///
     /// # Errors
