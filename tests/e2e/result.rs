@@ -1,7 +1,7 @@
 //! A federation's result is that of all rows in one place.
 
 use wardround_learn::bundle::Scorer;
-use wardround_learn::findings::FinalFit;
+use wardround_learn::findings::{Figure, FinalFit, Interval};
 use wardround_tests::made::{MadeStudy, lines};
 use wardround_tests::yardstick::{difference, together};
 use wardround_tests::{Hospital, LEAD, Trial};
@@ -31,6 +31,21 @@ fn a_whole_study_equals_the_fit_on_all_rows() {
 
     let report = trial.report(&study);
     assert_eq!(report["cohort"]["all"]["patients"], expected.profile.all.patients);
+    // Draws of the patients are the same ones wherever they are made.
+    let judged = &expected.targets[0].nested.judged;
+    let Figure::Known { value, interval: Interval::Between { low, high } } = &judged.one_list.brier
+    else {
+        panic!("{:?}", judged.one_list.brier)
+    };
+    let brier = &report["pooled"][0]["figures"]["brier"];
+    for (got, expected) in [
+        (&brier["value"], value),
+        (&brier["interval"]["low"], low),
+        (&brier["interval"]["high"], high),
+    ] {
+        assert!((got.as_f64().unwrap() - expected).abs() < 2e-6, "{got} for {expected}");
+    }
+    assert_eq!(report["uncertainty"][0]["recalibrated"].as_array().unwrap().len(), 4);
     assert!(
         trial
             .federation
