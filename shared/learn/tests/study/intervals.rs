@@ -1,8 +1,11 @@
 //! Intervals of every figure and how far apart subgroups would be by chance, from draws of the patients.
 
 use wardround_core::study::{Bootstrap, Standardise, Study};
-use wardround_learn::findings::{Figure, Figures, Findings, Interval};
+use wardround_learn::findings::{Figure, Figures, FinalScaler, Findings, Interval};
+use wardround_learn::metrics::ScoreHistogram;
+use wardround_learn::metrics::ranking::auc_within_sites;
 use wardround_learn::metrics::registry::{FAIRNESS, METRICS, Place, Spread};
+use wardround_learn::study::BINS;
 
 use crate::support::{Line, find, lines, rows, study, value, with_subgroup};
 
@@ -132,4 +135,47 @@ fn a_gap_that_is_planted_lies_beyond_chance_and_none_does_not() {
     }
     assert_eq!(gap(&planted), 0, "of 200 deals none goes as far");
     assert!(gap(&made) > 4);
+}
+
+/// What the report says of its intervals: they are of these fitted models on these patients. Of the model that is fitted to all rows
+/// they hold the truth less often, since folds share their training rows and another sample would give another model.
+#[test]
+fn intervals_of_cross_validation_hold_the_refitted_models_auc_less_often() {
+    let mut study = study(&[1.0], &[Standardise::All]);
+    study.validation.leave_one_site_out = false;
+    let new = lines(6000, 6, 3, 999);
+    let (mut held, mut optimism) = (0, 0.0);
+    const SETS: u64 = 200;
+    for set in 0..SETS {
+        let made = lines(150, 6, 3, 1000 + 2 * set);
+        let found = run(&made, &study);
+        let auc = &found.targets[0].nested.judged.auc_within_sites;
+        let [low, high] = ends(auc).unwrap();
+        let truth = within_sites(&found, &new);
+        held += u64::from(low <= truth && truth <= high);
+        optimism += value(auc) - truth;
+    }
+    let (share, optimism) = (held as f64 / SETS as f64, optimism / SETS as f64);
+    println!("{share} hold the refitted model's AUC, which is {optimism:.4} below the estimate");
+    assert!((0.7..=0.99).contains(&share), "{share}");
+    assert!(optimism.abs() < 0.03, "{optimism}");
+}
+
+/// The AUC of a study's final linear model over pairs of one site.
+fn within_sites(found: &Findings, rows: &[Line]) -> f64 {
+    let model = found.targets[0].model.fitted.linear().unwrap();
+    let FinalScaler::All { mean, deviation } = &model.scaler else { panic!("one scaler") };
+    let logit = |line: &Line| {
+        let terms = line.features.iter().zip(&model.weights).zip(mean.iter().zip(deviation));
+        model.intercept + terms.map(|((x, w), (m, s))| w * (x - m) / s).sum::<f64>()
+    };
+    let histograms: Vec<ScoreHistogram> = (0..3)
+        .map(|site| {
+            let mut histogram = ScoreHistogram::empty(BINS);
+            let of_site = rows.iter().filter(|line| line.site == site);
+            of_site.for_each(|line| histogram.add(logit(line), line.class == 1));
+            histogram
+        })
+        .collect();
+    auc_within_sites(&histograms).unwrap()
 }
