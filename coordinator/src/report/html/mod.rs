@@ -8,7 +8,6 @@ mod first_screen;
 mod forest;
 mod heat;
 mod joining;
-mod markup;
 mod metrics;
 mod plot;
 mod reliability;
@@ -18,11 +17,11 @@ mod table;
 mod uncertainty;
 
 use wardround_core::digest::Digest;
+use wardround_core::markup::{self, Markup, el};
 
 use super::model::Report;
 pub(super) use comparison::verdict;
 pub(super) use first_screen::warnings;
-use markup::{Markup, el};
 
 /// Nothing may be loaded and nothing may run; the style sheet stands in the page.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";

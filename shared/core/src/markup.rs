@@ -1,5 +1,5 @@
 //! Markup by construction: names of elements and attributes are part of the program, whatever comes
-//! from data is escaped on its way in. Nothing else in this folder writes `<` or `&`.
+//! from data is escaped on its way in. Whoever writes a page writes no `<` or `&` of its own.
 
 use std::fmt::{Display, Write as _};
 
@@ -72,7 +72,7 @@ impl Element {
 impl From<Element> for Markup {
     fn from(element: Element) -> Markup {
         let Element { name, attributes, body } = element;
-        let void = matches!(name, "meta" | "br" | "hr");
+        let void = matches!(name, "meta" | "br" | "hr" | "img");
         // A line break before blocks keeps lines short enough to look at.
         let newline = match name {
             "tr" | "section" | "table" | "figure" | "p" | "h1" | "h2" | "h3" | "svg" | "li" => "\n",
