@@ -1,7 +1,8 @@
 //! Images, weights, backbones and features.
 //!
 //! An image file becomes a [`Picture`], a picture a normalised tensor ([`Preprocess`]), and a [`Backbone`] with fetched weights turns
-//! that into features. [`Extractor`] does so for many files, and remembers in a [`FeatureCache`].
+//! that into features. [`Extractor`] does so for many files, and remembers in a [`FeatureCache`]. [`explain`] says which parts of an
+//! image a model's score comes from.
 //!
 //! ```no_run
 //! use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@
 pub mod backbones;
 pub mod device;
 mod engine;
+pub mod explain;
 pub mod features;
 pub mod image;
 mod kernels;

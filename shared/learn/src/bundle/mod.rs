@@ -18,6 +18,7 @@
 
 mod file;
 mod first_format;
+mod folded;
 mod fourier;
 mod kernel;
 mod predict;
@@ -36,7 +37,8 @@ use wardround_core::study::{
 };
 
 pub use self::file::{BundleError, LARGEST_BUNDLE};
-pub use self::predict::{OwnScale, PredictError, predict, predict_at_site, spread};
+pub use self::folded::Folded;
+pub use self::predict::{OwnScale, PredictError, predict, predict_at_site, scores, spread};
 pub use crate::findings::MissingFeatures;
 use crate::findings::{
     Figure, FinalEnsemble, FinalFit, FinalMember, FinalScaler, FinalTrees, Findings, OwnFourier,

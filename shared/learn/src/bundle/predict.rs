@@ -107,6 +107,20 @@ pub fn predict_at_site(
     judge(bundle, Some(own), features)
 }
 
+/// The score of each modelled class for a row of features, before it becomes a probability: a logit, or of a multinomial model what
+/// the softmax takes.
+///
+/// # Errors
+/// As [`predict`].
+pub fn scores(
+    bundle: &ModelBundle,
+    own: Option<&OwnScale>,
+    features: &[f64],
+) -> Result<Vec<f64>, PredictError> {
+    check(bundle, own, features)?;
+    bundle.models.iter().map(|model| logit(&model.scorer, own, features)).collect()
+}
+
 /// How far an ensemble's members are from one voice on a row, per modelled class: the standard deviation of
 /// their probabilities (n in the denominator), 0 to 0.5; `None` for a model that is no ensemble.
 ///
@@ -139,12 +153,11 @@ fn judge(
     own: Option<&OwnScale>,
     features: &[f64],
 ) -> Result<Vec<f64>, PredictError> {
-    check(bundle, own, features)?;
-    let scores = bundle.models.iter().map(|model| logit(&model.scorer, own, features));
-    if bundle.is_multinomial() {
-        return Ok(softmax(scores.collect::<Result<_, _>>()?));
+    let scores = scores(bundle, own, features)?;
+    match bundle.is_multinomial() {
+        true => Ok(softmax(scores)),
+        false => Ok(scores.into_iter().map(sigmoid).collect()),
     }
-    scores.map(|score| score.map(sigmoid)).collect()
 }
 
 fn check(
@@ -175,7 +188,11 @@ fn sigmoid(logit: f64) -> f64 {
     if logit >= 0.0 { 1.0 / (1.0 + small) } else { small / (1.0 + small) }
 }
 
-fn logit(scorer: &Scorer, own: Option<&OwnScale>, features: &[f64]) -> Result<f64, PredictError> {
+pub(super) fn logit(
+    scorer: &Scorer,
+    own: Option<&OwnScale>,
+    features: &[f64],
+) -> Result<f64, PredictError> {
     match scorer {
         Scorer::Linear(model) => linear_logit(model, own, features),
         Scorer::Trees(trees) => {

@@ -14,8 +14,11 @@ use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use ::image::codecs::png::PngEncoder;
 use ::image::error::{ImageError as DecodeError, LimitErrorKind};
-use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ::image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
+};
 
 pub use augment::{Alteration, Augmentation, AugmentationError, Part, RandomCrop};
 pub use preprocess::{Colour, Interpolation, Preprocess, PreprocessError};
@@ -59,6 +62,20 @@ impl Picture {
     /// `3 * width * height` values.
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// The picture as a PNG file.
+    ///
+    /// # Errors
+    /// A side above 2^31 pixels.
+    pub fn png(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        // A decoded picture has at most MAX_SIDE pixels a side.
+        let (width, height) = (self.width as u32, self.height as u32);
+        PngEncoder::new(&mut bytes)
+            .write_image(&self.rgb, width, height, ExtendedColorType::Rgb8)
+            .map_err(io::Error::other)?;
+        Ok(bytes)
     }
 }
 
