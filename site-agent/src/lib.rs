@@ -6,5 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod egress;
+pub mod explain;
 pub mod features;
 pub mod predict;

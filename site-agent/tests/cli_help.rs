@@ -18,6 +18,8 @@ const COMMANDS: &[&str] = &[
     "egress show",
     "egress verify",
     "predict",
+    "explain",
+    "review",
     "leave",
     "backbones",
     "device",

@@ -103,6 +103,55 @@ fn one_file_of_the_site_can_send() {
 }
 
 #[test]
+fn what_shows_patients_does_not_know_the_way_out() {
+    // The door and what it is made of, by whichever name: its module, the ledger, the wire, the network.
+    let ways = [
+        "egress",
+        "Egress",
+        "Outgoing",
+        "door",
+        "agent::",
+        "answer::",
+        "Ledger",
+        "ledger",
+        "wardround_net",
+        "wardround_proto",
+        "wardround_privacy",
+        "tonic",
+        "tokio",
+        "prost",
+        "std::net",
+    ];
+    let galleries = rust_files("site-agent/src/explain");
+    let commands = rust_files("site-agent/src/cli").into_iter().filter(|(path, _)| {
+        ["explain.rs", "review.rs", "gallery.rs"].iter().any(|name| path.ends_with(name))
+    });
+    let files: Vec<_> = galleries.into_iter().chain(commands).collect();
+    for (path, text) in &files {
+        let code = code(text);
+        for way in ways {
+            assert!(!code.contains(way), "{way} in {}", path.display());
+        }
+    }
+    // The controls: all these files were read, and the check finds the door where it is.
+    let has = |what: &str| files.iter().any(|(_, text)| code(text).contains(what));
+    assert!(files.len() >= 8 && has("fn document") && has("struct Review"), "{}", files.len());
+    let door =
+        rust_files("site-agent/src/cli").into_iter().find(|(path, _)| path.ends_with("site.rs"));
+    assert!(code(&door.expect("it opens the door").1).contains("Egress"));
+}
+
+#[test]
+fn what_leaves_is_made_of_nothing_that_shows_patients() {
+    for (path, text) in rust_files("site-agent/src") {
+        let may =
+            ["explain", "cli"].iter().any(|part| path.components().any(|c| c.as_os_str() == *part));
+        let code = code(&text);
+        assert!(may || !code.contains("explain::"), "{} uses explanations", path.display());
+    }
+}
+
+#[test]
 fn unsafe_code_lives_in_the_kernels_alone() {
     let mut in_kernels = 0;
     for (path, text) in rust_files(".") {

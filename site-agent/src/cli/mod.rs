@@ -5,18 +5,22 @@
 //! 4 bad input, 5 internal.
 
 mod backbones;
+mod bundle;
 mod cache;
 mod check;
 mod device;
 mod egress;
+mod explain;
 mod failure;
 mod features;
+mod gallery;
 mod join;
 mod leave;
 mod os;
 mod output;
 mod predict;
 mod progress;
+mod review;
 mod run;
 mod site;
 
@@ -53,6 +57,8 @@ enum Command {
     Cache(cache::Cache),
     Egress(egress::Egress),
     Predict(predict::Predict),
+    Explain(explain::Explain),
+    Review(review::Review),
     Leave(leave::Leave),
     Backbones(backbones::Backbones),
     Device(device::DeviceCheck),
@@ -73,6 +79,8 @@ impl Command {
             Command::Cache(command) => command.format(),
             Command::Egress(command) => command.format(),
             Command::Predict(command) => command.format(),
+            Command::Explain(command) => command.output.format,
+            Command::Review(command) => command.output.format,
             Command::Leave(command) => command.output.format,
             Command::Backbones(command) => command.output.format,
             Command::Device(command) => command.output.format,
@@ -93,6 +101,8 @@ impl Command {
             Command::Cache(command) => command.run(at),
             Command::Egress(command) => command.run(at),
             Command::Predict(command) => command.run(at),
+            Command::Explain(command) => command.run(at),
+            Command::Review(command) => command.run(at),
             Command::Leave(command) => command.run(at),
             Command::Backbones(command) => command.run(),
             Command::Device(command) => command.run(at),

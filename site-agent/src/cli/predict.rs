@@ -1,30 +1,21 @@
 //! `wardround-site predict`: a finished study's models on this site's own images or rows.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use wardround_core::digest::Digest;
-use wardround_learn::bundle::{BundleInput, LARGEST_BUNDLE, ModelBundle};
-use wardround_proto::v1::Stage;
-use wardround_vision::WeightsStore;
-use wardround_vision::device::DeviceChoice;
+use wardround_learn::bundle::{BundleInput, ModelBundle};
 
+use super::bundle::{Place, images, read, ready, scale};
 use super::failure::{Exit, Failure};
 use super::output::{Format, envelope, say};
-use super::progress;
 use super::site::HomeArgument;
-use crate::config::{Columns, Home, SiteConfig, Threads};
 use crate::data::Manifest;
-use crate::egress::Step;
-use crate::features::{Caches, Extract, Imaging, Moved, Ready};
-use crate::predict::{
-    Judged, Subject, has_ensembles, judge, modelled, needs_own_rows, own_scale, rows,
-};
+use crate::predict::{Judged, Subject, has_ensembles, judge, modelled, needs_own_rows, rows};
 
-/// Fewer own rows than this make a poor scale.
-const FEW_ROWS: usize = 30;
+/// What to do where there are few own rows.
+const MORE_ROWS: &str = "better give more of them with --scale-from";
 
 /// Apply a study's model bundle to this site's own images or rows; nothing leaves
 ///
@@ -75,16 +66,15 @@ impl Predict {
     }
 
     pub(super) fn run(self, at: &HomeArgument) -> Result<Exit, Failure> {
-        let bytes = read_bundle(&self.model)?;
-        let bundle = ModelBundle::read(&bytes)
-            .map_err(|error| Failure::bad_input(format!("{}: {error}", self.model.display())))?;
-        let place = Place::of(at.home()?)?;
+        let (bundle, digest) = read(&self.model)?;
+        let place = Place::of(&at.home()?)?;
         let subjects = match &self.manifest {
             Some(file) => self.rows_of(&bundle, file, &place)?,
             None => match &bundle.manifest.input {
                 BundleInput::Images { .. } => {
                     let named = |path: &PathBuf| (path.display().to_string(), path.clone());
-                    images(&bundle, self.images.iter().map(named).collect(), &place)?
+                    let named = self.images.iter().map(named).collect();
+                    images(&ready(&bundle, &place)?, named, &place)?
                 }
                 BundleInput::Table { .. } => {
                     return Err(Failure::bad_input(
@@ -95,14 +85,16 @@ impl Predict {
         };
         let own = match (needs_own_rows(&bundle), &self.scale_from) {
             (false, _) => None,
-            (true, None) => Some(self.scale(&bundle, &subjects)?),
-            (true, Some(file)) => Some(self.scale(&bundle, &self.rows_of(&bundle, file, &place)?)?),
+            (true, None) => Some(scale(&bundle, &subjects, MORE_ROWS)?),
+            (true, Some(file)) => {
+                Some(scale(&bundle, &self.rows_of(&bundle, file, &place)?, MORE_ROWS)?)
+            }
         };
         let judged = judge(&bundle, own.as_ref(), subjects);
         let problems = judged.iter().filter(|judged| judged.problem.is_some()).count();
         match self.format {
             Printed::Csv => say(&csv(&bundle, &judged)?)?,
-            Printed::Json => say(&self.json(&bundle, Digest::of(&bytes), &judged)?)?,
+            Printed::Json => say(&self.json(&bundle, digest, &judged)?)?,
         }
         if problems > 0 {
             eprintln!("{problems} of {} couldn't be judged; their problem says why", judged.len());
@@ -140,25 +132,10 @@ impl Predict {
             id: format!("line {line}"),
             features: Err(format!("{cells} cells, the header has {}", manifest.columns().len())),
         });
-        let mut subjects = images(bundle, manifest.lines().iter().map(named).collect(), place)?;
+        let named = manifest.lines().iter().map(named).collect();
+        let mut subjects = images(&ready(bundle, place)?, named, place)?;
         subjects.extend(ragged);
         Ok(subjects)
-    }
-
-    fn scale(
-        &self,
-        bundle: &ModelBundle,
-        subjects: &[Subject],
-    ) -> Result<wardround_learn::bundle::OwnScale, Failure> {
-        let usable = subjects.iter().filter(|subject| subject.features.is_ok()).count();
-        let own = own_scale(bundle, subjects).map_err(Failure::bad_input)?;
-        if usable < FEW_ROWS {
-            eprintln!(
-                "the models scale this site by its own rows, here only {usable}; better give more of \
-                 them with --scale-from"
-            );
-        }
-        Ok(own)
     }
 
     fn json(
@@ -178,78 +155,6 @@ impl Predict {
         });
         envelope("predict", &data)
     }
-}
-
-/// What this site's home contributes, where there is one: caches and the names of columns.
-struct Place {
-    columns: Columns,
-    device: DeviceChoice,
-    threads: usize,
-    features: PathBuf,
-    weights: PathBuf,
-}
-
-impl Place {
-    fn of(home: Home) -> Result<Self, Failure> {
-        if !home.site_file().exists() {
-            let cache = home.cache();
-            let threads = Threads::PerCore.count();
-            let (features, weights) = (cache.join("features"), cache.join("weights"));
-            let (columns, device) = (Columns::default(), DeviceChoice::Auto);
-            return Ok(Self { columns, device, threads, features, weights });
-        }
-        let config = SiteConfig::load(&home)?;
-        Ok(Self {
-            columns: config.columns,
-            device: config.device,
-            threads: config.data.image_threads.count(),
-            features: config.cache.join("features"),
-            weights: config.weights,
-        })
-    }
-}
-
-fn read_bundle(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable =
-        |error| Failure::bad_input(format!("can't read the bundle {}: {error}", path.display()));
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > LARGEST_BUNDLE as u64 {
-        let path = path.display();
-        return Err(Failure::bad_input(format!(
-            "{path} has {size} bytes: no bundle is that large"
-        )));
-    }
-    fs::read(path).map_err(unreadable)
-}
-
-/// Images, by name and file, as subjects.
-fn images(
-    bundle: &ModelBundle,
-    images: Vec<(String, PathBuf)>,
-    place: &Place,
-) -> Result<Vec<Subject>, Failure> {
-    let store = WeightsStore::new(place.weights.clone());
-    let Some(ready) = Ready::of_bundle(&bundle.manifest.input, &store)? else {
-        return Err(Failure::bad_input("the bundle's models are for the rows of a table"));
-    };
-    let watch = progress::shown();
-    let total = images.len() as u64;
-    let moved = |at: Moved| watch.moved(Step { stage: Stage::Extracting, done: at.done, total });
-    let paths: Vec<PathBuf> = images.iter().map(|(_, path)| path.clone()).collect();
-    let imaging = Imaging::Here { threads: place.threads };
-    // Open before and after, so that nobody prunes it in between.
-    let caches = Caches::open(&ready, &place.features).map_err(Failure::internal)?;
-    let what =
-        Extract { ready: &ready, cache: &place.features, device: place.device, measure: false };
-    let extracted = imaging.extract(what, paths, &watch, &moved)?.images;
-    caches.refresh().map_err(Failure::internal)?;
-    let subject = |((id, _), extracted): ((String, PathBuf), Result<Digest, String>)| {
-        let features = extracted.and_then(|digest| {
-            caches.mean(&digest).ok_or_else(|| "its features are gone from the cache".to_owned())
-        });
-        Subject { id, features }
-    };
-    Ok(images.into_iter().zip(extracted).map(subject).collect())
 }
 
 /// One line per row: id, a probability per modelled class, of ensembles their members' spread, the classes by

@@ -28,9 +28,9 @@ pub(super) struct Screen(Mutex<Shown>);
 enum Shown {
     #[default]
     Nothing,
-    Bar(Stage, ProgressBar),
+    Bar(&'static str, ProgressBar),
     Lines {
-        stage: Stage,
+        title: &'static str,
         started: Instant,
         before: u64,
         last: Instant,
@@ -48,31 +48,41 @@ impl Screen {
         let step = Step { stage: Stage::Extracting, done: before + at.done, total };
         self.step(step, &format!(", {} kept before, {} unusable", before + at.cached, at.failed));
     }
+
+    /// Shows how many things of a kind that only this site knows are done.
+    pub(super) fn count(&self, title: &'static str, done: u64, total: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).show(title, done, total, "");
+    }
 }
 
 impl Shown {
     fn step(&mut self, Step { stage, done, total }: Step, note: &str) {
         // Weights come in one step: nothing moves.
-        if stage == Stage::Weights || total == 0 {
+        if stage != Stage::Weights {
+            self.show(title(stage), done, total, note);
+        }
+    }
+
+    fn show(&mut self, title: &'static str, done: u64, total: u64, note: &str) {
+        if total == 0 {
             return;
         }
         match self {
-            Shown::Bar(known, bar) if *known == stage => {
+            Shown::Bar(known, bar) if *known == title => {
                 bar.set_position(done);
                 bar.set_message(note.to_owned());
             }
-            Shown::Lines { stage: known, started, before, last } if *known == stage => {
+            Shown::Lines { title: known, started, before, last } if *known == title => {
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
                     let rate = (done - *before) as f64 / started.elapsed().as_secs_f64();
                     let left = (total - done) as f64 / rate.max(1e-9);
-                    let title = title(stage);
                     eprintln!("{title}: {done} of {total}{note}, {rate:.1}/s, {left:.0} s left");
                 }
             }
             // Done before it began: everything was known.
             _ if done == total => {}
-            _ => *self = Self::begin(stage, done, total),
+            _ => *self = Self::begin(title, done, total),
         }
         if let Shown::Bar(_, bar) = self
             && done == total
@@ -81,22 +91,22 @@ impl Shown {
         }
     }
 
-    fn begin(stage: Stage, done: u64, total: u64) -> Self {
+    fn begin(title: &'static str, done: u64, total: u64) -> Self {
         if !std::io::stderr().is_terminal() {
             let now = Instant::now();
-            return Shown::Lines { stage, started: now, before: done, last: now };
+            return Shown::Lines { title, started: now, before: done, last: now };
         }
         let style = ProgressStyle::with_template(
             "{prefix} {wide_bar} {pos}/{len}{msg}  {per_sec:.1}  {eta} left",
         );
-        let bar = ProgressBar::new(total).with_prefix(title(stage));
+        let bar = ProgressBar::new(total).with_prefix(title);
         if let Ok(style) = style {
             bar.set_style(style);
         }
         bar.set_position(done);
         // What was there before isn't speed.
         bar.reset_eta();
-        Shown::Bar(stage, bar)
+        Shown::Bar(title, bar)
     }
 }
 

@@ -6,6 +6,8 @@ mod agent;
 #[cfg(test)]
 mod backbones;
 #[cfg(test)]
+mod bundles;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod check;
@@ -16,6 +18,8 @@ mod device;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod features;
 #[cfg(test)]
 mod made_up;
@@ -23,3 +27,5 @@ mod made_up;
 mod predict;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod review;

@@ -4,67 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 use wardround_core::digest::Digest;
-use wardround_core::ids::SiteId;
 use wardround_core::seed::Seed;
-use wardround_core::study::{
-    Alterations, Balance, GridPoint, LinearPoint, Precision, Reduction, Standardise,
-};
-use wardround_learn::bundle::{
-    BundleInput, BundleViews, FORMAT, Learner, LinearMethod, LinearScorer, Manifest,
-    MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
-};
+use wardround_core::study::{Alterations, Precision};
+use wardround_learn::bundle::{BundleInput, BundleViews};
 use wardround_learn::findings::FinalScaler;
 use wardround_vision::BackboneEntry;
 
+use super::bundles::{unit, write_bundle};
 use super::made_up::{Site, weights};
-
-/// A bundle with one model for 'ill': logit = sum of the scaled features - 0.25, threshold 0.6.
-fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: FinalScaler) {
-    let figures = Summary {
-        auc_within_sites: None,
-        auc_one_list: None,
-        sensitivity: None,
-        specificity: None,
-    };
-    let standardise = match scaler {
-        FinalScaler::OwnSite => Standardise::Site,
-        FinalScaler::Combat { .. } => Standardise::Combat,
-        FinalScaler::All { .. } => Standardise::All,
-    };
-    let missing = MissingFeatures::Refused;
-    let point = GridPoint::Linear(LinearPoint {
-        c: 1.0,
-        standardise,
-        balance: Balance::None,
-        l1_ratio: 0.0,
-        reduce: Reduction::None,
-    });
-    let learner = Learner::Linear { method: LinearMethod::Logistic, point, missing };
-    let entry = ModelEntry { class: 1, learner, figures };
-    let manifest = Manifest {
-        format: FORMAT,
-        software: "test".into(),
-        study: "Small".into(),
-        study_digest: Digest::of(b"study"),
-        target: "ill".into(),
-        classes: vec!["no".into(), "yes".into()],
-        input,
-        features: features as u32,
-        sites: vec![SiteId::parse("a").unwrap()],
-        models: vec![entry],
-    };
-    let model = Model {
-        threshold: 0.6,
-        scorer: Scorer::Linear(LinearScorer {
-            scaler,
-            weights: vec![1.0; features],
-            intercept: -0.25,
-            fill: vec![],
-        }),
-    };
-    let bundle = ModelBundle { manifest, models: vec![model] };
-    fs::write(site.path("model.bundle"), bundle.write().unwrap()).unwrap();
-}
 
 fn table_input() -> BundleInput {
     BundleInput::Table {
@@ -75,10 +22,6 @@ fn table_input() -> BundleInput {
             "missing": "drop",
         }),
     }
-}
-
-fn unit(features: usize) -> FinalScaler {
-    FinalScaler::All { mean: vec![0.0; features], deviation: vec![1.0; features] }
 }
 
 #[test]
