@@ -197,13 +197,15 @@ impl CohortImages {
     pub(super) fn said(&self, bundle: &ModelBundle) -> Vec<String> {
         let sites: Vec<&str> = bundle.manifest.sites.iter().map(|site| site.as_str()).collect();
         let mut said = vec![format!(
-            "The models were fitted to the rows of {}. If this site is one of them they know these rows already, and err less on them \
-             than on new patients.",
+            "The models were fitted to the rows of {}. If this site is one of them they know \
+             these rows already, and err less on them than on new patients.",
             sites.join(", ")
         )];
         if self.study.digest != bundle.manifest.study_digest {
             said.push(
-                "The study file is another one than the bundle\u{2019}s: labels or cohort may be others, too.".to_owned(),
+                "The study file is another one than the bundle\u{2019}s: labels or cohort may \
+                 be others, too."
+                    .to_owned(),
             );
         }
         said

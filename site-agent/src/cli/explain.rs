@@ -175,7 +175,8 @@ impl Explain {
         let Some(file) = &self.study else {
             if needs_own_rows(bundle) {
                 return Err(Failure::bad_input(
-                    "the models scale this site by its own rows: explain rows of a cohort with --study",
+                    "the models scale this site by its own rows: explain rows of a cohort with \
+                     --study",
                 ));
             }
             let named = |path: &PathBuf| (path.display().to_string(), path.clone());

@@ -98,8 +98,8 @@ pub(super) fn trust_text(trust: &Trust) -> String {
         None => "undefined".to_owned(),
     };
     format!(
-        "faithfulness {:+.3} (about 0: the maps say nothing; at most 0.5), likeness to maps of shuffled models {likeness} (near 1: they \
-         show the image rather than the model)\n",
+        "faithfulness {:+.3} (about 0: the maps say nothing; at most 0.5), likeness to maps of \
+         shuffled models {likeness} (near 1: they show the image rather than the model)\n",
         trust.faithfulness
     )
 }
@@ -108,7 +108,8 @@ pub(super) fn trust_text(trust: &Trust) -> String {
 pub(super) fn said_of_views(bundle: &ModelBundle) -> Option<String> {
     match bundle.manifest.input {
         BundleInput::Images { views: BundleViews::Averaged { views, .. }, .. } => Some(format!(
-            "The models judge the mean of {views} views of an image. Maps are of the image as it is; the probability is of all views."
+            "The models judge the mean of {views} views of an image. Maps are of the image as \
+             it is; the probability is of all views."
         )),
         BundleInput::Images { .. } | BundleInput::Table { .. } => None,
     }

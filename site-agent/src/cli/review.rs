@@ -322,8 +322,8 @@ impl Reviewed<'_> {
         });
         let rows: Vec<[String; 8]> = [row("all", &all)].into_iter().chain(of_levels).collect();
         let caption = format!(
-            "Rows by what they are and what they are called, from a probability of {threshold:.3} on. Few rows say little: these are no \
-             figures to report."
+            "Rows by what they are and what they are called, from a probability of \
+             {threshold:.3} on. Few rows say little: these are no figures to report."
         );
         let header = [
             "",

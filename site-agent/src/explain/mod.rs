@@ -51,7 +51,8 @@ pub enum ExplainError {
     NoReadout(String),
     /// The model has none.
     #[error(
-        "no class activation map: the model of '{0}' is no weighted sum of features; --method occlusion works for every model"
+        "no class activation map: the model of '{0}' is no weighted sum of features; --method \
+         occlusion works for every model"
     )]
     NotLinear(String),
     /// The weights can't be read.

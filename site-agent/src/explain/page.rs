@@ -66,8 +66,9 @@ pub fn document(
         .add(meta("robots", "noindex"))
         .add(el("title").text(format!("{title} \u{2013} {study}")))
         .add(el("style").style(include_str!("page.css")));
-    let warning = "This page holds patients\u{2019} images and what is known of them. It must not leave the \
-                   hospital: don\u{2019}t send it, and delete the folder when nobody needs it any more.";
+    let warning = "This page holds patients\u{2019} images and what is known of them. It must not \
+                   leave the hospital: don\u{2019}t send it, and delete the folder when nobody needs \
+                   it any more.";
     let header = el("header")
         .add(el("p").attr("class", "kicker").text(study))
         .add(el("h1").text(title))
@@ -75,7 +76,8 @@ pub fn document(
         .add_all(said.iter().map(|sentence| el("p").text(sentence)));
     let main = el("main").add(reading()?).add_all(trust.map(trusted)).add_all(sections);
     let footer = el("footer").add(el("p").attr("class", "soft").text(format!(
-        "Written by wardround-site {} on this machine. The numbers stand in the file beside this page.",
+        "Written by wardround-site {} on this machine. The numbers stand in the file beside \
+         this page.",
         env!("CARGO_PKG_VERSION")
     )));
     let body = el("body").add(header).add(main).add(footer);
@@ -106,7 +108,8 @@ pub fn card(card: Card<'_>) -> Result<Markup, ExplainError> {
     let Explanation { method, map, plain, painted, faithfulness, likeness, .. } = explanation;
     let (highest, lowest) = (map.highest(), map.lowest());
     let what = format!(
-        "Heat map over the image of {name}: speaks most for \u{2018}{class}\u{2019} {}, and {} {}.",
+        "Heat map over the image of {name}: speaks most for \u{2018}{class}\u{2019} {}, and {} \
+         {}.",
         place(highest),
         least(lowest),
         place(lowest),
@@ -137,12 +140,21 @@ pub fn card(card: Card<'_>) -> Result<Markup, ExplainError> {
     let list = list
         .add_all(fact("Most for", &format!("{:+.3} {}", highest.value, place(highest))))
         .add_all(fact(against(lowest), &format!("{:+.3} {}", lowest.value, place(lowest))))
-        .add_all(fact("Full colour", &format!("\u{b1}{:.3}, lines at half of it", explanation.strongest)))
+        .add_all(fact(
+            "Full colour",
+            &format!("\u{b1}{:.3}, lines at half of it", explanation.strongest),
+        ))
         .add_all(fact("Made by", words(*method)))
-        .add_all(fact("Faithfulness", &format!(
-            "{:+.3} (without the most relevant parts {:.3}, without the least relevant ones {:.3}){likeness}",
-            faithfulness.gain(), faithfulness.deletion, faithfulness.insertion
-        )));
+        .add_all(fact(
+            "Faithfulness",
+            &format!(
+                "{:+.3} (without the most relevant parts {:.3}, without the least relevant ones \
+             {:.3}){likeness}",
+                faithfulness.gain(),
+                faithfulness.deletion,
+                faithfulness.insertion
+            ),
+        ));
     let made = el("article").attr("id", anchor).add(el("h3").text(name)).add(pair).add(list);
     Ok(made.into())
 }
@@ -191,8 +203,8 @@ pub fn words(method: Method) -> &'static str {
 /// How to read the maps.
 fn reading() -> Result<Markup, ExplainError> {
     let scale = paint::scale(SCALE.0, SCALE.1).ok_or(ExplainError::Drawing)?;
-    let text = "Scale: blue on the left speaks against the class, with a dotted line at half strength; orange on the right \
-                speaks for it, with a solid line at half strength.";
+    let text = "Scale: blue on the left speaks against the class, with a dotted line at half \
+         strength; orange on the right speaks for it, with a solid line at half strength.";
     let key = el("div")
         .attr("class", "key")
         .add(el("span").text("against: blue, dotted line"))
@@ -202,14 +214,15 @@ fn reading() -> Result<Markup, ExplainError> {
         .add(el("h2").text("How to read the maps"))
         .add(key)
         .add(el("p").text(
-            "Each map has its own scale; the number of its full colour stands below it. A class activation map gives each part \
-             of the image the score (a logit) that the image would have if all of it were like this part, less what the \
-             threshold takes: the mean of all parts is the image\u{2019}s own. A map by occlusion gives what the score loses when this \
-             part is covered.",
+            "Each map has its own scale; the number of its full colour stands below it. A \
+             class activation map gives each part of the image the score (a logit) that the \
+             image would have if all of it were like this part, less what the threshold takes: \
+             the mean of all parts is the image\u{2019}s own. A map by occlusion gives what \
+             the score loses when this part is covered.",
         ))
         .add(el("p").text(
-            "A map shows what the model used, not where disease is. A part may count because of what lies around it, since \
-             networks look far beyond a part.",
+            "A map shows what the model used, not where disease is. A part may count because \
+             of what lies around it, since networks look far beyond a part.",
         ));
     Ok(made.into())
 }
@@ -222,18 +235,34 @@ fn trusted(trust: Trust) -> Markup {
         None => "\u{2013}".to_owned(),
     };
     let rows = [
-        ["Faithfulness".to_owned(), format!("{faithfulness:+.3}"),
-         "half of the difference of the next two; at most 0.5; about 0 for a map that says nothing, and where the probability is near 0 or 1 whatever is removed".to_owned()],
-        ["Insertion".to_owned(), format!("{insertion:.3}"),
-         "mean probability without the least relevant 20, 40, 60 and 80 % of the pixels: high is good".to_owned()],
-        ["Deletion".to_owned(), format!("{deletion:.3}"),
-         "mean probability without the most relevant 20, 40, 60 and 80 %: low is good".to_owned()],
-        ["Likeness to shuffled models".to_owned(), likeness,
-         "mean size of the rank correlation with maps of the model with its weights exchanged for each other: near 1 the maps show \
-          the image rather than the model".to_owned()],
+        (
+            "Faithfulness",
+            format!("{faithfulness:+.3}"),
+            "half of the difference of the next two, at most 0.5; about 0 for a map that says \
+             nothing, and where the probability is near 0 or 1 whatever is removed",
+        ),
+        (
+            "Insertion",
+            format!("{insertion:.3}"),
+            "mean probability without the least relevant 20, 40, 60 and 80 % of the pixels: \
+             high is good",
+        ),
+        (
+            "Deletion",
+            format!("{deletion:.3}"),
+            "mean probability without the most relevant 20, 40, 60 and 80 %: low is good",
+        ),
+        (
+            "Likeness to shuffled models",
+            likeness,
+            "mean size of the rank correlation with maps of the model with its weights \
+             exchanged for each other: near 1 the maps show the image rather than the model",
+        ),
     ];
+    let rows = rows.map(|(what, mean, is)| [what.to_owned(), mean, is.to_owned()]);
     let caption = format!(
-        "Means over {images} maps. Removed pixels are filled in from their neighbours (ROAD, 2022)."
+        "Means over {images} maps. Removed pixels are filled in from their neighbours (ROAD, \
+         2022)."
     );
     el("section")
         .add(el("h2").text("How far they can be trusted"))

@@ -35,13 +35,14 @@ pub enum Readout {
 pub enum NoReadout {
     /// A token that looked at all places.
     #[error(
-        "{0}'s features are its class token, which is no mean over places, so no class activation map is exact; occlusion works for every \
-         backbone"
+        "{0}'s features are its class token, which is no mean over places, so no class \
+         activation map is exact; occlusion works for every backbone"
     )]
     ClassToken(&'static str),
     /// Its last map has no places.
     #[error(
-        "{0}'s last map is a single place, so it can't say where; occlusion works for every backbone"
+        "{0}'s last map is a single place, so it can't say where; occlusion works for every \
+         backbone"
     )]
     OnePlace(&'static str),
     /// The weights can't be read.

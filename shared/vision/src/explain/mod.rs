@@ -1,8 +1,9 @@
 //! Which parts of an image a model's score comes from, as a [`HeatMap`].
 //!
-//! A [`Probe`] puts single images through a backbone. Two methods: [`Readout`] makes class activation maps, which are exact, of linear models on backbones whose features are a mean over
-//! the last map. [`Occluded`] covers one part of the image after the other and works for every backbone and model. [`road`] measures
-//! whether the parts that a map names matter, [`sanity`] whether the map depends on the model at all, and [`paint`] draws it.
+//! A [`Probe`] puts single images through a backbone. Two methods: [`Readout`] makes class activation maps, which are exact, of
+//! linear models on backbones whose features are a mean over the last map. [`Occluded`] covers one part of the image after the other
+//! and works for every backbone and model. [`road`] measures whether the parts that a map names matter, [`sanity`] whether the map
+//! depends on the model at all, and [`paint`] draws it.
 
 mod cam;
 mod occlusion;
