@@ -49,6 +49,7 @@ impl Element {
     }
 
     /// Adds something finished.
+    #[expect(clippy::should_implement_trait, reason = "a page is a chain of calls, not a sum")]
     pub fn add(mut self, child: impl Into<Markup>) -> Self {
         self.body.push_str(&child.into().0);
         self

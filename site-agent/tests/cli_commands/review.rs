@@ -42,7 +42,7 @@ fn errors_are_sorted_and_counted() {
 
     let found: Value = serde_json::from_str(&site.read("review/review.json")).unwrap();
     let class = &found["classes"][0];
-    let is_ill = |at: usize| at % 2 == 0;
+    let is_ill = |at: usize| at.is_multiple_of(2);
     let kind = |ill: bool, called: bool| -> Vec<(usize, f64)> {
         let of = |(at, p): &&(usize, f64)| is_ill(*at) == ill && (*p >= threshold) == called;
         predicted.iter().filter(of).copied().collect()

@@ -620,7 +620,7 @@ fn validation(
         Some(search)
     });
     let threshold = table.or("threshold", ThresholdRule::Youden, |v| threshold(v));
-    let bootstrap = table.or("bootstrap", Bootstrap::USUAL, |v| bootstrap(&v));
+    let bootstrap = table.or("bootstrap", Bootstrap::USUAL, |v| bootstrap(v));
     let own_site_baseline = table.or("own_site_baseline", OwnSiteBaseline::Off, |v| {
         Some(if v.boolean()? { OwnSiteBaseline::On } else { OwnSiteBaseline::Off })
     });

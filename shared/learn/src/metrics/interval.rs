@@ -177,7 +177,7 @@ pub fn wilson(share: f64, n: u64) -> Result<[f64; 2], Undefined> {
 /// [`Undefined::NoRows`] when `n` isn't above 0.
 pub fn wilson_of(share: f64, n: f64) -> Result<[f64; 2], Undefined> {
     // Not-a-number too.
-    if !(n > 0.0) {
+    if n.is_nan() || n <= 0.0 {
         return Err(Undefined::NoRows);
     }
     let shrink = 1.0 + Z * Z / n;

@@ -33,7 +33,7 @@ pub fn overlay(rgb: &[u8], side: usize, heat: &[f64], strongest: f64) -> Option<
     if strongest > 0.0 {
         let half = strongest / 2.0;
         outline(&mut painted, side, |pixel| heat[pixel] >= half, |_| true);
-        let is_dot = |pixel: usize| (pixel / side + pixel % side) / DOT % 2 == 0;
+        let is_dot = |pixel: usize| ((pixel / side + pixel % side) / DOT).is_multiple_of(2);
         outline(&mut painted, side, |pixel| heat[pixel] <= -half, is_dot);
     }
     Picture::from_rgb(side, side, painted)
@@ -54,7 +54,7 @@ pub fn scale(width: usize, height: usize) -> Option<Picture> {
     }
     for (row, line) in rgb.chunks_exact_mut(3 * width).enumerate() {
         let (against, speaks_for) = (width / 4, 3 * width / 4);
-        let dot = row / DOT % 2 == 0;
+        let dot = (row / DOT).is_multiple_of(2);
         for (inside, outside, drawn) in
             [(speaks_for, speaks_for.wrapping_sub(1), true), (against, against + 1, dot)]
         {
