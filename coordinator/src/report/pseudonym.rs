@@ -2,7 +2,7 @@
 //!
 //! Names are replaced in every text, not in a list of fields, so that a field that comes later is covered as well; only
 //! words of the format itself ([`SCHEMA`]) stay, and a site that is called like one is replaced where a site is meant.
-//! Whatever has a row per site is put into the order of the numbers, since the report's own order is the alphabet's.
+//! Every list of sites is put into the order of the numbers, since the report's own order is the alphabet's.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,18 @@ use wardround_learn::findings::TreeCounts;
 
 use super::ReadError;
 use super::edition::{Edition, ShownDigest};
-use super::joining::{MatrixModels, MatrixSection, OwnSitesSection, TrainedOn};
+use super::joining::{MatrixModels, MatrixSection, TrainedOn};
 use super::model::Report;
 use super::schema::SCHEMA;
 
 /// Fields that hold a site's id and nothing else.
 const SITE_FIELDS: [&str; 4] = ["site", "sites", "lost", "judged_at"];
+
+/// Lists of nothing but sites; the last one is the study file's.
+const SITE_LISTS: [&str; 3] = ["sites", "judged_at", "named"];
+
+/// Fields by which an entry of a list says of which site it is.
+const SAYING_SITES: [&str; 3] = ["site", "of", "model"];
 
 /// What stands where a copy has no text.
 const LEFT_OUT: &str = "left out";
@@ -29,8 +35,13 @@ pub(super) fn pseudonymised(report: &Report) -> Result<Report, ReadError> {
     let closed = closed_words();
     let mut value = serde_json::to_value(report)?;
     names.replace(&mut value, "", &closed);
+    let before: Vec<Option<usize>> =
+        report.cohort.sites.iter().map(|row| names.dealt(&row.site)).collect();
+    let mut order: Vec<usize> = (0..before.len()).collect();
+    order.sort_by_key(|&at| before[at]);
+    sort_lists(&mut value, "", &names);
     let mut copy: Report = serde_json::from_value(value)?;
-    put_in_order(&mut copy, &names);
+    put_in_order(&mut copy, &names, &order);
     leave_out(&mut copy);
     copy.edition = Edition::PseudonymisedSites;
     Ok(copy)
@@ -63,13 +74,20 @@ impl Names {
         Self { old, new }
     }
 
+    /// The number of the new name in a text, and the text without it.
+    fn mentioned(&self, text: &str) -> Option<(usize, String)> {
+        let number = text.split(' ').find_map(|word| self.number(word))?;
+        Some((number, text.replace(&self.new[number], "")))
+    }
+
     /// The number of a new name.
     fn number(&self, site: &str) -> Option<usize> {
         self.new.iter().position(|name| name == site)
     }
 
-    fn order(&self, site: &SiteId) -> usize {
-        self.number(site.as_str()).unwrap_or(usize::MAX)
+    /// The number that was dealt to an old name.
+    fn dealt(&self, site: &SiteId) -> Option<usize> {
+        self.old.iter().find(|(name, _)| name == site.as_str()).map(|(_, number)| *number)
     }
 
     /// Every old name in a value, which stands in a field of this name.
@@ -186,54 +204,27 @@ fn closed_words() -> BTreeSet<String> {
     words
 }
 
-/// Puts rows and columns of sites into the order of the numbers.
-fn put_in_order(report: &mut Report, names: &Names) {
-    let number = |site: &SiteId| names.order(site);
-    let mut order: Vec<usize> = (0..report.cohort.sites.len()).collect();
-    order.sort_by_key(|&at| number(&report.cohort.sites[at].site));
-    report.cohort.sites.sort_by_key(|row| number(&row.site));
-    report.protection.sites.sort_by_key(|row| number(&row.site));
-    report.protection.loosenings.sort_by_key(|row| number(&row.site));
-    report.rounds.sites.sort_by_key(|row| number(&row.site));
-    for section in &mut report.sites {
-        section.sites.sort_by_key(|row| number(&row.site));
-    }
-    for section in &mut report.leave_one_site_out {
-        section.sites.sort_by_key(|row| number(&row.site));
-    }
-    for section in &mut report.uncertainty {
-        sort_runs(&mut section.conformal, |row| &row.of, names);
-        sort_runs(&mut section.own_thresholds, |row| &row.of, names);
-    }
-    if let OwnSitesSection::Asked { classes, .. } = &mut report.own_sites {
-        classes.iter_mut().for_each(|one| one.sites.sort_by_key(|row| number(&row.site)));
-    }
+/// Puts what has an entry per site without naming it into the order of the numbers;
+/// `order` says at which places the sites were before.
+fn put_in_order(report: &mut Report, names: &Names, order: &[usize]) {
     if let MatrixSection::Asked { classes, .. } = &mut report.matrix {
         for class in classes {
-            class.judged_at.sort_by_key(number);
             for row in &mut class.rows {
                 if let MatrixModels::Judged { auc } = &mut row.models {
-                    reorder(auc, &order);
+                    reorder(auc, order);
                 }
             }
             class.rows.sort_by_key(|row| match &row.trained_on {
-                TrainedOn::Site { site } => number(site),
-                TrainedOn::AllSites | TrainedOn::OtherSites => usize::MAX,
+                TrainedOn::Site { site } => names.number(site.as_str()),
+                TrainedOn::AllSites | TrainedOn::OtherSites => Some(usize::MAX),
             });
         }
     }
     for model in &mut report.models {
         if let TreeCounts::Stopped { points } = &mut model.trees {
-            points.iter_mut().for_each(|point| reorder(&mut point.left_out, &order));
+            points.iter_mut().for_each(|point| reorder(&mut point.left_out, order));
         }
-        sort_runs(&mut model.races, |race| &race.of, names);
     }
-    for model in &mut report.sites_of_every_model {
-        model.sites.sort_by_key(number);
-    }
-    sort_runs(&mut report.sites_of_every_model, |model| &model.model, names);
-    report.attempts.iter_mut().for_each(|attempt| attempt.sites.sort_by_key(number));
-    sort_lists(&mut report.study.parsed, names);
 }
 
 /// Takes items in this order, where there is one for each site.
@@ -243,27 +234,27 @@ fn reorder<T: Clone>(items: &mut Vec<T>, order: &[usize]) {
     }
 }
 
-/// Sorts neighbours whose texts differ in nothing but the site.
-fn sort_runs<T>(rows: &mut [T], text: fn(&T) -> &String, names: &Names) {
-    let site = |row: &T| text(row).split(' ').find_map(|word| names.number(word));
-    let shape = |row: &T| site(row).map(|number| text(row).replace(&names.new[number], ""));
-    for run in rows.chunk_by_mut(|a, b| shape(a).is_some() && shape(a) == shape(b)) {
-        run.sort_by_key(site);
-    }
-}
-
-/// Sorts lists of nothing but sites.
-fn sort_lists(value: &mut Value, names: &Names) {
+/// Sorts every list of sites, and neighbours in a list that say their site, or say the same of their sites.
+fn sort_lists(value: &mut Value, field: &str, names: &Names) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| sort_lists(item, names));
-            let numbers = |item: &Value| item.as_str().and_then(|name| names.number(name));
-            if items.iter().all(|item| numbers(item).is_some()) {
-                items.sort_by_key(numbers);
+            items.iter_mut().for_each(|item| sort_lists(item, "", names));
+            let of = |item: &Value| match item.as_str() {
+                // Other lists of words are in the order of what belongs to them.
+                Some(text) if SITE_LISTS.contains(&field) => names.mentioned(text),
+                Some(_) => None,
+                None => SAYING_SITES.iter().find_map(|&name| names.mentioned(item[name].as_str()?)),
+            };
+            let is_alike = |a: &Value, b: &Value| match (of(a), of(b)) {
+                (Some((_, a)), Some((_, b))) => a == b,
+                _ => false,
+            };
+            for run in items.chunk_by_mut(is_alike) {
+                run.sort_by_key(|item| of(item).map(|(number, _)| number));
             }
         }
         Value::Object(fields) => {
-            fields.iter_mut().for_each(|(_, value)| sort_lists(value, names));
+            fields.iter_mut().for_each(|(name, value)| sort_lists(value, name, names));
         }
         _ => {}
     }
