@@ -43,7 +43,9 @@ pub use self::fourier::{
 pub use self::given::GivenScores;
 pub use self::own_forest::{MOST_OWN_DEPTH, MOST_OWN_TREES, OwnForestTerm};
 pub use self::own_site::Unfit;
-pub use self::resampled::{Draws, ListCuts, RESAMPLED_GROUPS, RESAMPLED_NUMBERS};
+pub use self::resampled::{
+    Draws, ListCuts, RESAMPLED_GROUPS, RESAMPLED_NUMBERS, RESAMPLED_PATIENTS,
+};
 pub use self::softmax::{SoftmaxModel, SoftmaxTerm};
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,

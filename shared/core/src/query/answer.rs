@@ -251,7 +251,7 @@ impl Query {
             Ask::ClassGram { .. } => "class gram",
             Ask::Trees { .. } => "tree histograms",
             Ask::Bootstrap { .. } => "bootstrap",
-            Ask::Resampled { draws: Draws::Patients, .. } => "resampled patients",
+            Ask::Resampled { draws: Draws::Patients, .. } => RESAMPLED_PATIENTS,
             Ask::Resampled { draws: Draws::Levels(_), .. } => "shuffled subgroups",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",

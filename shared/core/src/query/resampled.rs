@@ -11,6 +11,9 @@ pub const RESAMPLED_GROUPS: usize = 32;
 /// Numbers per list, replicate and cell.
 pub const RESAMPLED_NUMBERS: usize = 2 * RESAMPLED_GROUPS + 2 + 2 + 3 * CALIBRATION_BINS;
 
+/// What [`super::Ask::Resampled`] with draws of the patients is called in logs and ledgers.
+pub const RESAMPLED_PATIENTS: &str = "resampled patients";
+
 /// What is drawn for a replicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Draws {

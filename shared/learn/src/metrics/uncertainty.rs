@@ -114,8 +114,9 @@ struct Others(Vec<ScoreHistogram>);
 impl Others {
     fn of(parts: &[Part]) -> Result<Self, CellError> {
         let without = |out: usize| {
+            let none = ScoreHistogram::empty(*parts[out].cell.histogram.bins());
             let others = parts.iter().enumerate().filter(|(at, _)| *at != out);
-            ScoreHistogram::merged(others.map(|(_, part)| &part.cell.histogram))
+            ScoreHistogram::merged(others.map(|(_, part)| &part.cell.histogram).chain([&none]))
         };
         Ok(Self((0..parts.len()).map(without).collect::<Result<_, _>>()?))
     }
