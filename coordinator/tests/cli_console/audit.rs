@@ -12,12 +12,12 @@ fn add(scene: &Scene, name: &str, toml: String, state: StudyState) -> StudyId {
         name: name.into(),
         toml,
         sites: vec![],
-        by: UserId::parse("lea").unwrap(),
+        by: UserId::parse("lea").expect("it is well-formed"),
         token: name.into(),
         parent: String::new(),
     };
-    let (id, _) = running.store.add_study(&new, now).unwrap();
-    running.store.set_study_state(&id, state, "", now).unwrap();
+    let (id, _) = running.store.add_study(&new, now).expect("the store is writable");
+    running.store.set_study_state(&id, state, "", now).expect("the store is writable");
     running.clock.advance_ms(60_000);
     id
 }

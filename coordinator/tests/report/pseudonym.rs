@@ -29,8 +29,7 @@ fn everything() -> Report {
     findings.targets[0].trees = TreeCounts::Stopped { points: vec![stopped; points] };
     findings.subgroups[0].levels[0] = "Vienna DIAS".into();
     let mut context = context(&findings);
-    let named = findings.sites.iter().cloned().collect();
-    context.study.cohort.sites = StudySites::Named(named);
+    context.study.cohort.sites = StudySites::Named(findings.sites.to_vec());
     context.study.name = "Melanoma at ROSENDAHL's and vidir modern, not at vidir_molemax".into();
     context.attempts[0].reason = "lost said nothing for 600 s (rosendahl, vienna_dias did)".into();
     context.reports[0].name = "made without vidir_modern".into();

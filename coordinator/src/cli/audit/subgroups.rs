@@ -101,15 +101,22 @@ fn gaps(column: &FairnessColumn) -> String {
     let rows: Vec<Vec<String>> = column.gaps.iter().map(line).collect();
     let head =
         ["gaps in", "difference (95 %)", "ratio", "least", "most", "verdict", "chance up to", "p"];
-    let mut lines =
-        vec![format!("{}, levels beside each other:", column.name), table(&head, &rows)];
+    let known = column.gaps.iter().any(|gap| gap.difference.value().is_some());
+    let mut lines = match known {
+        true => vec![format!("{}, levels beside each other:", column.name), table(&head, &rows)],
+        false => {
+            vec![format!("{}: fewer than two levels are shown, so none are compared", column.name)]
+        }
+    };
     for one in &column.not_judged {
         lines.push(format!("not judged: {} {}: {}", column.name, one.level, one.why));
     }
-    let found = column.gaps.iter().filter(|gap| gap.is_gap()).count();
     let compared = column.gaps.iter().filter(|gap| gap.verdict.chance().is_some()).count();
-    lines.push(format!(
-        "{found} of {compared} differences are larger than chance; one within chance is no proof that there is none"
-    ));
+    if compared > 0 {
+        let found = column.gaps.iter().filter(|gap| gap.is_gap()).count();
+        lines.push(format!(
+            "{found} of {compared} differences are larger than chance; one within chance is no proof that there is none"
+        ));
+    }
     lines.join("\n")
 }
