@@ -225,3 +225,43 @@ fn a_model_of_all_classes_has_coefficients_of_each() {
         assert!(asked(vec![good.clone(), wrong], Derivatives::Gradient).check().is_err());
     }
 }
+
+#[test]
+fn cuts_draws_and_replicates_that_dont_fit_are_refused() {
+    let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
+    let ask = |groups: Vec<u16>, thresholds: Vec<u16>, draws, replicates| {
+        query(Ask::Resampled {
+            frame: Arc::new(Frame::identity(3)),
+            models: vec![model(3).into()],
+            lists: vec![ScoreList { class: 1, parts: vec![(rows, 0)] }],
+            cuts: vec![ListCuts { groups, thresholds }],
+            split: vec![Column::Subgroup(1)],
+            bins: Bins { half_width: 2.0, count: 40 },
+            draws,
+            seed: Seed(1),
+            replicates,
+            bits: 20,
+        })
+    };
+    let fine = ask(vec![5, 9], vec![20], Draws::Levels(1), [0, 3]);
+    fine.check().unwrap();
+    assert_eq!(Query::decode(&fine.encode()).unwrap(), fine);
+    // One list, three replicates, two levels.
+    assert_eq!(fine.numbers(), (3 * 2 * RESAMPLED_NUMBERS) as u64);
+    for (groups, thresholds, draws, replicates, why) in [
+        (vec![9, 5], vec![20], Draws::Patients, [0, 3], "groups"),
+        (vec![0, 5], vec![20], Draws::Patients, [0, 3], "groups"),
+        (vec![40], vec![20], Draws::Patients, [0, 3], "groups"),
+        ((1..33).collect(), vec![20], Draws::Patients, [0, 3], "groups"),
+        (vec![], vec![], Draws::Patients, [0, 3], "thresholds"),
+        (vec![], vec![40], Draws::Patients, [0, 3], "thresholds"),
+        (vec![], vec![20], Draws::Levels(0), [0, 3], "subgroup column 0"),
+        (vec![], vec![20], Draws::Patients, [3, 3], "replicates"),
+        (vec![], vec![20], Draws::Patients, [0, MOST_REPLICATES + 2], "replicates"),
+    ] {
+        let said = ask(groups, thresholds, draws, replicates).check().unwrap_err().to_string();
+        assert!(said.contains(why), "{said}");
+    }
+    let cuts = ListCuts { groups: vec![5, 9], thresholds: vec![] };
+    assert_eq!([0, 4, 5, 8, 9, 39].map(|bin| cuts.group(bin)), [0, 0, 1, 1, 2, 2]);
+}

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use wardround_core::ids::StudyId;
 use wardround_core::query::{
-    Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, EnsembleModel, Fill, FoldPlan,
-    FourierMap, FourierTerm, Frame, GivenScores, Labelling, LinearModel, LinearTerm, MapScaler,
-    Model, OwnForestTerm, RowPrecision, Scaler, Schema, ScoreList, SoftmaxModel, SoftmaxTerm,
-    Weighting,
+    Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, Draws, EnsembleModel, Fill,
+    FoldPlan, FourierMap, FourierTerm, Frame, GivenScores, Labelling, LinearModel, LinearTerm,
+    ListCuts, MapScaler, Model, OwnForestTerm, RowPrecision, Scaler, Schema, ScoreList,
+    SoftmaxModel, SoftmaxTerm, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{
@@ -248,6 +248,46 @@ fn a_sites_own_figures_go_by_the_rules_of_scores() {
     assert_eq!(verdict(&policy, &q, secure(387)), refusal(Rule::WideSums, 128, 127));
     let silent = Policy { per_site_metrics: Consent::Refused, ..policy };
     assert_eq!(verdict(&silent, &q, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
+}
+
+#[test]
+fn draws_of_the_patients_go_by_the_rules_of_scores() {
+    let drawn = |sites: SiteSet, split: Vec<Column>, draws: Draws| {
+        let Ask::Scores { frame, models, lists, bins, bits, .. } = scores(sites, 64, vec![]) else {
+            panic!("scores")
+        };
+        let thresholds = |list: &ScoreList| vec![32; list.parts.len()];
+        let cuts = lists
+            .iter()
+            .map(|list| ListCuts { groups: vec![30, 34], thresholds: thresholds(list) })
+            .collect();
+        let (seed, replicates) = (Seed(1), [0, 101]);
+        let ask = Ask::Resampled {
+            frame,
+            models,
+            lists,
+            cuts,
+            split,
+            bins,
+            draws,
+            seed,
+            replicates,
+            bits,
+        };
+        query(4, ask)
+    };
+    let by_site = drawn(SiteSet::All, vec![Column::Site], Draws::Patients);
+    by_site.check().unwrap();
+    let policy = Policy::default();
+    // 0.33 x 388 = 128.04.
+    assert_eq!(verdict(&policy, &by_site, plain(388)), Ok(()));
+    assert_eq!(verdict(&policy, &by_site, secure(387)), refusal(Rule::WideSums, 128, 127));
+    let silent = Policy { per_site_metrics: Consent::Refused, ..policy };
+    assert_eq!(verdict(&silent, &by_site, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
+    let levels = drawn(SiteSet::All, vec![Column::Subgroup(0)], Draws::Levels(0));
+    assert_eq!(verdict(&silent, &levels, plain(388)), Ok(()));
+    let left_out = drawn(SiteSet::Only(0), vec![], Draws::Patients);
+    assert_eq!(verdict(&silent, &left_out, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
 }
 
 #[test]
