@@ -11,7 +11,8 @@ use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
 use super::{
-    comparison, decision, fairness, forest, joining, metrics, reliability, roc, uncertainty,
+    comparison, crosswalk, decision, fairness, forest, joining, metrics, reliability, roc,
+    uncertainty,
 };
 
 /// Everything below the first screen.
