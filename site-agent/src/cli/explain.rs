@@ -15,7 +15,7 @@ use super::site::HomeArgument;
 use crate::explain::page::{Card, Heading, card, document, section};
 use crate::explain::{Explainer, Explanation, Summary, Trust};
 use crate::features::Ready;
-use crate::predict::{Judged, Subject, judge, modelled, needs_own_rows};
+use crate::predict::{Judged, judge, modelled, needs_own_rows};
 
 /// The version of the file beside the page.
 const FORMAT: u32 = 1;
@@ -211,7 +211,6 @@ impl Explain {
             false => None,
         };
         subjects.truncate(self.limit);
-        let subjects: Vec<Subject> = subjects;
         Ok((judge(bundle, own.as_ref(), subjects), own))
     }
 }
