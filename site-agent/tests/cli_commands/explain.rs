@@ -226,45 +226,53 @@ fn nothing_leaves() {
         ("c", &["review", "--study", "study.toml", "--limit", "1"]),
     ] {
         let all = [arguments, &["--model", "model.bundle", "--out", out]].concat();
-        let (ended, sockets) = watched(&site, &all);
+        let (ended, sockets) = watched(&site, &site.command(&all));
         assert_eq!(ended.code, 0, "{ended:?}");
         assert_eq!(sockets.unwrap_or_default(), Vec::<String>::new(), "{all:?}");
         assert!(is_quiet(), "{all:?} called the coordinator");
         assert!(!site.path("ledger").exists(), "{all:?} made a ledger");
     }
-    // The control: a command that does call it is seen.
-    let mut join = site.command(&["join", &address]);
-    let mut join = join.env("WARDROUND_TOKEN", "token").spawn().unwrap();
+    // The controls: a command that does call the coordinator is seen, both ways.
+    let mut join = site.command(&["join"]);
+    join.env("WARDROUND_TOKEN", format!("wr1.{}.{}", "A".repeat(43), "0".repeat(32)));
+    let mut waiting = join.spawn().unwrap();
     let heard = (0..300).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));
         !is_quiet()
     });
-    join.kill().unwrap();
-    join.wait().unwrap();
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
     assert!(heard, "the check hears nothing");
+    drop(listener);
+    let (refused, sockets) = watched(&site, &join);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(sockets.is_none_or(|sockets| !sockets.is_empty()), "the trace shows no socket");
 }
 
 /// Runs a command, and lists the network's system calls where `strace` is there and may be used.
-fn watched(site: &Site, arguments: &[&str]) -> (Ended, Option<Vec<String>>) {
+fn watched(site: &Site, plain: &Command) -> (Ended, Option<Vec<String>>) {
     let log = site.path("strace.log");
-    let plain = site.command(arguments);
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-e", "trace=%network", "-o"]).arg(&log);
     // Some containers forbid tracing.
     let may = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
-    if !may.is_ok_and(|status| status.success()) {
+    let may = may.is_ok_and(|status| status.success());
+    if !may {
         eprintln!("strace isn't there or may not be used: sockets aren't looked for");
-        return (site.run(arguments), None);
     }
-    traced.arg(plain.get_program()).args(plain.get_args()).current_dir(site.path("."));
+    let mut watching = Command::new(if may { "strace" } else { "env" });
+    if may {
+        watching.args(["-f", "-qq", "-e", "trace=%network", "-o"]).arg(&log);
+    }
+    watching.arg(plain.get_program()).args(plain.get_args()).current_dir(site.path("."));
     for (name, value) in plain.get_envs() {
         match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
+            Some(value) => watching.env(name, value),
+            None => watching.env_remove(name),
         };
     }
-    let ended = Ended::of(traced.output().unwrap());
-    let calls = fs::read_to_string(&log).unwrap();
+    let ended = Ended::of(watching.output().unwrap());
+    let Some(calls) = may.then(|| fs::read_to_string(&log).unwrap()) else {
+        return (ended, None);
+    };
     // Threads of one process wake each other by no socket; `socketpair` reaches nobody else either.
     let calls = calls.lines().filter(|line| line.contains("socket(") || line.contains("connect("));
     (ended, Some(calls.map(str::to_owned).collect()))
