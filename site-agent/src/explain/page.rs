@@ -138,8 +138,8 @@ pub fn card(card: Card<'_>) -> Result<Markup, ExplainError> {
         None => "; the map is the same everywhere".to_owned(),
     };
     let list = list
-        .add_all(fact("Most for", &format!("{:+.3} {}", highest.value, place(highest))))
-        .add_all(fact(against(lowest), &format!("{:+.3} {}", lowest.value, place(lowest))))
+        .add_all(fact("Most for", &format!("{:+.3}, {}", highest.value, place(highest))))
+        .add_all(fact(against(lowest), &format!("{:+.3}, {}", lowest.value, place(lowest))))
         .add_all(fact(
             "Full colour",
             &format!("\u{b1}{:.3}, lines at half of it", explanation.strongest),
