@@ -581,7 +581,8 @@ fn column_spread(levels: usize) -> ColumnSpread {
         dealt: (0..levels)
             .map(|level| {
                 let value = |deal: usize| 0.7 + 0.001 * ((deal * (level + 3)) % 41) as f64;
-                let missing = |deal: usize| *name == "specificity" && level == 0 && deal % 10 == 0;
+                let missing =
+                    |deal: usize| *name == "specificity" && level == 0 && deal.is_multiple_of(10);
                 (0..100).map(|deal| (!missing(deal)).then(|| value(deal))).collect()
             })
             .collect(),

@@ -60,7 +60,8 @@ struct Fairness {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("golden/uncertainty.json")).unwrap()
+    serde_json::from_str(include_str!("golden/uncertainty.json"))
+        .expect("make_uncertainty.py writes what is read here")
 }
 
 impl Rows {
@@ -71,7 +72,7 @@ impl Rows {
             rows[usize::from(label)][bin] += u64::from(keep(at));
         }
         let [negatives, positives] = rows;
-        ScoreHistogram::new(BINS, positives, negatives).unwrap()
+        ScoreHistogram::new(BINS, positives, negatives).expect("one count per bin")
     }
 }
 
