@@ -2,8 +2,11 @@
 //! are alike (correlation 0.6). Fixed seeds, so the same numbers every time.
 
 mod metrics_support;
+#[path = "metrics_support/normal.rs"]
+mod normal;
 
 use metrics_support::{Row, cell, placements};
+use normal::Normal;
 use wardround_learn::metrics::interval::{
     auc_interval, clustered_variance, delong_variance, within_sites_variance,
 };
@@ -12,25 +15,6 @@ use wardround_learn::metrics::ranking::{auc_within_sites, roc_auc};
 const CORRELATION: f64 = 0.6;
 const EFFECT: f64 = 1.2;
 const REPLICATES: usize = 2000;
-
-/// SplitMix64 and Box and Muller.
-struct Normal(u64);
-
-impl Normal {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        ((z >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    fn draw(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 /// Patients with these many (negative, positive) images each.
 fn draw(random: &mut Normal, patients: &[[usize; 2]], shift: f64) -> Vec<Row> {

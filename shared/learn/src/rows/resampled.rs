@@ -8,8 +8,8 @@
 
 use rayon::prelude::*;
 use wardround_core::query::{
-    Bins, CALIBRATION_BINS, Column, Draws, Frame, ListCuts, Model, RESAMPLED_GROUPS,
-    RESAMPLED_NUMBERS, ScoreList,
+    Ask, Bins, CALIBRATION_BINS, Column, Draws, ListCuts, RESAMPLED_GROUPS, RESAMPLED_NUMBERS,
+    ScoreList,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{LIMIT, SumError, fix};
@@ -34,30 +34,31 @@ const WIDTHS: [usize; 7] =
 /// No patient is drawn more often.
 const MOST_DRAWS: f64 = 20.0;
 
-/// [`wardround_core::query::Ask::Resampled`].
+/// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub frame: &'a Frame,
-    pub models: &'a [Model],
-    pub lists: &'a [ScoreList],
-    pub cuts: &'a [ListCuts],
-    pub split: &'a [Column],
-    pub bins: &'a Bins,
-    pub draws: Draws,
-    pub seed: Seed,
-    pub replicates: [u16; 2],
-    pub bits: u8,
+struct Asked<'a> {
+    split: &'a [Column],
+    bins: &'a Bins,
+    draws: Draws,
+    seed: Seed,
+    bits: u8,
 }
 
-/// The site's answer.
-pub(super) fn answer(seen: &Seen<'_>, asked: &Asked<'_>) -> Result<Vec<Vec<i64>>, CohortError> {
+/// [`Ask::Resampled`].
+pub(super) fn answer(seen: &Seen<'_>) -> Result<Vec<Vec<i64>>, CohortError> {
+    let Ask::Resampled { frame, models, lists, cuts, split, bins, draws, seed, replicates, bits } =
+        &seen.query.ask
+    else {
+        return Ok(Vec::new());
+    };
+    let asked = &Asked { split, bins, draws: *draws, seed: *seed, bits: *bits };
     let mut blocks = vec![Vec::new(); WIDTHS.len()];
-    for (first, lists) in together(seen, asked.lists) {
-        let scored = Scored::new(seen, asked.frame, asked.models, lists)?;
+    for (first, lists) in together(seen, lists) {
+        let scored = Scored::new(seen, frame, models, lists)?;
         for (at, list) in lists.iter().enumerate() {
-            let rows = rows(seen, asked, &scored, at, (list, &asked.cuts[first + at]))?;
+            let rows = rows(seen, asked, &scored, at, (list, &cuts[first + at]))?;
             let cells = Cells::new(seen, asked, &rows);
-            let [from, end] = asked.replicates.map(u32::from);
+            let [from, end] = replicates.map(u32::from);
             let replicates: Vec<Vec<i64>> = (from..end)
                 .into_par_iter()
                 .map(|replicate| cells.replicate(&rows, asked.draws, replicate))

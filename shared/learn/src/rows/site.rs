@@ -268,33 +268,7 @@ impl SiteRows {
             Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
                 bootstrap::answer(&seen, frame, models, lists, bins, *pairs, *seed)
             }
-            Ask::Resampled {
-                frame,
-                models,
-                lists,
-                cuts,
-                split,
-                bins,
-                draws,
-                seed,
-                replicates,
-                bits,
-            } => {
-                let (draws, seed, replicates, bits) = (*draws, *seed, *replicates, *bits);
-                let asked = resampled::Asked {
-                    frame,
-                    models,
-                    lists,
-                    cuts,
-                    split,
-                    bins,
-                    draws,
-                    seed,
-                    replicates,
-                    bits,
-                };
-                resampled::answer(&seen, &asked)
-            }
+            Ask::Resampled { .. } => resampled::answer(&seen),
             Ask::OwnSite { recipe, frame, models, lists, bins, .. } => {
                 let beside = own_site::Beside { frame, models, lists };
                 own_site::answer(&seen, recipe, &beside, bins, wanted)

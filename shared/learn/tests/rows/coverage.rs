@@ -17,6 +17,7 @@ use wardround_learn::metrics::resampled::{Drawn, Groups, Resampled, ResampledCel
 use wardround_learn::metrics::{Confusion, ScoreCell, Threshold};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
 
+use crate::normal::Normal;
 use crate::resampled::{frame, models};
 
 const BINS: Bins = Bins { half_width: 12.0, count: 1024 };
@@ -27,25 +28,6 @@ const DEALS: u16 = 99;
 const CORRELATION: f64 = 0.6;
 const PATIENTS: usize = 300;
 const PREVALENCE: f64 = 0.43;
-
-/// SplitMix64 and Box and Muller.
-struct Normal(u64);
-
-impl Normal {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        ((z >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    fn draw(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 /// A patient of a class and level: the logits of one to three images.
 fn images(random: &mut Normal, positive: bool, level: usize, shift: &[f64]) -> Vec<f64> {

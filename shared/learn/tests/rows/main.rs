@@ -16,6 +16,9 @@ mod golden;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]
+#[path = "../metrics_support/normal.rs"]
+mod normal;
+#[cfg(test)]
 mod on_disk;
 #[cfg(test)]
 mod population;
