@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use wardround_learn::metrics::registry::metric;
 
 use super::figures::SliceKind;
-use super::html::warnings;
 use super::model::{DataKind, FigureRow, Report, WeightsDigest};
 use super::notes::notes;
 use super::values::{Count, Estimate, decimal};
+use super::warnings::warnings;
 
 /// What marks a place that a person has to fill in.
 const FILL_IN: &str = "**TO BE FILLED IN BY THE STUDY'S LEAD:**";

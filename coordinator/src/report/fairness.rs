@@ -181,7 +181,7 @@ const COMPARED: &[Compared] = &[
 ];
 
 /// The metrics whose values stand by level, in this order.
-pub(super) const BY_LEVEL: [&str; 6] = [
+const BY_LEVEL: [&str; 6] = [
     "roc_auc_score",
     "sensitivity",
     "specificity",
@@ -264,18 +264,12 @@ fn simultaneous(estimate: Estimate, name: &str, error: Option<f64>, levels: usiz
 }
 
 /// A row's figure by its metric's name.
-pub(super) fn figure(row: &FigureRow, name: &str) -> Estimate {
-    match name {
-        "roc_auc_score" => row.auc.clone(),
-        "sensitivity" => row.sensitivity.clone(),
-        "specificity" => row.specificity.clone(),
-        "brier_score_loss" => row.brier.clone(),
-        "expected_calibration_error" => row.ece.clone(),
-        name => row.more.iter().find(|named| named.name == name).map_or_else(
-            || Estimate::Undefined { reason: "not computed".to_owned() },
-            |named| named.estimate.clone(),
-        ),
-    }
+fn figure(row: &FigureRow, name: &str) -> Estimate {
+    let found = row.named().find(|(known, _)| *known == name);
+    found.map_or_else(
+        || Estimate::Undefined { reason: "not computed".to_owned() },
+        |(_, estimate)| estimate.clone(),
+    )
 }
 
 fn prevalence(row: &FigureRow) -> Estimate {

@@ -23,6 +23,7 @@ mod text;
 mod together;
 mod uncertainty;
 mod values;
+mod warnings;
 
 pub use build::BuildError;
 pub use comparison::{

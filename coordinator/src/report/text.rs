@@ -5,12 +5,13 @@ use wardround_learn::metrics::registry::metric;
 use wardround_privacy::suppress::Reason;
 
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
-use super::html::{verdict, warnings};
+use super::html::verdict;
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
 use super::notes::notes;
 use super::together::SitesTogether;
 use super::values::{Count, Estimate, decimal, grouped};
+use super::warnings::warnings;
 
 /// Widest line, in characters.
 const WIDTH: usize = 100;

@@ -670,7 +670,7 @@ pub enum Ask {
     },
     /// What figures of cells are made of when patients are drawn again and again, or when the levels of a subgroup column are dealt
     /// anew: how sure figures are, and how far apart subgroups would be by chance. Replicate 0 is the rows as they are. Rounded per
-    /// patient, then multiplied by how often it was drawn.
+    /// row, then multiplied by how often its patient was drawn.
     ///
     /// Per list, replicate and cell, blocks: `positives [32]`, `negatives [32]` (rows by group of bins, see [`ListCuts`]), `called [2]`
     /// (negative, positive rows called positive), `brier`, `log_loss`, `calibration_rows [15, 2]`, `calibration_scores [15]` as

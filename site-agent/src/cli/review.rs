@@ -8,6 +8,7 @@ use serde::Serialize;
 use wardround_core::digest::Digest;
 use wardround_core::markup::Markup;
 use wardround_learn::bundle::ModelBundle;
+use wardround_learn::metrics::{Confusion, Undefined};
 
 use super::bundle::{CohortImages, Place, images, read, ready, scale};
 use super::failure::{Exit, Failure};
@@ -17,9 +18,7 @@ use super::site::HomeArgument;
 use crate::explain::page::{
     Card, Heading, above, card, document, figures, missing, section, table,
 };
-use crate::explain::{
-    Case, Confusion, Explainer, Explanation, Lists, Summary, Trust, confusion, sort,
-};
+use crate::explain::{Case, Explainer, Explanation, Lists, Summary, Trust, confusion, sort};
 use crate::predict::{Judged, judge, modelled, needs_own_rows};
 
 /// The version of the file beside the page.
@@ -374,16 +373,17 @@ fn parts(lists: &Lists) -> [(&'static str, &'static str, &[usize]); 5] {
 }
 
 fn row(name: &str, counts: &Confusion) -> [String; 8] {
-    let Confusion { true_positives, false_positives, true_negatives, false_negatives } = counts;
-    let all = true_positives + false_positives + true_negatives + false_negatives;
-    let share = |share: Option<f64>| share.map_or("\u{2013}".to_owned(), |s| format!("{s:.3}"));
+    let Confusion { tp, fp, tn, fn_ } = *counts;
+    let share = |share: Result<f64, Undefined>| {
+        share.map_or("\u{2013}".to_owned(), |share| format!("{share:.3}"))
+    };
     [
         name.to_owned(),
-        all.to_string(),
-        true_positives.to_string(),
-        false_positives.to_string(),
-        true_negatives.to_string(),
-        false_negatives.to_string(),
+        (tp + fp + tn + fn_).to_string(),
+        tp.to_string(),
+        fp.to_string(),
+        tn.to_string(),
+        fn_.to_string(),
         share(counts.sensitivity()),
         share(counts.specificity()),
     ]

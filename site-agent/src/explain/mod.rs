@@ -20,7 +20,7 @@ use wardround_vision::explain::{HeatMap, NoReadout, Occluded, Probe, Readout, pa
 use wardround_vision::{Picture, Preprocess, WeightsError};
 
 pub use self::folder::{FolderError, PrivateFolder};
-pub use self::review::{Case, Confusion, Lists, confusion, sort};
+pub use self::review::{Case, Lists, confusion, sort};
 pub use self::summary::{MapSummary, Place, Summary, Trust};
 use crate::features::Ready;
 

@@ -1,6 +1,6 @@
 //! Which rows of a labelled cohort are worth a doctor's look.
 
-use serde::Serialize;
+use wardround_learn::metrics::Confusion;
 
 /// A row with its label and what a model says of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,31 +28,6 @@ pub struct Lists {
     pub true_negatives: Vec<usize>,
 }
 
-/// How many rows were called what they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Confusion {
-    /// Of the class and called so.
-    pub true_positives: usize,
-    /// Not of the class and called so.
-    pub false_positives: usize,
-    /// Not of the class and not called so.
-    pub true_negatives: usize,
-    /// Of the class and not called so.
-    pub false_negatives: usize,
-}
-
-impl Confusion {
-    /// Rows of the class that are called so, of all of the class; `None` without any.
-    pub fn sensitivity(&self) -> Option<f64> {
-        share(self.true_positives, self.false_negatives)
-    }
-
-    /// Rows not of the class that aren't called so, of all that aren't; `None` without any.
-    pub fn specificity(&self) -> Option<f64> {
-        share(self.true_negatives, self.false_positives)
-    }
-}
-
 /// Sorts rows into lists of at most `limit`; from `threshold` on a row is called the class.
 pub fn sort(cases: &[Case], threshold: f64, limit: usize) -> Lists {
     let of = |is_class: bool, is_called: bool, key: &dyn Fn(f64) -> f64| {
@@ -76,10 +51,10 @@ pub fn confusion<'a>(cases: impl IntoIterator<Item = &'a Case>, threshold: f64) 
     let mut counts = Confusion::default();
     for case in cases {
         *match (case.is_class, called(case, threshold)) {
-            (true, true) => &mut counts.true_positives,
-            (false, true) => &mut counts.false_positives,
-            (false, false) => &mut counts.true_negatives,
-            (true, false) => &mut counts.false_negatives,
+            (true, true) => &mut counts.tp,
+            (false, true) => &mut counts.fp,
+            (false, false) => &mut counts.tn,
+            (true, false) => &mut counts.fn_,
         } += 1;
     }
     counts
@@ -98,11 +73,6 @@ fn ordered<'a>(
     let mut cases: Vec<&Case> = cases.collect();
     cases.sort_by(|a, b| key(a.probability).total_cmp(&key(b.probability)));
     cases.into_iter().take(limit).map(|case| case.row).collect()
-}
-
-fn share(of_these: usize, others: usize) -> Option<f64> {
-    let all = of_these + others;
-    (all > 0).then(|| of_these as f64 / all as f64)
 }
 
 #[cfg(test)]
@@ -145,15 +115,7 @@ mod tests {
     #[test]
     fn counts_are_those_of_the_threshold() {
         let counts = confusion(&cases(), 0.6);
-        let expected = Confusion {
-            true_positives: 2,
-            false_positives: 2,
-            true_negatives: 3,
-            false_negatives: 2,
-        };
-        assert_eq!(counts, expected);
-        assert_eq!((counts.sensitivity(), counts.specificity()), (Some(0.5), Some(0.6)));
-        let none = confusion(&[], 0.6);
-        assert_eq!((none.sensitivity(), none.specificity()), (None, None));
+        assert_eq!(counts, Confusion { tp: 2, fp: 2, tn: 3, fn_: 2 });
+        assert_eq!((counts.sensitivity(), counts.specificity()), (Ok(0.5), Ok(0.6)));
     }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde_json::{Value, json};
 use wardround_core::ids::StudyId;
 
 use crate::cli::connect::{Remote, read_report};
-use crate::cli::output::Failure;
+use crate::cli::output::{Answer, Failure};
 use crate::report::{Estimate, Report};
 
 /// A study at the coordinator, or a report that somebody wrote to a file.
@@ -48,6 +49,17 @@ impl Source {
     }
 }
 
+/// An answer about every class of a report: data, and words.
+pub fn answer(report: &Report, classes: Vec<Value>, words: fn(&Report, usize) -> String) -> Answer {
+    let data = json!({
+        "study": report.study.id, "name": report.study.name, "edition": report.edition,
+        "target": report.study.target, "classes": classes,
+    });
+    let parts = (0..report.models.len()).map(|at| words(report, at));
+    let text = std::iter::once(heading(report)).chain(parts).collect::<Vec<_>>().join("\n\n");
+    Answer::Data { data, text }
+}
+
 /// The first lines of an answer about a report.
 pub fn heading(report: &Report) -> String {
     let mut lines = vec![format!("{} (study {})", report.study.name, report.study.id)];
@@ -55,7 +67,7 @@ pub fn heading(report: &Report) -> String {
     lines.join("\n")
 }
 
-/// `0.731 (0.702-0.759)`, `0.731`, or the word for what isn't there.
+/// `0.731 (0.702 to 0.759)`, `0.731`, or the word for what isn't there.
 pub fn cell(estimate: &Estimate) -> String {
     match estimate.ends() {
         Some([low, high]) => format!("{} ({low:.3} to {high:.3})", estimate.short()),

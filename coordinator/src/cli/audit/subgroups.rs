@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::source::{Source, cell, heading};
+use super::source::{Source, answer, cell};
 use crate::cli::connect::{Output, Remote};
 use crate::cli::output::{Answer, Failure, table};
 use crate::report::{FairnessColumn, GapRow, Report, SubgroupColumn, decimal};
@@ -34,13 +34,7 @@ impl Subgroups {
                 })
             })
             .collect();
-        let data = json!({
-            "study": report.study.id, "name": report.study.name, "edition": report.edition,
-            "target": report.study.target, "classes": classes,
-        });
-        let parts = (0..report.models.len()).map(|at| words(&report, at));
-        let text = std::iter::once(heading(&report)).chain(parts).collect::<Vec<_>>().join("\n\n");
-        Ok(Answer::Data { data, text })
+        Ok(answer(&report, classes, words))
     }
 }
 

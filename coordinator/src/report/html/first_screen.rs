@@ -2,10 +2,10 @@
 //! could see.
 
 use super::super::comparison::ComparisonSection;
-use super::super::fairness::GapRow;
 use super::super::joining::{OwnSiteModel, OwnSiteRow, OwnSitesSection};
 use super::super::model::{DataKind, PooledSection, Report};
 use super::super::values::{Estimate, grouped};
+use super::super::warnings::warnings;
 use super::comparison::verdict;
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
@@ -31,9 +31,6 @@ pub const CONTENTS: [(&str, &str); 13] = [
 pub fn section_name(id: &str) -> &'static str {
     CONTENTS.iter().find(|(known, _)| *known == id).map_or("", |(_, name)| name)
 }
-
-/// Gaps named on the first screen for each modelled class.
-const MOST_GAPS: usize = 4;
 
 /// The page's header.
 pub fn header(report: &Report) -> Markup {
@@ -192,82 +189,6 @@ fn for_whom_it_is_not(report: &Report) -> Element {
         answer = answer.add(el("p").text(line));
     }
     answer
-}
-
-/// The same in sentences.
-pub fn warnings(report: &Report) -> Vec<String> {
-    let several = report.models.len() > 1;
-    let mut lines = Vec::new();
-    for (at, section) in report.fairness.iter().enumerate() {
-        let class = if several { format!("{}: ", section.class) } else { String::new() };
-        // The larger of two gaps that stand there themselves says nothing new.
-        let of_its_own = |gap: &GapRow| gap.is_gap() && gap.name != "equalized_odds_difference";
-        let mut gaps: Vec<_> = section.gaps().filter(|(_, gap)| of_its_own(gap)).collect();
-        let more = gaps.len().saturating_sub(MOST_GAPS);
-        gaps.truncate(MOST_GAPS);
-        for (column, gap) in gaps {
-            let p = gap.verdict.chance().map_or(String::new(), |[.., p]| format!(", p = {p:.3}"));
-            lines.push(format!(
-                "{class}{column}: {} is {} apart between {} (less) and {} (more), beyond chance{p}.",
-                gap.words(),
-                gap.difference.short(),
-                gap.lowest,
-                gap.highest
-            ));
-        }
-        if more > 0 {
-            lines.push(format!("{class}{} under Fairness.", counted(more, "more gap")));
-        }
-        if section.columns.is_empty() && !report.subgroups[at].columns.is_empty() {
-            lines.push(format!("{class}subgroups weren\u{2019}t compared: bootstrap = false."));
-        }
-        let compared = section.gaps().filter(|(_, gap)| gap.verdict.chance().is_some()).count();
-        if compared > 0 && !section.gaps().any(|(_, gap)| gap.is_gap()) {
-            lines.push(format!(
-                "{class}no gap between subgroups beyond chance in {}, which is no proof that there is none.",
-                counted(compared, "comparison")
-            ));
-        }
-        let unsure = report.sites[at]
-            .sites
-            .iter()
-            .filter(|row| row.figures.auc.ends().is_some_and(|[low, _]| low <= 0.5));
-        let unsure: Vec<&str> = unsure.map(|row| row.site.as_str()).collect();
-        if !unsure.is_empty() {
-            lines.push(format!(
-                "{class}not shown to be better than chance at {}.",
-                unsure.join(", ")
-            ));
-        }
-    }
-    let not_judged = not_judged(report);
-    if !not_judged.is_empty() {
-        lines.push(format!("Not judged, withheld or nobody there: {}.", not_judged.join(", ")));
-    }
-    if lines.is_empty() {
-        lines.push("The study names no subgroup columns.".to_owned());
-    }
-    lines
-}
-
-/// Sites and levels without an AUC of their own in any class.
-fn not_judged(report: &Report) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let mut add = |name: String| {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    };
-    for (sites, subgroups) in report.sites.iter().zip(&report.subgroups) {
-        let unjudged = |estimate: &Estimate| estimate.value().is_none();
-        let of_sites = sites.sites.iter().filter(|row| unjudged(&row.figures.auc));
-        of_sites.for_each(|row| add(format!("site {}", row.site)));
-        for column in &subgroups.columns {
-            let levels = column.levels.iter().filter(|row| unjudged(&row.figures.auc));
-            levels.for_each(|row| add(format!("{} {}", column.name, row.level)));
-        }
-    }
-    names
 }
 
 fn one_list(section: &PooledSection) -> String {

@@ -21,7 +21,7 @@ use wardround_core::markup::{self, Markup, el};
 
 use super::model::Report;
 pub(super) use comparison::verdict;
-pub(super) use first_screen::warnings;
+pub(super) use first_screen::counted;
 
 /// Nothing may be loaded and nothing may run; the style sheet stands in the page.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";

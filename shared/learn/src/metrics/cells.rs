@@ -181,7 +181,8 @@ fn read_placements(
     Ok((0..cells).map(read).collect())
 }
 
-fn whole<'a>(
+/// A block of whole numbers, of the expected length.
+pub(super) fn whole<'a>(
     query: &Query,
     sum: &'a Sum,
     block: &'static str,
@@ -194,7 +195,8 @@ fn whole<'a>(
     Err(CellError::Shape { block, expected, got: values.len() })
 }
 
-fn fractions(
+/// A block of fractions, of the expected length.
+pub(super) fn fractions(
     query: &Query,
     sum: &Sum,
     block: &'static str,

@@ -3,19 +3,25 @@
 //! Rates of rows, not of patients. None of them says how well scores rank or how true probabilities
 //! are; predictive values and accuracy hold for these rows' prevalence only.
 
+use serde::Serialize;
+
 use super::histogram::same_bins;
 use super::{CellError, ScoreHistogram, Threshold, Undefined};
 
 /// How many rows are called what, and what they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Confusion {
     /// Positives called positive.
+    #[serde(rename = "true_positives")]
     pub tp: u64,
     /// Negatives called positive.
+    #[serde(rename = "false_positives")]
     pub fp: u64,
     /// Negatives called negative.
+    #[serde(rename = "true_negatives")]
     pub tn: u64,
     /// Positives called negative.
+    #[serde(rename = "false_negatives")]
     pub fn_: u64,
 }
 

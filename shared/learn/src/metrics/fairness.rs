@@ -8,7 +8,7 @@
 //! - By chance: the same difference when subgroup levels are dealt anew among patients of one site and class. Of six random groups
 //!   the largest and the smallest lie well apart; a difference is called a gap beyond 95 % of such deals only.
 
-use statrs::function::erf::erf;
+use statrs::distribution::{Continuous as _, ContinuousCDF as _, Normal};
 
 use super::interval::expit;
 use crate::findings::Interval;
@@ -93,7 +93,7 @@ pub fn equalized_odds(one: &[Level<'_>], other: &[Level<'_>]) -> Option<Gap> {
 pub fn level_interval(value: f64, error: Option<f64>, levels: usize, range: [f64; 2]) -> Interval {
     let Some(error) = error.filter(|error| *error > 0.0) else { return Interval::NotComputed };
     let each = libm::pow(1.0 - ALPHA, 1.0 / levels.max(1) as f64);
-    let z = normal_quantile(0.5 + each / 2.0);
+    let z = Normal::standard().inverse_cdf(0.5 + each / 2.0);
     if range == [0.0, 1.0] {
         if !(0.0 < value && value < 1.0) {
             return Interval::NotComputed;
@@ -199,25 +199,14 @@ pub fn range_quantile(share: f64, k: usize) -> f64 {
 fn range_distribution(q: f64, k: usize) -> f64 {
     const STEPS: i32 = 400;
     const WIDTH: f64 = 0.05;
+    let normal = Normal::standard();
     let at = |step: i32| {
         // The smallest of the numbers is at z; the integrand is centred below 0.
         let z = f64::from(step) * WIDTH - 12.0;
-        let between = normal(z + q) - normal(z);
-        density(z) * libm::pow(between, k as f64 - 1.0)
+        let between = normal.cdf(z + q) - normal.cdf(z);
+        normal.pdf(z) * libm::pow(between, k as f64 - 1.0)
     };
     k as f64 * WIDTH * (0..=STEPS).map(at).sum::<f64>()
-}
-
-fn density(z: f64) -> f64 {
-    libm::exp(-z * z / 2.0) / libm::sqrt(2.0 * std::f64::consts::PI)
-}
-
-fn normal(z: f64) -> f64 {
-    0.5 * (1.0 + erf(z / std::f64::consts::SQRT_2))
-}
-
-fn normal_quantile(share: f64) -> f64 {
-    std::f64::consts::SQRT_2 * statrs::function::erf::erf_inv(2.0 * share - 1.0)
 }
 
 fn logit(share: f64) -> f64 {

@@ -10,6 +10,7 @@ use wardround_core::query::{
 };
 use wardround_core::sum::Sum;
 
+use super::cells::{fractions, whole};
 use super::histogram::counts;
 use super::interval::{Z, wilson, wilson_of};
 use super::registry::Spread;
@@ -114,35 +115,19 @@ impl<'a> Resampled<'a> {
         let draws = usize::from(replicates[1] - replicates[0]);
         let shape = [lists.len(), draws, query.cells(split)];
         let cells: usize = shape.iter().product();
-        let whole = |block: &'static str, each: usize| -> Result<&'a [i64], CellError> {
-            let values = sum.counts(query, block).unwrap_or_default();
-            let (expected, got) = (cells * each, values.len());
-            if expected == got {
-                Ok(values)
-            } else {
-                Err(CellError::Shape { block, expected, got })
-            }
-        };
-        let fractions = |block: &'static str, each: usize| -> Result<Vec<f64>, CellError> {
-            let values = sum.values(query, block).unwrap_or_default();
-            let (expected, got) = (cells * each, values.len());
-            if expected == got {
-                Ok(values)
-            } else {
-                Err(CellError::Shape { block, expected, got })
-            }
-        };
+        let counts = |block, each: usize| whole(query, sum, block, cells * each);
+        let values = |block, each: usize| fractions(query, sum, block, cells * each);
         debug_assert_eq!(RESAMPLED_NUMBERS, 2 * RESAMPLED_GROUPS + 4 + 3 * CALIBRATION_BINS);
         Ok(Self {
             bins: *bins,
             shape,
-            positives: whole("positives", RESAMPLED_GROUPS)?,
-            negatives: whole("negatives", RESAMPLED_GROUPS)?,
-            called: whole("called", 2)?,
-            brier: fractions("brier", 1)?,
-            log_loss: fractions("log_loss", 1)?,
-            rows: whole("calibration_rows", 2 * CALIBRATION_BINS)?,
-            scores: fractions("calibration_scores", CALIBRATION_BINS)?,
+            positives: counts("positives", RESAMPLED_GROUPS)?,
+            negatives: counts("negatives", RESAMPLED_GROUPS)?,
+            called: counts("called", 2)?,
+            brier: values("brier", 1)?,
+            log_loss: values("log_loss", 1)?,
+            rows: counts("calibration_rows", 2 * CALIBRATION_BINS)?,
+            scores: values("calibration_scores", CALIBRATION_BINS)?,
             groups,
         })
     }

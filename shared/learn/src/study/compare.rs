@@ -19,6 +19,7 @@ use super::single::Single;
 use crate::findings::{
     Compared, ComparedClass, ComparedClassifier, Difference, Figure, Interval, TargetFindings,
 };
+use crate::metrics::resampled::quantile;
 
 /// Share of replicates that an interval leaves out.
 const LEFT_OUT: f64 = 0.05;
@@ -177,8 +178,8 @@ fn percentiles(mut values: Vec<f64>) -> Interval {
         return Interval::NotComputed;
     }
     values.sort_by(f64::total_cmp);
-    let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-    Interval::Between { low: at(LEFT_OUT / 2.0), high: at(1.0 - LEFT_OUT / 2.0) }
+    let [low, high] = [LEFT_OUT / 2.0, 1.0 - LEFT_OUT / 2.0].map(|share| quantile(&values, share));
+    Interval::Between { low, high }
 }
 
 /// Every pair's difference with its simultaneous interval and adjusted p-value.
@@ -201,10 +202,7 @@ fn differences(values: &[f64], replicates: &[Vec<[f64; 2]>]) -> Vec<Difference> 
         found.push((first, second, values[first] - values[second], error));
     }
     largest.sort_by(f64::total_cmp);
-    let reach = match n {
-        0 => f64::NAN,
-        _ => largest[((n - 1) as f64 * (1.0 - LEFT_OUT)).round() as usize],
-    };
+    let reach = quantile(&largest, 1.0 - LEFT_OUT);
     let of = |(first, second, difference, error): (usize, usize, f64, f64)| {
         let known = difference.is_finite() && error.is_finite();
         let as_large = match error > 0.0 {
