@@ -5,6 +5,7 @@ pub mod answer;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod duplicates;
 pub mod egress;
 pub mod explain;
 pub mod features;

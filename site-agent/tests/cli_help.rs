@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "predict",
     "explain",
     "review",
+    "duplicates",
     "leave",
     "backbones",
     "device",

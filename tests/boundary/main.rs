@@ -122,11 +122,15 @@ fn what_shows_patients_does_not_know_the_way_out() {
         "prost",
         "std::net",
     ];
-    let galleries = rust_files("site-agent/src/explain");
+    let galleries = ["explain", "duplicates"]
+        .into_iter()
+        .flat_map(|part| rust_files(&format!("site-agent/src/{part}")));
     let commands = rust_files("site-agent/src/cli").into_iter().filter(|(path, _)| {
-        ["explain.rs", "review.rs", "gallery.rs"].iter().any(|name| path.ends_with(name))
+        ["explain.rs", "review.rs", "duplicates.rs", "gallery.rs"]
+            .iter()
+            .any(|name| path.ends_with(name))
     });
-    let files: Vec<_> = galleries.into_iter().chain(commands).collect();
+    let files: Vec<_> = galleries.chain(commands).collect();
     for (path, text) in &files {
         let code = code(text);
         for way in ways {
@@ -135,7 +139,11 @@ fn what_shows_patients_does_not_know_the_way_out() {
     }
     // The controls: all these files were read, and the check finds the door where it is.
     let has = |what: &str| files.iter().any(|(_, text)| code(text).contains(what));
-    assert!(files.len() >= 8 && has("fn document") && has("struct Review"), "{}", files.len());
+    assert!(
+        files.len() >= 14 && has("fn document") && has("struct Review") && has("fn near_pairs"),
+        "{}",
+        files.len()
+    );
     let door =
         rust_files("site-agent/src/cli").into_iter().find(|(path, _)| path.ends_with("site.rs"));
     assert!(code(&door.expect("it opens the door").1).contains("Egress"));
@@ -144,10 +152,13 @@ fn what_shows_patients_does_not_know_the_way_out() {
 #[test]
 fn what_leaves_is_made_of_nothing_that_shows_patients() {
     for (path, text) in rust_files("site-agent/src") {
-        let may =
-            ["explain", "cli"].iter().any(|part| path.components().any(|c| c.as_os_str() == *part));
+        let may = ["explain", "duplicates", "cli"]
+            .iter()
+            .any(|part| path.components().any(|c| c.as_os_str() == *part));
         let code = code(&text);
-        assert!(may || !code.contains("explain::"), "{} uses explanations", path.display());
+        for shows in ["explain::", "duplicates::"] {
+            assert!(may || !code.contains(shows), "{} uses {shows}", path.display());
+        }
     }
 }
 

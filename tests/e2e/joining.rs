@@ -1,5 +1,5 @@
 //! What a hospital gains by joining, over real processes: models of its own that stay there, and models of one
-//! site that leave where the owner lets them.
+//! site that leave where the owner lets them. Patients are judged here, not rows.
 
 use serde_json::Value;
 use wardround_learn::findings::{Figure, OwnSite, OwnSites};
@@ -11,7 +11,10 @@ use crate::result::four;
 
 fn study() -> String {
     let toml = MadeStudy { leave_one_site_out: true, ..MadeStudy::default() }.toml();
-    toml.replace("\n[federation]", "\nown_site_baseline = true\nmatrix = true\n[federation]")
+    toml.replace(
+        "\n[federation]",
+        "\njudge = \"patient\"\nown_site_baseline = true\nmatrix = true\n[federation]",
+    )
 }
 
 /// All but one let a model of theirs alone leave.
@@ -52,6 +55,11 @@ fn a_site_sees_what_it_gains_and_its_own_model_leaves_with_consent_only() {
             assert!((got - value).abs() < 1e-6, "{at}: {got} and {value}");
         }
     }
+
+    let cohort = &report["cohort"]["all"];
+    assert_eq!(report["study"]["judged"]["name"], "patient");
+    assert_eq!(cohort["judged"], cohort["patients"]);
+    assert_ne!(cohort["judged"], cohort["images"]);
 
     // The owner who refuses is named, the others' models are judged everywhere.
     let rows = report["matrix"]["classes"][0]["rows"].as_array().expect("rows");

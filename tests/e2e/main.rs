@@ -2,6 +2,7 @@
 //! leaves a site.
 
 mod egress;
+mod evaluate;
 mod identity;
 mod interrupted;
 mod joining;

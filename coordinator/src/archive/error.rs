@@ -2,8 +2,9 @@
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
+use wardround_net::pki::SignatureError;
 
-use super::manifest::FORMAT;
+use super::manifest::{FORMAT, OLDEST_FORMAT};
 
 /// Why an archive can't be trusted. Every variant names the entry that it is about.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,9 @@ pub enum ArchiveError {
     #[error("there are bytes beside the archive's entries, near byte {0}")]
     Stray(u64),
     /// Written by another version.
-    #[error("manifest.json: expected an archive of format {FORMAT}, got format {0}")]
+    #[error(
+        "manifest.json: expected an archive of format {OLDEST_FORMAT} to {FORMAT}, got format {0}"
+    )]
     Format(u64),
     /// An entry can't be read.
     #[error("{entry}: {what}")]
@@ -108,6 +111,27 @@ pub enum ArchiveError {
         line: u64,
         /// The site.
         site: SiteId,
+    },
+    /// The signature doesn't count.
+    #[error("the archive's signature: {0}")]
+    Signature(#[from] SignatureError),
+    /// No signature, where one by a known root is asked for.
+    #[error(
+        "nobody signed this archive, so nothing says that it comes from the root asked for; an earlier version of \
+         wardround may have written it, or somebody took the signature away"
+    )]
+    Unsigned,
+    /// Signed by another consortium, or by somebody who made a root of the same name.
+    #[error(
+        "the archive is signed under another root than the one asked for: expected {expected}, got {got} ('{ca_name}')"
+    )]
+    OtherRoot {
+        /// The fingerprint asked for.
+        expected: String,
+        /// The fingerprint of the archive's root.
+        got: String,
+        /// What that root calls itself.
+        ca_name: String,
     },
     /// Entries that each are well formed contradict each other.
     #[error("{entry} contradicts {other}: {what}")]

@@ -3,26 +3,31 @@
 use std::collections::BTreeMap;
 
 use wardround_core::digest::Digest;
-use wardround_core::ids::StudyId;
+use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::Study;
 use wardround_learn::recorded::Receipt;
+use wardround_net::pki::{PkiError, Signer, certificate_from_pem, issued_by};
 
 use super::lines::{self, AnswerLine, JournalLine};
 use super::manifest::{
     ALGORITHM, AttemptEntry, End, Entry, FORMAT, FeaturesEntry, Head, JOURNAL_FORMAT, JournalInfo,
-    Manifest, Part, Signature, SiteEntry, StudyEntry,
+    Manifest, Part, Signature, SiteEntry, StudyEntry, VersionEntry,
 };
+use super::signature::{self, SignedBy};
 use super::{ArchiveError, names, pack};
 use crate::outcome::{FeatureSource, OutcomeError, ReportContext, SOFTWARE};
 use crate::store::{Artefact, EnlistedSite, Kept, Store, StoreError, StudyRecord, StudyState};
 
-/// The federation's root certificate, for the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CaCertificate<'a> {
-    /// The archive goes without.
-    LeftOut,
-    /// In PEM.
-    Pem(&'a str),
+/// Earlier versions of a study file that an archive has at most.
+const MOST_VERSIONS: usize = 1000;
+
+/// An archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The zip.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of its manifest.
+    pub manifest: Digest,
 }
 
 /// Why a study can't be exported.
@@ -45,17 +50,20 @@ pub enum ExportError {
     /// What the sites stated can't be read.
     #[error(transparent)]
     Outcome(#[from] OutcomeError),
+    /// The key can't sign.
+    #[error("signing the archive: {0}")]
+    Signing(#[from] PkiError),
     /// The zip can't be written.
     #[error("writing the archive: {0}")]
     Archive(#[from] ArchiveError),
 }
 
-/// The archive of a study that is over: the same bytes whenever it is exported. Blocking, and holds
-/// the whole archive in memory.
+/// The archive of a study that is over: the same bytes whenever it is exported, but for time and signature, and the
+/// certificate of the signing key. Blocking, and holds the whole archive in memory.
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn export(store: &Store, id: &StudyId, ca: CaCertificate<'_>) -> Result<Vec<u8>, ExportError> {
+pub fn export(store: &Store, id: &StudyId, signed: SignedBy<'_>) -> Result<Exported, ExportError> {
     let record = store.study(id)?.ok_or_else(|| ExportError::Unknown(id.clone()))?;
     let end = match record.state {
         StudyState::Done => End::Done,
@@ -69,8 +77,11 @@ pub fn export(store: &Store, id: &StudyId, ca: CaCertificate<'_>) -> Result<Vec<
         .map_err(|mistakes| StoreError::Damaged(format!("the file of study {id}: {mistakes}")))?;
     let mut files = BTreeMap::new();
     files.insert(names::STUDY.to_owned(), record.toml.clone().into_bytes());
-    if let CaCertificate::Pem(pem) = ca {
-        files.insert(names::CA.to_owned(), pem.as_bytes().to_vec());
+    let versions = add_versions(store, &record, &mut files)?;
+    if let SignedBy::Signer { signer, .. } = signed {
+        files.insert(names::CA.to_owned(), signer.root_pem().into_bytes());
+        files.insert(names::SIGNER.to_owned(), signer.certificate_pem().into_bytes());
+        add_certificates(store, &record, signer, &mut files)?;
     }
     if end == End::Done {
         for (name, artefact) in [
@@ -89,9 +100,78 @@ pub fn export(store: &Store, id: &StudyId, ca: CaCertificate<'_>) -> Result<Vec<
     }
     let journal = add_journal(store, id, &mut files)?;
     add_answers(store, id, &mut files)?;
-    let manifest = manifest(store, &record, &study, end, journal, &files)?;
-    files.insert(names::MANIFEST.to_owned(), manifest.write());
-    Ok(pack::pack(&files)?)
+    let mut manifest = manifest(store, &record, &study, end, journal, &files)?;
+    manifest.versions = versions;
+    if matches!(signed, SignedBy::Signer { .. }) {
+        manifest.signature = Signature::Beside;
+    }
+    let bytes = manifest.write();
+    let manifest = Digest::of(&bytes);
+    files.insert(names::MANIFEST.to_owned(), bytes);
+    if let SignedBy::Signer { signer, at } = signed {
+        signature::sign(&mut files, id, manifest, signer, at)?;
+    }
+    Ok(Exported { bytes: pack::pack(&files)?, manifest })
+}
+
+/// The files of the studies that a study was cloned from, its parent first.
+fn add_versions(
+    store: &Store,
+    study: &StudyRecord,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<VersionEntry>, StoreError> {
+    let mut versions: Vec<VersionEntry> = Vec::new();
+    let mut parent = study.parent.clone();
+    // Who submits says which study is the parent, and may say one that isn't here.
+    while versions.len() < MOST_VERSIONS
+        && let Ok(id) = StudyId::parse(&parent)
+        && let Some(record) = store.study(&id)?
+        && id != study.id
+        && versions.iter().all(|known| known.id != id)
+    {
+        let bytes = record.toml.into_bytes();
+        versions.push(VersionEntry {
+            name: record.name,
+            digest: Digest::of(&bytes),
+            submitted_by: record.submitted_by,
+            submitted_ms: record.submitted.0,
+            state: record.state,
+            id: record.id,
+        });
+        files.insert(names::version_name(&id), bytes);
+        parent = record.parent;
+    }
+    Ok(versions)
+}
+
+/// The certificates that the study's sites and who submitted it had while it ran, as far as they are kept.
+fn add_certificates(
+    store: &Store,
+    study: &StudyRecord,
+    signer: &Signer,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<(), StoreError> {
+    let stayed = store.study_sites(&study.id)?.into_iter().map(|(site, _)| site);
+    let mut sites: Vec<SiteId> = stayed.chain(store.lost_sites(&study.id)?).collect();
+    sites.sort();
+    let sites = sites.iter().map(|site| ("site", site.as_str()));
+    let mut pems = String::new();
+    for (kind, id) in sites.chain([("user", study.submitted_by.as_str())]) {
+        for pem in store.certificates(kind, id)? {
+            let damaged = |error: &dyn std::fmt::Display| {
+                StoreError::Damaged(format!("a certificate of the {kind} '{id}': {error}"))
+            };
+            let der = certificate_from_pem(&pem).map_err(|error| damaged(&error))?;
+            let validity = issued_by(&der, signer.root()).map_err(|error| damaged(&error))?;
+            if validity.from <= study.ended && study.submitted <= validity.to {
+                pems.push_str(&pem);
+            }
+        }
+    }
+    if !pems.is_empty() {
+        files.insert(names::CERTIFICATES.to_owned(), pems.into_bytes());
+    }
+    Ok(())
 }
 
 fn add_journal(
@@ -148,10 +228,14 @@ fn manifest(
     };
     let mut sites: Vec<SiteEntry> = stayed
         .iter()
-        .map(|(site, enlisted)| SiteEntry { site: site.clone(), part: part(enlisted) })
+        .map(|(site, enlisted)| SiteEntry {
+            site: site.clone(),
+            part: part(enlisted),
+            software: enlisted.as_ref().map_or(String::new(), |site| site.software.clone()),
+        })
         .collect();
     let lost = store.lost_sites(&record.id)?.into_iter();
-    sites.extend(lost.map(|site| SiteEntry { site, part: Part::Lost }));
+    sites.extend(lost.map(|site| SiteEntry { site, part: Part::Lost, software: String::new() }));
     sites.sort_by(|a, b| a.site.cmp(&b.site));
     let features = match stayed.iter().find_map(|(_, enlisted)| enlisted.as_ref()) {
         Some(site) => FeaturesEntry::Agreed {
@@ -183,6 +267,7 @@ fn manifest(
             ended_ms: record.ended.0,
             end,
         },
+        versions: Vec::new(),
         sites,
         attempts: attempts.collect(),
         features,

@@ -7,9 +7,14 @@ use wardround_core::ids::{SiteId, StudyId};
 use super::ArchiveError;
 use super::names::MANIFEST;
 use crate::outcome::FeatureSource;
+use crate::store::StudyState;
 
-/// The format this software writes, and the only one it reads.
-pub const FORMAT: u32 = 1;
+/// The format that this software writes. 2: signed, with earlier versions of the study file, the members' certificates
+/// and the versions of the sites' software.
+pub const FORMAT: u32 = 2;
+
+/// The oldest format that is read. 1: unsigned.
+pub const OLDEST_FORMAT: u32 = 1;
 
 /// The journal's format: how queries and totals are encoded, digested and chained. 3: a line may keep
 /// what was decided by a total in the total's place.
@@ -26,12 +31,15 @@ pub const ALGORITHM: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// [`OLDEST_FORMAT`] to [`FORMAT`].
     pub format: u32,
     /// Name and version of the software that wrote the archive.
     pub software: String,
     /// The study.
     pub study: StudyEntry,
+    /// Studies that it was cloned from, its parent first; each one's file is the entry `versions/<id>.toml`.
+    #[serde(default)]
+    pub versions: Vec<VersionEntry>,
     /// All sites of the study, sorted, lost ones too.
     pub sites: Vec<SiteEntry>,
     /// Runs that lost a site, oldest first.
@@ -66,6 +74,24 @@ pub struct StudyEntry {
     pub end: End,
 }
 
+/// A study that the archive's study, or a later version of it, was cloned from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionEntry {
+    /// Its id.
+    pub id: StudyId,
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its file.
+    pub digest: Digest,
+    /// Who submitted it.
+    pub submitted_by: String,
+    /// When, in milliseconds since 1970-01-01 UTC.
+    pub submitted_ms: i64,
+    /// How it ended, if it has.
+    pub state: StudyState,
+}
+
 /// How a study ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", deny_unknown_fields)]
@@ -92,6 +118,9 @@ pub struct SiteEntry {
     pub site: SiteId,
     /// Its part in the study.
     pub part: Part,
+    /// Version of the software that it ran when it froze its cohort; empty where that isn't known.
+    #[serde(default)]
+    pub software: String,
 }
 
 /// A site's part in a study.
@@ -185,6 +214,8 @@ pub enum Signature {
     /// Nobody: whoever changes an archive can write a manifest to match. Compare the manifest's
     /// digest with one that came another way.
     Absent,
+    /// The coordinator, by `attestation.json` and its signature.
+    Beside,
 }
 
 impl Manifest {
@@ -201,10 +232,14 @@ impl Manifest {
         let malformed = |error: serde_json::Error| ArchiveError::malformed(MANIFEST, error);
         let loose: serde_json::Value = serde_json::from_slice(bytes).map_err(malformed)?;
         let format = loose.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if format != u64::from(FORMAT) {
+        if !(u64::from(OLDEST_FORMAT)..=u64::from(FORMAT)).contains(&format) {
             return Err(ArchiveError::Format(format));
         }
-        serde_json::from_value(loose).map_err(malformed)
+        let manifest: Self = serde_json::from_value(loose).map_err(malformed)?;
+        if manifest.format == OLDEST_FORMAT && manifest.signature != Signature::Absent {
+            return Err(ArchiveError::malformed(MANIFEST, "format 1 knows no signature"));
+        }
+        Ok(manifest)
     }
 
     /// The sites of the final model, sorted.

@@ -9,7 +9,8 @@ use wardround_core::study::Study;
 use wardround_core::sum::Sum;
 
 use super::lines::{self, AnswerLine, JournalLine};
-use super::manifest::{ALGORITHM, End, JOURNAL_FORMAT, Manifest, OLDEST_JOURNAL_FORMAT};
+use super::manifest::{ALGORITHM, End, JOURNAL_FORMAT, Manifest, OLDEST_JOURNAL_FORMAT, Signature};
+use super::signature::{self, VouchedFor};
 use super::{ArchiveError, names, pack};
 use crate::store::Kept;
 
@@ -23,6 +24,8 @@ pub struct Archive<'a> {
     pub manifest: Manifest,
     /// SHA-256 of `manifest.json`: stands for the whole archive.
     pub digest: Digest,
+    /// Who vouches for it, by certificates that were valid then; whose the root is, the reader finds out.
+    pub vouched: VouchedFor,
     /// The study.
     pub study: Study,
     /// Its totals in order, by digest, some with the decisions that are kept in their place; not yet
@@ -34,7 +37,7 @@ pub struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// Reads an archive and checks size and digest of every entry.
+    /// Reads an archive and checks size and digest of every entry, and its signature.
     ///
     /// # Errors
     /// [`ArchiveError`] names the first entry that isn't what it should be.
@@ -44,6 +47,8 @@ impl<'a> Archive<'a> {
         let manifest_bytes = file(names::MANIFEST)?;
         let manifest = Manifest::read(manifest_bytes)?;
         check_entries(&manifest, &files)?;
+        let digest = Digest::of(manifest_bytes);
+        let vouched = signature::judge(&manifest, digest, &files)?;
         let journal = &manifest.journal;
         let formats = OLDEST_JOURNAL_FORMAT..=JOURNAL_FORMAT;
         if !formats.contains(&journal.format) || journal.algorithm != ALGORITHM {
@@ -66,7 +71,8 @@ impl<'a> Archive<'a> {
             return Err(ArchiveError::malformed(names::JOURNAL, what));
         }
         Ok(Self {
-            digest: Digest::of(manifest_bytes),
+            digest,
+            vouched,
             study,
             journal: lines,
             answers: lines::read(names::ANSWERS, file(names::ANSWERS)?)?,
@@ -157,6 +163,10 @@ impl<'a> Archive<'a> {
 
 fn check_entries(manifest: &Manifest, files: &BTreeMap<String, &[u8]>) -> Result<(), ArchiveError> {
     let mut listed = BTreeSet::from([names::MANIFEST]);
+    if manifest.signature == Signature::Beside {
+        // They are about the manifest, so it can't know their digests.
+        listed.extend([names::ATTESTATION, names::SIGNATURE]);
+    }
     for entry in &manifest.entries {
         let bytes = files.get(&entry.name).ok_or_else(|| missing(&entry.name))?;
         let got = Digest::of(bytes);
@@ -173,6 +183,12 @@ fn check_entries(manifest: &Manifest, files: &BTreeMap<String, &[u8]>) -> Result
         return Err(ArchiveError::Unexpected(stray.clone()));
     }
     let mut needed = vec![names::STUDY, names::JOURNAL, names::ANSWERS];
+    if manifest.signature == Signature::Beside {
+        needed.extend([names::CA, names::SIGNER]);
+    }
+    let versions: Vec<String> =
+        manifest.versions.iter().map(|version| names::version_name(&version.id)).collect();
+    needed.extend(versions.iter().map(String::as_str));
     if manifest.study.end == End::Done {
         needed.extend([names::REPORT_JSON, names::REPORT_HTML, names::CONTEXT, names::MODEL]);
     }

@@ -1,5 +1,5 @@
 use wardround_core::clock::SystemClock;
-use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema, Weighting};
+use wardround_core::query::{Ask, FoldPlan, JudgedUnit, Labelling, Query, Schema, Weighting};
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
 use wardround_proto::payload::Packed;
@@ -51,6 +51,7 @@ fn query(study: &StudyId) -> Query {
             classes: 2,
             labelling: Labelling::Single,
             weighting: Weighting::Equal,
+            judged: JudgedUnit::Row,
             levels: vec![],
         },
         input: 0,

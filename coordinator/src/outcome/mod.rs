@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wardround_core::digest::{Digest, DigestError};
 use wardround_core::ids::StudyId;
 use wardround_core::study::{Input, Study, WeightsRule};
-use wardround_learn::bundle::{BundleError, BundleInput, BundleViews, ModelBundle};
+use wardround_learn::bundle::{BundleError, BundleInput, BundleViews, FORMAT, ModelBundle};
 use wardround_learn::findings::Findings;
 
 pub use self::context::{ReportContext, ReportSite};
@@ -69,7 +69,7 @@ pub enum OutcomeError {
     Store(#[from] StoreError),
 }
 
-/// Makes and keeps the bundle and the report of a study that is done.
+/// Makes and keeps the bundle and the report of a study that is done; of one that judges a model, the report.
 ///
 /// # Errors
 /// [`OutcomeError`]; what was kept already is kept again, the same, at the next try.
@@ -81,9 +81,15 @@ pub fn finish(
 ) -> Result<(), OutcomeError> {
     let sites = store.study_sites(id)?;
     let site = sites.iter().find_map(|(_, enlisted)| enlisted.as_ref());
-    let source = FeatureSource::of(study, site.ok_or(OutcomeError::NoSite)?)?;
-    let bundle = bundle(study, &source, findings, SOFTWARE)?;
-    let bundle = store.put_artefact(id, Artefact::Bundle, &bundle)?;
+    let bundle = match study.evaluation() {
+        // It was there before the study.
+        Some(evaluation) => evaluation.model,
+        None => {
+            let source = FeatureSource::of(study, site.ok_or(OutcomeError::NoSite)?)?;
+            let bundle = bundle(study, &source, findings, SOFTWARE, FORMAT)?;
+            store.put_artefact(id, Artefact::Bundle, &bundle)?
+        }
+    };
     let head = store.journal_head(id)?.map_or(Digest::of(b""), |(_, chain)| chain);
     let context = ReportContext::of(store, id, study)?;
     let report = Report::build(findings, &context.on(id, study, SOFTWARE, bundle, head))?;
@@ -119,7 +125,7 @@ impl FeatureSource {
 }
 
 /// The bytes of the model bundle: a function of its arguments and nothing else. `software` is the
-/// name and version that fitted it; a replay by a later version passes the one in the archive.
+/// name and version that fitted it and `format` the bundle's; a replay by a later version passes those in the archive.
 ///
 /// # Errors
 /// [`OutcomeError`] when the parts don't fit together.
@@ -128,6 +134,7 @@ pub fn bundle(
     source: &FeatureSource,
     findings: &Findings,
     software: &str,
+    format: u32,
 ) -> Result<Vec<u8>, OutcomeError> {
     let chosen = study.combinations().get(findings.combination).map(|one| usize::from(one.input));
     let chosen = chosen.ok_or(OutcomeError::Combination(findings.combination))?;
@@ -162,5 +169,5 @@ pub fn bundle(
             _ => return Err(OutcomeError::Source { study: "a table", sites: source.word() }),
         },
     };
-    Ok(ModelBundle::new(study, findings, input, software).write()?)
+    Ok(ModelBundle::new(study, findings, input, software).in_format(format).write()?)
 }

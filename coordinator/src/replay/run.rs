@@ -9,10 +9,11 @@ use wardround_core::study::{Bootstrap, Study};
 use wardround_learn::bundle::ModelBundle;
 use wardround_learn::findings::Findings;
 use wardround_learn::study::{Silent, StudyError};
+use wardround_net::pki::HeldTo;
 
 use super::cohort::{Totals, Unrecorded};
-use super::verify::verified;
-use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, Head, names};
+use super::verify::{Verified, verified};
+use crate::archive::{Archive, ArchiveError, End, FeaturesEntry, Head, VouchedFor, names};
 use crate::outcome::{self, OutcomeError, ReportContext, SOFTWARE};
 use crate::report::{FORMAT, Report};
 
@@ -21,6 +22,8 @@ use crate::report::{FORMAT, Report};
 pub struct Replayed {
     /// The study.
     pub study: StudyId,
+    /// Who vouches for the archive.
+    pub signature: VouchedFor,
     /// SHA-256 of the archive's model bundle.
     pub archived: Digest,
     /// SHA-256 of the bundle that the replay made.
@@ -104,8 +107,16 @@ impl Replayed {
 /// # Errors
 /// [`ReplayError`]. Another model or report is no error: [`Replayed::is_confirmed`] tells.
 pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
+    replay_held_to(archive, &HeldTo::AnyRoot)
+}
+
+/// As [`replay`], of an archive that has to be signed under a root that the reader knows.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_held_to(archive: &[u8], held_to: &HeldTo) -> Result<Replayed, ReplayError> {
     let archive = Archive::open(archive)?;
-    let head = verified(&archive)?.head;
+    let Verified { head, signature, .. } = verified(&archive, held_to)?;
     let manifest = &archive.manifest;
     let (FeaturesEntry::Agreed { count, source }, End::Done, Some(model)) =
         (&manifest.features, &manifest.study.end, archive.file(names::MODEL))
@@ -131,14 +142,22 @@ pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
         }
         other => other?,
     };
-    let software = ModelBundle::read(model)
-        .map_err(|error| ArchiveError::malformed(names::MODEL, error))?
-        .manifest
-        .software;
-    let bundle = outcome::bundle(&archive.study, source, &findings, &software)?;
+    let malformed = |error| ArchiveError::malformed(names::MODEL, error);
+    let format = ModelBundle::format_of(model).map_err(malformed)?;
+    let judged = ModelBundle::read(model).map_err(malformed)?;
+    let (software, bundle) = match archive.study.evaluation() {
+        // Whoever fitted the model, this is about who judged it.
+        Some(_) => (report_software(&archive)?, model.to_vec()),
+        None => {
+            let software = judged.manifest.software;
+            let bundle = outcome::bundle(&archive.study, source, &findings, &software, format)?;
+            (software, bundle)
+        }
+    };
     let report = compare_report(&archive, &findings, &software, head)?;
     Ok(Replayed {
         study: manifest.study.id.clone(),
+        signature,
         archived: Digest::of(model),
         replayed: Digest::of(&bundle),
         queries: findings.cost.queries,
@@ -148,6 +167,14 @@ pub fn replay(archive: &[u8]) -> Result<Replayed, ReplayError> {
         unused: totals.unused(),
         findings,
     })
+}
+
+/// Name and version of the software that made the archive's report.
+fn report_software(archive: &Archive<'_>) -> Result<String, ReplayError> {
+    let bytes = archive.file(names::REPORT_JSON).unwrap_or_default();
+    let report: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| ArchiveError::malformed(names::REPORT_JSON, error))?;
+    Ok(report["software"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Makes the report again and compares it with the archive's.
@@ -194,9 +221,20 @@ fn run(
 ) -> Result<Findings, ReplayError> {
     let id = &archive.manifest.study.id;
     let schemas = study.schemas(features);
-    let outcome = wardround_learn::study::run(totals, study, id, sites, &schemas, &Silent)
-        .now_or_never()
-        .expect("totals are read from memory, so no question ever waits");
+    let outcome = match study.evaluation() {
+        None => {
+            wardround_learn::study::run(totals, study, id, sites, &schemas, &Silent).now_or_never()
+        }
+        Some(_) => {
+            let model = archive.file(names::MODEL).unwrap_or_default();
+            let bundle = ModelBundle::read(model)
+                .map_err(|error| ArchiveError::malformed(names::MODEL, error))?;
+            let (silent, schemas) = (&Silent, &schemas);
+            wardround_learn::study::evaluate(totals, study, &bundle, id, sites, schemas, silent)
+                .now_or_never()
+        }
+    };
+    let outcome = outcome.expect("totals are read from memory, so no question ever waits");
     match (outcome, totals.take_unrecorded()) {
         (Ok(findings), _) => Ok(findings),
         (Err(_), Some(Unrecorded { what, query })) => Err(ReplayError::Unrecorded { what, query }),

@@ -6,9 +6,12 @@ use serde::Serialize;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_learn::bundle::ModelBundle;
+use wardround_net::pki::{
+    HeldTo, Identity, PeerIdentity, certificate_from_pem, certificates_from_pem, issued_by,
+};
 
 use crate::archive::{
-    Archive, ArchiveError, End, Entry, FeaturesEntry, Head, Part, Signature, names,
+    Archive, ArchiveError, End, Entry, FeaturesEntry, Head, Part, VouchedFor, names,
 };
 use crate::store::{JournalEntry, Kept};
 
@@ -18,7 +21,7 @@ pub struct Verified {
     /// SHA-256 of the manifest, which stands for the whole archive.
     pub manifest: Digest,
     /// Who vouches for it.
-    pub signature: Signature,
+    pub signature: VouchedFor,
     /// Name and version of the software that exported it.
     pub software: String,
     /// The study.
@@ -27,6 +30,8 @@ pub struct Verified {
     pub name: String,
     /// How it ended.
     pub end: End,
+    /// Earlier versions of its file, its parent's first.
+    pub versions: Vec<StudyId>,
     /// The sites that stayed to the end, sorted.
     pub sites: Vec<SiteId>,
     /// The sites that were given up, sorted.
@@ -40,6 +45,10 @@ pub struct Verified {
     pub total_bytes: u64,
     /// Receipts of sites' answers.
     pub answers: u64,
+    /// Certificates of sites, and of who submitted the study, that were valid while it ran.
+    pub certificates: u64,
+    /// Sites of the study without such a certificate: an earlier version of the coordinator didn't keep them.
+    pub without_certificate: Vec<SiteId>,
     /// Where the journal's chain ends.
     pub head: Head,
     /// The model.
@@ -59,21 +68,32 @@ pub enum ModelDigest {
     NoModel,
 }
 
-/// Checks an archive: digests of all entries, the journal's chain, every total or decision against its line,
-/// receipts of all answers, and that study, model and report name each other's digests. Blocking.
+/// Checks an archive: digests of all entries, its signature at the time of signing, the journal's chain, every total or
+/// decision against its line, receipts of all answers, the members' certificates, and that study, model and report name
+/// each other's digests. No clock is read, so that an archive verifies as long as it lasts. Blocking.
 ///
 /// # Errors
 /// [`ArchiveError`] names the first entry or line that isn't what it should be.
 pub fn verify(archive: &[u8]) -> Result<Verified, ArchiveError> {
-    verified(&Archive::open(archive)?)
+    verify_held_to(archive, &HeldTo::AnyRoot)
 }
 
-pub(super) fn verified(archive: &Archive<'_>) -> Result<Verified, ArchiveError> {
+/// As [`verify`], of an archive that has to be signed under a root that the reader knows.
+///
+/// # Errors
+/// As [`verify`]; [`ArchiveError::Unsigned`] and [`ArchiveError::OtherRoot`].
+pub fn verify_held_to(archive: &[u8], held_to: &HeldTo) -> Result<Verified, ArchiveError> {
+    verified(&Archive::open(archive)?, held_to)
+}
+
+pub(super) fn verified(archive: &Archive<'_>, held_to: &HeldTo) -> Result<Verified, ArchiveError> {
+    let signature = archive.vouched.clone().hold_to(held_to)?;
     let manifest = &archive.manifest;
     let head = check_chain(archive)?;
     let total_bytes = check_totals(archive)?;
     check_answers(archive)?;
     check_study(archive)?;
+    let (certificates, without_certificate) = check_certificates(archive)?;
     let model = match manifest.study.end {
         End::Done => {
             let digest = check_model(archive)?;
@@ -85,17 +105,20 @@ pub(super) fn verified(archive: &Archive<'_>) -> Result<Verified, ArchiveError> 
     let lost = manifest.sites.iter().filter(|s| s.part == Part::Lost);
     Ok(Verified {
         manifest: archive.digest,
-        signature: manifest.signature,
+        signature,
         software: manifest.software.clone(),
         study: manifest.study.id.clone(),
         name: manifest.study.name.clone(),
         end: manifest.study.end.clone(),
+        versions: manifest.versions.iter().map(|version| version.id.clone()).collect(),
         sites: manifest.final_sites(),
         lost: lost.map(|s| s.site.clone()).collect(),
         lines: archive.journal.len() as u64,
         decisions: archive.decisions(),
         total_bytes,
         answers: archive.answers.len() as u64,
+        certificates,
+        without_certificate,
         head,
         model,
     })
@@ -171,8 +194,10 @@ fn check_totals(archive: &Archive<'_>) -> Result<u64, ArchiveError> {
             Kept::Decision { digest, .. } => names::decision_name(digest),
         });
     }
-    let in_folders = |entry: &&Entry| entry.name.contains('/');
-    let totals = archive.manifest.entries.iter().filter(in_folders);
+    let of_lines = |entry: &&Entry| {
+        ["totals/", "decisions/"].iter().any(|folder| entry.name.starts_with(folder))
+    };
+    let totals = archive.manifest.entries.iter().filter(of_lines);
     match totals.map(|entry| &entry.name).find(|name| !named.contains(*name)) {
         Some(stray) => Err(ArchiveError::Unexpected(stray.clone())),
         None => Ok(bytes),
@@ -210,7 +235,54 @@ fn check_study(archive: &Archive<'_>) -> Result<(), ArchiveError> {
         let what = "another study file".to_owned();
         return Err(ArchiveError::contradiction(names::STUDY, names::MANIFEST, what));
     }
-    Ok(())
+    let mut named = BTreeSet::new();
+    for version in &manifest.versions {
+        let name = names::version_name(&version.id);
+        if Digest::of(archive.file(&name).unwrap_or_default()) != version.digest {
+            let what = "another study file".to_owned();
+            return Err(ArchiveError::contradiction(&name, names::MANIFEST, what));
+        }
+        named.insert(name);
+    }
+    let mut entries = manifest.entries.iter().map(|entry| &entry.name);
+    match entries.find(|name| name.starts_with("versions/") && !named.contains(*name)) {
+        Some(stray) => Err(ArchiveError::Unexpected(stray.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Every certificate was issued by the archive's root to a site of the study or to who submitted it, and was valid while
+/// it ran. Gives their number, and the sites without one.
+fn check_certificates(archive: &Archive<'_>) -> Result<(u64, Vec<SiteId>), ArchiveError> {
+    let (manifest, study) = (&archive.manifest, &archive.manifest.study);
+    let mut without: BTreeSet<SiteId> = manifest.sites.iter().map(|s| s.site.clone()).collect();
+    let Some(pem) = archive.file(names::CERTIFICATES) else {
+        return Ok((0, without.into_iter().collect()));
+    };
+    let wrong = |what: String| ArchiveError::malformed(names::CERTIFICATES, what);
+    let root = archive.file(names::CA).ok_or_else(|| ArchiveError::Missing(names::CA.into()))?;
+    let root = certificate_from_pem(&String::from_utf8_lossy(root))
+        .map_err(|error| ArchiveError::malformed(names::CA, error))?;
+    let certificates = certificates_from_pem(pem).map_err(|error| wrong(error.to_string()))?;
+    for (number, certificate) in (1..).zip(&certificates) {
+        let wrong = |what: &dyn std::fmt::Display| wrong(format!("certificate {number}: {what}"));
+        let validity = issued_by(certificate, &root).map_err(|error| wrong(&error))?;
+        let peer = PeerIdentity::from_certificate(certificate).map_err(|error| wrong(&error))?;
+        let stranger = match &peer.identity {
+            Identity::Site(site) => {
+                without.remove(site);
+                manifest.sites.iter().all(|one| one.site != *site)
+            }
+            Identity::User { name, .. } => name.as_str() != study.submitted_by,
+        };
+        if stranger {
+            return Err(wrong(&format!("{} has no part in the study", peer.identity)));
+        }
+        if study.ended_ms < validity.from.0 || validity.to.0 < study.submitted_ms {
+            return Err(wrong(&format!("{} had it before or after the study", peer.identity)));
+        }
+    }
+    Ok((certificates.len() as u64, without.into_iter().collect()))
 }
 
 fn check_model(archive: &Archive<'_>) -> Result<Digest, ArchiveError> {
@@ -220,11 +292,20 @@ fn check_model(archive: &Archive<'_>) -> Result<Digest, ArchiveError> {
     let differs = |other: &str, what: &str| {
         Err(ArchiveError::contradiction(names::MODEL, other, what.to_owned()))
     };
-    if bundle.manifest.study_digest != archive.study.digest {
-        return differs(names::STUDY, "the model is of another study file");
-    }
-    if bundle.manifest.sites != archive.manifest.final_sites() {
-        return differs(names::MANIFEST, "the model was fitted to the rows of other sites");
+    match archive.study.evaluation() {
+        Some(evaluation) => {
+            if evaluation.model != Digest::of(bytes) {
+                return differs(names::STUDY, "the model isn't the one that the study judges");
+            }
+        }
+        None => {
+            if bundle.manifest.study_digest != archive.study.digest {
+                return differs(names::STUDY, "the model is of another study file");
+            }
+            if bundle.manifest.sites != archive.manifest.final_sites() {
+                return differs(names::MANIFEST, "the model was fitted to the rows of other sites");
+            }
+        }
     }
     match &archive.manifest.features {
         FeaturesEntry::Agreed { count, .. } if count.contains(&bundle.manifest.features) => {

@@ -1,75 +1,42 @@
 //! From findings and context to a report: every table passes [`super::disclose`] on its way.
 
 use wardround_core::digest::Digest;
-use wardround_core::ids::SiteId;
+use wardround_core::query::Labelling;
 use wardround_core::study::{
-    AugmentationRule, ChooseBy, Classifier, Ensemble, EnsembleKind, GridPoint, Input, Learner,
-    Mode, MultiClass, Precision, Study,
+    AugmentationRule, ChooseBy, Classifier, Ensemble, EnsembleKind, GridPoint, Input, JudgedUnit,
+    Learner, Mode, MultiClass, Precision, SecondReader, Study, UnitScore,
 };
 use wardround_learn::findings::{
-    FinalFit, FinalFourier, FinalKernel, FinalLinear, Findings, FoldResult, LeftOut, Matrix,
-    NestedChoice, OwnFourier, ProfileCell, TargetFindings, TrainedAt, TreeCounts,
+    FinalFit, FinalFourier, FinalKernel, FinalLinear, Findings, FoldResult, JudgedCell, LeftOut,
+    Matrix, NestedChoice, OwnFourier, ProfileCell, Readers, TargetFindings, TrainedAt,
 };
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 
+use super::check::{BuildError, below, check};
 use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
 use super::decision::decision_curve;
 use super::disclose::{Minimums, cohort_mask};
 use super::edition::Edition;
+use super::evaluation::EvaluationSection;
 use super::fairness::FairnessSection;
 use super::joining::{self, MatrixSection, OwnSitesSection};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
-    FinalModel, Fitting, FoldRow, GridRow, LeftOutRow, LeftOutSection, LevelRow, Loosening,
-    ModelSection, ModelSites, NestedFold, NumbersOfSite, PooledSection, Protection, Report,
-    RoundsSection, SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn,
-    SubgroupsSection,
+    FinalModel, Fitting, FoldRow, GridRow, JudgedSection, LeftOutRow, LeftOutSection, LevelRow,
+    Loosening, MixedUnits, ModelSection, ModelSites, NestedFold, NumbersOfSite, PooledSection,
+    Protection, Report, RoundsSection, SetAside, SiteCost, SiteRow, SitesSection, StudySection,
+    SubgroupColumn, SubgroupsSection,
 };
+use super::outliers::{self, OutlierSection};
+use super::readers::{self, ReadersSection};
+use super::shortcuts;
 use super::slices::{TargetMask, calibration, figure_row};
+use super::statements::Statements;
 use super::together::SitesTogether;
 use super::uncertainty::UncertaintySection;
 use super::values::{Count, Estimate, grouped, rounded};
-
-/// Findings and context that don't belong together; always a fault of the coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// A site of the findings isn't in the context.
-    #[error("expected a context for every site of the findings, got none for '{0}'")]
-    UnknownSite(SiteId),
-    /// A table of the findings has the wrong size.
-    #[error("expected {expected} {what} in the findings, got {got}")]
-    Size {
-        /// What was counted.
-        what: &'static str,
-        /// How many there should be.
-        expected: usize,
-        /// How many came.
-        got: usize,
-    },
-    /// An index of the findings points nowhere.
-    #[error("expected {what} below {below} in the findings, got {got}")]
-    Index {
-        /// What was pointed at.
-        what: &'static str,
-        /// The number of entries.
-        below: usize,
-        /// The index.
-        got: usize,
-    },
-    /// The optimiser's last gradient isn't a number.
-    #[error("expected a finite gradient of the final model in the findings, got {0}")]
-    Gradient(String),
-    /// A number that is no probability.
-    #[error("expected {what} from 0 to 1 in the findings, got {got}")]
-    Probability {
-        /// What it is.
-        what: &'static str,
-        /// The number.
-        got: String,
-    },
-}
 
 /// See [`Report::build`].
 pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, BuildError> {
@@ -88,6 +55,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
     let mut report = Report {
         format: FORMAT,
         edition: Edition::Original,
+        statements: Statements::default(),
         software: context.software.clone(),
         data: context.data,
         study: study(findings, context),
@@ -103,6 +71,11 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         comparison: ComparisonSection::Single,
         own_sites: OwnSitesSection::NotAsked,
         matrix: MatrixSection::NotAsked,
+        shortcuts: shortcuts::shortcuts(findings, &sites, &mask, minimums)?,
+        shift: shortcuts::shift(findings, &sites, &mask)?,
+        outliers: OutlierSection::NotAsked,
+        readers: readers(findings, context, &sites, &mask, minimums)?,
+        evaluation: EvaluationSection::Fitted,
         rounds: rounds(findings, context, &sites, &mask),
         sites_of_every_model: model_sites(findings),
         attempts: context.attempts.clone(),
@@ -128,102 +101,56 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         report.leave_one_site_out.push(left_out(findings, target, &shown, minimums, &name)?);
         masks.push(shown);
     }
+    let crossed = super::crossed::tables(findings, &mask, &masks, minimums);
+    for (section, tables) in report.fairness.iter_mut().zip(crossed) {
+        section.crossed = tables;
+    }
     report.comparison = comparison::section(findings, &context.study, &context.rounds, &masks)?;
     report.own_sites = joining::own_sites(findings, &masks, minimums)?;
     report.matrix = joining::matrix(findings, &masks)?;
+    report.outliers = outliers::section(findings, &masks, minimums);
+    report.evaluation = EvaluationSection::of(findings, &context.study, &report.pooled);
     Ok(report)
 }
 
-fn check(findings: &Findings, context: &Context) -> Result<(), BuildError> {
-    let size = |what, expected: usize, got: usize| {
-        if expected == got { Ok(()) } else { Err(BuildError::Size { what, expected, got }) }
+fn readers(
+    findings: &Findings,
+    context: &Context,
+    sites: &[&SiteContext],
+    mask: &CohortMask,
+    minimums: Minimums,
+) -> Result<ReadersSection, BuildError> {
+    let tables = match &findings.readers {
+        Readers::NotAsked => &[][..],
+        Readers::Asked { tables } => tables,
     };
-    let (sites, profile) = (findings.sites.len(), &findings.profile);
-    size("sites in the profile", sites, profile.by_site.len())?;
-    size("sites by subgroup in the profile", sites, profile.by_site_and_subgroup.len())?;
-    below("a combination", findings.combination, context.study.combinations().len())?;
-    size("subgroup columns in the profile", findings.subgroups.len(), profile.by_subgroup.len())?;
-    for by_column in &profile.by_site_and_subgroup {
-        size("subgroup columns of a site", findings.subgroups.len(), by_column.len())?;
-    }
-    let mut cells: Vec<&ProfileCell> = vec![&profile.all];
-    cells.extend(&profile.by_site);
-    for (at, column) in findings.subgroups.iter().enumerate() {
-        let every = profile.by_site_and_subgroup.iter().map(|site| &site[at]);
-        for levels in every.chain([&profile.by_subgroup[at]]) {
-            size("levels of a subgroup column", column.levels.len(), levels.len())?;
-            cells.extend(levels);
+    for table in tables {
+        let (side, expected) = (table.classes.len(), findings.sites.len());
+        let got = table.by_site.len();
+        if got != expected {
+            return Err(BuildError::Size { what: "sites' cross tables", expected, got });
+        }
+        for one in table.by_site.iter().chain([&table.all]) {
+            for got in [one.rows.len(), one.patients.len()] {
+                if got != side * side {
+                    let (what, expected) = ("cells of a cross table", side * side);
+                    return Err(BuildError::Size { what, expected, got });
+                }
+            }
         }
     }
-    for cell in cells {
-        size("classes of patients", findings.classes.len(), cell.patients_by_class.len())?;
-        size("classes of rows", findings.classes.len(), cell.rows_by_class.len())?;
-    }
-    for target in &findings.targets {
-        below("a class", usize::from(target.class), findings.classes.len())?;
-        let judged = &target.nested.judged;
-        size("judged sites", sites, judged.by_site.len())?;
-        size("judged subgroup columns", findings.subgroups.len(), judged.by_subgroup.len())?;
-        for (column, levels) in findings.subgroups.iter().zip(&judged.by_subgroup) {
-            size("judged levels", column.levels.len(), levels.len())?;
-        }
-        if !judged.fairness.is_empty() {
-            size("subgroup columns drawn again", findings.subgroups.len(), judged.fairness.len())?;
-        }
-        size("grid points", findings.grid.len(), target.used_for_choosing.len())?;
-        if let TreeCounts::Stopped { points } = &target.trees {
-            size("numbers of trees", findings.grid.len(), points.len())?;
-        }
-        size("nested folds", target.nested.choices.len(), target.nested.folds.len())?;
-        probability("a threshold", target.model.threshold)?;
-        gradients(&target.model.fitted)?;
-        for choice in &target.nested.choices {
-            probability("a threshold of a fold", choice.threshold)?;
-        }
-        for out in &target.left_out {
-            probability("a threshold without a site", out.threshold)?;
-            below("a left-out site", usize::from(out.site), sites)?;
-            size("grid points of a left-out site", findings.grid.len(), out.auc_by_point.len())?;
-        }
-    }
-    Ok(())
-}
-
-fn gradients(fitted: &FinalFit) -> Result<(), BuildError> {
-    match fitted {
-        FinalFit::Linear(FinalLinear { gradient, .. })
-        | FinalFit::Fourier(FinalFourier { gradient, .. })
-            if !gradient.is_finite() =>
-        {
-            Err(BuildError::Gradient(gradient.to_string()))
-        }
-        FinalFit::Kernel(FinalKernel { violation, .. }) if !violation.is_finite() => {
-            Err(BuildError::Gradient(violation.to_string()))
-        }
-        FinalFit::Linear(_) | FinalFit::Fourier(_) | FinalFit::Trees(_) | FinalFit::Kernel(_) => {
-            Ok(())
-        }
-        FinalFit::Ensemble(ensemble) => {
-            ensemble.members.iter().try_for_each(|member| gradients(&member.fitted))
-        }
-    }
-}
-
-pub(super) fn below(what: &'static str, got: usize, below: usize) -> Result<(), BuildError> {
-    if got < below { Ok(()) } else { Err(BuildError::Index { what, below, got }) }
-}
-
-fn probability(what: &'static str, got: f64) -> Result<(), BuildError> {
-    if (0.0..=1.0).contains(&got) {
-        Ok(())
-    } else {
-        Err(BuildError::Probability { what, got: got.to_string() })
-    }
+    let column = match &context.study.target.second_reader {
+        SecondReader::None => "",
+        SecondReader::Column(column) => column,
+    };
+    let consents: Vec<_> = sites.iter().map(|site| site.policy.per_site_metrics).collect();
+    Ok(readers::section(findings, column, &consents, mask, minimums))
 }
 
 fn study(findings: &Findings, context: &Context) -> StudySection {
     let study = &context.study;
-    let chosen = &study.combinations()[findings.combination];
+    let combinations = study.combinations();
+    let chosen = combinations.get(findings.combination);
     StudySection {
         id: context.study_id.clone(),
         name: study.name.clone(),
@@ -235,9 +162,10 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
             Input::Images { .. } => "image".to_owned(),
             Input::Table(_) => "row".to_owned(),
         },
+        judged: judged(study),
         input: match &study.input {
             Input::Images { backbones, augmentation, .. } => {
-                let backbone = &backbones[usize::from(chosen.input)];
+                let backbone = &backbones[chosen.map_or(0, |chosen| usize::from(chosen.input))];
                 let precision = match backbone.precision {
                     Precision::F32 => String::new(),
                     precision => format!(" in {precision}"),
@@ -255,15 +183,48 @@ fn study(findings: &Findings, context: &Context) -> StudySection {
                 format!("a table of {columns} columns")
             }
         },
-        classifier: match chosen.learner {
-            Learner::Classifier(classifier) => in_words(classifier).to_owned(),
-            Learner::Ensemble(ensemble) => ensemble_in_words(study, ensemble),
+        classifier: match (chosen.map(|chosen| chosen.learner), findings.evaluated.bundle()) {
+            (Some(Learner::Classifier(classifier)), _) => in_words(classifier).to_owned(),
+            (Some(Learner::Ensemble(ensemble)), _) => ensemble_in_words(study, ensemble),
+            (None, Some(bundle)) => bundle.learner.clone(),
+            (None, None) => String::new(),
         },
         seed: study.seed,
         chosen_by: judged_by(study.validation.choose_by).to_owned(),
-        threshold_for: study.validation.threshold.words(),
+        threshold_for: match study.evaluation() {
+            Some(_) => "what its training study chose it for".to_owned(),
+            None => study.validation.threshold.words(),
+        },
         parsed: serde_json::to_value(study).expect("a study has text keys and plain values only"),
     }
+}
+
+fn judged(study: &Study) -> JudgedSection {
+    let row = match study.input {
+        Input::Images { .. } => "image",
+        Input::Table(_) => "row",
+    };
+    let (name, score) = match study.validation.judge {
+        JudgedUnit::Row => {
+            let sentence = format!("Every {row} is judged by itself.");
+            return JudgedSection { name: row.to_owned(), sentence };
+        }
+        JudgedUnit::Exam(score) => ("exam", score),
+        JudgedUnit::Patient(score) => (study.patient.unit.as_str(), score),
+    };
+    let score = match score {
+        UnitScore::Mean => "the mean",
+        UnitScore::Max => "the largest",
+    };
+    let class = match study.target.classes.labelling() {
+        Labelling::Single => format!("the class that the study names first among its {row}s'"),
+        Labelling::Multi => format!("all labels of its {row}s"),
+    };
+    let sentence = format!(
+        "Judged is the {name}, in every table: its probability is {score} of its {row}s' probabilities, it has {class}, and \
+         the level of a subgroup on which its {row}s agree, else it is unknown. Models are fitted to {row}s."
+    );
+    JudgedSection { name: name.to_owned(), sentence }
 }
 
 fn in_words(classifier: &Classifier) -> &'static str {
@@ -447,18 +408,36 @@ fn cohort(
         sites: sites.iter().enumerate().map(of_site).collect(),
         subgroups: findings.subgroups.iter().enumerate().map(of_column).collect(),
         rules: minimums.to_string(),
+        mixed: mixed(&profile.all, minimums),
     }
 }
 
 fn cohort_cell(cell: &ProfileCell, shown: CellMask) -> CohortCell {
     let total = |number: u64| Count::from(shown.patients.map(|()| number));
     let count = |number: u64| Count::from(shown.classes.map(|()| number));
+    let by_class = |of: &[u64]| of.iter().copied().map(count).collect();
+    let (images, judged, judged_by_class) = match &cell.judged {
+        JudgedCell::Rows => (cell.rows(), cell.rows(), &cell.rows_by_class),
+        JudgedCell::Units(units) => (units.rows, units.count, &units.by_class),
+    };
     CohortCell {
-        patients: total(cell.patients),
-        images: total(cell.rows()),
-        patients_by_class: cell.patients_by_class.iter().copied().map(count).collect(),
-        images_by_class: cell.rows_by_class.iter().copied().map(count).collect(),
+        patients: total(cell.judged_patients()),
+        images: total(images),
+        judged: total(judged),
+        patients_by_class: by_class(cell.judged_patients_by_class()),
+        judged_by_class: by_class(judged_by_class),
     }
+}
+
+/// Their patients are a cell of their own.
+fn mixed(all: &ProfileCell, minimums: Minimums) -> MixedUnits {
+    let JudgedCell::Units(units) = &all.judged else { return MixedUnits::NotJudged };
+    let shown = match units.patients_of_mixed < minimums.cell.get() {
+        true => Shown::Suppressed(Reason::SmallCell),
+        false => Shown::Value(()),
+    };
+    let count = |number: u64| Count::from(shown.map(|()| number));
+    MixedUnits::Units { count: count(units.mixed), patients: count(units.patients_of_mixed) }
 }
 
 fn models(
@@ -493,7 +472,10 @@ fn models(
             point: chosen,
             features: findings.features,
             threshold: rounded(model.threshold),
-            fitted: fitting(&model.fitted, chosen),
+            fitted: match findings.evaluated.is_fitted() {
+                true => fitting(&model.fitted, chosen),
+                false => Fitting::Before,
+            },
             digest: digest(&model.fitted),
         },
     })
@@ -709,6 +691,11 @@ fn model_sites(findings: &Findings) -> Vec<ModelSites> {
     let mut list = Vec::new();
     for target in &findings.targets {
         let class = &findings.classes[usize::from(target.class)];
+        if let Some(bundle) = findings.evaluated.bundle() {
+            let model = format!("{class}: the judged model");
+            list.push(ModelSites { model, sites: bundle.sites.clone() });
+            continue;
+        }
         let sites = findings.sites.clone();
         list.push(ModelSites { model: format!("{class}: final model"), sites: sites.clone() });
         list.push(ModelSites { model: format!("{class}: cross-validated models"), sites });

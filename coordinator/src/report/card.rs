@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use wardround_learn::metrics::registry::metric;
 
 use super::figures::SliceKind;
+use super::html::upper;
 use super::model::{DataKind, FigureRow, Report, WeightsDigest};
 use super::notes::notes;
+use super::statements::words_of;
 use super::values::{Count, Estimate, decimal};
 use super::warnings::warnings;
 
@@ -28,7 +30,7 @@ impl Report {
             );
         }
         details(self, &mut card);
-        intended_use(&mut card);
+        intended_use(self, &mut card);
         factors(self, &mut card);
         metrics(self, &mut card);
         evaluation_data(self, &mut card);
@@ -60,6 +62,18 @@ impl Card {
         if !items.is_empty() {
             self.line(&items.join("\n"));
         }
+    }
+
+    /// A statement of the lead, or that it is still to be written.
+    fn said(&mut self, report: &Report, key: &str, what: &str) {
+        match report.statements.get(key) {
+            Some(text) => self.statement(words_of(key), text),
+            None => self.line(&format!("{FILL_IN} {what}.")),
+        }
+    }
+
+    fn statement(&mut self, words: &str, text: &str) {
+        self.line(&format!("**{}:** {}", upper(words), inline(text)));
     }
 
     fn table(&mut self, head: &[&str], rows: Vec<Vec<String>>) {
@@ -103,17 +117,23 @@ fn details(report: &Report, card: &mut Card) {
         }
     }
     card.list(items);
-    card.line(&format!(
-        "{FILL_IN} who develops it and whom to ask, version, date, licence, citation."
-    ));
+    card.said(
+        report,
+        "contact",
+        "who develops it and whom to ask, version, date, licence, citation",
+    );
+    for key in ["funding", "conflicts"] {
+        if let Some(text) = report.statements.get(key) {
+            card.statement(words_of(key), text);
+        }
+    }
 }
 
-fn intended_use(card: &mut Card) {
+fn intended_use(report: &Report, card: &mut Card) {
     card.line("## Intended use");
-    card.list(
-        ["primary intended uses", "primary intended users", "uses that are out of scope"]
-            .map(|what| format!("{FILL_IN} {what}.")),
-    );
+    card.said(report, "intended_use", "primary intended uses");
+    card.said(report, "intended_users", "primary intended users");
+    card.said(report, "out_of_scope", "uses that are out of scope");
     card.line("Nothing in a report says what a model may be used for; it isn't a medical device by itself.");
 }
 
@@ -129,7 +149,11 @@ fn factors(report: &Report, card: &mut Card) {
         items.push("The study names no subgroup columns.".to_owned());
     }
     card.list(items);
-    card.line(&format!("{FILL_IN} other factors that matter here: devices, protocols, severity."));
+    card.said(
+        report,
+        "acquisition",
+        "other factors that matter here: devices, protocols, severity",
+    );
 }
 
 fn metrics(report: &Report, card: &mut Card) {
@@ -151,6 +175,11 @@ fn metrics(report: &Report, card: &mut Card) {
 
 fn evaluation_data(report: &Report, card: &mut Card) {
     card.line("## Evaluation data");
+    if report.evaluation.is_judged() {
+        let lines = report.evaluation.sentences();
+        card.list(lines.iter().map(|line| inline(line)));
+        return;
+    }
     let left_out = match report.leave_one_site_out.iter().any(|one| !one.sites.is_empty()) {
         true => "Besides, every site was judged by a model that never saw it.",
         false => "No site was left out, so nothing here says how the model does at another site.",
@@ -163,18 +192,29 @@ fn evaluation_data(report: &Report, card: &mut Card) {
     ));
 }
 
+fn training_words(report: &Report) -> String {
+    format!(
+        "All sites' {}s; the final model is fitted to all of them. {} {}.",
+        inline(&report.study.unit),
+        inline(&report.cohort.rules),
+        inline(&report.protection.sentence)
+    )
+}
+
 fn training_data(report: &Report, card: &mut Card) {
     let (study, cohort) = (&report.study, &report.cohort);
     card.line("## Training data");
-    card.line(&format!(
-        "All sites' {}s; the final model is fitted to all of them. {} {}.",
-        inline(&study.unit),
-        inline(&cohort.rules),
-        inline(&report.protection.sentence)
-    ));
+    if report.evaluation.is_judged() {
+        card.line("See the report of the study that fitted the model. The rows here are:");
+    } else {
+        card.line(&training_words(report));
+    }
     let (units, rows) = (format!("{}s", study.unit), format!("{}s", study.row));
     let mut head = vec!["".to_owned(), units.clone(), rows];
     head.extend(study.classes.iter().map(|class| format!("{class}: {units}")));
+    if study.judged.name != study.row {
+        card.line(&inline(&study.judged.sentence));
+    }
     let line = |name: String, cell: &super::model::CohortCell| {
         let mut line = vec![name, cell.patients.to_string(), cell.images.to_string()];
         line.extend(cell.patients_by_class.iter().map(Count::to_string));
@@ -215,7 +255,36 @@ fn analyses(report: &Report, card: &mut Card) {
             "Unitary results, of all sites, each site, each subgroup and each site left out:",
         );
         card.table(&["", "AUC", "sensitivity", "specificity", "Brier", "ECE"], rows);
+        intersectional(report, at, card);
         gaps(report, at, card);
+    }
+}
+
+/// Cells of two columns at once.
+fn intersectional(report: &Report, at: usize, card: &mut Card) {
+    for table in &report.fairness[at].crossed {
+        let rows: Vec<Vec<String>> = (table.cells.iter())
+            .map(|cell| {
+                let figures = cell.figures.iter().map(|named| named.estimate.to_string());
+                std::iter::once(cell.words()).chain(figures).collect()
+            })
+            .collect();
+        card.line(&format!(
+            "Intersectional results, by {}; rates are in steps of the minimum cell:",
+            inline(&table.words())
+        ));
+        let head = [
+            "",
+            "AUC",
+            "sensitivity",
+            "specificity",
+            "called positive",
+            "calibration in the large",
+        ];
+        card.table(&head, rows);
+        card.list(
+            table.not_judged_by_reason().iter().map(|why| format!("Not judged: {}.", inline(why))),
+        );
     }
 }
 
@@ -266,14 +335,18 @@ fn ethics(report: &Report, card: &mut Card) {
             inline(&rule.default)
         )
     }));
-    card.line(&format!("{FILL_IN} approvals, consent, risks and harms that were considered."));
+    card.said(report, "ethics", "approvals, consent");
+    card.said(report, "harms", "risks and harms that were considered");
 }
 
 fn caveats(report: &Report, card: &mut Card) {
     card.line("## Caveats and recommendations");
     let lines = warnings(report).into_iter().chain(notes(report));
     card.list(lines.map(|line| inline(&line)));
-    card.line(&format!("{FILL_IN} recommendations for use, and what should be looked at next."));
+    if let Some(text) = report.statements.get("limitations") {
+        card.statement(words_of("limitations"), text);
+    }
+    card.said(report, "next_steps", "recommendations for use, and what should be looked at next");
 }
 
 fn row(name: String, figures: &FigureRow) -> Vec<String> {

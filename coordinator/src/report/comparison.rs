@@ -9,7 +9,7 @@ use wardround_learn::findings::{
     Compared, ComparedClass, ComparedClassifier, Comparison, Figure, Findings, Matrix, OwnSites,
 };
 
-use super::build::BuildError;
+use super::check::BuildError;
 use super::model::RoundCost;
 use super::slices::TargetMask;
 use super::values::{Estimate, rounded};

@@ -44,7 +44,8 @@ impl fmt::Display for Minimums {
             "Counts of fewer than {} patients are withheld, 0 included. A site or subgroup is judged \
              from {} patients of each class on. What is withheld would follow from all less the \
              others, so the smallest others that hide it are withheld too; which are which isn't \
-             said.",
+             said. Another study's report on some of the same patients can be subtracted from this one: \
+             `wardround audit history` names such studies.",
             self.cell, self.per_class
         )
     }
@@ -54,7 +55,7 @@ impl fmt::Display for Minimums {
 pub fn cohort_mask(profile: &Profile, labelling: Labelling, minimums: Minimums) -> CohortMask {
     match labelling {
         Labelling::Single => {
-            let counts = counts(profile, |cell| cell.patients_by_class.clone());
+            let counts = counts(profile, |cell| cell.judged_patients_by_class().to_vec());
             cohort(&counts, minimums.cell)
         }
         // Labels don't add up to patients, but each does with the patients who never have it: as many tables
@@ -63,22 +64,25 @@ pub fn cohort_mask(profile: &Profile, labelling: Labelling, minimums: Minimums) 
         Labelling::Multi => {
             let of_label = |label: usize| {
                 let sides = |cell: &ProfileCell| {
-                    let with = cell.patients_by_class[label];
-                    vec![cell.patients.saturating_sub(with), with]
+                    let with = cell.judged_patients_by_class()[label];
+                    vec![cell.judged_patients().saturating_sub(with), with]
                 };
                 cohort(&counts(profile, sides), minimums.cell)
             };
             let masks = (0..profile.all.patients_by_class.len()).map(of_label);
             masks.reduce(CohortMask::stricter).unwrap_or_else(|| {
-                cohort(&counts(profile, |cell| cell.patients_by_class.clone()), minimums.cell)
+                let of = |cell: &ProfileCell| cell.judged_patients_by_class().to_vec();
+                cohort(&counts(profile, of), minimums.cell)
             })
         }
     }
 }
 
 fn counts(profile: &Profile, by_class: impl Fn(&ProfileCell) -> Vec<u64>) -> CohortCounts {
-    let cell =
-        |cell: &ProfileCell| CellCounts { patients: cell.patients, by_class: by_class(cell) };
+    let cell = |cell: &ProfileCell| CellCounts {
+        patients: cell.judged_patients(),
+        by_class: by_class(cell),
+    };
     let row = |cells: &[ProfileCell]| cells.iter().map(cell).collect();
     let column = |at: usize| ColumnCounts {
         levels: row(&profile.by_subgroup[at]),
@@ -93,6 +97,7 @@ fn counts(profile: &Profile, by_class: impl Fn(&ProfileCell) -> Vec<u64>) -> Coh
 
 #[cfg(test)]
 mod tests {
+    use wardround_learn::findings::JudgedCell;
     use wardround_privacy::suppress::{Reason, Shown};
 
     use super::*;
@@ -101,7 +106,8 @@ mod tests {
     fn cell(patients: u64, by_class: [u64; 3]) -> ProfileCell {
         let by_class = by_class.to_vec();
         let (rows, all_rows) = (by_class.clone(), patients);
-        ProfileCell { patients, patients_by_class: by_class, rows_by_class: rows, all_rows }
+        let judged = JudgedCell::Rows;
+        ProfileCell { patients, patients_by_class: by_class, rows_by_class: rows, all_rows, judged }
     }
 
     fn mask(sites: [[u64; 4]; 3]) -> CohortMask {

@@ -9,6 +9,7 @@ use wardround_learn::findings::{ColumnSpread, Figure, Interval, MetricSpread};
 use wardround_learn::metrics::fairness::{Chance, Gap, Level, equalized_odds, gap, level_interval};
 use wardround_learn::metrics::registry::metric;
 
+use super::crossed::{CrossedGaps, CrossedTable};
 use super::model::{FigureRow, LevelRow, NamedEstimate, SubgroupColumn, SubgroupsSection};
 use super::values::{Count, Estimate, rounded};
 
@@ -20,6 +21,8 @@ pub struct FairnessSection {
     pub class: String,
     /// The subgroup columns; none where patients weren't drawn again.
     pub columns: Vec<FairnessColumn>,
+    /// By two columns at once, where the study asks for it.
+    pub crossed: Vec<CrossedTable>,
 }
 
 /// The levels of a subgroup column beside each other.
@@ -154,6 +157,15 @@ enum Metrics {
     Odds,
 }
 
+impl Metrics {
+    fn names(&self) -> [&'static str; 2] {
+        match self {
+            Self::One(metric) => [metric, metric],
+            Self::Odds => ["sensitivity", "specificity"],
+        }
+    }
+}
+
 const COMPARED: &[Compared] = &[
     one("roc_auc_difference", "AUC", "roc_auc_score"),
     one("equal_opportunity_difference", "sensitivity (equal opportunity)", "sensitivity"),
@@ -201,6 +213,12 @@ impl GapRow {
         known.map_or(self.name.as_str(), |compared| compared.words)
     }
 
+    /// With three decimals, which tell less of single patients.
+    pub(super) fn coarse(self) -> Self {
+        let [difference, ratio] = [self.difference, self.ratio].map(|one| one.to_decimals(3));
+        Self { difference, ratio, ..self }
+    }
+
     /// Whether levels lie further apart than by chance.
     pub fn is_gap(&self) -> bool {
         matches!(self.verdict, Verdict::Gap { .. })
@@ -208,6 +226,20 @@ impl GapRow {
 }
 
 impl FairnessSection {
+    /// Every gap of two columns at once, with what it is of.
+    pub fn crossed_gaps(&self) -> impl Iterator<Item = (String, &GapRow)> {
+        self.crossed.iter().flat_map(|table| {
+            let of = |one: &CrossedGaps| match table.is_by_site() {
+                true => format!("{}, {}", table.columns, one.of),
+                false => table.words(),
+            };
+            table
+                .compared
+                .iter()
+                .flat_map(move |one| one.gaps.iter().map(move |gap| (of(one), gap)))
+        })
+    }
+
     /// Every gap with its column's name.
     pub fn gaps(&self) -> impl Iterator<Item = (&str, &GapRow)> {
         self.columns
@@ -219,7 +251,7 @@ impl FairnessSection {
     pub(super) fn of(subgroups: &SubgroupsSection, spread: &[ColumnSpread]) -> Self {
         let columns = subgroups.columns.iter().zip(spread);
         let columns = columns.map(|(column, spread)| of_column(column, spread)).collect();
-        Self { class: subgroups.class.clone(), columns }
+        Self { class: subgroups.class.clone(), columns, crossed: Vec::new() }
     }
 }
 
@@ -242,6 +274,19 @@ fn of_column(column: &SubgroupColumn, spread: &ColumnSpread) -> FairnessColumn {
             })
             .collect(),
     };
+    let value = |at: usize, name: &str| figure(&column.levels[at].figures, name).value();
+    let items = Items {
+        names: column.levels.iter().map(|row| row.level.clone()).collect(),
+        value: &value,
+        level: &|at, name| {
+            let spread = spread_of(name);
+            Level {
+                value: value(at, name).unwrap_or(f64::NAN),
+                error: spread.and_then(|one| one.errors.get(at).copied().flatten()),
+                dealt: spread.and_then(|one| one.dealt.get(at)).map_or(&[][..], Vec::as_slice),
+            }
+        },
+    };
     FairnessColumn {
         name: column.name.clone(),
         levels: levels.map(fair).collect(),
@@ -251,7 +296,7 @@ fn of_column(column: &SubgroupColumn, spread: &ColumnSpread) -> FairnessColumn {
             .filter(|row| !judged(row))
             .map(|row| NotJudged { level: row.level.clone(), why: row.figures.auc.why() })
             .collect(),
-        gaps: COMPARED.iter().map(|compared| gap_row(column, &spread_of, compared)).collect(),
+        gaps: items.gaps(|_| true),
     }
 }
 
@@ -282,57 +327,60 @@ fn prevalence(row: &FigureRow) -> Estimate {
     Estimate::from(&Figure::Known { value, interval: Interval::NotComputed })
 }
 
-fn gap_row<'a>(
-    column: &SubgroupColumn,
-    spread_of: &impl Fn(&str) -> Option<&'a MetricSpread>,
-    compared: &Compared,
-) -> GapRow {
-    let (first, second) = match compared.of {
-        Metrics::One(metric) => (metric, metric),
-        Metrics::Odds => ("sensitivity", "specificity"),
-    };
-    // Levels of which both are shown.
-    let known: Vec<usize> = (0..column.levels.len())
-        .filter(|&at| {
-            let row = &column.levels[at].figures;
-            figure(row, first).value().is_some() && figure(row, second).value().is_some()
-        })
-        .collect();
-    let of_metric = |name: &str| -> Vec<Level<'a>> {
-        let spread = spread_of(name);
-        let level = |&at: &usize| Level {
-            value: figure(&column.levels[at].figures, name).value().unwrap_or(f64::NAN),
-            error: spread.and_then(|one| one.errors.get(at).copied().flatten()),
-            dealt: spread.and_then(|one| one.dealt.get(at)).map_or(&[][..], Vec::as_slice),
+/// What is compared: levels or cells, each with its name and its metrics.
+pub(super) struct Items<'a> {
+    /// Their names.
+    pub names: Vec<String>,
+    /// A metric that is shown.
+    pub value: &'a dyn Fn(usize, &str) -> Option<f64>,
+    /// The same with what is known of its spread.
+    pub level: &'a dyn Fn(usize, &str) -> Level<'a>,
+}
+
+impl Items<'_> {
+    /// How far they lie apart, in what is made of these metrics.
+    pub fn gaps(&self, is_of: impl Fn(&str) -> bool) -> Vec<GapRow> {
+        let wanted = |compared: &&Compared| compared.of.names().into_iter().all(&is_of);
+        COMPARED.iter().filter(wanted).map(|compared| self.gap(compared)).collect()
+    }
+
+    fn gap(&self, compared: &Compared) -> GapRow {
+        let [first, second] = compared.of.names();
+        let is_known = |at: usize, name: &str| (self.value)(at, name).is_some();
+        // Those of which both are shown.
+        let known: Vec<usize> = (0..self.names.len())
+            .filter(|&at| is_known(at, first) && is_known(at, second))
+            .collect();
+        let of_metric =
+            |name: &str| known.iter().map(|&at| (self.level)(at, name)).collect::<Vec<_>>();
+        let found = match compared.of {
+            Metrics::One(metric) => gap(&of_metric(metric)),
+            Metrics::Odds => equalized_odds(&of_metric(first), &of_metric(second)),
         };
-        known.iter().map(level).collect()
-    };
-    let found = match compared.of {
-        Metrics::One(metric) => gap(&of_metric(metric)),
-        Metrics::Odds => equalized_odds(&of_metric(first), &of_metric(second)),
-    };
-    let name = |at: usize| column.levels[known[at]].level.clone();
-    let row = GapRow {
-        name: compared.name.to_owned(),
-        compared: (0..known.len()).map(name).collect(),
-        difference: Estimate::Undefined { reason: "fewer than two levels are shown".to_owned() },
-        ratio: Estimate::Undefined { reason: "fewer than two levels are shown".to_owned() },
-        lowest: String::new(),
-        highest: String::new(),
-        verdict: Verdict::Unknown,
-    };
-    let Some(Gap { difference, interval, ratio, lowest, highest, chance }) = found else {
-        return row;
-    };
-    GapRow {
-        difference: Estimate::from(&Figure::Known { value: difference, interval }),
-        ratio: Estimate::from(&match ratio {
-            Some(value) => Figure::Known { value, interval: Interval::NotComputed },
-            None => Figure::Undefined { reason: "of numbers that may be below 0".to_owned() },
-        }),
-        lowest: name(lowest),
-        highest: name(highest),
-        verdict: Verdict::of(difference, chance),
-        ..row
+        let name = |at: usize| self.names[known[at]].clone();
+        let reason = || "fewer than two levels are shown".to_owned();
+        let row = GapRow {
+            name: compared.name.to_owned(),
+            compared: (0..known.len()).map(name).collect(),
+            difference: Estimate::Undefined { reason: reason() },
+            ratio: Estimate::Undefined { reason: reason() },
+            lowest: String::new(),
+            highest: String::new(),
+            verdict: Verdict::Unknown,
+        };
+        let Some(Gap { difference, interval, ratio, lowest, highest, chance }) = found else {
+            return row;
+        };
+        GapRow {
+            difference: Estimate::from(&Figure::Known { value: difference, interval }),
+            ratio: Estimate::from(&match ratio {
+                Some(value) => Figure::Known { value, interval: Interval::NotComputed },
+                None => Figure::Undefined { reason: "of numbers that may be below 0".to_owned() },
+            }),
+            lowest: name(lowest),
+            highest: name(highest),
+            verdict: Verdict::of(difference, chance),
+            ..row
+        }
     }
 }

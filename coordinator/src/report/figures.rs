@@ -16,6 +16,8 @@ pub enum SliceKind {
     Site,
     /// A level of a subgroup column, all sites in one list.
     Subgroup,
+    /// A level at one site, or an intersection of two subgroup columns.
+    Cell,
     /// A site, judged by a model that never saw it.
     LeftOutSite,
     /// A site, judged by a model of its own patients alone.
@@ -29,6 +31,7 @@ impl SliceKind {
             Self::AllSites => "all-sites",
             Self::Site => "site",
             Self::Subgroup => "subgroup",
+            Self::Cell => "cell",
             Self::LeftOutSite => "left-out-site",
             Self::OwnModel => "own-model",
         }
@@ -57,6 +60,7 @@ impl Slice {
             SliceKind::AllSites => "all sites".to_owned(),
             SliceKind::Site => format!("at {}", self.name),
             SliceKind::Subgroup => format!("{} {}", self.column, self.name),
+            SliceKind::Cell => self.name.clone(),
             SliceKind::LeftOutSite => format!("left out: {}", self.name),
             SliceKind::OwnModel => format!("own model of {}", self.name),
         }
@@ -118,6 +122,14 @@ impl Report {
             list.extend(of_all.into_iter().map(|named| figure(&all, named)));
             for (slice, row) in self.slices_of(at) {
                 list.extend(row.named().map(|named| figure(&slice, named)));
+            }
+            for table in &self.fairness[at].crossed {
+                let column = format!("{} x {}", table.rows, table.columns);
+                for cell in &table.cells {
+                    let slice = self.slice(at, SliceKind::Cell, &column, &cell.words());
+                    let named = cell.figures.iter();
+                    list.extend(named.map(|one| figure(&slice, (&one.name, &one.estimate))));
+                }
             }
             for (slice, model) in self.own_models(at) {
                 if let OwnSiteModel::Fitted { federated, gain, .. } = model {

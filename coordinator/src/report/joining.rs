@@ -13,7 +13,7 @@ use wardround_learn::findings::{
     OwnSite, OwnSites, TargetFindings, TrainedAt,
 };
 
-use super::build::BuildError;
+use super::check::BuildError;
 use super::disclose::Minimums;
 use super::model::FigureRow;
 use super::slices::{TargetMask, figure_row};

@@ -3,21 +3,29 @@
 
 mod build;
 mod card;
+mod check;
 mod comparison;
 mod context;
+mod crossed;
+mod crosswalk;
 mod decision;
 mod disclose;
 mod edition;
+mod evaluation;
 mod fairness;
 mod figures;
 mod html;
 mod joining;
 mod model;
 mod notes;
+mod outliers;
 mod pseudonym;
 mod race;
+mod readers;
 mod schema;
+mod shortcuts;
 mod slices;
+mod statements;
 mod tables;
 mod text;
 mod together;
@@ -25,14 +33,17 @@ mod uncertainty;
 mod values;
 mod warnings;
 
-pub use build::BuildError;
+pub use check::BuildError;
 pub use comparison::{
     ClassEstimate, ClassifierCost, ComparedSection, ComparisonSection, DifferenceRow, RankedClass,
     RankedClassifier, TriedPoint,
 };
 pub use context::{Context, SetAsideCount, SiteContext};
+pub(crate) use crossed::disagreements;
+pub use crossed::{CrossedCell, CrossedGaps, CrossedKind, CrossedNotJudged, CrossedTable};
 pub use decision::DecisionPoint;
 pub use edition::{Edition, LeftOut, ShownDigest};
+pub use evaluation::{DriftRow, DriftState, EvaluationSection, TrainedAtSites, TrainingFigures};
 pub use fairness::{FairLevel, FairnessColumn, FairnessSection, GapRow, NotJudged, Verdict};
 pub use figures::{Slice, SliceFigure, SliceKind};
 pub use joining::{
@@ -42,13 +53,22 @@ pub use joining::{
 pub use model::{
     Attempt, ClassCounts, CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup,
     Confusion, DataKind, Digests, FORMAT, FigureRow, FinalModel, Fitting, FoldRow, GridRow,
-    LeftOutRow, LeftOutSection, LevelRow, Loosening, ModelSection, ModelSites, NamedDigest,
-    NamedEstimate, NestedFold, NumbersOfSite, PooledSection, Protection, Report, RoundCost,
-    RoundsSection, SetAside, SiteCost, SiteRow, SitesSection, StudySection, SubgroupColumn,
-    SubgroupsSection, WeightsDigest,
+    JudgedSection, LeftOutRow, LeftOutSection, LevelRow, Loosening, MixedUnits, ModelSection,
+    ModelSites, NamedDigest, NamedEstimate, NestedFold, NumbersOfSite, PooledSection, Protection,
+    Report, RoundCost, RoundsSection, SetAside, SiteCost, SiteRow, SitesSection, StudySection,
+    SubgroupColumn, SubgroupsSection, WeightsDigest,
 };
+pub use outliers::{OutlierSection, OutlierSite};
 pub use race::{RaceSection, TrialRow};
+pub use readers::{ReadersAtSite, ReadersRow, ReadersSection, ReadersTable};
 pub use schema::SCHEMA;
+pub use shortcuts::{
+    Follow, FollowRow, PairsRow, PrevalenceRow, ShiftRow, ShiftSection, ShortcutColumn,
+    ShortcutFound, ShortcutRow, ShortcutsSection, ShownDistance, SitePrevalence,
+};
+pub use statements::{
+    STATEMENT_FIELDS, Statement, StatementField, Statements, statements_template,
+};
 pub use tables::CsvFile;
 pub use together::SitesTogether;
 pub use uncertainty::{
@@ -111,6 +131,12 @@ impl Report {
     /// [`ReadError`]: a site's id that is a word of the format, in a field where that word can't be told from it.
     pub fn with_sites_pseudonymised(&self) -> Result<Self, ReadError> {
         pseudonym::pseudonymised(self)
+    }
+
+    /// Words of sites' ids that stand in the statements of a copy, with the statement's key: parts of an id aren't
+    /// replaced, since they may be anything.
+    pub fn hints_at_sites(&self, copy: &Self) -> Vec<(String, String)> {
+        pseudonym::hints(self, copy)
     }
 
     /// `report.html`: one file, no network, no script.

@@ -17,9 +17,14 @@ use wardround_privacy::judge::Aggregation;
 use super::comparison::ComparisonSection;
 use super::decision::DecisionPoint;
 use super::edition::{Edition, ShownDigest};
+use super::evaluation::EvaluationSection;
 use super::fairness::FairnessSection;
 use super::joining::{MatrixSection, OwnSitesSection};
+use super::outliers::OutlierSection;
 use super::race::RaceSection;
+use super::readers::ReadersSection;
+use super::shortcuts::{ShiftSection, ShortcutsSection};
+use super::statements::Statements;
 use super::together::SitesTogether;
 use super::uncertainty::UncertaintySection;
 use super::values::{Calibration, Count, Curve, Estimate, grouped};
@@ -66,6 +71,16 @@ pub struct Report {
     pub own_sites: OwnSitesSection,
     /// Models of single sites at every site.
     pub matrix: MatrixSection,
+    /// How well features tell sites and subgroups, and whether scores follow them.
+    pub shortcuts: ShortcutsSection,
+    /// How far sites lie apart.
+    pub shift: ShiftSection,
+    /// How unlike rows are to those that the final model was fitted to.
+    pub outliers: OutlierSection,
+    /// How far two readers of the same images agree.
+    pub readers: ReadersSection,
+    /// The finished model that was judged, where nothing was fitted.
+    pub evaluation: EvaluationSection,
     /// What it cost.
     pub rounds: RoundsSection,
     /// Which sites each model was fitted on.
@@ -74,6 +89,8 @@ pub struct Report {
     pub attempts: Vec<Attempt>,
     /// Digests of what belongs to this report.
     pub digests: Digests,
+    /// What people wrote; nothing in the report that the coordinator keeps.
+    pub statements: Statements,
 }
 
 /// Whether rows come from people.
@@ -104,6 +121,8 @@ pub struct StudySection {
     pub unit: String,
     /// What a row is: "image", or "row" of a table.
     pub row: String,
+    /// What is judged.
+    pub judged: JudgedSection,
     /// Where features come from, in words.
     pub input: String,
     /// What is fitted, in words.
@@ -116,6 +135,16 @@ pub struct StudySection {
     pub threshold_for: String,
     /// The whole study file, as it was read.
     pub parsed: serde_json::Value,
+}
+
+/// What is judged: the counts beside figures are of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgedSection {
+    /// What it is called: "image" or "row", "exam", or what the patient key names.
+    pub name: String,
+    /// What it is, and what its score, its class and its subgroup are.
+    pub sentence: String,
 }
 
 /// What the coordinator could see.
@@ -193,6 +222,23 @@ pub struct CohortSection {
     pub subgroups: Vec<CohortSubgroup>,
     /// The rules by which counts are withheld, in words.
     pub rules: String,
+    /// Exams or patients whose images differ in class.
+    pub mixed: MixedUnits,
+}
+
+/// Exams or patients whose images differ in class, all sites together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum MixedUnits {
+    /// Each image is judged by itself.
+    NotJudged,
+    /// So many.
+    Units {
+        /// Exams or patients.
+        count: Count,
+        /// Patients with one.
+        patients: Count,
+    },
 }
 
 /// Counts of one cell.
@@ -203,10 +249,13 @@ pub struct CohortCell {
     pub patients: Count,
     /// Images.
     pub images: Count,
-    /// Patients with at least one image of each class.
+    /// What is judged: images, exams or patients.
+    pub judged: Count,
+    /// Patients with at least one of what is judged of each class.
     pub patients_by_class: Vec<Count>,
-    /// Images of each class.
-    pub images_by_class: Vec<Count>,
+    /// What is judged of each class. Where that isn't images, their classes aren't counted: beside an exam's class
+    /// they would tell how many differ.
+    pub judged_by_class: Vec<Count>,
 }
 
 /// A site's cohort.
@@ -359,7 +408,10 @@ impl FinalModel {
             Fitting::Kernel { rows_of_patients, .. } => {
                 Some(format!("{} rows of patients", grouped(u64::from(*rows_of_patients))))
             }
-            Fitting::Linear { .. } | Fitting::Trees { .. } | Fitting::Ensemble { .. } => None,
+            Fitting::Linear { .. }
+            | Fitting::Trees { .. }
+            | Fitting::Ensemble { .. }
+            | Fitting::Before => None,
         }
     }
 }
@@ -397,6 +449,8 @@ pub enum Fitting {
         /// By how much it misses the optimality conditions, in units of a score; three digits.
         violation: f64,
     },
+    /// Before, by another study.
+    Before,
 }
 
 /// The chosen model on all sites. The order of its fields is the order in which they are read.

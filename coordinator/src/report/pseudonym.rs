@@ -16,6 +16,7 @@ use super::edition::{Edition, ShownDigest};
 use super::joining::{MatrixModels, MatrixSection, TrainedOn};
 use super::model::Report;
 use super::schema::SCHEMA;
+use super::shortcuts::ShiftSection;
 
 /// Fields that hold a site's id and nothing else.
 const SITE_FIELDS: [&str; 4] = ["site", "sites", "lost", "judged_at"];
@@ -45,6 +46,21 @@ pub(super) fn pseudonymised(report: &Report) -> Result<Report, ReadError> {
     leave_out(&mut copy);
     copy.edition = Edition::PseudonymisedSites;
     Ok(copy)
+}
+
+/// Words of at least four letters of the sites' ids that are left in a copy's statements, with the statement's key.
+pub(super) fn hints(report: &Report, copy: &Report) -> Vec<(String, String)> {
+    let sites = sites(report);
+    let parts = sites.iter().flat_map(|site| site.as_str().split(['-', '_', '.']));
+    let parts: BTreeSet<&str> = parts.filter(|part| part.chars().count() >= 4).collect();
+    let mut found = Vec::new();
+    for statement in &copy.statements.written {
+        let text = statement.text.to_lowercase();
+        let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric()).collect();
+        let left = words.intersection(&parts).filter(|word| **word != "site");
+        found.extend(left.map(|word| (statement.field.clone(), (*word).to_owned())));
+    }
+    found
 }
 
 /// The sites' pseudonyms.
@@ -176,7 +192,8 @@ fn sites(report: &Report) -> BTreeSet<SiteId> {
     let named = report.study.parsed.pointer("/cohort/sites/named").and_then(Value::as_array);
     let named = named.into_iter().flatten().filter_map(Value::as_str);
     let named = named.filter_map(|name| SiteId::parse(name).ok());
-    in_it.chain(of_attempts).cloned().chain(named).collect()
+    let trained = report.evaluation.sites();
+    in_it.chain(of_attempts).chain(trained).cloned().chain(named).collect()
 }
 
 /// The format's own words: every text that the schema takes and no other.
@@ -219,6 +236,10 @@ fn put_in_order(report: &mut Report, names: &Names, order: &[usize]) {
                 TrainedOn::AllSites | TrainedOn::OtherSites => Some(usize::MAX),
             });
         }
+    }
+    if let ShiftSection::Known { pairs, .. } = &mut report.shift {
+        // The rows name their sites and are in order.
+        pairs.iter_mut().for_each(|row| reorder(&mut row.distances, order));
     }
     for model in &mut report.models {
         if let TreeCounts::Stopped { points } = &mut model.trees {
@@ -267,6 +288,10 @@ fn leave_out(report: &mut Report) {
     if let Some(digest) = report.study.parsed.get_mut("digest") {
         *digest = LEFT_OUT.into();
     }
+    if let Some(digest) = report.study.parsed.pointer_mut("/kind/model") {
+        *digest = LEFT_OUT.into();
+    }
+    report.evaluation.leave_out();
     for site in &mut report.cohort.sites {
         site.lock = ShownDigest::LEFT_OUT;
         site.device = LEFT_OUT.to_owned();

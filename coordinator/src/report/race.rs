@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use wardround_core::study::GridPoint;
 use wardround_learn::findings::{Findings, RaceOf, RaceResult, Races, TargetFindings};
 
-use super::build::{BuildError, below};
+use super::check::{BuildError, below};
 use super::slices::TargetMask;
 use super::values::Estimate;
 

@@ -190,7 +190,7 @@ fn shown_as(shown: Shown<()>, figure: &Figure) -> Estimate {
 }
 
 /// The first reason of two.
-fn first(one: Shown<()>, other: Shown<()>) -> Shown<()> {
+pub(super) fn first(one: Shown<()>, other: Shown<()>) -> Shown<()> {
     if one == Shown::Value(()) { other } else { one }
 }
 

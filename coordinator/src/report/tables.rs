@@ -1,8 +1,10 @@
 //! A report as CSV tables for statistics programs: one file per kind of number, one line per number or per point. A
 //! number that isn't shown leaves its cell empty, with why in the same line.
 
+use super::fairness::GapRow;
 use super::figures::{Slice, SliceFigure, SliceKind};
 use super::model::{CohortCell, Report};
+use super::shortcuts::{ShiftSection, ShortcutFound, ShortcutsSection};
 use super::values::{Count, Estimate};
 
 /// A table as a file.
@@ -30,6 +32,8 @@ impl Report {
             self.roc_table(),
             self.calibration_table(),
             self.uncertainty_table(),
+            self.shortcuts_table(),
+            self.shift_table(),
         ]
     }
 
@@ -59,14 +63,13 @@ impl Report {
         let mut lines = Vec::new();
         for section in &self.fairness {
             for (column, gap) in section.gaps() {
-                let mut line = vec![section.class.clone(), column.to_owned(), gap.name.clone()];
-                line.extend(of_estimate(&gap.difference));
-                line.push(number(gap.ratio.value()));
-                line.extend([gap.lowest.clone(), gap.highest.clone(), gap.compared.join("; ")]);
-                line.push(gap.verdict.word().to_owned());
-                let chance = gap.verdict.chance();
-                line.extend((0..3).map(|at| number(chance.map(|chance| chance[at]))));
-                lines.push(line);
+                lines.push(of_gap(&section.class, column, gap));
+            }
+            for table in &section.crossed {
+                for one in &table.compared {
+                    let column = format!("{} x {}, {}", table.rows, table.columns, one.of);
+                    lines.extend(one.gaps.iter().map(|gap| of_gap(&section.class, &column, gap)));
+                }
             }
         }
         file("gaps.csv", &[&about[..], &ESTIMATE, &more].concat(), lines)
@@ -79,8 +82,15 @@ impl Report {
         let mut lines = Vec::new();
         let mut add = |of: [&str; 3], cell: &CohortCell| {
             let mut counts = vec![("", "patients", cell.patients), ("", "images", cell.images)];
+            let judged = match self.study.judged.name.as_str() {
+                name if name == self.study.row => "images".to_owned(),
+                name => format!("{name}s judged"),
+            };
+            if judged != "images" {
+                counts.push(("", judged.as_str(), cell.judged));
+            }
             let by_class =
-                [("patients", &cell.patients_by_class), ("images", &cell.images_by_class)];
+                [("patients", &cell.patients_by_class), (judged.as_str(), &cell.judged_by_class)];
             for (counted, by_class) in by_class {
                 let named = self.study.classes.iter().zip(by_class);
                 counts.extend(named.map(|(class, count)| (class.as_str(), counted, *count)));
@@ -121,7 +131,8 @@ impl Report {
             "true_negatives",
             "false_negatives",
         ];
-        let header = [&SLICE[..], &counts, &["reason"]].concat();
+        // Where exams or patients are judged, those are what is counted as images here.
+        let header = [&SLICE[..], &counts, &["judged", "reason"]].concat();
         let lines = self.slices().into_iter().map(|(slice, row)| {
             let (patients, images, calls) = (&row.patients, &row.images, &row.confusion);
             let counts = [
@@ -136,6 +147,7 @@ impl Report {
             ];
             let mut line = of_slice(&slice);
             line.extend(counts.map(whole));
+            line.push(self.study.judged.name.clone());
             let why = counts.iter().map(Count::why).find(|why| !why.is_empty());
             line.push(why.unwrap_or_default().to_owned());
             line
@@ -218,6 +230,84 @@ impl Report {
         }
         file("uncertainty.csv", &header, lines)
     }
+}
+
+impl Report {
+    /// How well features tell each site and level, and how well each class's score does among rows with and without the class.
+    fn shortcuts_table(&self) -> CsvFile {
+        let header =
+            [&["column", "of", "told_by", "class", "among"][..], &ESTIMATE, &["p"]].concat();
+        let mut lines = Vec::new();
+        if let ShortcutsSection::Asked { columns, .. } = &self.shortcuts {
+            let rows = columns.iter().flat_map(|column| {
+                column.levels.iter().map(move |row| (&column.name, &row.of, &row.found))
+            });
+            for (column, of, found) in rows {
+                let mut add = |told_by: [&str; 3], rest: [String; 5], p: Option<f64>| {
+                    let mut line = vec![column.clone(), of.clone()];
+                    line.extend(told_by.map(str::to_owned));
+                    line.extend(rest);
+                    line.push(number(p));
+                    lines.push(line);
+                };
+                let ShortcutFound::Judged { auc, follows } = found else {
+                    let empty = || String::new();
+                    let why = [empty(), empty(), empty(), "not-judged".into(), found.why().into()];
+                    add(["features", "", ""], why, None);
+                    continue;
+                };
+                add(["features", "", ""], of_estimate(auc), None);
+                for follow in follows {
+                    for (among, one) in follow.both() {
+                        add(["score", &follow.class, among], of_estimate(&one.auc), one.p);
+                    }
+                }
+            }
+        }
+        file("shortcuts.csv", &header, lines)
+    }
+
+    /// How far sites lie apart, and how often classes are there.
+    fn shift_table(&self) -> CsvFile {
+        let header = [&["site", "from", "class", "metric"][..], &ESTIMATE].concat();
+        let mut lines = Vec::new();
+        if let ShiftSection::Known { sites, pairs, prevalence } = &self.shift {
+            let mut add = |of: [&str; 4], estimate: &Estimate| {
+                let mut line: Vec<String> = of.map(str::to_owned).into();
+                line.extend(of_estimate(estimate));
+                lines.push(line);
+            };
+            for row in sites {
+                for (metric, estimate) in row.features.estimates() {
+                    add([row.site.as_str(), "all others", "", metric], &estimate);
+                }
+            }
+            for row in pairs {
+                for (other, distance) in pairs.iter().zip(&row.distances) {
+                    let of = [row.site.as_str(), other.site.as_str(), "", "root_mean_square"];
+                    add(of, distance);
+                }
+            }
+            for row in prevalence {
+                for one in &row.sites {
+                    add([one.site.as_str(), "", &row.class, "prevalence"], &one.share);
+                }
+            }
+        }
+        file("shift.csv", &header, lines)
+    }
+}
+
+/// A gap's line of `gaps.csv`.
+fn of_gap(class: &str, column: &str, gap: &GapRow) -> Vec<String> {
+    let mut line = vec![class.to_owned(), column.to_owned(), gap.name.clone()];
+    line.extend(of_estimate(&gap.difference));
+    line.push(number(gap.ratio.value()));
+    line.extend([gap.lowest.clone(), gap.highest.clone(), gap.compared.join("; ")]);
+    line.push(gap.verdict.word().to_owned());
+    let chance = gap.verdict.chance();
+    line.extend((0..3).map(|at| number(chance.map(|chance| chance[at]))));
+    line
 }
 
 /// Lines of a curve with numbered points, or one that says why there is none.

@@ -9,6 +9,9 @@ use super::html::verdict;
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
 use super::notes::notes;
+use super::outliers::OutlierSection;
+use super::readers::{ReadersRow, ReadersSection};
+use super::shortcuts::{ShiftSection, ShortcutFound, ShortcutsSection, ShownDistance};
 use super::together::SitesTogether;
 use super::values::{Count, Estimate, decimal, grouped};
 use super::warnings::warnings;
@@ -39,6 +42,12 @@ pub(super) fn table(report: &Report) -> String {
             if sites == 1 { "" } else { "s" }
         ),
     );
+    if study.judged.name != study.row {
+        out.wrapped("", &study.judged.sentence);
+    }
+    for line in report.evaluation.sentences() {
+        out.wrapped("", &plain(&line));
+    }
     compared(report, &mut out);
     for note in notes(report) {
         out.wrapped("", &note);
@@ -46,10 +55,13 @@ pub(super) fn table(report: &Report) -> String {
     for at in 0..report.models.len() {
         target(report, at, &mut out);
     }
+    shortcuts(report, &mut out);
+    unlike(report, &mut out);
+    readers(report, &mut out);
     out.wrapped("", "");
     out.wrapped("", "For whom it isn't:");
     for line in warnings(report) {
-        out.wrapped("  ", &format!("- {}", line.replace('\u{2019}', "'")));
+        out.wrapped("  ", &format!("- {}", plain(&line)));
     }
     out.wrapped("", "");
     out.wrapped("", &format!("{}.", report.protection.sentence));
@@ -57,6 +69,17 @@ pub(super) fn table(report: &Report) -> String {
     for (loosening, sites) in report.protection.by_rule() {
         let (rule, now, default) = (&loosening.rule, &loosening.now, &loosening.default);
         out.wrapped("  ", &format!("loosened: {rule} = {now} (default {default}) at {sites}"));
+    }
+    let statements = &report.statements;
+    if !statements.written.is_empty() {
+        let (written, missing) = (statements.written.len(), statements.missing.len());
+        let of = written + missing;
+        out.wrapped(
+            "",
+            &format!(
+                "Statements of the study's lead: {written} of {of} written; the page has them."
+            ),
+        );
     }
     out.text
 }
@@ -95,15 +118,74 @@ fn compared(report: &Report, out: &mut Lines) {
     out.columns(&head, rows.collect());
 }
 
+/// How well features tell sites and levels, how far the scores follow at most, and how far sites lie apart.
+fn shortcuts(report: &Report, out: &mut Lines) {
+    if let ShortcutsSection::Unfit { reason } = &report.shortcuts {
+        out.wrapped("", "");
+        out.wrapped(
+            "",
+            &format!("Shortcuts: models that tell sites and subgroups have no solution: {reason}."),
+        );
+    }
+    if let ShortcutsSection::Asked { columns, .. } = &report.shortcuts {
+        let levels = columns.iter().flat_map(|one| one.levels.iter().map(move |row| (one, row)));
+        let rows = levels.filter_map(|(column, row)| {
+            let ShortcutFound::Judged { auc, follows } = &row.found else { return None };
+            let told = match auc.ends() {
+                Some([low, high]) => format!("{} ({low:.3}-{high:.3})", auc.short()),
+                None => cell(auc),
+            };
+            let all = follows.iter().flat_map(|follow| follow.both().map(|(_, one)| (follow, one)));
+            let known = all.filter_map(|(follow, one)| Some((follow, one, one.auc.value()?)));
+            let farthest = known.max_by(|a, b| (a.2 - 0.5).abs().total_cmp(&(b.2 - 0.5).abs()));
+            let (follows, of, p) = match farthest {
+                None => ("-".to_owned(), String::new(), "-".to_owned()),
+                Some((follow, one, _)) => {
+                    (cell(&one.auc), follow.class.clone(), one.p.map_or("-".to_owned(), decimal))
+                }
+            };
+            Some(vec![format!("{} {}", column.name, row.of), told, follows, of, p])
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        if !rows.is_empty() {
+            out.wrapped("", "");
+            let head = [
+                "shortcuts: how well told",
+                "by features (95 %)",
+                "by the score of one class",
+                "of",
+                "p",
+            ];
+            out.columns(&head, rows);
+        }
+    }
+    let ShiftSection::Known { sites, .. } = &report.shift else { return };
+    let rows = sites.iter().filter_map(|row| match &row.features {
+        ShownDistance::Known { root_mean_square, by_chance, beyond_small, .. } => Some(vec![
+            row.site.to_string(),
+            decimal(*root_mean_square),
+            decimal(*by_chance),
+            format!("{:.1} %", 100.0 * beyond_small),
+        ]),
+        ShownDistance::Withheld { .. } => None,
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if !rows.is_empty() {
+        out.wrapped("", "");
+        out.columns(&["features beside other sites'", "r.m.s.", "by chance", "beyond 0.2"], rows);
+    }
+}
+
 fn target(report: &Report, at: usize, out: &mut Lines) {
     let (model, pooled) = (&report.models[at], &report.pooled[at]);
     out.wrapped("", "");
     out.wrapped(
         "",
         &format!(
-            "{}: {} against the rest. Chosen: {}, {}threshold {:.3} for {}",
+            "{}: {} against the rest. {}: {}, {}threshold {:.3} for {}",
             report.study.target,
             model.class,
+            if report.evaluation.is_judged() { "Judged" } else { "Chosen" },
             model.chosen.point.line(),
             model.chosen.zeros_in_words().map_or(String::new(), |words| format!("{words}, ")),
             model.chosen.threshold,
@@ -131,7 +213,10 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
         );
     }
     let three = [
-        ("within sites (nested)", &pooled.auc_within_sites),
+        (
+            if report.evaluation.is_judged() { "within sites" } else { "within sites (nested)" },
+            &pooled.auc_within_sites,
+        ),
         ("all sites in one list", &pooled.auc_one_list),
         ("the site alone, in one list", &pooled.auc_site_only),
     ];
@@ -162,8 +247,9 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
         add(format!("left out: {}", site.site), &site.figures);
     }
     let (patients, images) =
-        (format!("{}s -/+", report.study.unit), format!("{}s -/+", report.study.row));
-    let head = ["nested folds", &patients, &images, "AUC (95 %)", "sens.", "spec.", "Brier", "ECE"];
+        (format!("{}s -/+", report.study.unit), format!("{}s -/+", report.study.judged.name));
+    let how = if report.evaluation.is_judged() { "finished model" } else { "nested folds" };
+    let head = [how, &patients, &images, "AUC (95 %)", "sens.", "spec.", "Brier", "ECE"];
     out.columns(&head, rows);
     for (note, rows) in notes {
         out.wrapped("  ", &format!("- {}: {note}", rows.join(", ")));
@@ -171,6 +257,7 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     together(&report.sites[at].together, out);
     more(&pooled.figures, out);
     unsure(report, at, out);
+    by_two_columns(report, at, out);
     own_sites(report, at, out);
     matrix(report, at, out);
 }
@@ -246,7 +333,60 @@ fn unsure(report: &Report, at: usize, out: &mut Lines) {
     }
 }
 
+/// How outliers are told, and where there are more of them.
+fn unlike(report: &Report, out: &mut Lines) {
+    let Some(words) = report.outliers.words(&report.study.row) else { return };
+    out.wrapped("", "");
+    out.wrapped("", &words);
+    let OutlierSection::Measured { beyond, sites, .. } = &report.outliers else { return };
+    let mut rows = vec![vec!["all sites".to_owned(), cell(beyond)]];
+    rows.extend(sites.iter().map(|one| vec![format!("at {}", one.site), cell(&one.beyond)]));
+    out.columns(&["outliers", "share"], rows);
+}
+
+/// Cells of two columns, and what isn't judged of them.
+fn by_two_columns(report: &Report, at: usize, out: &mut Lines) {
+    for table in &report.fairness[at].crossed {
+        let rows = table.cells.iter().map(|one| {
+            let mut cells = vec![one.words()];
+            let auc = one.figures.first().map(|named| &named.estimate);
+            cells.push(auc.map_or(String::new(), |auc| match auc.ends() {
+                Some([low, high]) => format!("{} ({low:.3}-{high:.3})", auc.short()),
+                None => cell(auc),
+            }));
+            cells.extend(one.figures.iter().skip(1).map(|named| cell(&named.estimate)));
+            cells
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        out.wrapped("", "");
+        let name = table.words();
+        let head = [name.as_str(), "AUC (95 %)", "sens.", "spec.", "positive", "calibration"];
+        match rows.is_empty() {
+            true => out.wrapped("", &format!("{name}: no cell is judged")),
+            false => out.columns(&head, rows),
+        }
+        for why in table.not_judged_by_reason() {
+            out.wrapped("  ", &format!("- not judged: {why}"));
+        }
+    }
+}
+
 /// Each site's own model beside the federated one.
+fn readers(report: &Report, out: &mut Lines) {
+    let ReadersSection::Asked { tables, .. } = &report.readers else { return };
+    for table in tables {
+        let ReadersRow { images, agreement, kappa, .. } = &table.all;
+        out.wrapped(
+            "",
+            &format!(
+                "Two readers of {images} {}s ({}): Cohen's kappa {kappa}, agreement {agreement}",
+                report.study.row,
+                table.classes.join(", "),
+            ),
+        );
+    }
+}
+
 fn own_sites(report: &Report, at: usize, out: &mut Lines) {
     let OwnSitesSection::Asked { classes, .. } = &report.own_sites else { return };
     let mut notes = Vec::new();
@@ -454,6 +594,11 @@ impl Lines {
         self.text.push_str(line.trim_end());
         self.text.push('\n');
     }
+}
+
+/// With straight quotation marks.
+fn plain(text: &str) -> String {
+    text.replace(['\u{2018}', '\u{2019}'], "'")
 }
 
 /// Without control characters: a name can't move the cursor or change colours.

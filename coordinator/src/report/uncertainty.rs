@@ -237,6 +237,17 @@ fn own_thresholds(
     rows
 }
 
+/// The share of a slice's rows that some are, in steps of the minimum.
+pub(super) fn share(
+    figures: &Figures,
+    slice: Slice,
+    minimum: MinimumPatients,
+    part: u64,
+    of: u64,
+) -> Estimate {
+    Cell { figures, slice, minimum }.rate_of_all(part, of)
+}
+
 /// A cell whose rates are shown in steps of the minimum.
 struct Cell<'a> {
     figures: &'a Figures,
@@ -277,19 +288,56 @@ impl Cell<'_> {
                 return Estimate::Withheld { reason };
             }
         }
-        let step = self.minimum.get().max(1);
-        let rest = of.saturating_sub(part);
-        if of == 0 {
-            return Estimate::Undefined { reason: "no rows".to_owned() };
-        }
-        if part < step || rest < step {
-            return Estimate::Withheld { reason: Reason::SmallCell };
-        }
-        let round = |count: u64| (count + step / 2) / step * step;
-        let (part, of) = (round(part), round(part) + round(rest));
-        let value = part as f64 / of as f64;
-        Estimate::from(&Figure::Known { value, interval: interval(wilson(value, of)) })
+        coarse(part, of, self.minimum)
     }
+}
+
+/// A rate of patients, both sides rounded to multiples of the minimum.
+fn coarse(part: u64, of: u64, minimum: MinimumPatients) -> Estimate {
+    let step = minimum.get().max(1);
+    if of == 0 {
+        return Estimate::Undefined { reason: "no rows".to_owned() };
+    }
+    if part < step || of.saturating_sub(part) < step {
+        return Estimate::Withheld { reason: Reason::SmallCell };
+    }
+    let steps = Steps::of(part, of, minimum);
+    let (value, of) = (steps.share(), steps.part + steps.rest);
+    Estimate::from(&Figure::Known { value, interval: interval(wilson(value, of)) })
+}
+
+/// A share of patients, in counts that are multiples of the minimum.
+pub(super) struct Steps {
+    part: u64,
+    rest: u64,
+}
+
+impl Steps {
+    fn of(part: u64, of: u64, minimum: MinimumPatients) -> Self {
+        let step = minimum.get().max(1);
+        let round = |count: u64| (count + step / 2) / step * step;
+        Self { part: round(part), rest: round(of.saturating_sub(part)) }
+    }
+
+    /// The share.
+    pub fn share(&self) -> f64 {
+        self.part as f64 / (self.part + self.rest).max(1) as f64
+    }
+}
+
+/// A share of so many patients in steps of the minimum.
+pub(super) fn in_steps(share: f64, patients: u64, minimum: MinimumPatients) -> Steps {
+    Steps::of(part(share, patients), patients, minimum)
+}
+
+/// The same as an estimate, withheld where it or its complement is below the minimum.
+pub(super) fn rate_in_steps(share: f64, patients: u64, minimum: MinimumPatients) -> Estimate {
+    coarse(part(share, patients), patients, minimum)
+}
+
+/// How many of the patients, rounded down; a share of whole numbers may lie a little below one.
+fn part(share: f64, patients: u64) -> u64 {
+    ((share * patients as f64 + 1e-4) as u64).min(patients)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! For whom the model isn't: gaps between subgroups, sites where it isn't shown to be better than chance, and what was too small to
 //! judge. The same sentences on the page and in the terminal.
 
-use super::fairness::GapRow;
+use super::crossed::disagreements;
+use super::fairness::{FairnessSection, GapRow};
 use super::html::counted;
 use super::model::Report;
+use super::shortcuts;
 use super::values::Estimate;
 
 /// Gaps that are named for each modelled class.
@@ -33,6 +35,7 @@ pub fn warnings(report: &Report) -> Vec<String> {
         if more > 0 {
             lines.push(format!("{class}{} under Fairness.", counted(more, "more gap")));
         }
+        lines.extend(of_cells(section).into_iter().map(|line| format!("{class}{line}")));
         if section.columns.is_empty() && !report.subgroups[at].columns.is_empty() {
             lines.push(format!("{class}subgroups weren\u{2019}t compared: bootstrap = false."));
         }
@@ -55,12 +58,39 @@ pub fn warnings(report: &Report) -> Vec<String> {
             ));
         }
     }
+    lines.extend(shortcuts::sentences(&report.shortcuts));
     let not_judged = not_judged(report);
     if !not_judged.is_empty() {
         lines.push(format!("Not judged, withheld or nobody there: {}.", not_judged.join(", ")));
     }
     if lines.is_empty() {
         lines.push("The study names no subgroup columns.".to_owned());
+    }
+    lines
+}
+
+/// Gaps of two columns at once, the smallest AUC of each table, and how many cells aren't judged.
+fn of_cells(section: &FairnessSection) -> Vec<String> {
+    let mut lines = disagreements(section);
+    let more = lines.len().saturating_sub(MOST_GAPS);
+    lines.truncate(MOST_GAPS);
+    if more > 0 {
+        lines.push(format!("{} at sites under Fairness.", counted(more, "more disagreement")));
+    }
+    for table in &section.crossed {
+        let name = table.words();
+        if let Some((cell, auc)) = table.worst() {
+            lines.push(format!(
+                "{name}: the smallest AUC is {auc}, {} (at least {} of each class).",
+                cell.words(),
+                table.at_least
+            ));
+        }
+        let all = table.cells.len() + table.not_judged.len();
+        if !table.not_judged.is_empty() {
+            let left = table.not_judged.len();
+            lines.push(format!("{name}: {left} of {} not judged.", counted(all, "cell")));
+        }
     }
     lines
 }

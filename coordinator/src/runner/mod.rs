@@ -9,6 +9,7 @@
 //! ```
 
 mod consider;
+mod evaluation;
 mod events;
 mod export;
 mod federation;
@@ -27,7 +28,7 @@ use wardround_proto::problem::{Problem, ProblemCode};
 use wardround_proto::v1;
 
 use crate::hub::Hub;
-use crate::store::{NewStudy, Store, StoreError, StudyRecord, StudyState};
+use crate::store::{Artefact, NewStudy, Store, StoreError, StudyRecord, StudyState};
 
 use events::Events;
 
@@ -60,7 +61,7 @@ impl Studies {
         Ok(())
     }
 
-    /// Submits a study: parsed, its connected sites asked whether they take part, kept, started. The
+    /// Submits a study, with the bundle that it judges, if it does: parsed, its connected sites asked whether they take part, kept, started. The
     /// same person with the same token gets the same study.
     ///
     /// # Errors
@@ -68,14 +69,15 @@ impl Studies {
     pub async fn submit(
         self: &Arc<Self>,
         toml: String,
-        token: String,
-        parent: String,
+        model: Vec<u8>,
+        (token, parent): (String, String),
         by: &UserId,
     ) -> Result<StudyId, Problem> {
         if let Some(before) = self.store.study_by_token(by, &token).map_err(internal)? {
             return Ok(before);
         }
         let study = parse(&toml)?;
+        let model = evaluation::submitted(&self.store, &study, model)?;
         let sites = self.sites_of(&study)?;
         let verdicts = self.consider(&toml, &sites).await?;
         let refusals: Vec<String> = verdicts.iter().flat_map(|v| v.refusals()).collect();
@@ -86,6 +88,9 @@ impl Studies {
         let new = NewStudy { name: study.name.clone(), toml, sites, by: by.clone(), token, parent };
         let (id, fresh) = self.store.add_study(&new, now).map_err(internal)?;
         if fresh {
+            if study.evaluation().is_some() {
+                self.store.put_artefact(&id, Artefact::Bundle, &model).map_err(internal)?;
+            }
             let record = self.store.study(&id).map_err(internal)?;
             self.start(record.ok_or_else(|| unknown(&id))?)?;
         }

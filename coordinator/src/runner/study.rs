@@ -6,12 +6,14 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use wardround_core::ids::SiteId;
 use wardround_core::study::{Input, OnSiteLost, Quorum, Study};
+use wardround_learn::bundle::ModelBundle;
 use wardround_learn::cohort::CohortError;
 use wardround_learn::findings::Findings;
 use wardround_learn::recorded::Recorded;
 use wardround_learn::study::StudyError;
 use wardround_proto::v1;
 
+use super::evaluation;
 use super::events::Events;
 use super::federation::Federation;
 use super::{Studies, policy};
@@ -73,6 +75,7 @@ async fn drive(studies: &Studies, record: &StudyRecord, events: &Arc<Events>) ->
     let all = studies.store.study_sites(&record.id)?.len();
     let all = all + studies.store.lost_sites(&record.id)?.len();
     let needed = quorum(&study, all);
+    let bundle = evaluation::bundle(&studies.store, record, &study).map_err(Stop::Failed)?;
     let patience = match study.federation.on_site_lost {
         OnSiteLost::Wait => Patience::Endless,
         OnSiteLost::Restart => {
@@ -81,7 +84,14 @@ async fn drive(studies: &Studies, record: &StudyRecord, events: &Arc<Events>) ->
     };
     loop {
         let sites = enlist(studies, record, &study, events, patience, needed).await?;
-        match fit(studies, record, &study, events, patience, &sites).await {
+        if let (Some(bundle), Some((_, site))) = (&bundle, sites.first()) {
+            evaluation::agree(&study, bundle, site).map_err(Stop::Failed)?;
+        }
+        let to_do = match &bundle {
+            Some(bundle) => ToDo::Evaluate(&study, bundle),
+            None => ToDo::Fit(&study),
+        };
+        match find(studies, record, to_do, events, patience, &sites).await {
             Ok(findings) => {
                 outcome::finish(&studies.store, &record.id, &study, &findings)?;
                 return Ok(());
@@ -176,7 +186,11 @@ impl Listener for Enlisting {
 
     fn answered(&self, site: &SiteId, outcome: &Outcome) {
         if let Outcome::Enlisted(message) = outcome {
-            match enlisted(message) {
+            let software = self.store.software_of(site).unwrap_or_else(|error| {
+                tracing::error!(%site, %error, "the version of a site's software isn't known");
+                String::new()
+            });
+            match enlisted(message, software) {
                 Ok(enlisted) => match self.store.set_enlisted(&self.study, site, &enlisted) {
                     Ok(()) => {
                         let more = json!({ "patients": enlisted.patients, "rows": enlisted.rows,
@@ -193,7 +207,8 @@ impl Listener for Enlisting {
     }
 }
 
-fn enlisted(message: &v1::Enlisted) -> Result<EnlistedSite, String> {
+/// What a site said, with the version of its software.
+fn enlisted(message: &v1::Enlisted, software: String) -> Result<EnlistedSite, String> {
     let lock = wardround_core::digest::Digest::try_from(message.lock_digest.as_slice());
     let policy = message.policy.clone().unwrap_or_default();
     Ok(EnlistedSite {
@@ -210,6 +225,7 @@ fn enlisted(message: &v1::Enlisted) -> Result<EnlistedSite, String> {
         policy: policy::policy(&policy)?,
         reasons: message.reasons.iter().map(|r| (r.reason.clone(), r.patients, r.rows)).collect(),
         synthetic: message.synthetic,
+        software,
     })
 }
 
@@ -257,10 +273,17 @@ fn agree(study: &Study, sites: &[(SiteId, EnlistedSite)]) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn fit(
+/// What a study does with its sites.
+#[derive(Clone, Copy)]
+enum ToDo<'a> {
+    Fit(&'a Study),
+    Evaluate(&'a Study, &'a ModelBundle),
+}
+
+async fn find(
     studies: &Studies,
     record: &StudyRecord,
-    study: &Study,
+    to_do: ToDo<'_>,
     events: &Arc<Events>,
     patience: Patience,
     sites: &[(SiteId, EnlistedSite)],
@@ -286,8 +309,20 @@ async fn fit(
     let journal =
         StudyJournal::new(studies.store.clone(), studies.clock.clone(), record.id.clone());
     let cohort = Recorded::new(federation, journal, studies.keep);
-    let schemas = study.schemas(&features);
-    wardround_learn::study::run(&cohort, study, &record.id, &names, &schemas, &**events).await
+    let id = &record.id;
+    match to_do {
+        ToDo::Fit(study) => {
+            let schemas = study.schemas(&features);
+            wardround_learn::study::run(&cohort, study, id, &names, &schemas, &**events).await
+        }
+        ToDo::Evaluate(study, bundle) => {
+            let schemas = study.schemas(&features);
+            wardround_learn::study::evaluate(
+                &cohort, study, bundle, id, &names, &schemas, &**events,
+            )
+            .await
+        }
+    }
 }
 
 /// Gives a site up, if enough are left.

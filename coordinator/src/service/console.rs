@@ -14,7 +14,7 @@ use wardround_proto::v1;
 
 use super::context::{Context, internal, status, study_id};
 use super::roles::Call;
-use crate::archive::CaCertificate;
+use crate::archive::SignedBy;
 use crate::store::{Artefact, Invitee, MemberState, StudyRecord};
 
 /// How long an invitation lasts unless the operator says otherwise.
@@ -96,9 +96,9 @@ impl v1::console_server::Console for Console {
     ) -> Result<Response<v1::SubmitStudyReply>, Status> {
         let by = self.0.person(&request, Call::Submit)?;
         let caller = Caller::of(&request)?.clone();
-        let v1::SubmitStudyRequest { study_toml, token, parent } = request.into_inner();
+        let v1::SubmitStudyRequest { study_toml, token, parent, model } = request.into_inner();
         let study = tokio::select! {
-            study = self.0.studies.submit(study_toml, token, parent, &by) => study.map_err(status)?,
+            study = self.0.studies.submit(study_toml, model, (token, parent), &by) => study.map_err(status)?,
             ended = self.0.call_ends(&caller) => return Err(ended),
         };
         self.0.did(&by, "submit", study.as_str())?;
@@ -319,16 +319,22 @@ impl Console {
     async fn export(&self, id: StudyId) -> Result<Vec<u8>, Status> {
         let context = self.0.clone();
         let make = move || {
-            let ca = context.authority.certificate_pem();
-            context.studies.export_with(&id, CaCertificate::Pem(&ca))
+            let at = context.clock.now();
+            let signer = context.authority.signer(&context.pki, at).map_err(|error| {
+                let sentence = format!("the export can't be signed: {error}");
+                status(Problem::new(ProblemCode::Internal, sentence))
+            })?;
+            let signed = SignedBy::Signer { signer: &signer, at };
+            let exported = context.studies.export(&id, signed).map_err(status)?;
+            // A signature whose manifest isn't in the history was made by somebody else.
+            let subject = format!("{id} (manifest {})", exported.manifest);
+            context.record("coordinator", "sign export", &subject)?;
+            Ok(exported.bytes)
         };
-        tokio::task::spawn_blocking(make)
-            .await
-            .map_err(|error| {
-                tracing::error!(%error, "making an export failed");
-                status(Problem::new(ProblemCode::Internal, "making the export failed"))
-            })?
-            .map_err(status)
+        tokio::task::spawn_blocking(make).await.map_err(|error| {
+            tracing::error!(%error, "making an export failed");
+            status(Problem::new(ProblemCode::Internal, "making the export failed"))
+        })?
     }
 }
 

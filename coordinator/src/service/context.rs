@@ -21,7 +21,7 @@ use super::Gate;
 use super::roles::{self, Call};
 use crate::hub::Hub;
 use crate::runner::Studies;
-use crate::store::{Store, StoreError};
+use crate::store::{NewCertificate, Store, StoreError};
 
 /// Longest text in a status, in bytes: it travels percent-encoded in one header block.
 const LONGEST_SENTENCE: usize = 4096;
@@ -36,6 +36,8 @@ pub struct Context {
     pub(super) hub: Arc<Hub>,
     pub(super) studies: Arc<Studies>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Where keys and certificates lie.
+    pub(super) pki: PathBuf,
     /// Where the first operator's token lies until it is used.
     pub(super) token_file: PathBuf,
     pub(super) stopping: watch::Sender<bool>,
@@ -97,8 +99,10 @@ impl Context {
         let issued = self.sign(request, &peer.identity)?;
         let (kind, id) = kind_and_id(&peer.identity);
         let serial = issued.peer.serial.to_string();
+        let certificate =
+            NewCertificate { serial: &serial, not_after: issued.peer.not_after, pem: &issued.pem };
         self.store
-            .add_certificate(kind, id, &serial, issued.peer.not_after)
+            .add_certificate(kind, id, certificate)
             .and_then(|()| self.gate.refresh(&self.store))
             .map_err(internal)?;
         self.record(&format!("{kind}:{id}"), "renew", &serial)?;

@@ -14,7 +14,7 @@ use wardround_proto::problem::{Problem, ProblemCode};
 use wardround_proto::v1;
 
 use super::context::{Context, internal, key_of, status};
-use crate::store::{Invitee, Spent};
+use crate::store::{Invitee, NewCertificate, Spent};
 
 /// Most characters of a stated software version that are kept.
 const LONGEST_SOFTWARE: usize = 100;
@@ -63,8 +63,11 @@ impl Enrolment {
             .enrol(
                 &hash,
                 &key,
-                &issued.peer.serial.to_string(),
-                issued.peer.not_after,
+                NewCertificate {
+                    serial: &issued.peer.serial.to_string(),
+                    not_after: issued.peer.not_after,
+                    pem: &issued.pem,
+                },
                 &software,
                 context.clock.now(),
             )

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <data>/lock                    held while a coordinator runs on the folder
-//! <data>/pki/                    the root's key and certificate, the server's own
+//! <data>/pki/                    the root's key and certificate, the server's own, the key that signs archives
 //! <data>/first-operator.token    a one-time token, until the first person joined
 //! ```
 //! The rest is [`Store`]'s.
@@ -124,7 +124,6 @@ pub struct Coordinator {
     context: Arc<Context>,
     credentials: Credentials,
     hosts: Hosts,
-    pki: PathBuf,
     operator: Option<OperatorToken>,
     /// Held as long as the coordinator lives.
     _lock: File,
@@ -149,6 +148,8 @@ impl Coordinator {
         };
         let authority = Authority::open_or_create(&pki, &name, now)?;
         let credentials = authority.server(&pki, &hosts, now)?;
+        // Made before it is needed: a start that can't write to the folder says so.
+        authority.signer(&pki, now)?;
         let store = Arc::new(Store::open(&data)?);
         let gate = Arc::new(Gate::open(&store)?);
         let token_file = data.join("first-operator.token");
@@ -163,11 +164,12 @@ impl Coordinator {
             hub,
             studies,
             clock,
+            pki,
             token_file,
             stopping: watch::Sender::new(false),
             seen: Mutex::default(),
         });
-        Ok(Self { context, credentials, hosts, pki, operator, _lock: lock })
+        Ok(Self { context, credentials, hosts, operator, _lock: lock })
     }
 
     /// What sites and people compare out of band.
@@ -218,7 +220,6 @@ impl Coordinator {
             context.clone(),
             self.credentials.clone(),
             self.hosts.clone(),
-            self.pki.clone(),
         ));
         let served = server.serve(listener, routes(&context), shutdown).await;
         renewing.abort();
@@ -275,11 +276,12 @@ fn invite_operator(
     Ok(Some(OperatorToken { user, file: file.to_owned(), expires }))
 }
 
-async fn renew_daily(context: Arc<Context>, credentials: Credentials, hosts: Hosts, pki: PathBuf) {
+async fn renew_daily(context: Arc<Context>, credentials: Credentials, hosts: Hosts) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
         let now = context.clock.now();
-        if let Err(error) = context.authority.renew_server(&credentials, &pki, &hosts, now) {
+        let renewed = context.authority.renew_server(&credentials, &context.pki, &hosts, now);
+        if let Err(error) = renewed {
             tracing::error!(%error, "the server's certificate can't be renewed");
         }
     }

@@ -107,6 +107,17 @@ pub struct Member {
     pub device: String,
 }
 
+/// A certificate just issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewCertificate<'a> {
+    /// Its serial number.
+    pub serial: &'a str,
+    /// When it ends.
+    pub not_after: Timestamp,
+    /// The certificate itself.
+    pub pem: &'a str,
+}
+
 /// What became of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spent {
@@ -119,6 +130,9 @@ pub enum Spent {
     /// It ended.
     Expired(Timestamp),
 }
+
+const ADD_CERTIFICATE: &str = "INSERT INTO certificates (serial, kind, id, not_after_ms, pem) \
+                               VALUES (?1, ?2, ?3, ?4, ?5)";
 
 impl Store {
     /// Keeps an invitation. A member who is enrolled stays so until the new token is used.
@@ -157,8 +171,7 @@ impl Store {
         &self,
         hash: &Digest,
         key: &Digest,
-        serial: &str,
-        not_after: Timestamp,
+        certificate: NewCertificate<'_>,
         software: &str,
         now: Timestamp,
     ) -> Result<Spent, StoreError> {
@@ -189,10 +202,8 @@ impl Store {
                 (kind, id, invitee.role(), now.0, software),
             )?;
         }
-        change.execute(
-            "INSERT INTO certificates (serial, kind, id, not_after_ms) VALUES (?1, ?2, ?3, ?4)",
-            (serial, kind, id, not_after.0),
-        )?;
+        let NewCertificate { serial, not_after, pem } = certificate;
+        change.execute(ADD_CERTIFICATE, (serial, kind, id, not_after.0, pem))?;
         change.commit()?;
         Ok(spent)
     }
@@ -205,13 +216,10 @@ impl Store {
         &self,
         kind: &str,
         id: &str,
-        serial: &str,
-        not_after: Timestamp,
+        certificate: NewCertificate<'_>,
     ) -> Result<(), StoreError> {
-        self.run(
-            "INSERT INTO certificates (serial, kind, id, not_after_ms) VALUES (?1, ?2, ?3, ?4)",
-            (serial, kind, id, not_after.0),
-        )?;
+        let NewCertificate { serial, not_after, pem } = certificate;
+        self.run(ADD_CERTIFICATE, (serial, kind, id, not_after.0, pem))?;
         Ok(())
     }
 
@@ -254,6 +262,31 @@ impl Store {
         self.all("SELECT serial, revoked FROM certificates", [], |row| {
             Ok((row.get(0)?, row.get::<_, i64>(1)? != 0))
         })
+    }
+
+    /// Every certificate of a member that is kept, as PEM, oldest first; revoked ones too.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn certificates(&self, kind: &str, id: &str) -> Result<Vec<String>, StoreError> {
+        self.all(
+            "SELECT pem FROM certificates WHERE kind = ?1 AND id = ?2 AND pem <> '' ORDER BY rowid",
+            [kind, id],
+            |row| row.get(0),
+        )
+    }
+
+    /// The version of the software that a site stated last; empty where it stated none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn software_of(&self, site: &SiteId) -> Result<String, StoreError> {
+        let found = self.one(
+            "SELECT software FROM members WHERE kind = 'site' AND id = ?1",
+            [site.as_str()],
+            |row| row.get(0),
+        )?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Notes that a member called.

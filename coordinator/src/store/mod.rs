@@ -25,18 +25,21 @@ use rusqlite::{Connection, OptionalExtension};
 pub use deeds::Deed;
 pub use export::AnswerEntry;
 pub use journal::{JournalEntry, Kept, StudyJournal};
-pub use members::{Invitee, Member, MemberState, Spent};
+pub use members::{Invitee, Member, MemberState, NewCertificate, Spent};
 pub use studies::{
     Artefact, EnlistedSite, LostAttempt, NewStudy, StoredEvent, StudyRecord, StudyState, Traffic,
 };
 
 /// The format of the database; an older one is brought to it, a newer one is refused.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 const TABLES: &str = include_str!("tables.sql");
 
 /// What makes format 2 of format 1: a journal may keep decisions.
 const FROM_1: &str = include_str!("from_1.sql");
+
+/// What makes format 3 of format 2: certificates are kept, not only their serial numbers.
+const FROM_2: &str = include_str!("from_2.sql");
 
 /// Why the store can't do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +104,9 @@ impl Store {
         }
         if found == 1 {
             connection.execute_batch(FROM_1)?;
+        }
+        if matches!(found, 1 | 2) {
+            connection.execute_batch(FROM_2)?;
         }
         let path = folder.join("sealing.key");
         let master = wardround_privacy::seal::MasterKey::open_or_create(&path)

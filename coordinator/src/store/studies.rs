@@ -124,6 +124,9 @@ pub struct EnlistedSite {
     pub reasons: Vec<(String, u64, u64)>,
     /// Whether its rows were drawn by a generator.
     pub synthetic: bool,
+    /// Version of the software that it ran; empty where an earlier coordinator didn't keep it.
+    #[serde(default)]
+    pub software: String,
 }
 
 /// A run that lost a site and was started again without it.

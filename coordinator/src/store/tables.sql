@@ -1,4 +1,4 @@
--- Format 2 of the coordinator's database.
+-- Format 3 of the coordinator's database.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
@@ -21,7 +21,9 @@ CREATE TABLE certificates (
     kind TEXT NOT NULL,
     id TEXT NOT NULL,
     not_after_ms INTEGER NOT NULL,
-    revoked INTEGER NOT NULL DEFAULT 0
+    revoked INTEGER NOT NULL DEFAULT 0,
+    -- The certificate; empty where it was issued before format 3.
+    pem TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 -- One-time invitations; only the token's hash is kept.

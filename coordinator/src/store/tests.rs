@@ -1,7 +1,7 @@
 use wardround_core::clock::{ManualClock, Timestamp};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{Role, SiteId, StudyId, UserId};
-use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema, Weighting};
+use wardround_core::query::{Ask, FoldPlan, JudgedUnit, Labelling, Query, Schema, Weighting};
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::Purpose;
@@ -39,12 +39,17 @@ fn query(study: &StudyId) -> Query {
             classes: 2,
             labelling: Labelling::Single,
             weighting: Weighting::Equal,
+            judged: JudgedUnit::Row,
             levels: vec![],
         },
         input: 0,
         folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
         ask: Ask::Profile { split: vec![] },
     }
+}
+
+fn issued(serial: &str) -> NewCertificate<'_> {
+    NewCertificate { serial, not_after: Timestamp(1000), pem: serial }
 }
 
 #[test]
@@ -56,7 +61,7 @@ fn a_token_works_once_and_ends() {
     store.add_invite(&late, &Invitee::Site(site("a")), Timestamp(100)).unwrap();
     let enrol = |hash: &Digest, serial: &str, now| {
         let key = Digest::of(serial.as_bytes());
-        store.enrol(hash, &key, serial, Timestamp(1000), "0.1.0", Timestamp(now)).unwrap()
+        store.enrol(hash, &key, issued(serial), "0.1.0", Timestamp(now)).unwrap()
     };
     assert_eq!(enrol(&Digest::of(b"no"), "00", 50), Spent::Unknown);
     assert_eq!(enrol(&late, "01", 101), Spent::Expired(Timestamp(100)));
@@ -75,15 +80,15 @@ fn revoking_ends_certificates_and_open_invitations() {
     let hash = Digest::of(b"1");
     store.add_invite(&hash, &Invitee::Site(site("a")), Timestamp(100)).unwrap();
     let key = Digest::of(b"key");
-    store.enrol(&hash, &key, "01", Timestamp(1000), "", Timestamp(1)).unwrap();
+    store.enrol(&hash, &key, issued("01"), "", Timestamp(1)).unwrap();
     store.add_invite(&Digest::of(b"2"), &Invitee::Site(site("a")), Timestamp(100)).unwrap();
     let revoke = || store.end_membership("site", "a", MemberState::Revoked, Timestamp(2)).unwrap();
     assert!(revoke());
     assert!(!revoke());
     assert_eq!(store.admitted_serials().unwrap(), [("01".to_owned(), true)]);
-    let spent = store.enrol(&Digest::of(b"2"), &key, "02", Timestamp(9), "", Timestamp(3)).unwrap();
+    let spent = store.enrol(&Digest::of(b"2"), &key, issued("02"), "", Timestamp(3)).unwrap();
     assert_eq!(spent, Spent::Unknown);
-    let again = store.enrol(&hash, &key, "03", Timestamp(9), "", Timestamp(3)).unwrap();
+    let again = store.enrol(&hash, &key, issued("03"), "", Timestamp(3)).unwrap();
     assert_eq!(again, Spent::Used(Timestamp(1)), "a revoked member can't ask again");
     assert!(store.enrolled_sites().unwrap().is_empty());
 }
@@ -95,7 +100,7 @@ fn a_cut_join_asks_again_with_its_key_until_a_newer_one() {
     let (key, other) = (Digest::of(b"key"), Digest::of(b"other"));
     let a = Invitee::Site(site("a"));
     let enrol = |hash, key, serial, now| {
-        store.enrol(hash, key, serial, Timestamp(1000), "", Timestamp(now)).unwrap()
+        store.enrol(hash, key, issued(serial), "", Timestamp(now)).unwrap()
     };
     store.add_invite(&first, &a, Timestamp(100)).unwrap();
     assert_eq!(enrol(&first, &key, "01", 1), Spent::Accepted(a.clone()));
@@ -265,11 +270,28 @@ fn a_database_of_format_1_is_read_and_goes_on() {
 }
 
 #[test]
+fn a_database_of_format_2_keeps_certificates_from_now_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = Connection::open(folder.path().join("coordinator.db")).unwrap();
+    before.execute_batch(include_str!("../../tests/fixtures/coordinator-2.sql")).unwrap();
+    drop(before);
+    let store = Store::open(folder.path()).unwrap();
+    let site = site("site-0");
+    assert_eq!(store.admitted_serials().unwrap(), [("4a01".to_owned(), false)]);
+    assert_eq!(store.software_of(&site).unwrap(), "0.1.0");
+    assert!(store.certificates("site", "site-0").unwrap().is_empty());
+    store.add_certificate("site", "site-0", issued("02")).unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.certificates("site", "site-0").unwrap(), ["02"]);
+}
+
+#[test]
 fn a_newer_database_is_refused() {
     let (folder, store) = store();
     store.db().pragma_update(None, "user_version", FORMAT + 1).unwrap();
     drop(store);
-    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 3 })));
+    assert!(matches!(Store::open(folder.path()), Err(StoreError::Newer { found: 4 })));
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {

@@ -1,15 +1,15 @@
-//! Journals of released versions, which every later version must still replay.
+//! Archives of earlier formats, which every later version must still verify and replay.
 //!
-//! A version that is released leaves one: with `WARDROUND_WRITE_FIXTURE=1` in the environment the
-//! test writes the file of the present formats, if there is none yet. The study of `-trees`, and of
-//! format 3 and later, has boosted trees.
+//! Each format leaves one: with `WARDROUND_WRITE_FIXTURE=1` in the environment the
+//! test writes the file of the present formats, if there is none yet. Files without `archive-` have format 1 of the archive;
+//! the study of `-trees`, and of format 3 of the journal, has boosted trees.
 
 use std::path::PathBuf;
 
-use wardround::archive::{ALGORITHM, JOURNAL_FORMAT};
+use wardround::archive::{ALGORITHM, FORMAT, JOURNAL_FORMAT};
 use wardround::replay::{replay, verify};
 
-use crate::made::{Fate, boosted, done_with};
+use crate::signed;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -17,9 +17,10 @@ fn folder() -> PathBuf {
 
 #[test]
 fn journals_of_earlier_versions_are_replayed() {
-    let present = folder().join(format!("journal-{JOURNAL_FORMAT}-algorithm-{ALGORITHM}.zip"));
+    let present = folder()
+        .join(format!("archive-{FORMAT}-journal-{JOURNAL_FORMAT}-algorithm-{ALGORITHM}.zip"));
     if std::env::var_os("WARDROUND_WRITE_FIXTURE").is_some() && !present.exists() {
-        std::fs::write(&present, done_with(&boosted(), 3, Fate::Smooth).archive()).unwrap();
+        std::fs::write(&present, signed::with_everything()).unwrap();
     }
     let mut replayed = 0;
     for entry in std::fs::read_dir(folder()).unwrap() {

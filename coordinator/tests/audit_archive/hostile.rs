@@ -123,8 +123,8 @@ fn cut_files_and_other_files_are_refused() {
 #[test]
 fn a_later_format_is_named_before_anything_else_is_read() {
     let mut files = files();
-    files.set("manifest.json", *br#"{"format": 2, "more": []}"#);
-    assert!(matches!(refused(&files.zip()), ArchiveError::Format(2)));
+    files.set("manifest.json", *br#"{"format": 3, "more": []}"#);
+    assert!(matches!(refused(&files.zip()), ArchiveError::Format(3)));
 
     let mut files = self::files();
     let mut manifest = files.manifest();

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::executor::block_on;
-use wardround::archive::{CaCertificate, export};
+use wardround::archive::{SignedBy, export};
 use wardround::outcome;
 use wardround::store::{
-    EnlistedSite, LostAttempt, NewStudy, Store, StoreError, StudyJournal, StudyState,
+    EnlistedSite, Invitee, LostAttempt, NewCertificate, NewStudy, Spent, Store, StoreError,
+    StudyJournal, StudyState,
 };
 use wardround_core::clock::{ManualClock, Timestamp};
 use wardround_core::digest::Digest;
-use wardround_core::ids::{SiteId, StudyId, UserId};
+use wardround_core::ids::{Role, SiteId, StudyId, UserId};
 use wardround_core::query::{Ask, Query};
 use wardround_core::seed::Seed;
 use wardround_core::study::Study;
@@ -20,6 +21,7 @@ use wardround_learn::cohort::{Cohort, CohortError};
 use wardround_learn::recorded::{Keep, Recorded};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
 use wardround_learn::study::{Silent, StudyError, run};
+use wardround_net::pki::{Authority, Identity, SITE_LIFETIME, Wallet};
 use wardround_privacy::policy::Policy;
 
 /// The study file, heart-like.
@@ -97,28 +99,79 @@ pub struct Made {
 
 impl Made {
     pub fn archive(&self) -> Vec<u8> {
-        export(&self.store, &self.study, CaCertificate::LeftOut).unwrap()
+        export(&self.store, &self.study, SignedBy::Nobody).unwrap().bytes
     }
 }
 
 /// Enlists sites of a study that is submitted, and stops there.
 pub fn submitted(toml: &str, sites: usize) -> Made {
+    submitted_after(&[], toml, sites)
+}
+
+/// The same after earlier versions of its file, each cloned from the one before; those failed.
+fn submitted_after(versions: &[&str], toml: &str, sites: usize) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(folder.path()).unwrap());
     let names: Vec<SiteId> = (0..sites).map(site).collect();
-    let new = NewStudy {
-        name: Study::parse(toml).unwrap().name,
-        toml: toml.into(),
-        sites: names.clone(),
-        by: UserId::parse("lea").unwrap(),
-        token: String::new(),
-        parent: String::new(),
+    let add = |toml: &str, parent: String| {
+        let new = NewStudy {
+            name: Study::parse(toml).unwrap().name,
+            toml: toml.into(),
+            sites: names.clone(),
+            by: UserId::parse("lea").unwrap(),
+            token: String::new(),
+            parent,
+        };
+        store.add_study(&new, Timestamp(1)).unwrap().0
     };
-    let (study, _) = store.add_study(&new, Timestamp(1)).unwrap();
+    let mut parent = String::new();
+    for version in versions {
+        let study = add(version, parent);
+        store.set_study_state(&study, StudyState::Failed, "too few rows", Timestamp(1)).unwrap();
+        parent = study.into();
+    }
+    let study = add(toml, parent);
     for site in &names {
         store.set_enlisted(&study, site, &enlisted(toml, site)).unwrap();
     }
     Made { _folder: folder, store, study }
+}
+
+/// A study with all that an archive can hold: earlier versions of its file, and certificates of its sites and of who
+/// submitted it, one of them from after it ended.
+pub fn with_everything(authority: &Authority) -> Made {
+    let first = HEART.replace("c = [0.1, 1.0]", "c = [0.1]");
+    let second = HEART.replace("folds = 3", "folds = 4");
+    // Few draws: they are most of an archive's bytes.
+    let last = HEART.replace("folds = 3", "folds = 3\nbootstrap = 100");
+    let made = submitted_after(&[&first, &second], &last, 3);
+    let lea = UserId::parse("lea").unwrap();
+    enrol(&made.store, authority, Invitee::User(lea, Role::Lead), Timestamp(1));
+    for at in 0..2 {
+        enrol(&made.store, authority, Invitee::Site(site(at)), Timestamp(1));
+    }
+    let day = 24 * 3600 * 1000;
+    enrol(&made.store, authority, Invitee::Site(site(1)), Timestamp(day));
+    enrol(&made.store, authority, Invitee::Site(site(9)), Timestamp(1));
+    finish(&made, rows(3), FEATURES, Fate::Smooth, Keep::Decisions);
+    made
+}
+
+fn enrol(store: &Store, authority: &Authority, invitee: Invitee, at: Timestamp) {
+    let folder = tempfile::tempdir().unwrap();
+    let request = Wallet::open(folder.path()).unwrap().request().unwrap();
+    let identity = match &invitee {
+        Invitee::Site(site) => Identity::Site(site.clone()),
+        Invitee::User(name, role) => Identity::User { name: name.clone(), role: *role },
+    };
+    let issued = authority.issue(&request, &identity, SITE_LIFETIME, at).unwrap();
+    let serial = issued.peer.serial.to_string();
+    let token = Digest::of(serial.as_bytes());
+    let not_after = issued.peer.not_after;
+    let certificate = NewCertificate { serial: &serial, not_after, pem: &issued.pem };
+    store.add_invite(&token, &invitee, at).unwrap();
+    let spent = store.enrol(&token, &token, certificate, "0.1.0", at).unwrap();
+    assert_eq!(spent, Spent::Accepted(invitee));
 }
 
 /// Runs the study on a table to its end.
@@ -199,6 +252,7 @@ pub fn enlisted_with(toml: &str, site: &SiteId, features: u32) -> EnlistedSite {
         policy: Policy::default(),
         reasons: vec![],
         synthetic: true,
+        software: "0.1.0".into(),
     }
 }
 

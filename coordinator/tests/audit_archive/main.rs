@@ -9,6 +9,8 @@ mod hostile;
 #[cfg(test)]
 mod made;
 #[cfg(test)]
+mod signed;
+#[cfg(test)]
 mod size;
 #[cfg(test)]
 mod tampered;

@@ -1,4 +1,4 @@
-use wardround::archive::{CaCertificate, End, ExportError, Part, export};
+use wardround::archive::{End, ExportError, Part, SignedBy, export};
 use wardround::replay::{ModelDigest, ReplayError, ReportMatch, replay, verify};
 use wardround::store::{Kept, StudyState};
 use wardround_core::clock::Timestamp;
@@ -39,7 +39,7 @@ fn a_study_is_exported_verified_and_replayed_alike_with_one_and_two_threads() {
 }
 
 #[test]
-fn an_archive_holds_the_files_it_lists_and_the_certificate_when_given() {
+fn an_archive_holds_the_files_it_lists() {
     let made = done(3, Fate::Smooth);
     assert_eq!(made.archive(), made.archive());
     let plain = Files::of(&made.archive());
@@ -49,11 +49,6 @@ fn an_archive_holds_the_files_it_lists_and_the_certificate_when_given() {
     assert_eq!(names[..4], expected);
     assert_eq!(names[4..], ["model.safetensors", "report.html", "report.json", "study.toml"]);
     assert_eq!(plain.0.len() - names.len(), plain.journal().len());
-
-    let pem = "-----BEGIN CERTIFICATE-----\n";
-    let with_ca = export(&made.store, &made.study, CaCertificate::Pem(pem)).unwrap();
-    verify(&with_ca).unwrap();
-    assert_eq!(Files::of(&with_ca).text("ca.pem"), pem);
 }
 
 #[test]
@@ -107,7 +102,7 @@ fn a_study_on_images_is_replayed_with_what_its_sites_stated() {
 #[test]
 fn a_running_study_isnt_exported_and_a_failed_one_has_no_model() {
     let made = submitted(HEART, 3);
-    let attempt = export(&made.store, &made.study, CaCertificate::LeftOut);
+    let attempt = export(&made.store, &made.study, SignedBy::Nobody);
     assert!(matches!(attempt, Err(ExportError::NotOver { state: StudyState::Enlisting, .. })));
 
     let end = |state, reason| {

@@ -238,6 +238,22 @@ async fn a_study_from_submit_to_its_end() {
     assert_eq!(cloned.stdout.trim(), STUDY.trim());
     assert!(cloned.stderr.contains("--parent"), "{}", cloned.stderr);
     assert_eq!(wardround(lead, &["study", "logs", "s9-000000"]).exit, 4);
+
+    // Its archive is signed under the root that everybody joined, and has the certificates of all who took part.
+    let archive = running.folder.path().join("a.zip").display().to_string();
+    let exported = wardround(lead, &["study", "export", &id, "--out", &archive]);
+    assert_eq!(exported.exit, 0, "{}", exported.stderr);
+    let me = wardround(lead, &["user", "whoami", "--format", "json"]).envelope();
+    let root = me["data"]["ca_fingerprint"].as_str().unwrap();
+    let verify = ["study", "verify", &archive, "--ca", root, "--format", "json"];
+    let verified = wardround(lead, &verify).envelope()["data"].clone();
+    assert_eq!(verified["signature"]["ca_compared"], true, "{verified}");
+    assert_eq!(verified["certificates"], 4);
+    assert_eq!(verified["without_certificate"], serde_json::json!([]));
+    let manifest = verified["manifest"].as_str().unwrap();
+    let history = wardround(lead, &["history"]).stdout;
+    let signed = history.lines().find(|line| line.contains("sign export")).unwrap();
+    assert!(signed.contains(&id) && signed.contains(manifest), "{signed}");
     scene.running.stop().await;
 }
 

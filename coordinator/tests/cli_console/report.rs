@@ -53,6 +53,29 @@ async fn copies_tables_and_cards_are_made_of_the_report_that_the_coordinator_has
         );
     }
     assert_eq!(std::fs::read_to_string(path("card.md")).unwrap(), report.to_model_card());
+    // What people wrote is put in, and what isn't written is said.
+    std::fs::write(path("said.toml"), "funding = \"A fund at vidir.\"\ntitle = \"\"\n").unwrap();
+    let with = of(&["--format", "json", "--statements", &path("said.toml")]);
+    assert_eq!(with.exit, 0, "{}", with.stderr);
+    assert!(with.stderr.contains("not written yet: title, abstract"), "{}", with.stderr);
+    let with = Report::from_json(&with.stdout).unwrap();
+    assert_eq!(with.statements.get("funding"), Some("A fund at vidir."));
+    assert_eq!(Report { statements: report.statements.clone(), ..with }, report);
+    let copy = of(&["--pseudonymise-sites", "--statements", &path("said.toml")]);
+    assert!(copy.stderr.contains("'funding' has the word 'vidir'"), "{}", copy.stderr);
+    std::fs::write(path("said.toml"), "fundings = \"A fund\"\n").unwrap();
+    let wrong = of(&["--statements", &path("said.toml")]);
+    assert_eq!((wrong.exit, wrong.stdout.as_str()), (4, ""));
+    assert!(wrong.stderr.contains(":1:1: unknown key 'fundings'"), "{}", wrong.stderr);
+    let template = wardround(folder.path(), &["study", "statements", "--out", &path("new.toml")]);
+    assert_eq!(template.exit, 0, "{}", template.stderr);
+    let checked = wardround(folder.path(), &["study", "statements", "--check", &path("new.toml")]);
+    assert!(
+        checked.stdout.contains("0 texts are written; missing are title,"),
+        "{}",
+        checked.stdout
+    );
+
     // Nothing is overwritten, and nothing written beside what is there.
     std::fs::remove_file(folder.path().join("tables/cohort.csv")).unwrap();
     let again = of(&["--csv", &path("tables")]);

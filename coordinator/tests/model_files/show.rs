@@ -1,7 +1,13 @@
 //! `model show`.
 
 use serde_json::Value;
-use wardround_learn::findings::FinalScaler;
+use wardround_core::query::{Fill, Measure};
+use wardround_core::study::Recalibrate;
+use wardround_learn::bundle::{
+    Beside, BesideEntry, ConformalEntry, OutlierEntry, OutlierScore, Recalibration, SetLimits,
+};
+use wardround_learn::findings::{FinalScaler, MeansOf};
+use wardround_learn::metrics::steps::Steps;
 
 use crate::{broken, bundle, bundle_file, wardround};
 
@@ -30,6 +36,52 @@ sites: graz, wien
   constant  +0.5405
 ";
     assert_eq!(ran.stdout, expected);
+}
+
+#[test]
+fn what_stands_beside_a_probability_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.bundle").display().to_string();
+    let mut with = bundle("svm");
+    let d = with.manifest.features as usize;
+    with.manifest.beside = BesideEntry {
+        conformal: ConformalEntry::ByClass { coverage_percent: 90 },
+        recalibration: Recalibrate::Platt,
+        outliers: OutlierEntry::Mahalanobis { means: MeansOf::AllRows, directions: 0 },
+    };
+    with.beside = Beside {
+        sets: vec![SetLimits { negative_below: 0.625, positive_from: 0.25 }],
+        recalibration: vec![Recalibration::Line { intercept: -0.5, slope: 1.25 }],
+        outliers: OutlierScore::Measured {
+            measure: Measure {
+                inverse: vec![1.0; d],
+                fill: Fill::Complete,
+                means: vec![vec![0.0; d]],
+                directions: vec![],
+                variances: vec![],
+                rest: 1.0,
+            },
+            steps: Steps { limits: vec![1.0, 2.25], shares: vec![0.5, 0.99] },
+        },
+    };
+    std::fs::write(&path, with.write().unwrap()).unwrap();
+    let ran = wardround(&["model", "show", &path]);
+    let expected = "
+beside the probability
+  conformal sets hold each class in 90 of 100 of its rows or more: 'malignant' from 0.250, others below 0.625
+  recalibrated (platt): 'malignant' -0.500 +1.250 x logit
+  outliers: Mahalanobis distance to the mean of all rows, 0 directions; beyond 1.50, where 99.0 % of training rows are nearer
+  learned from scores and distances of outer folds, whose models had a fold less than this one
+";
+    assert!(ran.stdout.ends_with(expected), "{}", ran.stdout);
+    let json = wardround(&["model", "show", &path, "--format", "json"]).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let beside = &json["data"]["beside"];
+    assert_eq!(beside["sets"][0]["positive_from"], 0.25);
+    assert_eq!(beside["outliers"]["limits"][1], 1.5);
+    // A file that has only the probability is made all the same.
+    let exported = folder.path().join("model.onnx").display().to_string();
+    assert_eq!(wardround(&["model", "export", &path, "--onnx", &exported]).exit, 0);
 }
 
 #[test]

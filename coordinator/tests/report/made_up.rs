@@ -7,27 +7,31 @@ use wardround::report::{
 };
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::Unfit;
+use wardround_core::query::{Bins, Fill, Measure, Unfit};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Bootstrap, Choose, ChooseBy, Classes, Classifier,
-    CohortRule, FederationRule, Input, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass,
-    Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum,
-    Reduction, RowWeights, Search, Standardise, Study, StudySites, Subgroup, Target, ThresholdRule,
-    Validation, WeightsRule,
+    CohortRule, ExamKey, FairnessRule, FederationRule, Input, JudgedUnit, Levels, LinearPoint,
+    Matrix as MatrixRule, Mode, MultiClass, Negative, OnSiteLost, Outliers as OutliersRule,
+    OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Recalibrate, Reduction,
+    RowWeights, Search, SecondReader, Shortcuts as ShortcutsRule, Standardise, Study, StudyKind,
+    StudySites, Subgroup, Target, ThresholdRule, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
-    ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, ConformalSets, Cost,
-    Difference, Figure, Figures, FinalFit, FinalLinear, FinalModel, FinalScaler, Findings,
-    FoldResult, GridPoint, GridResult, Interval, Judged, LeftOut, Matrix, MatrixOfClass,
-    MetricSpread, NamedFigure, Nested, NestedChoice, OwnModel, OwnOf, OwnSite, OwnSites,
-    OwnSitesOfClass, OwnThresholds, Profile, ProfileCell, Races, Recalibrated, RecalibratedFit,
-    ReliabilityBin, SetsKind, SubgroupNames, TargetFindings, TrainedAt, TreeCounts, Uncertainty,
+    Among, ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, ConformalSets,
+    Cost, Crossed, CrossedRows, Difference, Distance, Evaluated, Figure, Figures, FinalFit,
+    FinalLimits, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, FollowedLevel,
+    GridPoint, GridResult, Interval, Judged, JudgedCell, JudgedLevel, LeftOut, Matrix,
+    MatrixOfClass, MeansOf, MeasuredOutliers, MetricSpread, NamedFigure, Nested, NestedChoice,
+    Outliers, OwnModel, OwnOf, OwnSite, OwnSites, OwnSitesOfClass, OwnThresholds, Profile,
+    ProfileCell, Races, Readers, Recalibrated, RecalibratedFit, ReliabilityBin, SetsKind, Shift,
+    ShortcutColumn, ShortcutLevel, ShortcutOf, Shortcuts, ShortcutsFound, SubgroupNames,
+    TargetFindings, TrainedAt, TreeCounts, Uncertainty,
 };
 use wardround_learn::metrics::abstention::{Kept, SHARES};
 use wardround_learn::metrics::conformal::SetCounts;
 use wardround_learn::metrics::recalibrate::{Fit, Method};
-use wardround_learn::metrics::registry::FAIRNESS;
+use wardround_learn::metrics::registry::{CROSSED, FAIRNESS};
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::{Consent, Policy, WideSums};
 
@@ -127,6 +131,7 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         by_subgroup: (0..2)
             .map(|c| levels(c).map(|l| figures(&by(&|p| p.levels[c] == l))).collect())
             .collect(),
+        crossed: Vec::new(),
         fairness: (0..2).map(|c| column_spread(levels(c).len())).collect(),
         uncertainty: Uncertainty {
             recalibrated: Method::ALL.map(recalibrated).into(),
@@ -218,9 +223,11 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
                 steps: 21,
                 gradient: 3e-9,
             }),
+            limits: FinalLimits::NotLearned,
         },
     };
     Findings {
+        evaluated: Evaluated::Fitted,
         sites: (0..sites).map(site).collect(),
         classes: vec!["rest".into(), "mel".into()],
         subgroups,
@@ -232,6 +239,10 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         comparison: Comparison::Single,
         own_sites: OwnSites::NotAsked,
         matrix: Matrix::NotAsked,
+        outliers: Outliers::NotAsked,
+        shortcuts: Shortcuts::NotAsked,
+        shift: Shift::NotAsked,
+        readers: Readers::NotAsked,
         cost: Cost { queries: 61, fitting_queries: 48, models: 66, queries_of_slowest_fit: 44 },
     }
 }
@@ -267,6 +278,84 @@ pub fn joined(mut findings: Findings) -> Findings {
     let trained_at = (0..sites).map(trained).collect();
     let classes = vec![MatrixOfClass { class, point: 1, trained_at }];
     findings.matrix = Matrix::Asked { combination: 0, classes, rounds: [63, 80] };
+    findings
+}
+
+/// The same with shortcuts that were looked for, the first level of the first column followed, and sites that lie apart.
+pub fn followed(mut findings: Findings) -> Findings {
+    let sites = findings.sites.len();
+    let class = findings.targets[0].class;
+    let of = |cell: &ProfileCell, all: &ProfileCell, auc: f64, follows: f64| {
+        let side = |at: usize| {
+            let [all, own] = [all, cell].map(|cell| cell.patients_by_class[at]);
+            Among {
+                patients: [all - own, own],
+                auc: known(if at == 1 { follows } else { 0.5 }, 0.02),
+            }
+        };
+        ShortcutLevel::Judged(Box::new(JudgedLevel {
+            patients: [all.patients - cell.patients, cell.patients],
+            rows: [all.rows() - cell.rows(), cell.rows()],
+            auc: known(auc, 0.03),
+            follows: vec![FollowedLevel { class, among: [side(0), side(1)] }],
+        }))
+    };
+    let profile = &findings.profile;
+    let of_sites = profile.by_site.iter().map(|cell| of(cell, &profile.all, 0.91, 0.52)).collect();
+    let mut columns = vec![ShortcutColumn { of: ShortcutOf::Site, levels: of_sites }];
+    for (column, levels) in profile.by_subgroup.iter().enumerate() {
+        let level = |(at, cell): (usize, &ProfileCell)| match (cell.patients, column, at) {
+            (0, ..) => ShortcutLevel::Empty,
+            (_, 0, 1) => ShortcutLevel::Rest,
+            (_, 0, 0) => of(cell, &profile.all, 0.83, 0.7),
+            _ => of(cell, &profile.all, 0.61, 0.51),
+        };
+        let levels = levels.iter().enumerate().map(level).collect();
+        columns.push(ShortcutColumn { of: ShortcutOf::Subgroup { column }, levels });
+    }
+    findings.shortcuts =
+        Shortcuts::Asked(ShortcutsFound { c: 1.0 / 1280.0, columns, rounds: [81, 120] });
+    let distance = |at: usize| Distance {
+        features: 1280,
+        root_mean_square: 0.31 + 0.01 * at as f64,
+        by_chance: 0.12,
+        beyond: [0.4, 0.1],
+        largest: 1.3,
+        largest_feature: 7,
+        variance_ratio: 0.97,
+    };
+    findings.shift = Shift::Known {
+        from_others: (0..sites).map(distance).collect(),
+        pairs: (0..sites * (sites - 1) / 2).map(distance).collect(),
+    };
+    findings
+}
+
+/// The same with distances: of every site's rows 2 % lie in the last but one bin, of the last site's 30 %.
+pub fn unlike(mut findings: Findings) -> Findings {
+    let features = findings.features as usize;
+    let bins = Bins { half_width: 4.0, count: 16 };
+    let sites = findings.profile.by_site.len();
+    let of_site = |(at, cell): (usize, &ProfileCell)| {
+        let rows = cell.rows();
+        let far = if at + 1 == sites { rows * 3 / 10 } else { rows / 50 };
+        let mut counts = vec![0; 16];
+        (counts[7], counts[8], counts[14]) = (rows / 2, rows - rows / 2 - far, far);
+        counts
+    };
+    findings.outliers = Outliers::Measured(MeasuredOutliers {
+        measure: Measure {
+            inverse: vec![1.0; features],
+            fill: Fill::Complete,
+            means: vec![vec![0.0; features]; 2],
+            directions: vec![],
+            variances: vec![],
+            rest: 1.0,
+        },
+        means: MeansOf::Classes,
+        bins,
+        by_site: findings.profile.by_site.iter().enumerate().map(of_site).collect(),
+    });
     findings
 }
 
@@ -313,6 +402,40 @@ pub fn compared(mut findings: Findings) -> Findings {
         }],
         replicates: 1000,
     });
+    findings
+}
+
+/// The same with every level at each site, and both columns' intersections.
+pub fn with_crossed(mut findings: Findings, patients: &[Patient]) -> Findings {
+    let levels = |column: usize| findings.subgroups[column].levels.len();
+    let cell = |keep: &dyn Fn(&Patient) -> bool| {
+        figures(&patients.iter().filter(|patient| keep(patient)).collect::<Vec<_>>())
+    };
+    let table = |rows: CrossedRows, column: usize| {
+        let count = match rows {
+            CrossedRows::Sites => findings.sites.len(),
+            CrossedRows::Subgroup(at) => levels(usize::from(at)),
+        };
+        let row_of = |p: &Patient| match rows {
+            CrossedRows::Sites => p.site,
+            CrossedRows::Subgroup(at) => p.levels[usize::from(at)],
+        };
+        let row = |at: usize| {
+            let of_level =
+                |level: usize| cell(&|p: &Patient| row_of(p) == at && p.levels[column] == level);
+            (0..levels(column)).map(of_level).collect::<Vec<_>>()
+        };
+        let mut spread = column_spread(count * levels(column));
+        spread.metrics.retain(|metric| CROSSED.contains(&metric.name.as_str()));
+        let cells = (0..count).map(row).collect();
+        Crossed { rows, column: column as u8, cells, spread }
+    };
+    let tables = vec![
+        table(CrossedRows::Sites, 0),
+        table(CrossedRows::Sites, 1),
+        table(CrossedRows::Subgroup(0), 1),
+    ];
+    findings.targets[0].nested.judged.crossed = tables;
     findings
 }
 
@@ -399,18 +522,24 @@ pub fn site(number: usize) -> SiteId {
 
 fn study() -> Study {
     Study {
+        kind: StudyKind::Train,
         name: "Melanoma against the rest, four sites".into(),
         seed: Seed(7),
         target: Target {
             column: "dx".into(),
             classes: Classes::Binary { positive: vec!["mel".into()], negative: Negative::Rest },
+            second_reader: SecondReader::None,
         },
         cohort: CohortRule {
             sites: StudySites::Enrolled,
             filters: Vec::new(),
             weight: RowWeights::Equal,
         },
-        patient: PatientRule { key: "lesion_id".into(), unit: "lesion".into() },
+        patient: PatientRule {
+            key: "lesion_id".into(),
+            unit: "lesion".into(),
+            exam: ExamKey::None,
+        },
         subgroups: vec![
             Subgroup {
                 name: "sex".into(),
@@ -423,6 +552,7 @@ fn study() -> Study {
                 levels: Levels::Bands { edges: vec![0.0, 40.0, 65.0] },
             },
         ],
+        fairness: FairnessRule::default(),
         input: Input::Images {
             column: "image".into(),
             backbones: vec![BackboneRule {
@@ -447,12 +577,16 @@ fn study() -> Study {
             folds: 5,
             repeats: 1,
             leave_one_site_out: true,
+            judge: JudgedUnit::Row,
             choose_by: ChooseBy::WithinSites,
             choose: Choose::Best,
             search: Search::Grid,
             bootstrap: Bootstrap::Off,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: MatrixRule::Off,
+            shortcuts: ShortcutsRule::Off,
+            outliers: OutliersRule::Off,
+            recalibrate: Recalibrate::Off,
         },
         federation: FederationRule {
             quorum: Quorum::All,
@@ -477,6 +611,7 @@ fn profile_cell(patients: &[&Patient]) -> ProfileCell {
         patients_by_class: vec![class(false).count() as u64, class(true).count() as u64],
         rows_by_class: vec![images(false), images(true)],
         all_rows: images(false) + images(true),
+        judged: JudgedCell::Rows,
     }
 }
 
@@ -535,6 +670,7 @@ fn figures(patients: &[&Patient]) -> Figures {
         roc: if both { roc } else { Vec::new() },
         reliability: bins,
         more: vec![
+            named("selection_rate", share(confusion[0] + confusion[1], rows.len() as u64)),
             named("ppv", share(confusion[0], confusion[0] + confusion[1])),
             named("log_loss", if rows.is_empty() { undefined() } else { known(0.4, 0.01) }),
         ],

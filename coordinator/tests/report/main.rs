@@ -5,7 +5,12 @@ mod audit;
 #[cfg(test)]
 mod card;
 #[cfg(test)]
+mod crossed;
+mod evaluation;
+#[cfg(test)]
 mod fairness;
+#[cfg(test)]
+mod judged;
 #[cfg(test)]
 mod made_up;
 #[cfg(test)]
@@ -15,6 +20,11 @@ mod pseudonym;
 #[cfg(test)]
 #[path = "../ran/mod.rs"]
 mod ran;
+#[cfg(test)]
+mod readers;
+mod shortcuts;
+#[cfg(test)]
+mod statements;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]

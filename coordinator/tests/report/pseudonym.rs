@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::made_up::{compared, context, findings, joined, outputs, patients};
+use crate::made_up::{compared, context, findings, followed, joined, outputs, patients};
 use serde_json::{Value, json};
 use wardround::report::{Edition, MatrixModels, MatrixSection, Report, SCHEMA, ShownDigest};
 use wardround_core::digest::Digest;
@@ -15,7 +15,7 @@ const SITES: [&str; 5] = ["rosendahl", "vidir_modern", "vidir_molemax", "vienna_
 
 /// A report with everything in it that can name a site.
 fn everything() -> Report {
-    let mut findings = compared(joined(findings(4, &patients(4, 160))));
+    let mut findings = compared(followed(joined(findings(4, &patients(4, 160)))));
     let points = findings.grid.len();
     let trial = Trial {
         folds: 5,

@@ -87,7 +87,7 @@ fn withheld_counts_leave_their_cells_empty() {
     let confusion = &row.figures.confusion;
     assert_eq!(number(line, 8), confusion.true_positives.number().map(|n| n as f64));
     assert_eq!(number(line, 11), confusion.false_negatives.number().map(|n| n as f64));
-    let hidden: Vec<_> = calls.iter().filter(|line| !line[12].is_empty()).collect();
+    let hidden: Vec<_> = calls.iter().filter(|line| !line[13].is_empty()).collect();
     assert!(!hidden.is_empty() && hidden.iter().all(|line| line[8].is_empty()));
 }
 

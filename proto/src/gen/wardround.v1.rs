@@ -471,6 +471,9 @@ pub struct SubmitStudyRequest {
     /// The study this one was cloned from; empty: none.
     #[prost(string, tag = "3")]
     pub parent: ::prost::alloc::string::String,
+    /// The model bundle that the study judges; empty where it fits models.
+    #[prost(bytes = "vec", tag = "4")]
+    pub model: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitStudyReply {

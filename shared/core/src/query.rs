@@ -10,16 +10,21 @@
 //! rows, all in one fold. Features are seen through a [`Frame`]: a public shift and scale of each
 //! column, shared by all sites, that brings every column near mean 0 and deviation 1.
 
+mod agreement;
 mod answer;
 mod check;
 mod combat;
+mod distance;
 mod encoding;
 mod ensemble;
 mod fourier;
 mod given;
+mod judged;
+mod marked;
 mod own_forest;
 mod own_site;
 mod resampled;
+mod rows;
 mod schema;
 mod softmax;
 mod trees;
@@ -34,6 +39,7 @@ use crate::seed::Seed;
 use crate::sum::BlockSpec;
 
 pub use self::combat::Combat;
+pub use self::distance::{DISTANCE_BINS, DistanceTerm, MOST_DIRECTIONS, Measure};
 pub use self::encoding::DecodeError;
 pub(crate) use self::encoding::{decode, encode_into};
 pub use self::ensemble::{Combine, EnsembleModel, MEMBER_LIMIT, MOST_MEMBERS, StackTerm};
@@ -41,11 +47,14 @@ pub use self::fourier::{
     FourierMap, FourierModel, FourierTerm, LEAST_COMPONENTS, MOST_COMPONENTS, MOST_GAMMA, MapScaler,
 };
 pub use self::given::GivenScores;
+pub use self::judged::{JudgedUnit, UnitScore, level_of_unit};
+pub use self::marked::{MOST_MARKS, Mark, Marked, ScoreOf};
 pub use self::own_forest::{MOST_OWN_DEPTH, MOST_OWN_TREES, OwnForestTerm};
 pub use self::own_site::Unfit;
 pub use self::resampled::{
     Draws, ListCuts, RESAMPLED_GROUPS, RESAMPLED_NUMBERS, RESAMPLED_PATIENTS,
 };
+pub use self::rows::{FoldPlan, FoldSet, RowSet, SiteSet};
 pub use self::softmax::{SoftmaxModel, SoftmaxTerm};
 pub use self::trees::{
     ColumnCuts, Cuts, GRID_STEPS, Gradients, MISSING, MOST_CUTS, MOST_DEPTH, Node, PATIENT_BITS,
@@ -102,6 +111,8 @@ pub struct Schema {
     pub labelling: Labelling,
     /// Whether rows count differently in fits.
     pub weighting: Weighting,
+    /// What is judged: what a list of scores has one of.
+    pub judged: JudgedUnit,
     /// Levels of each subgroup column of the study, in its order, "unknown" included as the last.
     pub levels: Vec<u8>,
 }
@@ -136,81 +147,6 @@ impl Weighting {
             Self::Given => MOST_ROW_WEIGHT,
         }
     }
-}
-
-/// How patients are dealt into folds; `wardround-learn` has the dealing itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct FoldPlan {
-    /// The study's seed.
-    pub seed: Seed,
-    /// Folds per repeat, 2 to 64.
-    pub folds: u8,
-    /// Independent deals, at least 1.
-    pub repeats: u8,
-}
-
-/// A set of folds of one repeat, as bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FoldSet(pub u64);
-
-impl FoldSet {
-    /// All of `folds` folds.
-    pub fn all(folds: u8) -> Self {
-        Self(if folds >= 64 { u64::MAX } else { (1 << folds) - 1 })
-    }
-
-    /// One fold.
-    pub fn only(fold: u8) -> Self {
-        Self(1 << fold)
-    }
-
-    /// This set less one fold.
-    pub fn without(self, fold: u8) -> Self {
-        Self(self.0 & !(1 << fold))
-    }
-
-    /// Whether a fold is in it.
-    pub fn contains(self, fold: u8) -> bool {
-        fold < 64 && self.0 >> fold & 1 == 1
-    }
-
-    /// The folds in it, ascending.
-    pub fn iter(self) -> impl Iterator<Item = u8> {
-        (0..64).filter(move |&fold| self.contains(fold))
-    }
-}
-
-/// Which sites of the query count; the others answer zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SiteSet {
-    /// Every site.
-    All,
-    /// One site, by its index in [`Query::sites`].
-    Only(u16),
-    /// Every site but one.
-    Without(u16),
-}
-
-impl SiteSet {
-    /// Whether the site with this index is in it.
-    pub fn contains(self, site: u16) -> bool {
-        match self {
-            SiteSet::All => true,
-            SiteSet::Only(only) => site == only,
-            SiteSet::Without(out) => site != out,
-        }
-    }
-}
-
-/// Which rows count: those of patients in some folds of one repeat, at some sites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct RowSet {
-    /// Which deal of the folds.
-    pub repeat: u8,
-    /// The folds of that deal.
-    pub folds: FoldSet,
-    /// The sites.
-    pub sites: SiteSet,
 }
 
 /// A column of a patient by which an answer is split. Cells are ordered row by row: the last
@@ -336,7 +272,8 @@ pub struct LinearTerm {
 }
 
 /// A list of scores to judge: fold by fold, each fold's rows by the model that didn't see them.
-/// Rows of several parts fall into one list.
+/// Rows of several parts fall into one list. What it has a score of, and what is counted of it, is
+/// [`Schema::judged`]'s: rows, exams or patients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreList {
     /// The class that counts as positive.
@@ -395,6 +332,9 @@ pub enum Ask {
     ///
     /// Blocks: `patients [cells]`, `patients_by_class [cells, classes]` (a patient counts in every
     /// class it has a row of), `rows_by_class [cells, classes]`; with [`Labelling::Multi`] `rows [cells]`.
+    /// Where units of several rows are judged, then what each cell has of them: `judged_patients [cells]`,
+    /// `judged_patients_by_class [cells, classes]`, `judged_by_class [cells, classes]`, `judged [cells]`,
+    /// `judged_rows [cells]`, `mixed [cells, 2]` (units whose rows differ in class, and patients with one).
     Profile {
         /// The columns it is split by.
         split: Vec<Column>,
@@ -586,7 +526,8 @@ pub enum Ask {
     ///
     /// Blocks: `patients [rows]` (a number for each patient, from 0), `classes [rows]`, `levels [rows, subgroup columns]`,
     /// `features [rows, features]` ([`RowPrecision::Single`]: IEEE 754 bits of 32-bit numbers) or `[rows, features, 2]`
-    /// ([`RowPrecision::Double`]: upper and lower half of 64-bit numbers). A missing feature is NaN.
+    /// ([`RowPrecision::Double`]: upper and lower half of 64-bit numbers). A missing feature is NaN. With
+    /// [`Weighting::Given`] `weights [rows, 2]`; where exams are judged `exams [rows]` (a number for each exam of a patient, from 0).
     FeatureRows {
         /// First row, and the one after the last.
         rows: [u32; 2],
@@ -696,6 +637,48 @@ pub enum Ask {
         seed: Seed,
         /// First replicate, and the one after the last; at most [`MOST_REPLICATES`] and one.
         replicates: [u16; 2],
+        /// Binary places.
+        bits: u8,
+    },
+    /// How far rows are from the nearest class of a training set, by bin of the natural logarithm of the squared distance per column
+    /// ([`Measure`]); rows of several terms fall into one histogram.
+    ///
+    /// Block: `rows [cells, bins]`.
+    Distances {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The rows, each with its measure.
+        terms: Vec<DistanceTerm>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// The bins.
+        bins: Bins,
+    },
+    /// Another question about rows whose classes are marks: of a site, of a level of a subgroup column.
+    ///
+    /// Blocks: those of the question that it stands for ([`Query::stands_for`]).
+    Marked(Marked),
+    /// Which marks sites' owners let be asked about; asked before a marked question is. The site answers from its policy and from how
+    /// many of its patients have each mark.
+    ///
+    /// Block: `allowed [sites, marks]`.
+    MarksAllowed {
+        /// The marks, ascending.
+        marks: Vec<Mark>,
+    },
+    /// How often two readers gave which classes, of rows that both labelled; and, where influences are given, how much the patients
+    /// of each cell move a figure of its table.
+    ///
+    /// Tables of classes are `side x side`, one per cell: by the first reader's class and, fastest, the second's. With
+    /// [`Labelling::Multi`] there is one per cell and label, of rows without it and with it.
+    ///
+    /// Blocks: `read [tables, side, side]` (rows), `patients [tables, side, side]` (with such a row), and with influences `squares
+    /// [tables]`: the sum over patients of the square of what their rows' influences add up to, rounded per patient.
+    Agreement {
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// None, or a table of each cell's influences.
+        influences: Vec<Vec<f64>>,
         /// Binary places.
         bits: u8,
     },

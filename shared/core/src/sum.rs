@@ -238,7 +238,7 @@ mod tests {
 
     use super::*;
     use crate::ids::StudyId;
-    use crate::query::{Ask, FoldPlan, Labelling, Schema, Weighting};
+    use crate::query::{Ask, FoldPlan, JudgedUnit, Labelling, Schema, Weighting};
     use crate::seed::Seed;
 
     fn query() -> Query {
@@ -250,6 +250,7 @@ mod tests {
                 classes: 2,
                 labelling: Labelling::Single,
                 weighting: Weighting::Equal,
+                judged: JudgedUnit::Row,
                 levels: vec![],
             },
             input: 0,

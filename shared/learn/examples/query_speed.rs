@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel,
-    LinearTerm, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
+    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, JudgedUnit, Labelling,
+    LinearModel, LinearTerm, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder};
@@ -94,6 +94,7 @@ fn rows(n: usize, d: usize) -> Result<Rows, Box<dyn std::error::Error>> {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![],
     });
     for row in 0..n {

@@ -13,7 +13,7 @@
 //! `FEATURES.npy` holds one row of `f4` per line of the manifest. Subgroups are `sex` and `age`
 //! where the manifest has them. `--weights FILE` writes the final model's standardised weights and
 //! constant, `--fold-column FILE` the fold of each line. `--mode feature-rows` takes the rows to one place first
-//! (folds are others then). Everything is printed, nothing is suppressed: for data of one's own.
+//! (folds are others then). `--judge 'judge = "patient"; combine = "max"'` judges patients by their images. Everything is printed, nothing is suppressed: for data of one's own.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("--weights", ""),
         ("--fold-column", ""),
         ("--mode", "sums"),
+        ("--judge", "judge = \"image\""),
     ]
     .into();
     for pair in rest.chunks(2) {
@@ -162,10 +163,12 @@ backbone = "extracted elsewhere"
 [validation]
 folds = {folds}
 leave_one_site_out = {leave_one_site_out}
+{judge}
 [federation]
 mode = "{mode}"
 "#,
         mode = options["--mode"],
+        judge = options["--judge"].replace(';', "\n"),
         seed = options["--seed"],
         target = options["--target"],
         classes = match options["--positive"].split(',').collect::<Vec<_>>()[..] {

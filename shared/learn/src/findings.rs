@@ -1,8 +1,14 @@
 //! What a study found: the contract between the study driver, the report and the model bundle.
 //! Plain data; every figure carries its interval and its n, or says why it is undefined.
 
+mod crossed;
+mod evaluated;
 mod joining;
 mod kernel;
+mod outliers;
+mod profile;
+mod readers;
+mod shortcuts;
 mod uncertainty;
 
 use serde::{Deserialize, Serialize};
@@ -11,12 +17,22 @@ use wardround_core::query::{CALIBRATION_BINS, Combine, Frame, Node, Side, TreeMo
 use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
 
+pub use self::crossed::{Crossed, CrossedRows};
+pub use self::evaluated::{Evaluated, EvaluatedBundle};
 pub use self::joining::{
     Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
 };
 pub use self::kernel::{FinalKernel, OwnKernel};
+pub use self::outliers::{MeansOf, MeasuredOutliers, Outliers};
+pub use self::profile::{JudgedCell, Profile, ProfileCell, UnitCell};
+pub use self::readers::{ReaderTable, ReaderTables, Readers};
+pub use self::shortcuts::{
+    Among, Distance, FollowedLevel, JudgedLevel, Shift, ShortcutColumn, ShortcutLevel, ShortcutOf,
+    Shortcuts, ShortcutsFound,
+};
 pub use self::uncertainty::{
-    ConformalSets, OwnOf, OwnThresholds, Recalibrated, RecalibratedFit, SetsKind, Uncertainty,
+    ConformalSets, FinalLimits, LearnedLimits, LineFit, OwnOf, OwnThresholds, Recalibrated,
+    RecalibratedFit, SetsKind, Uncertainty,
 };
 
 /// Everything a finished study found, before anything is suppressed.
@@ -46,8 +62,23 @@ pub struct Findings {
     /// Models of single sites, judged at every site.
     #[serde(default, skip_serializing_if = "Matrix::is_not_asked")]
     pub matrix: Matrix,
+    /// How unlike rows are to those that the final model was fitted to.
+    #[serde(default, skip_serializing_if = "Outliers::is_not_asked")]
+    pub outliers: Outliers,
+    /// How well features tell sites and subgroups, and whether scores follow them.
+    #[serde(default, skip_serializing_if = "Shortcuts::is_not_asked")]
+    pub shortcuts: Shortcuts,
+    /// How far sites' features lie apart.
+    #[serde(default, skip_serializing_if = "Shift::is_not_asked")]
+    pub shift: Shift,
+    /// How far two readers of the same rows agree.
+    #[serde(default, skip_serializing_if = "Readers::is_not_asked")]
+    pub readers: Readers,
     /// What it cost.
     pub cost: Cost,
+    /// The finished model that was judged, where nothing was fitted.
+    #[serde(default, skip_serializing_if = "Evaluated::is_fitted")]
+    pub evaluated: Evaluated,
 }
 
 /// Whether a study compares classifiers.
@@ -136,46 +167,6 @@ pub struct SubgroupNames {
     pub name: String,
     /// Its levels, "unknown" last.
     pub levels: Vec<String>,
-}
-
-/// Counts of patients and rows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Profile {
-    /// All sites together.
-    pub all: ProfileCell,
-    /// One per site.
-    pub by_site: Vec<ProfileCell>,
-    /// One per subgroup column and level.
-    pub by_subgroup: Vec<Vec<ProfileCell>>,
-    /// One per site, subgroup column and level.
-    pub by_site_and_subgroup: Vec<Vec<Vec<ProfileCell>>>,
-}
-
-/// Counts of one cell.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ProfileCell {
-    /// Patients.
-    pub patients: u64,
-    /// Patients with at least one row of each class; may add up to more than `patients`.
-    pub patients_by_class: Vec<u64>,
-    /// Rows (images) of each class; of labels that may stand together they add up to more than all rows.
-    pub rows_by_class: Vec<u64>,
-    /// Rows; 0 where classes exclude each other and findings are of a format that didn't say it.
-    #[serde(default)]
-    pub all_rows: u64,
-}
-
-impl ProfileCell {
-    /// Rows of all classes.
-    pub fn rows(&self) -> u64 {
-        if self.all_rows == 0 { self.rows_by_class.iter().sum() } else { self.all_rows }
-    }
-
-    /// Rows of all other classes and of a class.
-    pub fn rows_against(&self, class: u8) -> [u64; 2] {
-        let positives = self.rows_by_class[usize::from(class)];
-        [self.rows().saturating_sub(positives), positives]
-    }
 }
 
 /// What was found for one modelled class against the rest.
@@ -383,6 +374,9 @@ pub struct Judged {
     /// How far apart the levels of each subgroup column would be by chance; none where patients weren't drawn again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fairness: Vec<ColumnSpread>,
+    /// By two columns at once, where the study asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crossed: Vec<Crossed>,
     /// Recalibration, conformal sets and abstention, of the first repeat.
     #[serde(default, skip_serializing_if = "Uncertainty::is_empty")]
     pub uncertainty: Uncertainty,
@@ -506,6 +500,9 @@ pub struct FinalModel {
     pub threshold: f64,
     /// The model itself.
     pub fitted: FinalFit,
+    /// What is learned from all outer folds' scores, for whoever uses it.
+    #[serde(default, skip_serializing_if = "FinalLimits::is_not_learned")]
+    pub limits: FinalLimits,
 }
 
 /// What was fitted.

@@ -9,6 +9,7 @@ pub mod bundle;
 mod closed_form;
 pub mod cohort;
 mod combat;
+mod distance;
 mod eigen;
 pub mod findings;
 pub mod folds;

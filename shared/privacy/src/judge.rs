@@ -29,7 +29,7 @@ pub const MINIMUM_SITES_TO_LEAVE_ONE_OUT: u64 = 4;
 pub struct CohortFacts {
     /// Patients of the whole cohort.
     pub patients: u64,
-    /// Patients with a row of the rarest class that occurs.
+    /// Patients with a row of the rarest class that occurs; for a marked question, those with or without one of its marks.
     pub of_rarest_class: u64,
     /// Who sees this site's own sums.
     pub aggregation: Aggregation,
@@ -184,6 +184,12 @@ pub fn judge(
         feature_rows(policy)?;
         return Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Rows });
     }
+    let allowed = Allowed { query: query.digest(), site: me.clone(), holds: Holds::Sums };
+    let marked = match &query.ask {
+        Ask::Marked(marked) => marked.shows_site(at, query.sites.len()),
+        _ => false,
+    };
+    let query = &*query.stands_for();
     if query.gives_scores() {
         // Whoever says which row gets which score can have the class of every row told.
         feature_rows(policy)?;
@@ -195,12 +201,13 @@ pub fn judge(
     if sets.iter().any(|set| set.sites == SiteSet::Without(at)) {
         leave_one_site_out(policy)?;
     }
-    let alone = shows_site_alone(query, &sets, at);
+    let alone = marked || shows_site_alone(query, &sets, at);
     match &query.ask {
         Ask::Scores { .. }
         | Ask::Placements { .. }
         | Ask::Bootstrap { .. }
         | Ask::Resampled { .. }
+        | Ask::Distances { .. }
         | Ask::OwnSite { .. } => {
             if alone {
                 per_site_metrics(policy)?;
@@ -224,7 +231,11 @@ pub fn judge(
         | Ask::Moments { .. }
         | Ask::Grid { .. }
         | Ask::FeatureRows { .. }
-        | Ask::OwnModels => {}
+        | Ask::Agreement { .. }
+        | Ask::OwnModels
+        | Ask::MarksAllowed { .. }
+        // It stands for another question.
+        | Ask::Marked(_) => {}
     }
     if query.kind() == AskKind::Training {
         // Masks hide a site only among others: a sum of one site is as good as plain.
@@ -241,7 +252,14 @@ pub fn judge(
             minimum_fold(policy, &facts, query.folds.folds)?;
         }
     }
-    Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Sums })
+    Ok(allowed)
+}
+
+/// Whether a marked question about one mark passes, given the patients with or without it as [`CohortFacts::of_rarest_class`]; `shown`:
+/// what is told of the mark is about this site alone.
+pub fn mark_allowed(policy: &Policy, facts: &CohortFacts, folds: u8, shown: bool) -> bool {
+    let released = !shown || per_site_metrics(policy).is_ok();
+    released && minimum_fold(policy, facts, folds).is_ok()
 }
 
 /// Judges a whole study before it starts: every rule that would refuse one of its queries. The same
@@ -368,7 +386,10 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         | Ask::Moments { .. }
         | Ask::Grid { .. }
         | Ask::FeatureRows { .. }
-        | Ask::OwnModels => Vec::new(),
+        | Ask::Agreement { .. }
+        | Ask::OwnModels
+        | Ask::MarksAllowed { .. }
+        | Ask::Marked(_) => Vec::new(),
         Ask::Trees { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::OwnForests { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Gram { rows, .. } => vec![*rows],
@@ -381,6 +402,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
             terms.iter().flat_map(|term| term.parts.iter().map(|(rows, _)| *rows)).collect()
         }
         Ask::Softmax { terms, .. } => terms.iter().map(|term| term.rows).collect(),
+        Ask::Distances { terms, .. } => terms.iter().map(|term| term.rows).collect(),
         Ask::Scores { lists, .. }
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. }
@@ -403,14 +425,17 @@ fn split(query: &Query) -> &[Column] {
         | Ask::FeatureRows { .. }
         | Ask::Stack { .. }
         | Ask::OwnForests { .. }
-        | Ask::Bootstrap { .. } => &[],
+        | Ask::Bootstrap { .. }
+        | Ask::Marked(_) => &[],
         // Each site fills its own cell.
-        Ask::OwnSite { .. } | Ask::OwnModels => &[Column::Site],
+        Ask::OwnSite { .. } | Ask::OwnModels | Ask::MarksAllowed { .. } => &[Column::Site],
         Ask::Profile { split }
+        | Ask::Agreement { split, .. }
         | Ask::Grid { split, .. }
         | Ask::Moments { split, .. }
         | Ask::Scores { split, .. }
         | Ask::Resampled { split, .. }
+        | Ask::Distances { split, .. }
         | Ask::Placements { split, .. } => split,
     }
 }

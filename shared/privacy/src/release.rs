@@ -84,7 +84,7 @@ impl Allowed {
 #[cfg(test)]
 mod tests {
     use wardround_core::ids::StudyId;
-    use wardround_core::query::{Ask, FoldPlan, Labelling, Query, Schema, Weighting};
+    use wardround_core::query::{Ask, FoldPlan, JudgedUnit, Labelling, Query, Schema, Weighting};
     use wardround_core::seed::Seed;
 
     use super::*;
@@ -102,6 +102,7 @@ mod tests {
                 classes: 2,
                 labelling: Labelling::Single,
                 weighting: Weighting::Equal,
+                judged: JudgedUnit::Row,
                 levels: vec![],
             },
             input: 0,

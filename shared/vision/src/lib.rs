@@ -34,8 +34,8 @@ pub use features::{
     Timing, Views, Wanted, copy_id,
 };
 pub use image::{
-    Augmentation, Colour, ImageError, Interpolation, Picture, Preprocess, RandomCrop,
-    decode_picture, image_digest, read_picture,
+    Augmentation, Colour, Fingerprint, ImageError, Interpolation, PerceptualHash, Picture,
+    Preprocess, RandomCrop, decode_picture, image_digest, read_picture,
 };
 pub use precision::Precision;
 pub use weights::{Digest, LocalWeights, WeightsError, WeightsSource, WeightsStore};

@@ -388,9 +388,11 @@ fn code(reason: &Reason) -> SetAsideReason {
         Reason::ImageOfSeveralPatients { .. } | Reason::ImageWithSeveralLabels { .. } => {
             SetAsideReason::ImageListedTwice
         }
-        Reason::NotANumber { .. } | Reason::NotAWeight { .. } | Reason::UnknownCategory { .. } => {
-            SetAsideReason::UnusableValue
-        }
+        Reason::NotANumber { .. }
+        | Reason::NotAWeight { .. }
+        | Reason::UnknownCategory { .. }
+        | Reason::NoExam
+        | Reason::ExamOfSeveralPatients { .. } => SetAsideReason::UnusableValue,
     }
 }
 

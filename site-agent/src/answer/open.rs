@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, Query};
+use wardround_core::query::{Ask, Mark, Query};
 use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::rows::Rows;
-use wardround_privacy::judge::{Aggregation, CohortFacts, judge};
+use wardround_privacy::judge::{Aggregation, CohortFacts, judge, mark_allowed};
 use wardround_privacy::policy::{Consent, Policy};
 use wardround_privacy::release::Released;
 use wardround_proto::v1::{FailureCode, Stage};
@@ -28,6 +29,8 @@ pub struct OpenStudy {
     rows: Vec<Rows>,
     lock: Digest,
     facts: CohortFacts,
+    /// The last marks that were asked about, and [`CohortFacts::of_rarest_class`] of them.
+    of_marks: Mutex<Option<(Vec<Mark>, u64)>>,
 }
 
 impl OpenStudy {
@@ -42,7 +45,7 @@ impl OpenStudy {
             .map_or(0, |rows| rarest(rows.rows().map(|row| ((row.issuer, row.key), row.classes))));
         let aggregation = Aggregation::Plain;
         let facts = CohortFacts { patients, of_rarest_class, aggregation };
-        Self { study, me, rows, lock, facts }
+        Self { study, me, rows, lock, facts, of_marks: Mutex::default() }
     }
 
     /// Which study.
@@ -76,7 +79,7 @@ impl OpenStudy {
                 "the question is about an input that the study doesn't have",
             ));
         };
-        let allowed = judge(policy, &query, &self.facts, &self.me).map_err(|refusal| {
+        let allowed = judge(policy, &query, &self.facts(&query), &self.me).map_err(|refusal| {
             tracing::warn!(study = %self.study, query = query.name(), %refusal, "refused");
             Failure::Refused(refusal)
         })?;
@@ -89,6 +92,7 @@ impl OpenStudy {
                     (Ask::OwnModels, Consent::Refused) => {
                         Ok(Sum { sites: vec![self.me.clone()], ..Sum::zero(&query) })
                     }
+                    (Ask::MarksAllowed { marks }, _) => Ok(self.allowed(marks, policy, &query)),
                     _ => rows.answer_while(&query, &steps(watch)),
                 };
                 let sum = answered.map_err(|error| failure(&error, &query))?;
@@ -99,6 +103,56 @@ impl OpenStudy {
             }
         };
         allowed.release(sum).map_err(|error| internal(&error))
+    }
+
+    /// Which marks may be asked about.
+    fn allowed(&self, marks: &[Mark], policy: &Policy, query: &Query) -> Sum {
+        let mut sum = Sum { sites: vec![self.me.clone()], ..Sum::zero(query) };
+        // A site that isn't asked refused before.
+        let Ok(at) = query.sites.binary_search(&self.me) else { return sum };
+        let site = u16::try_from(at).unwrap_or(u16::MAX);
+        let allowed = marks.iter().map(|&mark| {
+            let facts =
+                CohortFacts { of_rarest_class: self.rarest_side(&[mark], site), ..self.facts };
+            let shown = mark.shows_site(site, query.sites.len());
+            i64::from(mark_allowed(policy, &facts, query.folds.folds, shown))
+        });
+        let own = sum.blocks.iter_mut().flatten().skip(at * marks.len());
+        own.zip(allowed).for_each(|(slot, allowed)| *slot = allowed);
+        sum
+    }
+
+    /// What the rules need to know for a question.
+    fn facts(&self, query: &Query) -> CohortFacts {
+        let Ask::Marked(marked) = &query.ask else { return self.facts };
+        // Entries are put in whole.
+        let mut known = self.of_marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_rarest_class = match &*known {
+            Some((marks, rarest)) if *marks == marked.marks => *rarest,
+            _ => {
+                // A site that isn't asked refuses by another rule.
+                let site = query.sites.binary_search(&self.me).map_or(u16::MAX, |at| at as u16);
+                let rarest = self.rarest_side(&marked.marks, site);
+                *known = Some((marked.marks.clone(), rarest));
+                rarest
+            }
+        };
+        CohortFacts { of_rarest_class, ..self.facts }
+    }
+
+    /// Patients with a mark or without it, where there are any: the fewest over all marks.
+    fn rarest_side(&self, marks: &[Mark], site: u16) -> u64 {
+        let all = ClassSet((1 << marks.len().min(63)) - 1);
+        let rows = || {
+            let rows = self.rows.first().into_iter().flat_map(|rows| rows.rows());
+            rows.map(|row| {
+                let set = Mark::of_row(marks, site, |column| row.levels[usize::from(column)]);
+                ((row.issuer, row.key), ClassSet(set.0 & all.0))
+            })
+        };
+        let without = rows().map(|(patient, set)| (patient, ClassSet(all.0 & !set.0)));
+        let sides = [rarest(rows()), rarest(without)];
+        sides.into_iter().filter(|&count| count > 0).min().unwrap_or(0)
     }
 }
 

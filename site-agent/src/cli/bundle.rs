@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::progress;
 use super::site::{HomeArgument, issuer, study};
 use crate::config::{Columns, Home, SiteConfig, Threads};
-use crate::data::{CohortRow, RowInput};
+use crate::data::{CohortRow, Inspection, RowInput};
 use crate::egress::Step;
 use crate::features::{Caches, Extract, Imaging, Moved, Ready, Seen, survey};
 use crate::predict::{Subject, own_scale};
@@ -109,7 +109,7 @@ pub(super) fn images(
         let features = extracted.and_then(|digest| {
             caches.mean(&digest).ok_or_else(|| "its features are gone from the cache".to_owned())
         });
-        Subject { id, features }
+        Subject { id, features, unit: String::new() }
     };
     Ok(images.into_iter().zip(extracted).map(subject).collect())
 }
@@ -160,13 +160,32 @@ impl CohortImages {
                 of_study.join(", ")
             )));
         }
+        let found = Self::survey(&study, at)?;
+        Self::usable(study, found, &SiteConfig::load(&at.home()?)?)
+    }
+
+    /// Everything that a study finds in the site's data.
+    ///
+    /// # Errors
+    /// `site.toml` or the table can't be read.
+    pub(super) fn survey(study: &Study, at: &HomeArgument) -> Result<Inspection, Failure> {
         let home = at.home()?;
         let config = SiteConfig::load(&home)?;
         let imaging = Imaging::Here { threads: config.data.image_threads.count() };
         let mut seen = Seen::open(&config);
         let issuer = issuer(&home, &config)?;
-        let watch = progress::shown();
-        let found = survey(&study, &config, &issuer, &imaging, &mut seen, &watch)?;
+        Ok(survey(study, &config, &issuer, &imaging, &mut seen, &progress::shown())?)
+    }
+
+    /// The rows of that which take part.
+    ///
+    /// # Errors
+    /// The data can't answer the study.
+    pub(super) fn usable(
+        study: Study,
+        found: Inspection,
+        config: &SiteConfig,
+    ) -> Result<Self, Failure> {
         let cohort = found.cohort(config.data.problem_share).map_err(Failure::bad_input)?;
         let image = |row: CohortRow| match &row.input {
             RowInput::Image { path, .. } => Some((row.clone(), path.clone())),
@@ -180,17 +199,21 @@ impl CohortImages {
         format!("{}, line {}", row.patient, row.line)
     }
 
-    /// A row's label and subgroups, in words.
-    pub(super) fn facts(&self, row: &CohortRow) -> Vec<(String, String)> {
+    /// A row's label, in words.
+    pub(super) fn label(&self, row: &CohortRow) -> String {
         let classes = self.study.target.classes.names();
         let name = |class: u8| classes.get(usize::from(class)).cloned().unwrap_or_default();
-        let label: Vec<String> = row.classes.iter().map(name).collect();
+        row.classes.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A row's label and subgroups, in words.
+    pub(super) fn facts(&self, row: &CohortRow) -> Vec<(String, String)> {
         let levels = self.study.subgroups.iter().zip(&row.levels).map(|(subgroup, &level)| {
             let names = subgroup.level_names();
             let level = names.get(usize::from(level)).cloned().unwrap_or_default();
             (subgroup.name.clone(), level)
         });
-        [("Label".to_owned(), label.join(", "))].into_iter().chain(levels).collect()
+        [("Label".to_owned(), self.label(row))].into_iter().chain(levels).collect()
     }
 
     /// What people should know of rows that a bundle is used on.

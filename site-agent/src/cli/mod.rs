@@ -9,6 +9,7 @@ mod bundle;
 mod cache;
 mod check;
 mod device;
+mod duplicates;
 mod egress;
 mod explain;
 mod failure;
@@ -59,6 +60,7 @@ enum Command {
     Predict(predict::Predict),
     Explain(explain::Explain),
     Review(review::Review),
+    Duplicates(duplicates::Duplicates),
     Leave(leave::Leave),
     Backbones(backbones::Backbones),
     Device(device::DeviceCheck),
@@ -81,6 +83,7 @@ impl Command {
             Command::Predict(command) => command.format(),
             Command::Explain(command) => command.output.format,
             Command::Review(command) => command.output.format,
+            Command::Duplicates(command) => command.output.format,
             Command::Leave(command) => command.output.format,
             Command::Backbones(command) => command.output.format,
             Command::Device(command) => command.output.format,
@@ -103,6 +106,7 @@ impl Command {
             Command::Predict(command) => command.run(at),
             Command::Explain(command) => command.run(at),
             Command::Review(command) => command.run(at),
+            Command::Duplicates(command) => command.run(at),
             Command::Leave(command) => command.run(at),
             Command::Backbones(command) => command.run(),
             Command::Device(command) => command.run(at),

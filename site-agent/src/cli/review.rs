@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use wardround_core::digest::Digest;
 use wardround_core::markup::Markup;
-use wardround_learn::bundle::ModelBundle;
+use wardround_learn::bundle::{ModelBundle, OutlierScore};
 use wardround_learn::metrics::{Confusion, Undefined};
 
 use super::bundle::{CohortImages, Place, images, read, ready, scale};
@@ -18,7 +18,9 @@ use super::site::HomeArgument;
 use crate::explain::page::{
     Card, Heading, above, card, document, figures, missing, section, table,
 };
-use crate::explain::{Case, Explainer, Explanation, Lists, Summary, Trust, confusion, sort};
+use crate::explain::{
+    Case, Explainer, Explanation, Lists, Summary, Suspects, Trust, confusion, label_suspects, sort,
+};
 use crate::predict::{Judged, judge, modelled, needs_own_rows};
 
 /// The version of the file beside the page.
@@ -26,9 +28,9 @@ const FORMAT: u32 = 1;
 
 /// Show where a study's models err on this site's own labelled images; nothing leaves
 ///
-/// False positives, false negatives, rows close to the threshold and the most confident right ones, each with
-/// its image and what the model saw in it, in a folder that only you can look into. It shows patients: it must
-/// not leave the hospital.
+/// False positives, false negatives, rows close to the threshold, the most confident right ones and rows whose label
+/// may be wrong, each with its image and what the model saw in it, in a folder that only you can look into. It
+/// shows patients: it must not leave the hospital.
 #[derive(Debug, Args)]
 pub(super) struct Review {
     /// Model bundle of a finished study
@@ -43,6 +45,9 @@ pub(super) struct Review {
     /// How maps are made: auto, cam or occlusion (see explain)
     #[arg(long, value_name = "METHOD", default_value = "auto", hide_possible_values = true)]
     method: MethodWord,
+    /// Subgroup of the study: list false positives and false negatives of each of its levels as well
+    #[arg(long, value_name = "SUBGROUP")]
+    by: Option<String>,
     /// Show at most so many rows per list
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
@@ -58,6 +63,27 @@ struct OfClass {
     counts: Confusion,
     subgroups: Vec<OfLevel>,
     lists: ListsByName,
+    /// Rows whose label may be wrong.
+    label_suspects: SuspectsByName,
+    /// The errors of each level of the subgroup that was asked for.
+    by: Vec<ErrorsOfLevel>,
+}
+
+/// [`Suspects`] by the names of rows.
+#[derive(Debug, Serialize)]
+struct SuspectsByName {
+    #[serde(flatten)]
+    suspects: Suspects,
+    rows: Vec<String>,
+}
+
+/// A level's errors, as [`ListsByName`].
+#[derive(Debug, Serialize)]
+struct ErrorsOfLevel {
+    subgroup: String,
+    level: String,
+    false_positives: Vec<String>,
+    false_negatives: Vec<String>,
 }
 
 /// The counts of a subgroup's level.
@@ -76,6 +102,7 @@ struct ListsByName {
     near_the_threshold: Vec<String>,
     true_positives: Vec<String>,
     true_negatives: Vec<String>,
+    outliers: Vec<String>,
 }
 
 /// A row that is shown.
@@ -121,14 +148,38 @@ struct Reviewed<'a> {
     bundle: &'a ModelBundle,
     cohort: &'a CohortImages,
     judged: Vec<Judged>,
+    /// At most so many rows per list.
+    limit: usize,
+    /// Which of the study's subgroups has lists of its own.
+    by: Option<usize>,
+}
+
+/// A list of rows, as the page has it.
+struct Part {
+    model: usize,
+    title: String,
+    said: String,
+    rows: Vec<usize>,
+}
+
+/// Everything that is listed for one of the models.
+struct OfModel {
+    lists: Lists,
+    suspects: Suspects,
+    /// Of each level of the subgroup that was asked for: its name and its lists.
+    levels: Vec<(String, Lists)>,
 }
 
 impl Review {
     pub(super) fn run(self, at: &HomeArgument) -> Result<Exit, Failure> {
         let (bundle, digest) = read(&self.model)?;
+        if let Some(sentence) = bundle.manifest.judged.sentence("image") {
+            eprintln!("the study's {sentence}; here every image is judged by itself");
+        }
         let place = Place::of(&at.home()?)?;
         let ready = ready(&bundle, &place)?;
         let cohort = CohortImages::of(&self.study, &bundle, at)?;
+        let by = self.by.as_deref().map(|name| subgroup(&cohort, name)).transpose()?;
         let folder = gallery::folder(&self.out)?;
 
         let named = cohort.rows.iter().map(|(row, path)| (CohortImages::name(row), path.clone()));
@@ -138,17 +189,18 @@ impl Review {
             false => None,
         };
         let judged = judge(&bundle, own.as_ref(), subjects);
-        let reviewed = Reviewed { bundle: &bundle, cohort: &cohort, judged };
-        let lists: Vec<Lists> = (0..bundle.models.len())
-            .map(|model| sort(&reviewed.cases(model), bundle.models[model].threshold, self.limit))
-            .collect();
+        let limit = self.limit;
+        let reviewed = Reviewed { bundle: &bundle, cohort: &cohort, judged, limit, by };
+        let lists: Vec<OfModel> =
+            (0..bundle.models.len()).map(|model| reviewed.of_model(model)).collect();
+        let parts = reviewed.parts(&lists);
 
         let explainer = Explainer::new(&bundle, own.as_ref(), &ready, place.device)?;
         let wish = self.method.wish();
         for model in 0..bundle.models.len() {
             explainer.method(model, wish)?;
         }
-        let shown = reviewed.shown(&lists);
+        let shown = shown(&parts);
         let chosen =
             |&(model, row): &(usize, usize)| Chosen { path: cohort.rows[row].1.clone(), model };
         let chosen: Vec<Chosen> = shown.iter().map(chosen).collect();
@@ -157,7 +209,7 @@ impl Review {
         let explained: BTreeMap<(usize, usize), Result<Explanation, String>> =
             shown.into_iter().zip(explained).collect();
 
-        let page = reviewed.page(&lists, &explained, trust)?;
+        let page = reviewed.page(&parts, &explained, trust)?;
         let not_judged = reviewed.judged.iter().filter(|judged| judged.problem.is_some()).count();
         let rows = cohort.rows.len();
         let numbers = Numbers {
@@ -188,21 +240,65 @@ impl Reviewed<'_> {
         let judged = self.judged.iter().enumerate();
         let case = |(row, judged): (usize, &Judged)| {
             let probability = *judged.probabilities.get(model)?;
-            Some(Case { row, is_class: self.cohort.rows[row].0.classes.has(class), probability })
+            let is_class = self.cohort.rows[row].0.classes.has(class);
+            let outlier = judged.unlike.filter(|said| said.outlier).map(|said| said.distance);
+            Some(Case { row, is_class, probability, outlier })
         };
         judged.filter_map(case).collect()
     }
 
-    /// Model and row of everything in a list, each once.
-    fn shown(&self, lists: &[Lists]) -> Vec<(usize, usize)> {
-        let of_model = |(model, lists): (usize, &Lists)| {
-            let rows = parts(lists).into_iter().flat_map(|(_, _, rows)| rows.to_vec());
-            rows.map(|row| (model, row)).collect::<Vec<_>>()
+    fn of_model(&self, model: usize) -> OfModel {
+        let (cases, threshold) = (self.cases(model), self.bundle.models[model].threshold);
+        let of_level = |(level, name): (usize, String)| {
+            let here = |case: &&Case| self.is_at(case.row, self.by, level);
+            let cases: Vec<Case> = cases.iter().filter(here).copied().collect();
+            (name, sort(&cases, threshold, self.limit))
         };
-        let mut all: Vec<_> = lists.iter().enumerate().flat_map(of_model).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        let names = self.by.map(|by| self.cohort.study.subgroups[by].level_names());
+        let names = names.unwrap_or_default().into_iter().enumerate();
+        OfModel {
+            lists: sort(&cases, threshold, self.limit),
+            suspects: label_suspects(&cases, self.limit),
+            levels: names.map(of_level).collect(),
+        }
+    }
+
+    /// Whether a row is at a level of a subgroup.
+    fn is_at(&self, row: usize, subgroup: Option<usize>, level: usize) -> bool {
+        let levels = &self.cohort.rows[row].0.levels;
+        let own = subgroup.and_then(|subgroup| levels.get(subgroup));
+        own.is_some_and(|own| usize::from(*own) == level)
+    }
+
+    /// The lists in the page's order, model by model.
+    fn parts(&self, lists: &[OfModel]) -> Vec<Part> {
+        let has_distance = self.bundle.beside.outliers != OutlierScore::None;
+        let mut parts = Vec::new();
+        for (model, OfModel { lists, suspects, levels }) in lists.iter().enumerate() {
+            let class = self.class(model);
+            for (title, said, rows) in in_order(lists) {
+                if title == OUTLIERS && !has_distance {
+                    continue;
+                }
+                let title = format!("{title} \u{2013} {class}");
+                parts.push(Part { model, title, said: said.to_owned(), rows: rows.to_vec() });
+            }
+            parts.push(Part {
+                model,
+                title: format!("Labels that may be wrong \u{2013} {class}"),
+                said: said_of_suspects(suspects),
+                rows: suspects.rows.clone(),
+            });
+            for (level, lists) in levels {
+                let subgroup = self.by.map(|by| self.cohort.study.subgroups[by].name.as_str());
+                let subgroup = subgroup.unwrap_or_default();
+                for (title, said, rows) in in_order(lists).into_iter().take(2) {
+                    let title = format!("{title} \u{2013} {class}, {subgroup}: {level}");
+                    parts.push(Part { model, title, said: said.to_owned(), rows: rows.to_vec() });
+                }
+            }
+        }
+        parts
     }
 
     fn name(&self, row: usize) -> &str {
@@ -218,10 +314,7 @@ impl Reviewed<'_> {
         let of_subgroup = |(at, subgroup): (usize, &wardround_core::study::Subgroup)| {
             let names = subgroup.level_names().into_iter().enumerate();
             let of_level = |(level, name): (usize, String)| {
-                let here = |case: &&Case| {
-                    let levels = &self.cohort.rows[case.row].0.levels;
-                    levels.get(at).is_some_and(|own| usize::from(*own) == level)
-                };
+                let here = |case: &&Case| self.is_at(case.row, Some(at), level);
                 let counts = confusion(cases.iter().filter(here), threshold);
                 OfLevel { subgroup: subgroup.name.clone(), level: name, counts }
             };
@@ -230,7 +323,8 @@ impl Reviewed<'_> {
         self.cohort.study.subgroups.iter().enumerate().flat_map(of_subgroup).collect()
     }
 
-    fn of_class(&self, model: usize, lists: &Lists) -> OfClass {
+    fn of_class(&self, model: usize, of_model: &OfModel) -> OfClass {
+        let OfModel { lists, suspects, levels } = of_model;
         let threshold = self.bundle.models[model].threshold;
         let names = |rows: &[usize]| rows.iter().map(|&row| self.name(row).to_owned()).collect();
         OfClass {
@@ -244,7 +338,23 @@ impl Reviewed<'_> {
                 near_the_threshold: names(&lists.near),
                 true_positives: names(&lists.true_positives),
                 true_negatives: names(&lists.true_negatives),
+                outliers: names(&lists.outliers),
             },
+            label_suspects: SuspectsByName {
+                suspects: suspects.clone(),
+                rows: names(&suspects.rows),
+            },
+            by: levels
+                .iter()
+                .map(|(level, lists)| ErrorsOfLevel {
+                    subgroup: self.by.map_or_else(String::new, |by| {
+                        self.cohort.study.subgroups[by].name.clone()
+                    }),
+                    level: level.clone(),
+                    false_positives: names(&lists.false_positives),
+                    false_negatives: names(&lists.false_negatives),
+                })
+                .collect(),
         }
     }
 
@@ -262,16 +372,16 @@ impl Reviewed<'_> {
 
     fn page(
         &self,
-        lists: &[Lists],
+        parts: &[Part],
         explained: &BTreeMap<(usize, usize), Result<Explanation, String>>,
         trust: Option<Trust>,
     ) -> Result<String, Failure> {
         let mut sections = Vec::new();
-        for (model, lists) in lists.iter().enumerate() {
-            sections.push(self.counts(model));
+        for of_model in parts.chunk_by(|a, b| a.model == b.model) {
             let mut before = Vec::new();
-            for (title, said, rows) in parts(lists) {
-                let title = format!("{title} \u{2013} {}", self.class(model));
+            sections.extend(of_model.first().map(|part| self.counts(part.model)));
+            for Part { model, title, said, rows } in of_model {
+                let model = *model;
                 let mut cards = Vec::new();
                 for &row in rows {
                     let anchor = format!("class-{model}-row-{row}");
@@ -292,11 +402,11 @@ impl Reviewed<'_> {
                     });
                     before.push(row);
                 }
-                let said = match rows {
+                let said = match rows.as_slice() {
                     [] => "None.".to_owned(),
                     rows => format!("{} rows, {said}.", rows.len()),
                 };
-                sections.push(section(&title, &said, cards));
+                sections.push(section(title, &said, cards));
             }
         }
         let mut said = self.cohort.said(self.bundle);
@@ -353,8 +463,45 @@ impl Done {
     }
 }
 
+/// The subgroup of the study that is called so.
+fn subgroup(cohort: &CohortImages, name: &str) -> Result<usize, Failure> {
+    let subgroups = &cohort.study.subgroups;
+    subgroups.iter().position(|subgroup| subgroup.name == name).ok_or_else(|| {
+        let known: Vec<&str> = subgroups.iter().map(|subgroup| subgroup.name.as_str()).collect();
+        Failure::bad_input(match known.as_slice() {
+            [] => format!("the study has no subgroups, so none is called '{name}'"),
+            known => format!("the study has no subgroup '{name}'; it has {}", known.join(", ")),
+        })
+    })
+}
+
+/// Model and row of everything in a list, each once.
+fn shown(parts: &[Part]) -> Vec<(usize, usize)> {
+    let rows = |part: &Part| part.rows.iter().map(|&row| (part.model, row)).collect::<Vec<_>>();
+    let mut all: Vec<_> = parts.iter().flat_map(rows).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// What is to be known of the rows whose label may be wrong.
+fn said_of_suspects(suspects: &Suspects) -> String {
+    let mean = |mean: Option<f64>| mean.map_or("\u{2013}".to_owned(), |mean| format!("{mean:.3}"));
+    format!(
+        "of {} that are as probable of the other class as is usual of rows labelled so (mean probability of the \
+         class {}, of the others {}), the least probable label first. Models that were fitted to these rows bend \
+         towards their labels, and fewer wrong ones are found; a model may err, too: look before you change a label",
+        suspects.count,
+        mean(suspects.class_threshold),
+        mean(suspects.others_threshold)
+    )
+}
+
+/// The title of the list that only bundles with a distance have.
+const OUTLIERS: &str = "Outliers";
+
 /// The lists with their titles and orders.
-fn parts(lists: &Lists) -> [(&'static str, &'static str, &[usize]); 5] {
+fn in_order(lists: &Lists) -> [(&'static str, &'static str, &[usize]); 6] {
     [
         (
             "False positives",
@@ -369,6 +516,11 @@ fn parts(lists: &Lists) -> [(&'static str, &'static str, &[usize]); 5] {
         ("Near the threshold", "right or wrong, the closest first", &lists.near),
         ("True positives", "rightly called, the most confident first", &lists.true_positives),
         ("True negatives", "rightly not called, the most confident first", &lists.true_negatives),
+        (
+            OUTLIERS,
+            "unlike the rows that the model was fitted to, the farthest first",
+            &lists.outliers,
+        ),
     ]
 }
 

@@ -92,13 +92,18 @@ pub(super) fn identity(home: &Home) -> Result<(Wallet, Enrolled, SiteId), Failur
 
 /// Who issues this site's patient keys; before it has joined, its name isn't known yet.
 pub(super) fn issuer(home: &Home, config: &SiteConfig) -> Result<String, Failure> {
+    let me = me_or_unnamed(home)?;
+    Ok(config.data.issuer.name(&me).to_owned())
+}
+
+/// This site's name; a stand-in before it has joined.
+pub(super) fn me_or_unnamed(home: &Home) -> Result<SiteId, Failure> {
     let me = match home.identity().is_dir() {
         true => identity(home).ok().map(|(_, _, me)| me),
         false => None,
     };
     let unnamed = || SiteId::parse("this-site").map_err(Failure::internal);
-    let me = me.map_or_else(unnamed, Ok)?;
-    Ok(config.data.issuer.name(&me).to_owned())
+    me.map_or_else(unnamed, Ok)
 }
 
 /// Reads a study file.

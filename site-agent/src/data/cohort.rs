@@ -32,8 +32,12 @@ pub struct CohortRow {
     pub line: u64,
     /// The patient key, as text.
     pub patient: String,
+    /// Which exam it is of; empty where the study doesn't judge exams.
+    pub exam: String,
     /// Its classes, at least one.
     pub classes: ClassSet,
+    /// What a second reader said; no class where that is nothing.
+    pub second: ClassSet,
     /// How much it counts in fits; 1 where all count the same.
     pub weight: f64,
     /// The level of each of the study's subgroups.

@@ -208,6 +208,8 @@ pub fn rows(
             Patient { site: site.clone(), issuer: cohort.issuer.clone(), key: row.patient.clone() };
         builder.add(patient, row.classes, &row.levels, &features.row(at)?)?;
         builder.weigh(row.weight);
+        builder.of_exam(&row.exam);
+        builder.read_again(row.second);
         builder.add_copies(&features.copies(at)?)?;
     }
     Ok(builder.build()?)

@@ -8,7 +8,8 @@ use wardround_core::digest::Digest;
 use wardround_core::query::MOST_ROW_WEIGHT;
 use wardround_core::read::nearest;
 use wardround_core::study::{
-    Classes, Filter, Input, Levels, Missing, Negative, RowWeights, Study, Subgroup, Table,
+    Classes, ExamKey, Filter, Input, Levels, Missing, Negative, RowWeights, SecondReader, Study,
+    Subgroup, Table,
 };
 
 use super::cohort::{Cohort, CohortRow, Incomplete, RowInput, SetAside, Unusable};
@@ -135,6 +136,7 @@ pub fn inspect(study: &Study, data: &SiteData<'_>) -> Inspection {
         drafts.push(draft);
     }
     let warnings = warnings(study, data, &places, &drafts);
+    see_exams(&mut drafts);
     see_images(&mut drafts, data);
 
     let mut found = Inspection {
@@ -200,9 +202,25 @@ struct Places<'s> {
     filters: Vec<(&'s Filter, Option<usize>)>,
     label: Option<usize>,
     key: Option<usize>,
+    exam: ExamPlace,
+    second: SecondPlace,
     weight: WeightPlace<'s>,
     subgroups: Vec<(&'s Subgroup, Option<usize>)>,
     input: InputPlaces<'s>,
+}
+
+enum ExamPlace {
+    /// Exams aren't judged.
+    None,
+    /// By a column, which may be missing.
+    Column(Option<usize>),
+}
+
+enum SecondPlace {
+    /// Nobody read rows again.
+    None,
+    /// By a column, which may be missing.
+    Column(Option<usize>),
 }
 
 enum WeightPlace<'s> {
@@ -221,6 +239,18 @@ impl<'s> Places<'s> {
     fn of(study: &'s Study, resolver: &mut Resolver<'_>) -> Self {
         let label = resolver.place(&study.target.column, "as the label");
         let key = resolver.place(&study.patient.key, "as the patient key");
+        let exam = match &study.patient.exam {
+            ExamKey::None => ExamPlace::None,
+            ExamKey::Column(column) => {
+                ExamPlace::Column(resolver.place(column, "as the exam's key"))
+            }
+        };
+        let second = match &study.target.second_reader {
+            SecondReader::None => SecondPlace::None,
+            SecondReader::Column(column) => {
+                SecondPlace::Column(resolver.place(column, "as the second reader's label"))
+            }
+        };
         let filters = study.cohort.filters.iter().map(|filter| {
             let (Filter::Keep { column, .. } | Filter::Range { column, .. }) = filter;
             (filter, resolver.place(column, "for a filter"))
@@ -250,7 +280,7 @@ impl<'s> Places<'s> {
                 InputPlaces::Table { table, numeric, categorical }
             }
         };
-        Self { filters, label, key, weight, subgroups, input }
+        Self { filters, label, key, exam, second, weight, subgroups, input }
     }
 }
 
@@ -258,8 +288,11 @@ impl<'s> Places<'s> {
 struct Draft<'m> {
     line: u64,
     patient: &'m str,
+    exam: &'m str,
     label: &'m str,
     classes: Option<ClassSet>,
+    /// What a second reader said, or none of the study's labels.
+    second: Result<ClassSet, &'m str>,
     weight: f64,
     levels: Vec<u8>,
     input: Option<RowInput>,
@@ -283,13 +316,32 @@ impl<'m> Draft<'m> {
         if patient.is_empty() && places.key.is_some() {
             reasons.push(Reason::NoPatient);
         }
+        let second = match places.second {
+            SecondPlace::None | SecondPlace::Column(None) => Ok(ClassSet::default()),
+            SecondPlace::Column(place) => match cell(line, place) {
+                "" => Ok(ClassSet::default()),
+                label => study.target.classes.of_cell(label).ok_or(label),
+            },
+        };
+        let exam = match places.exam {
+            ExamPlace::None | ExamPlace::Column(None) => "",
+            ExamPlace::Column(place) => {
+                let exam = cell(line, place);
+                if exam.is_empty() {
+                    reasons.push(Reason::NoExam);
+                }
+                exam
+            }
+        };
         let levels =
             places.subgroups.iter().map(|(group, place)| group.level(cell(line, *place))).collect();
         let mut draft = Self {
             line: line.number,
             patient,
+            exam,
             label,
             classes,
+            second,
             weight: 1.0,
             levels,
             input: None,
@@ -353,7 +405,8 @@ impl<'m> Draft<'m> {
 
     fn sort_into(self, found: &mut Inspection) {
         let (line, patient, levels) = (self.line, self.patient.to_owned(), self.levels);
-        let weight = self.weight;
+        let (weight, exam) = (self.weight, self.exam.to_owned());
+        let second = self.second.unwrap_or_default();
         if !self.reasons.is_empty() {
             found.set_aside.push(SetAside { line, patient, reasons: self.reasons });
         } else if !self.missing.is_empty() {
@@ -362,7 +415,16 @@ impl<'m> Draft<'m> {
         } else if let (Some(classes), Some(input), false) =
             (self.classes, self.input, patient.is_empty())
         {
-            found.rows.push(CohortRow { line, patient, classes, weight, levels, input });
+            found.rows.push(CohortRow {
+                line,
+                patient,
+                exam,
+                classes,
+                second,
+                weight,
+                levels,
+                input,
+            });
         }
     }
 }
@@ -381,13 +443,38 @@ fn passes(filter: &Filter, cell: &str) -> bool {
     }
 }
 
+/// Exams that are listed for several patients: none of their rows counts.
+fn see_exams(drafts: &mut [Draft<'_>]) {
+    let mut rows_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        if !draft.exam.is_empty() && !draft.patient.is_empty() {
+            rows_of.entry(draft.exam).or_default().push(at);
+        }
+    }
+    for (exam, rows) in rows_of {
+        let owners: Vec<(&str, u64)> =
+            rows.iter().map(|&at| (drafts[at].patient, drafts[at].line)).collect();
+        for &at in &rows {
+            let patient = drafts[at].patient;
+            let others = owners.iter().filter(|(other, _)| *other != patient);
+            let lines: Vec<u64> = others.map(|(_, line)| *line).collect();
+            if !lines.is_empty() && !is_duplicate(&drafts[at]) {
+                let exam = exam.to_owned();
+                drafts[at].reasons.push(Reason::ExamOfSeveralPatients { exam, lines });
+            }
+        }
+    }
+}
+
+fn is_duplicate(draft: &Draft<'_>) -> bool {
+    matches!(draft.reasons.as_slice(), [Reason::DuplicateRow { .. }])
+}
+
 /// Reads every image that a draft names, and finds those that several rows share.
 fn see_images(drafts: &mut [Draft<'_>], data: &SiteData<'_>) {
-    let duplicate =
-        |draft: &Draft<'_>| matches!(draft.reasons.as_slice(), [Reason::DuplicateRow { .. }]);
     let mut paths: Vec<PathBuf> = drafts
         .iter()
-        .filter(|draft| !duplicate(draft))
+        .filter(|draft| !is_duplicate(draft))
         .filter_map(|draft| draft.image.clone())
         .collect();
     paths.sort();
@@ -395,7 +482,7 @@ fn see_images(drafts: &mut [Draft<'_>], data: &SiteData<'_>) {
     let seen = look_at_all(&paths, data.look, data.threads);
     let mut rows_of: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
     for (at, draft) in drafts.iter_mut().enumerate() {
-        if duplicate(draft) {
+        if is_duplicate(draft) {
             continue;
         }
         let Some(path) = draft.image.take() else { continue };
@@ -451,6 +538,7 @@ fn warnings(
         drafts.iter().map(|draft| draft.patient),
     ));
     found.extend(nearly_positive(study, drafts));
+    found.extend(unknown_second(drafts));
     for (subgroup, place) in &places.subgroups {
         if place.is_some() {
             let cells = data.manifest.lines().iter().map(|line| cell(line, *place));
@@ -487,6 +575,16 @@ fn nearly_positive(study: &Study, drafts: &[Draft<'_>]) -> Vec<String> {
         )
     };
     counts.into_iter().map(text).collect()
+}
+
+/// Labels of a second reader that the study doesn't know: such rows count as read once.
+fn unknown_second(drafts: &[Draft<'_>]) -> Option<String> {
+    let unknown: Vec<&str> = drafts.iter().filter_map(|draft| draft.second.err()).collect();
+    let first = unknown.first()?;
+    let count = unknown.len();
+    Some(format!(
+        "{count} rows count as read once, since the study doesn't know the second reader's label ('{first}')"
+    ))
 }
 
 /// Values of a subgroup's column that fall into 'unknown', with counts.

@@ -5,7 +5,8 @@
 //! stops answering and says which and why. The list stays at the site; only its digest leaves, in
 //! every answer, and stands in the report.
 //!
-//! The file is canonical: a first line with the study, then one JSON list per row, sorted. Its
+//! The file is canonical: a first line with the study, then one JSON list per row, sorted; the exam is its last
+//! entry, and isn't there where exams aren't judged. Its
 //! digest is the SHA-256 of its bytes.
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +49,8 @@ pub struct LockEntry {
     pub levels: Vec<u8>,
     /// The digest of its features.
     pub features: Digest,
+    /// Which exam it is of; empty where exams aren't judged.
+    pub exam: String,
 }
 
 /// Which of a patient's rows.
@@ -97,6 +100,11 @@ pub enum Broken {
     },
     /// A subgroup is another one.
     OtherSubgroup {
+        /// Its line in the manifest.
+        line: u64,
+    },
+    /// Its exam is another one.
+    OtherExam {
         /// Its line in the manifest.
         line: u64,
     },
@@ -286,8 +294,15 @@ impl Lock {
             rows: self.entries.len(),
         };
         let mut text = line(&head);
-        for LockEntry { issuer, patient, row, classes, levels, features } in &self.entries {
-            text.push_str(&line(&(issuer, patient, row, classes, levels, features)));
+        for LockEntry { issuer, patient, row, classes, levels, features, exam } in &self.entries {
+            let entry = (issuer, patient, row, classes, levels, features);
+            text.push_str(&match exam.as_str() {
+                "" => line(&entry),
+                exam => {
+                    let (issuer, patient, row, classes, levels, features) = entry;
+                    line(&(issuer, patient, row, classes, levels, features, exam))
+                }
+            });
         }
         text
     }
@@ -309,10 +324,25 @@ impl Lock {
         };
         let mut entries = Vec::new();
         for (at, line) in lines.enumerate() {
-            match serde_json::from_str(line) {
-                Ok((issuer, patient, row, classes, levels, features)) => {
-                    entries.push(LockEntry { issuer, patient, row, classes, levels, features });
-                }
+            let entry = serde_json::from_str(line).map(|entry| {
+                let (issuer, patient, row, classes, levels, features) = entry;
+                LockEntry { issuer, patient, row, classes, levels, features, exam: String::new() }
+            });
+            let entry = entry.or_else(|error: serde_json::Error| {
+                let with_exam = serde_json::from_str(line).map_err(|_| error)?;
+                let (issuer, patient, row, classes, levels, features, exam) = with_exam;
+                Ok::<_, serde_json::Error>(LockEntry {
+                    issuer,
+                    patient,
+                    row,
+                    classes,
+                    levels,
+                    features,
+                    exam,
+                })
+            });
+            match entry {
+                Ok(entry) => entries.push(entry),
                 Err(error) => return damaged(at + 2, &error),
             }
         }
@@ -345,6 +375,7 @@ impl fmt::Display for Broken {
             }
             Broken::OtherClass { line } => write!(f, "its label has changed (line {line})"),
             Broken::OtherSubgroup { line } => write!(f, "a subgroup has changed (line {line})"),
+            Broken::OtherExam { line } => write!(f, "its exam has changed (line {line})"),
             Broken::OtherFeatures { line } => write!(
                 f,
                 "its features differ (line {line}): another device, other weights, or other values"
@@ -375,7 +406,8 @@ fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, Loc
             row: id,
             classes: row.classes,
             levels: row.levels.clone(),
-            features: weighed(digest(features, at)?, row.weight),
+            features: read_again(weighed(digest(features, at)?, row.weight), row.second),
+            exam: row.exam.clone(),
         })
     });
     entries.collect()
@@ -387,6 +419,14 @@ fn weighed(features: Digest, weight: f64) -> Digest {
         return features;
     }
     Digest::of(&[features.as_bytes().as_slice(), &weight.to_bits().to_le_bytes()].concat())
+}
+
+/// With what a second reader said, where that is something: frozen as features are.
+fn read_again(features: Digest, second: ClassSet) -> Digest {
+    if second.count() == 0 {
+        return features;
+    }
+    Digest::of(&[features.as_bytes().as_slice(), b"second", &second.0.to_le_bytes()].concat())
 }
 
 /// The digest of a row's features; of several inputs, that of their digests.
@@ -410,6 +450,8 @@ fn difference(frozen: &LockEntry, present: &LockEntry, line: u64) -> Option<Brok
         Some(Broken::OtherClass { line })
     } else if frozen.levels != present.levels {
         Some(Broken::OtherSubgroup { line })
+    } else if frozen.exam != present.exam {
+        Some(Broken::OtherExam { line })
     } else if frozen.features != present.features {
         Some(Broken::OtherFeatures { line })
     } else {

@@ -25,4 +25,6 @@ pub use manifest::{Line, Manifest, ManifestError};
 pub use reason::{Obstacle, Reason};
 
 #[cfg(test)]
+mod exam_tests;
+#[cfg(test)]
 mod tests;

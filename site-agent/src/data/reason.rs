@@ -28,6 +28,15 @@ pub enum Reason {
     UnknownLabel(String),
     /// The patient key's cell is empty.
     NoPatient,
+    /// The exam's cell is empty, where exams are judged.
+    NoExam,
+    /// The exam is listed for several patients.
+    ExamOfSeveralPatients {
+        /// The exam.
+        exam: String,
+        /// Lines of the other patients' rows with it.
+        lines: Vec<u64>,
+    },
     /// The path's cell is empty.
     NoPath,
     /// The path leads out of the images folder.
@@ -81,6 +90,8 @@ impl Reason {
             Reason::NoLabel => "no label".to_owned(),
             Reason::UnknownLabel(label) => format!("the study doesn't know the label '{label}'"),
             Reason::NoPatient => "no patient key".to_owned(),
+            Reason::NoExam => "no exam".to_owned(),
+            Reason::ExamOfSeveralPatients { .. } => "the same exam for several patients".to_owned(),
             Reason::NoPath => "no image path".to_owned(),
             Reason::PathLeaves(_) => "the path leads out of the images folder".to_owned(),
             Reason::Unreadable(_) => "unreadable image".to_owned(),
@@ -116,6 +127,9 @@ impl fmt::Display for Reason {
             Reason::Unreadable(why) => write!(f, "{kind}: {why}"),
             Reason::ImageOfSeveralPatients { lines } | Reason::ImageWithSeveralLabels { lines } => {
                 write!(f, "{kind} ({})", numbers(lines))
+            }
+            Reason::ExamOfSeveralPatients { exam, lines } => {
+                write!(f, "{kind}: '{exam}' ({})", numbers(lines))
             }
             Reason::NotANumber { value, .. } | Reason::NotAWeight { value, .. } => {
                 write!(f, "{kind}: '{value}'")

@@ -8,6 +8,7 @@ mod folder;
 pub mod page;
 mod review;
 mod summary;
+mod suspects;
 
 use serde::Serialize;
 use wardround_learn::bundle::{
@@ -22,6 +23,7 @@ use wardround_vision::{Picture, Preprocess, WeightsError};
 pub use self::folder::{FolderError, PrivateFolder};
 pub use self::review::{Case, Lists, confusion, sort};
 pub use self::summary::{MapSummary, Place, Summary, Trust};
+pub use self::suspects::{Suspects, label_suspects};
 use crate::features::Ready;
 
 /// How a map is made.

@@ -44,7 +44,7 @@ pub struct Card<'a> {
     pub explanation: &'a Explanation,
 }
 
-/// The whole page.
+/// A whole page of maps.
 ///
 /// # Errors
 /// [`ExplainError::Drawing`].
@@ -53,6 +53,12 @@ pub fn document(
     trust: Option<Trust>,
     sections: impl IntoIterator<Item = Markup>,
 ) -> Result<String, ExplainError> {
+    let before = [reading()?].into_iter().chain(trust.map(trusted));
+    Ok(frame(heading, before.chain(sections)))
+}
+
+/// A whole page without maps.
+pub fn frame(heading: Heading<'_>, sections: impl IntoIterator<Item = Markup>) -> String {
     let Heading { title, study, said } = heading;
     let meta =
         |name: &'static str, content: &str| el("meta").attr("name", name).attr("content", content);
@@ -74,7 +80,7 @@ pub fn document(
         .add(el("h1").text(title))
         .add(el("p").attr("class", "warning").attr("role", "note").text(warning))
         .add_all(said.iter().map(|sentence| el("p").text(sentence)));
-    let main = el("main").add(reading()?).add_all(trust.map(trusted)).add_all(sections);
+    let main = el("main").add_all(sections);
     let footer = el("footer").add(el("p").attr("class", "soft").text(format!(
         "Written by wardround-site {} on this machine. The numbers stand in the file beside \
          this page.",
@@ -82,7 +88,7 @@ pub fn document(
     )));
     let body = el("body").add(header).add(main).add(footer);
     let page: Markup = el("html").attr("lang", "en").add(head).add(body).into();
-    Ok(format!("<!doctype html>\n{}\n", page.into_string()))
+    format!("<!doctype html>\n{}\n", page.into_string())
 }
 
 /// A section with a heading and a table.
@@ -275,7 +281,10 @@ fn fact(what: &str, value: &str) -> [Element; 2] {
 }
 
 /// A picture in the page, with its text for those who don't see it.
-fn image(picture: &Picture, text: &str) -> Result<Element, ExplainError> {
+///
+/// # Errors
+/// [`ExplainError::Drawing`].
+pub fn image(picture: &Picture, text: &str) -> Result<Element, ExplainError> {
     let png = picture.png().map_err(|_| ExplainError::Drawing)?;
     Ok(el("img")
         .attr("src", format!("data:image/png;base64,{}", STANDARD.encode(png)))

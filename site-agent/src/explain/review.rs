@@ -11,6 +11,8 @@ pub struct Case {
     pub is_class: bool,
     /// The probability of the class.
     pub probability: f64,
+    /// How far it is from the training rows, if it is an outlier among them.
+    pub outlier: Option<f64>,
 }
 
 /// Rows by what is remarkable about them, each list with the most remarkable first. A row may be in several.
@@ -26,6 +28,8 @@ pub struct Lists {
     pub true_positives: Vec<usize>,
     /// Rightly not called the class, the most confident first.
     pub true_negatives: Vec<usize>,
+    /// Unlike the training rows, the farthest first.
+    pub outliers: Vec<usize>,
 }
 
 /// Sorts rows into lists of at most `limit`; from `threshold` on a row is called the class.
@@ -37,12 +41,16 @@ pub fn sort(cases: &[Case], threshold: f64, limit: usize) -> Lists {
         ordered(chosen, limit, key)
     };
     let (highest, lowest) = (|p: f64| -p, |p: f64| p);
+    let outlier = |case: &Case| Some((case.row, case.outlier?));
+    let mut outliers: Vec<(usize, f64)> = cases.iter().filter_map(outlier).collect();
+    outliers.sort_by(|a, b| b.1.total_cmp(&a.1));
     Lists {
         false_positives: of(false, true, &highest),
         false_negatives: of(true, false, &lowest),
         near: ordered(cases.iter(), limit, &|p| (p - threshold).abs()),
         true_positives: of(true, true, &highest),
         true_negatives: of(false, false, &lowest),
+        outliers: outliers.into_iter().take(limit).map(|(row, _)| row).collect(),
     }
 }
 
@@ -91,7 +99,12 @@ mod tests {
             (false, 0.05),
             (false, 0.4),
         ];
-        let case = |(row, (is_class, probability))| Case { row, is_class, probability };
+        let case = |(row, (is_class, probability))| {
+            let outlier: Option<f64> = [(1, 3.0), (3, 9.0), (4, 4.0)]
+                .into_iter()
+                .find_map(|(at, distance)| (at == row).then_some(distance));
+            Case { row, is_class, probability, outlier }
+        };
         labelled.into_iter().enumerate().map(case).collect()
     }
 
@@ -106,6 +119,7 @@ mod tests {
             true_positives: vec![0, 1],
             // Equal ones stay in their order, and the third is too many.
             true_negatives: vec![6, 7],
+            outliers: vec![3, 4],
         };
         assert_eq!(lists, expected);
         assert_eq!(sort(&cases(), 0.6, 0), Lists::default());

@@ -5,14 +5,16 @@
 //! with.
 
 mod table;
+mod together;
 
 use serde::Serialize;
 use wardround_learn::bundle::{
-    ModelBundle, OwnScale, PredictError, Scorer, predict, predict_at_site, spread,
+    ModelBundle, OutlierSaid, OwnScale, PredictError, Scorer, predict, predict_at_site, spread,
 };
 use wardround_learn::findings::{FinalScaler, FourierScaler};
 
 pub use self::table::{TableError, rows};
+pub use self::together::{JudgedUnit, together};
 
 /// Something to be judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,8 @@ pub struct Subject {
     pub id: String,
     /// Its features, NaN where one is missing, or why there are none.
     pub features: Result<Vec<f64>, String>,
+    /// Which exam or patient it is of; empty where nobody says.
+    pub unit: String,
 }
 
 /// What the models say of a subject.
@@ -28,6 +32,9 @@ pub struct Subject {
 pub struct Judged {
     /// What it is called.
     pub id: String,
+    /// Which exam or patient it is of; empty where nobody says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unit: String,
     /// The probability of each modelled class, in the bundle's order; empty when there is a problem.
     pub probabilities: Vec<f64>,
     /// How far an ensemble's members are from one voice, per modelled class: the standard deviation of
@@ -36,6 +43,17 @@ pub struct Judged {
     pub spread: Vec<Option<f64>>,
     /// The classes that it is called, by their thresholds.
     pub classes: Vec<String>,
+    /// The probability of each modelled class as the study recalibrated it, nothing where that couldn't be fitted; empty where it chose
+    /// no recalibration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recalibrated: Vec<Option<f64>>,
+    /// The classes that it may have: a conformal set. Left out where the bundle has no limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub possible: Option<Vec<String>>,
+    /// How unlike it is to the rows that the models were fitted to. Left out where the bundle doesn't say it, or it misses a feature
+    /// that none of those missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlike: Option<OutlierSaid>,
     /// Why it isn't judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -74,21 +92,38 @@ pub fn judge(bundle: &ModelBundle, own: Option<&OwnScale>, subjects: Vec<Subject
         Some(own) => predict_at_site(bundle, own, features),
         None => predict(bundle, features),
     };
-    let judge = |Subject { id, features }: Subject| {
-        let both = |features: &[f64]| Ok((judged(features)?, spread(bundle, own, features)?));
+    let all = |features: &[f64]| {
+        Ok((judged(features)?, spread(bundle, own, features)?, bundle.outlier(features)?))
+    };
+    let judge = |Subject { id, features, unit }: Subject| {
         let said = features
-            .and_then(|features| both(&features).map_err(|error: PredictError| error.to_string()));
+            .and_then(|features| all(&features).map_err(|error: PredictError| error.to_string()));
         match said {
-            Ok((probabilities, spread)) => {
-                let classes = called(bundle, &probabilities);
-                let spread = if has_ensembles(bundle) { spread } else { vec![] };
-                Judged { id, probabilities, spread, classes, problem: None }
+            Ok((probabilities, spread, unlike)) => {
+                let possible = bundle.possible_classes(&probabilities);
+                let names =
+                    |set: Vec<u8>| set.iter().map(|at| name(bundle, *at).to_owned()).collect();
+                Judged {
+                    id,
+                    unit,
+                    spread: if has_ensembles(bundle) { spread } else { vec![] },
+                    classes: called(bundle, &probabilities),
+                    recalibrated: bundle.recalibrated(&probabilities),
+                    possible: possible.map(names),
+                    unlike,
+                    probabilities,
+                    problem: None,
+                }
             }
             Err(problem) => Judged {
                 id,
+                unit,
                 probabilities: vec![],
                 spread: vec![],
                 classes: vec![],
+                recalibrated: vec![],
+                possible: None,
+                unlike: None,
                 problem: Some(problem),
             },
         }
@@ -132,8 +167,8 @@ mod tests {
     use wardround_core::ids::SiteId;
     use wardround_core::study::{Balance, GridPoint, LinearPoint, Reduction, Standardise};
     use wardround_learn::bundle::{
-        BundleInput, FORMAT, Learner, LinearMethod, LinearScorer, Manifest, MissingFeatures, Model,
-        ModelEntry, Summary,
+        Beside, BesideEntry, BundleInput, BundleJudged, FORMAT, Learner, LinearMethod,
+        LinearScorer, Manifest, MissingFeatures, Model, ModelEntry, Summary,
     };
 
     use super::*;
@@ -184,14 +219,17 @@ mod tests {
                 },
                 features: 2,
                 sites: vec![SiteId::parse("a").unwrap()],
+                judged: BundleJudged::Row,
                 models: modelled.iter().map(entry).collect(),
+                beside: BesideEntry::default(),
             },
             models: modelled.iter().map(model).collect(),
+            beside: Beside::default(),
         }
     }
 
     fn subject(features: Result<Vec<f64>, String>) -> Subject {
-        Subject { id: "x".into(), features }
+        Subject { id: "x".into(), features, unit: String::new() }
     }
 
     fn unit() -> FinalScaler {

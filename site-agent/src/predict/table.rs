@@ -49,7 +49,7 @@ enum WrittenMissing {
 }
 
 /// The rows of a table as subjects. `columns` says what the manifest calls the bundle's columns; a
-/// row is called by its cell in the column `id`, else by its line.
+/// row is called by its cell in the column `id`, else by its line, and belongs to its cell in the column `unit`.
 ///
 /// # Errors
 /// [`TableError`]; a row that can't be used has its own problem.
@@ -58,6 +58,7 @@ pub fn rows(
     manifest: &Manifest,
     columns: &Columns,
     id: Option<usize>,
+    unit: Option<usize>,
 ) -> Result<Vec<Subject>, TableError> {
     let BundleInput::Table { features, table } = &bundle.manifest.input else {
         return Err(TableError::Images);
@@ -100,12 +101,12 @@ pub fn rows(
             Some(_) => cell(&id).to_owned(),
             None => named(line.number),
         };
-        subjects.push((line.number, Subject { id, features }));
+        subjects.push((line.number, Subject { id, features, unit: cell(&unit).to_owned() }));
     }
     let header = manifest.columns().len();
     subjects.extend(manifest.ragged().iter().map(|&(line, cells)| {
         let problem = format!("{cells} cells, the header has {header}");
-        (line, Subject { id: named(line), features: Err(problem) })
+        (line, Subject { id: named(line), features: Err(problem), unit: String::new() })
     }));
     subjects.sort_by_key(|(line, _)| *line);
     Ok(subjects.into_iter().map(|(_, subject)| subject).collect())

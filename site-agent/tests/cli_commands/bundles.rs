@@ -9,8 +9,9 @@ use wardround_core::study::{
     Balance, EnsembleKind, GridPoint, LinearPoint, Precision, Reduction, Standardise,
 };
 use wardround_learn::bundle::{
-    BundleInput, BundleViews, EnsembleScorer, FORMAT, Learner, LinearMethod, LinearScorer,
-    Manifest, MissingFeatures, Model, ModelBundle, ModelEntry, Scorer, Summary,
+    Beside, BesideEntry, BundleInput, BundleJudged, BundleViews, EnsembleScorer, FORMAT, Learner,
+    LinearMethod, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle, ModelEntry, Scorer,
+    Summary,
 };
 use wardround_learn::findings::FinalScaler;
 
@@ -21,6 +22,21 @@ pub fn write_bundle(site: &Site, input: BundleInput, features: usize, scaler: Fi
     let weights = vec![1.0; features];
     let model = LinearScorer { scaler, weights, intercept: -0.25, fill: vec![] };
     write_linear(site, input, model, 0.6);
+}
+
+/// The same whose figures and thresholds are of exams or patients.
+pub fn write_judged_bundle(
+    site: &Site,
+    input: BundleInput,
+    features: usize,
+    scaler: FinalScaler,
+    judged: BundleJudged,
+) {
+    write_bundle(site, input, features, scaler);
+    let bytes = fs::read(site.path("model.bundle")).unwrap();
+    let mut bundle = ModelBundle::read(&bytes).unwrap();
+    bundle.manifest.judged = judged;
+    fs::write(site.path("model.bundle"), bundle.write().unwrap()).unwrap();
 }
 
 /// A bundle with one linear model for 'ill'.
@@ -83,9 +99,11 @@ fn write_model(site: &Site, input: BundleInput, features: usize, learner: Learne
         input,
         features: features as u32,
         sites: vec![SiteId::parse("a").unwrap()],
+        judged: BundleJudged::Row,
         models: vec![entry],
+        beside: BesideEntry::default(),
     };
-    let bundle = ModelBundle { manifest, models: vec![model] };
+    let bundle = ModelBundle { manifest, models: vec![model], beside: Beside::default() };
     fs::write(site.path("model.bundle"), bundle.write().unwrap()).unwrap();
 }
 

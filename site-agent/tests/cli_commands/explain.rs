@@ -209,7 +209,7 @@ fn what_does_not_fit_is_refused() {
     assert!(other.code == 4 && other.err.contains("never, yes"), "{other:?}");
 }
 
-/// `explain` and `review` say nothing to anybody: the coordinator that the site knows hears nothing, no line is in a ledger, and where
+/// `explain`, `review` and `duplicates` say nothing to anybody: the coordinator that the site knows hears nothing, no line is in a ledger, and where
 /// system calls can be watched there is no socket.
 #[test]
 fn nothing_leaves() {
@@ -224,10 +224,15 @@ fn nothing_leaves() {
         ("a", &["explain", "0.png"] as &[&str]),
         ("b", &["explain", "--study", "study.toml", "--limit", "1", "--method", "occlusion"]),
         ("c", &["review", "--study", "study.toml", "--limit", "1"]),
+        ("d", &["duplicates", "--study", "study.toml"]),
     ] {
-        let all = [arguments, &["--model", "model.bundle", "--out", out]].concat();
+        let model: &[&str] =
+            if arguments[0] == "duplicates" { &[] } else { &["--model", "model.bundle"] };
+        let all = [arguments, model, &["--out", out]].concat();
         let (ended, sockets) = watched(&site, &site.command(&all));
-        assert_eq!(ended.code, 0, "{ended:?}");
+        // The site's pictures are alike, of several patients: that is what 1 says.
+        let code = i32::from(arguments[0] == "duplicates");
+        assert_eq!(ended.code, code, "{ended:?}");
         assert_eq!(sockets.unwrap_or_default(), Vec::<String>::new(), "{all:?}");
         assert!(is_quiet(), "{all:?} called the coordinator");
         assert!(!site.path("ledger").exists(), "{all:?} made a ledger");

@@ -16,6 +16,8 @@ mod coordinator;
 #[cfg(test)]
 mod device;
 #[cfg(test)]
+mod duplicates;
+#[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod explain;

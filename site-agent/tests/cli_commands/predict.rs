@@ -4,13 +4,18 @@ use std::fs;
 
 use serde_json::{Value, json};
 use wardround_core::digest::Digest;
+use wardround_core::query::{Fill, Measure};
 use wardround_core::seed::Seed;
-use wardround_core::study::{Alterations, Precision};
-use wardround_learn::bundle::{BundleInput, BundleViews};
-use wardround_learn::findings::FinalScaler;
+use wardround_core::study::{Alterations, Precision, Recalibrate, UnitScore};
+use wardround_learn::bundle::{
+    Beside, BesideEntry, BundleInput, BundleJudged, BundleViews, ConformalEntry, ModelBundle,
+    OutlierEntry, OutlierScore, Recalibration, SetLimits,
+};
+use wardround_learn::findings::{FinalScaler, MeansOf};
+use wardround_learn::metrics::steps::Steps;
 use wardround_vision::BackboneEntry;
 
-use super::bundles::{unit, write_bundle};
+use super::bundles::{unit, write_bundle, write_judged_bundle};
 use super::made_up::{Site, weights};
 
 fn table_input() -> BundleInput {
@@ -48,6 +53,98 @@ line 6,,,\"1 cells, the header has 3\"
     let row: &Value = &data["rows"][0];
     assert_eq!((&row["id"], &row["classes"]), (&"line 2".into(), &json!(["yes"])));
     assert!((row["probabilities"][0].as_f64().unwrap() - 0.731_058_578_6).abs() < 1e-9);
+}
+
+#[test]
+fn exams_are_judged_by_their_rows() {
+    let site = Site::new();
+    let judged = BundleJudged::Together {
+        name: "exam".into(),
+        column: "exam_id".into(),
+        score: UnitScore::Mean,
+    };
+    write_judged_bundle(&site, table_input(), 3, unit(3), judged);
+    site.write(
+        "rows.csv",
+        "who,a,cp,exam_id\nx,0.25,1,e2\ny,-0.75,2,e1\nz,,1,e1\nw,0.5,2,e2\nv,1,1,\n",
+    );
+    let arguments = ["predict", "--model", "model.bundle", "--manifest", "rows.csv"];
+    let ended = site.done(&[&arguments[..], &["--id-column", "who"]].concat());
+    let p = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let mean = (p(1.0) + p(1.25)) / 2.0;
+    let lines: Vec<&str> = ended.out.lines().collect();
+    assert_eq!(
+        lines[0],
+        "id,probability,class,problem,exam,exam: rows,exam: probability,exam: class"
+    );
+    assert_eq!(lines[1], format!("x,0.731059,yes,,e2,2,{mean:.6},yes"));
+    assert_eq!(lines[2], "y,0.500000,no,,e1,1,0.500000,no");
+    assert_eq!(lines[3], "z,,,no value for a,e1,1,0.500000,no");
+    assert_eq!(lines[5], format!("v,{:.6},yes,,,,,", p(1.75)));
+    let data = site.done(&[&arguments[..], &["--format", "json"]].concat()).data("predict");
+    assert_eq!(data["units"][0]["key"], "e1");
+    assert_eq!((&data["units"][0]["rows"], &data["units"][0]["problems"]), (&json!(1), &json!(1)));
+    assert_eq!(data["judged"]["score"], "mean");
+    site.write("rows.csv", "a,cp,Untersuchung\n0.25,1,e2\n");
+    let ended = site.done(&arguments);
+    assert!(
+        ended.err.contains("figures and thresholds are of exams (column 'exam_id')"),
+        "{ended:?}"
+    );
+    assert!(ended.out.starts_with("id,probability,class,problem\n"), "{ended:?}");
+    let ended = site.done(&[&arguments[..], &["--unit-column", "Untersuchung"]].concat());
+    assert!(ended.out.contains("line 2,0.731059,yes,,e2,1,0.731059,yes"), "{ended:?}");
+    let ended = site.run(&[&arguments[..], &["--unit-column", "exam"]].concat());
+    assert!(ended.err.contains("no column 'exam'; it has a, cp, Untersuchung"), "{ended:?}");
+}
+
+#[test]
+fn what_a_bundle_knows_stands_beside_the_probability() {
+    let site = Site::new();
+    write_bundle(&site, table_input(), 3, unit(3));
+    let bytes = fs::read(site.path("model.bundle")).unwrap();
+    let mut bundle = ModelBundle::read(&bytes).unwrap();
+    bundle.manifest.beside = BesideEntry {
+        conformal: ConformalEntry::ByClass { coverage_percent: 90 },
+        recalibration: Recalibrate::Temperature,
+        outliers: OutlierEntry::Mahalanobis { means: MeansOf::Classes, directions: 1 },
+    };
+    bundle.beside = Beside {
+        sets: vec![SetLimits { negative_below: 0.9, positive_from: 0.7 }],
+        recalibration: vec![Recalibration::Line { intercept: 0.0, slope: 0.5 }],
+        outliers: OutlierScore::Measured {
+            // Of three columns the last has no part.
+            measure: Measure {
+                inverse: vec![1.0, 1.0, 0.0],
+                fill: Fill::Complete,
+                means: vec![vec![0.0, 1.0, 0.0], vec![0.0, 0.0, 0.0]],
+                directions: vec![vec![1.0, 0.0, 0.0]],
+                variances: vec![4.0],
+                rest: 1.0,
+            },
+            steps: Steps { limits: vec![0.125, 2.0], shares: vec![0.5, 0.99] },
+        },
+    };
+    fs::write(site.path("model.bundle"), bundle.write().unwrap()).unwrap();
+    site.write("rows.csv", "a,cp\n0.25,1\n-0.75,2\n4,1\n,1\n");
+    let arguments = ["predict", "--model", "model.bundle", "--manifest", "rows.csv"];
+    let ended = site.done(&arguments);
+    // Distances: sqrt(0.25^2 / 4 / 2), sqrt(0.75^2 / 4 / 2), sqrt(16 / 4 / 2); recalibrated, logits are halved.
+    let expected = "\
+id,probability,class,recalibrated,possible classes,distance,distance percentile,outlier,problem
+line 2,0.731059,yes,0.622459,no;yes,0.088,0.0,no,
+line 3,0.500000,no,0.500000,no,0.265,0.0,no,
+line 4,0.991423,yes,0.914901,yes,1.414,99.0,yes,
+line 5,,,,,,,,no value for a
+";
+    assert_eq!(ended.out, expected);
+    assert!(ended.err.contains("1 of 4 are outliers: farther"), "{ended:?}");
+    let data = site.done(&[&arguments[..], &["--format", "json"]].concat()).data("predict");
+    assert_eq!(data["conformal"], json!({"kind": "by-class", "coverage_percent": 90}));
+    assert_eq!(data["recalibration"], "temperature");
+    let row = &data["rows"][2];
+    assert_eq!((&row["possible"], &row["unlike"]["outlier"]), (&json!(["yes"]), &json!(true)));
+    assert_eq!(data["rows"][3]["possible"], Value::Null);
 }
 
 #[test]

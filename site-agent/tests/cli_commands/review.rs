@@ -36,7 +36,8 @@ fn errors_are_sorted_and_counted() {
     super::explain::with_threshold(&site, threshold);
 
     let review = ["review", "--model", "model.bundle", "--study", "study.toml", "--out", "review"];
-    let ended = site.done(&[&review[..], &["--limit", "2", "--format", "json"]].concat());
+    let more = ["--limit", "2", "--by", "sex", "--format", "json"];
+    let ended = site.done(&[&review[..], &more].concat());
     let data = ended.data("review");
     assert_eq!((&data["rows"], &data["not_judged"]), (&13.into(), &0.into()));
 
@@ -68,12 +69,45 @@ fn errors_are_sorted_and_counted() {
     // Rows 0, 3 (no image), 6, 9, 12; 1, 4, 7, 10, 13; the rest.
     assert_eq!(of_level.collect::<Vec<_>>(), [4, 5, 4]);
 
+    // The errors of each level, in the same order as those of all.
+    for (level, name) in ["f", "m", "unknown"].into_iter().enumerate() {
+        let by = &class["by"][level];
+        assert_eq!((&by["subgroup"], &by["level"]), (&"sex".into(), &name.into()));
+        for (list, ill, called) in
+            [("false_positives", false, true), ("false_negatives", true, false)]
+        {
+            let mut rows = kind(ill, called);
+            rows.retain(|(at, _)| at % 3 == level);
+            rows.sort_by(|a, b| if called { b.1.total_cmp(&a.1) } else { a.1.total_cmp(&b.1) });
+            let expected: Vec<Value> = rows
+                .iter()
+                .take(2)
+                .map(|(at, _)| format!("p{at}, line {}", at + 2).into())
+                .collect();
+            assert_eq!(by[list], Value::from(expected), "{name}: {list}");
+        }
+    }
+    // What is usual of a class is the mean over the rows labelled so.
+    let of_class: Vec<f64> =
+        predicted.iter().filter(|(at, _)| is_ill(*at)).map(|(_, p)| *p).collect();
+    let mean = of_class.iter().sum::<f64>() / of_class.len() as f64;
+    let suspects = &class["label_suspects"];
+    assert!((suspects["class_threshold"].as_f64().unwrap() - mean).abs() < 1e-6, "{suspects}");
+    let listed = suspects["rows"].as_array().unwrap().len() as u64;
+    assert_eq!(listed, suspects["count"].as_u64().unwrap().min(2));
+
     let page = site.read("review/review.html");
     is_self_contained(&page);
     is_private(&site.path("review"));
-    for part in
-        ["False positives", "False negatives", "Near the threshold", "sex: m", "sex: unknown"]
-    {
+    for part in [
+        "False positives",
+        "False negatives",
+        "Near the threshold",
+        "sex: m",
+        "sex: unknown",
+        "False negatives \u{2013} yes, sex: f",
+        "Labels that may be wrong",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     // Whoever stands in two lists is drawn once: two pictures per row, and the scale.
@@ -83,8 +117,11 @@ fn errors_are_sorted_and_counted() {
 
 #[test]
 fn a_cohort_is_needed() {
-    let site = site(4);
+    let site = site(6);
     assert_eq!(site.run(&["review", "--model", "model.bundle", "--out", "r"]).code, 4);
+    let by = ["review", "--model", "model.bundle", "--study", "study.toml", "--out", "r"];
+    let ended = site.run(&[&by[..], &["--by", "sex"]].concat());
+    assert!(ended.code == 4 && ended.err.contains("no subgroups"), "{ended:?}");
     let table = site.read("study.toml");
     let (before, rest) = table.split_once("[images]").unwrap();
     let (_, after) = rest.split_once("[classifier]").unwrap();

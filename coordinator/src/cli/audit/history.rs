@@ -15,8 +15,9 @@ use crate::cli::output::{Answer, Failure, moment, moment_value, table};
 /// All studies of the same target and sites, also failed and aborted ones (leads and auditors)
 ///
 /// Whoever looks at the same patients again and again finds something by chance: the list says who
-/// submitted what and when, what changed in the study's file since the one before, and how often
-/// left-out sites were looked at. It reads the file of every study, and the reports of those on this
+/// submitted what and when, what changed in the study's file since the one before, how often
+/// left-out sites were looked at, and which reports count other patients or cut them otherwise, so that
+/// one less the other may tell few of them. It reads the file of every study, and the reports of those on this
 /// target that asked all enrolled sites, which `wardround history` notes.
 #[derive(Debug, Args)]
 pub struct History {
@@ -54,7 +55,7 @@ impl History {
             }
         }
         let found = related(all, &self.study)?;
-        Ok(Answer::Data { data: value(&self.study, &found), text: words(&found) })
+        Ok(Answer::Data { data: value(&self.study, &found), text: words(&self.study, &found) })
     }
 
     async fn file(&self, info: &v1::StudyInfo) -> Result<Result<File, String>, Failure> {
@@ -107,6 +108,9 @@ struct File {
     leaves_sites_out: bool,
     parsed: Value,
 }
+
+/// What of a file says who is counted, and in which groups: reports that differ in it can be subtracted.
+const WHO_IS_COUNTED: [&str; 3] = ["/cohort", "/patient", "/subgroups"];
 
 /// The sites of a study.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,6 +204,21 @@ impl Found {
         let asked = || self.studies.iter().filter(|step| step.file.leaves_sites_out);
         [asked().count(), asked().filter(|step| step.info.state == "done").count()]
     }
+
+    /// Studies whose reports count others than this one's, or the same in other groups.
+    fn counted_otherwise(&self, study: &str) -> Vec<&str> {
+        let Some(this) = self.studies.iter().find(|step| step.info.id == study) else {
+            return Vec::new();
+        };
+        let differs = |step: &&Step| {
+            let (one, other) = (&this.file, &step.file);
+            let parts = WHO_IS_COUNTED.iter();
+            one.sites != other.sites || { parts }
+                .any(|part| one.parsed.pointer(part) != other.parsed.pointer(part))
+        };
+        let done = self.studies.iter().filter(|step| step.info.state == "done");
+        done.filter(differs).map(|step| step.info.id.as_str()).collect()
+    }
 }
 
 fn value(study: &StudyId, found: &Found) -> Value {
@@ -220,12 +239,13 @@ fn value(study: &StudyId, found: &Found) -> Value {
     let unread = found.unread.iter().map(|(study, why)| json!({ "study": study, "why": why }));
     json!({
         "study": study, "target": found.target, "studies": studies.collect::<Vec<_>>(),
+        "counted_otherwise": found.counted_otherwise(study.as_str()),
         "left_out_sites_asked_for": asked, "left_out_sites_judged": done,
         "unread": unread.collect::<Vec<_>>(),
     })
 }
 
-fn words(found: &Found) -> String {
+fn words(study: &StudyId, found: &Found) -> String {
     let head = ["study", "state", "by", "submitted", "ended", "left-out sites", "sites", "name"];
     let rows = found.studies.iter().map(|step| {
         let info = step.info.clone();
@@ -253,6 +273,13 @@ fn words(found: &Found) -> String {
              choice makes the next figure flatter the model."
         ),
     ];
+    let otherwise = found.counted_otherwise(study.as_str());
+    if !otherwise.is_empty() {
+        parts.push(format!(
+            "Reports that count other patients than {study}'s, or the same in other groups: {}. Each keeps small counts back, but one              less the other may tell few patients: whoever holds several reports should be someone who may see that.",
+            otherwise.join(", ")
+        ));
+    }
     for step in &found.studies {
         let Some(changes) = &step.changes else { continue };
         let mut lines = vec![format!("{}, changed since the study before:", step.info.id)];
@@ -312,7 +339,11 @@ mod tests {
         // Of s2, s4 and s6, which leave sites out, one is done.
         assert_eq!(found.looks_at_left_out_sites(), [3, 1]);
         assert_eq!(found.unread, [("s0".to_owned(), "1:1".to_owned())]);
-        let text = words(&found);
+        // Of those that are done, s6 has one site less.
+        assert_eq!(found.counted_otherwise("s1"), ["s6"]);
+        assert!(found.counted_otherwise("s9").is_empty());
+        let text = words(&study, &found);
+        assert!(text.contains("in other groups: s6."), "{text}");
         assert!(text.contains("in 3 of 4 studies and judged in 1"), "{text}");
         assert!(text.contains("s6, changed since the study before:\n  validation.folds: 4 -> 6"));
         let none = related(Vec::new(), &study).err().unwrap();

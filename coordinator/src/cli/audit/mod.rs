@@ -2,6 +2,7 @@
 
 mod compare;
 mod difference;
+mod drift;
 mod history;
 mod sites;
 mod source;
@@ -20,6 +21,11 @@ pub enum Audit {
     Subgroups(subgroups::Subgroups),
     /// Two studies beside each other: what changed in file and figures (leads and auditors)
     Compare(compare::Compare),
+    /// A finished model over time: every evaluation of it, beside its training (leads and auditors)
+    ///
+    /// Ends with exit code 1 where the latest evaluation that is done has an alarm, with 0 where it is
+    /// within its limits, on watch, or sets none.
+    Drift(drift::Drift),
     /// All studies of the same target and sites, also failed and aborted ones (leads and auditors)
     History(history::History),
 }
@@ -31,6 +37,7 @@ impl Audit {
             Audit::Sites(_) => "audit sites",
             Audit::Subgroups(_) => "audit subgroups",
             Audit::Compare(_) => "audit compare",
+            Audit::Drift(_) => "audit drift",
             Audit::History(_) => "audit history",
         }
     }
@@ -41,6 +48,7 @@ impl Audit {
             Audit::Sites(it) => it.output.format,
             Audit::Subgroups(it) => it.output.format,
             Audit::Compare(it) => it.output.format,
+            Audit::Drift(it) => it.output.format,
             Audit::History(it) => it.output.format,
         }
     }
@@ -51,6 +59,7 @@ impl Audit {
             Audit::Sites(it) => it.run().await,
             Audit::Subgroups(it) => it.run().await,
             Audit::Compare(it) => it.run().await,
+            Audit::Drift(it) => it.run().await,
             Audit::History(it) => it.run().await,
         }
     }

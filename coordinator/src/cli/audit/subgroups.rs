@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::source::{Source, answer, cell};
 use crate::cli::connect::{Output, Remote};
 use crate::cli::output::{Answer, Failure, table};
-use crate::report::{FairnessColumn, GapRow, Report, SubgroupColumn, decimal};
+use crate::report::{
+    CrossedTable, FairnessColumn, GapRow, Report, SubgroupColumn, decimal, disagreements,
+};
 
 /// Every subgroup's figures, the gaps between them, and what wasn't judged (leads and auditors)
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ impl Subgroups {
             .map(|(levels, fairness)| {
                 json!({
                     "class": levels.class, "columns": levels.columns,
-                    "compared": fairness.columns,
+                    "compared": fairness.columns, "crossed": fairness.crossed,
                 })
             })
             .collect();
@@ -54,7 +56,29 @@ fn words(report: &Report, at: usize) -> String {
             )),
         }
     }
+    parts.extend(fairness.crossed.iter().map(crossed));
+    parts.extend(disagreements(fairness));
     parts.join("\n\n")
+}
+
+/// Cells of two columns, their gaps, and what isn't judged of them.
+fn crossed(of: &CrossedTable) -> String {
+    let name = of.words();
+    let head = [name.as_str(), "AUC (95 %)", "sens.", "spec.", "positive", "calibration"];
+    let rows = of.cells.iter().map(|one| {
+        let mut line = vec![one.words()];
+        let mut figures = one.figures.iter().map(|named| &named.estimate);
+        line.extend(figures.next().map(cell));
+        line.extend(figures.map(|estimate| estimate.short()));
+        line
+    });
+    let mut lines = vec![table(&head, &rows.collect::<Vec<_>>())];
+    for one in &of.compared {
+        lines.push(format!("{}, {}:", name, one.of));
+        lines.push(gaps_table(&one.gaps));
+    }
+    lines.extend(of.not_judged_by_reason().into_iter().map(|why| format!("not judged: {why}")));
+    lines.join("\n")
 }
 
 fn levels_table(report: &Report, column: &SubgroupColumn) -> String {
@@ -77,7 +101,7 @@ fn levels_table(report: &Report, column: &SubgroupColumn) -> String {
     table(&head, &rows.collect::<Vec<_>>())
 }
 
-fn gaps(column: &FairnessColumn) -> String {
+fn gaps_table(gaps: &[GapRow]) -> String {
     let line = |gap: &GapRow| {
         let chance = gap.verdict.chance();
         let of_chance = |at: usize| chance.map_or("-".to_owned(), |chance| decimal(chance[at]));
@@ -92,12 +116,18 @@ fn gaps(column: &FairnessColumn) -> String {
             of_chance(2),
         ]
     };
-    let rows: Vec<Vec<String>> = column.gaps.iter().map(line).collect();
+    let rows: Vec<Vec<String>> = gaps.iter().map(line).collect();
     let head =
         ["gaps in", "difference (95 %)", "ratio", "least", "most", "verdict", "chance up to", "p"];
+    table(&head, &rows)
+}
+
+fn gaps(column: &FairnessColumn) -> String {
     let known = column.gaps.iter().any(|gap| gap.difference.value().is_some());
     let mut lines = match known {
-        true => vec![format!("{}, levels beside each other:", column.name), table(&head, &rows)],
+        true => {
+            vec![format!("{}, levels beside each other:", column.name), gaps_table(&column.gaps)]
+        }
         false => {
             vec![format!("{}: fewer than two levels are shown, so none are compared", column.name)]
         }

@@ -10,6 +10,7 @@ use wardround_learn::bundle::{
 };
 use wardround_learn::findings::{FinalTrees, OwnFourier, OwnKernel, OwnNode};
 
+use super::beside;
 use crate::cli::output::table;
 use crate::export::{held_rows, kind};
 use crate::report::decimal;
@@ -30,8 +31,10 @@ pub fn data(bundle: &ModelBundle) -> Value {
         "input": manifest.input,
         "features": manifest.features,
         "sites": manifest.sites,
+        "judged": manifest.judged,
         "models": models.map(|(entry, model)| model_data(manifest, entry, model)).collect::<Vec<_>>(),
     });
+    extend(&mut data, beside::data(bundle));
     if bundle.rows_of_patients() > 0 {
         data["rows_of_patients"] = bundle.rows_of_patients().into();
     }
@@ -55,9 +58,15 @@ pub fn text(bundle: &ModelBundle) -> String {
         input(manifest),
         sites.join(", "),
     )];
+    let row = match &manifest.input {
+        BundleInput::Images { .. } => "image",
+        BundleInput::Table { .. } => "row",
+    };
+    parts.extend(manifest.judged.sentence(row).map(|said| format!("{said}.")));
     parts.extend(held_rows(bundle));
     let models = manifest.models.iter().zip(&bundle.models);
     parts.extend(models.map(|(entry, model)| model_text(manifest, entry, model)));
+    parts.extend(beside::text(bundle));
     parts.join("\n\n")
 }
 
@@ -190,7 +199,7 @@ fn numbers(manifest: &Manifest, learner: &Learner, scorer: &Scorer) -> Vec<Strin
     lines
 }
 
-fn class_name(manifest: &Manifest, class: u8) -> &str {
+pub(super) fn class_name(manifest: &Manifest, class: u8) -> &str {
     manifest.classes.get(usize::from(class)).map_or("", String::as_str)
 }
 

@@ -1,5 +1,6 @@
 //! `wardround model`: bundles of finished studies on this machine, without a coordinator.
 
+mod beside;
 mod describe;
 mod export;
 mod file;

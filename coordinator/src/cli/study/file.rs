@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use wardround_core::digest::Digest;
 use wardround_core::study::{Study, template};
+use wardround_learn::bundle::ModelBundle;
+use wardround_learn::study::disagreements;
 
 use super::manifest;
 use crate::cli::connect::Output;
@@ -43,6 +46,7 @@ impl Check {
     /// Runs it.
     pub fn run(self) -> Result<Answer, Failure> {
         let (_, study) = read(&self.file)?;
+        model(&self.file, &study)?;
         let text = format!("{}: '{}' is a study without mistakes", self.file.display(), study.name);
         let data = json!({ "file": self.file, "name": study.name, "digest": study.digest });
         Ok(Answer::Data { data, text })
@@ -58,6 +62,32 @@ pub fn read(path: &Path) -> Result<(String, Study), Failure> {
     let study = Study::parse(&text)
         .map_err(|mistakes| Failure::mistakes(&path.display().to_string(), &mistakes))?;
     Ok((text, study))
+}
+
+/// The bytes of the bundle that a study judges, beside the study file; none of a study that fits models.
+///
+/// # Errors
+/// It can't be read, isn't the one that the study names, or means something else than the study.
+pub fn model(path: &Path, study: &Study) -> Result<Vec<u8>, Failure> {
+    let Some(evaluation) = study.evaluation() else { return Ok(Vec::new()) };
+    let model = path.parent().unwrap_or(Path::new("")).join(&evaluation.file);
+    let bytes = std::fs::read(&model).map_err(|error| Failure::file(&model, &error))?;
+    let wrong = |why: String| Failure::bad_input(format!("{}: {why}", model.display()));
+    let bundle = ModelBundle::read(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let (expected, got) = (evaluation.model, Digest::of(&bytes));
+    if expected != got {
+        return Err(wrong(format!("its SHA-256 is {got}, model.sha256 says {expected}")));
+    }
+    match disagreements(study, &bundle) {
+        none if none.is_empty() => Ok(bytes),
+        lines => Err(Failure::bad_input(
+            lines
+                .iter()
+                .map(|line| format!("{}: {line}", path.display()))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )),
+    }
 }
 
 /// Writes a text to a new file, or answers with it.

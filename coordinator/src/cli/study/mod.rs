@@ -10,6 +10,7 @@ mod progress;
 mod report;
 mod results;
 mod running;
+mod statements;
 
 use clap::Subcommand;
 
@@ -40,9 +41,11 @@ pub enum Study {
     Clone(results::Clone),
     /// A study's report (leads and auditors)
     Report(report::Report),
+    /// Write or check the file for what only people can write; needs no coordinator
+    Statements(statements::Statements),
     /// Write a study's archive: file, report, model, journal of totals (leads and auditors)
     Export(results::Export),
-    /// Check an archive's digests and chain; needs no coordinator
+    /// Check an archive's signature, digests and chain; needs no coordinator
     Verify(offline::Verify),
     /// Recompute an archive's model from its journal; needs no coordinator
     Replay(offline::Replay),
@@ -63,6 +66,7 @@ impl Study {
             Study::Abort(_) => "study abort",
             Study::Clone(_) => "study clone",
             Study::Report(_) => "study report",
+            Study::Statements(_) => "study statements",
             Study::Export(_) => "study export",
             Study::Verify(_) => "study verify",
             Study::Replay(_) => "study replay",
@@ -83,6 +87,7 @@ impl Study {
             Study::Abort(it) => it.output.format,
             Study::Clone(it) => it.output.format,
             Study::Report(it) => it.output_format(),
+            Study::Statements(it) => it.output.format,
             Study::Export(it) => it.output.format,
             Study::Verify(it) => it.output.format,
             Study::Replay(it) => it.output.format,
@@ -103,6 +108,7 @@ impl Study {
             Study::Abort(it) => it.run().await,
             Study::Clone(it) => it.run().await,
             Study::Report(it) => it.run().await,
+            Study::Statements(it) => it.run(),
             Study::Export(it) => it.run().await,
             Study::Verify(it) => it.run(),
             Study::Replay(it) => it.run(),

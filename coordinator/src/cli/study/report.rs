@@ -7,6 +7,7 @@ use wardround_core::ids::StudyId;
 use wardround_proto::v1;
 
 use super::file::write_new;
+use super::statements;
 use crate::cli::connect::Remote;
 use crate::cli::output::{Answer, Failure, Format};
 use crate::report;
@@ -34,6 +35,12 @@ pub struct Report {
     /// intended use, is marked for the study's lead to fill in.
     #[arg(long, value_name = "FILE")]
     model_card: Option<PathBuf>,
+    /// Put in what only people can write: intended use, approvals, limitations and the like
+    ///
+    /// A TOML file as `wardround study statements` writes it. Page, JSON and model card show the texts, and the checklists
+    /// (TRIPOD+AI, CLAIM, STARD-AI) say what is still missing.
+    #[arg(long, value_name = "FILE")]
+    statements: Option<PathBuf>,
     /// A copy for readers outside the consortium: every site has a number for its name, the same in
     /// every copy
     ///
@@ -68,7 +75,12 @@ impl Report {
             let bytes = self.remote.fetch(&self.id, self.artefact()).await?;
             return self.answer(bytes);
         }
+        let statements = self.statements.as_deref().map(statements::read).transpose()?;
         let mut report = self.remote.report(&self.id).await?;
+        if let Some(statements) = statements {
+            statements::tell_missing(&statements);
+            report.statements = statements;
+        }
         if self.pseudonymise_sites {
             report = self.copy(&report)?;
         }
@@ -86,7 +98,10 @@ impl Report {
 
     /// Whether this program makes something of report.json that the coordinator doesn't keep.
     fn is_made_here(&self) -> bool {
-        self.pseudonymise_sites || self.csv.is_some() || self.model_card.is_some()
+        self.pseudonymise_sites
+            || self.statements.is_some()
+            || self.csv.is_some()
+            || self.model_card.is_some()
     }
 
     fn answer(&self, bytes: Vec<u8>) -> Result<Answer, Failure> {
@@ -108,6 +123,12 @@ impl Report {
              written as its id",
             copy.study.name
         );
+        for (field, word) in report.hints_at_sites(&copy) {
+            eprintln!(
+                "the statement '{field}' has the word '{word}', a part of a site's id: write it otherwise if it tells \
+                 which hospital is meant"
+            );
+        }
         Ok(copy)
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 use wardround_core::ids::StudyId;
+use wardround_net::MAX_MESSAGE_BYTES;
 use wardround_proto::v1;
 
 use super::follow::{follow, outcome};
@@ -12,6 +13,9 @@ use super::progress::Screen;
 use super::{events, file};
 use crate::cli::connect::{Output, Remote};
 use crate::cli::output::{Answer, Failure, Format, envelope, moment, moment_value, table};
+
+/// Bytes of a message that aren't the study file or the model.
+const ROOM: usize = 64 << 10;
 
 /// Start a study and print its id (leads)
 #[derive(Debug, Args)]
@@ -89,10 +93,15 @@ pub struct Abort {
 impl Submit {
     /// Runs it.
     pub async fn run(self) -> Result<Answer, Failure> {
-        let (study_toml, _) = file::read(&self.file)?;
+        let (study_toml, study) = file::read(&self.file)?;
+        let mut model = file::model(&self.file, &study)?;
+        if model.len() + study_toml.len() > MAX_MESSAGE_BYTES - ROOM {
+            // The coordinator may have it from the study that fitted it.
+            model.clear();
+        }
         let parent = self.parent.map(String::from).unwrap_or_default();
         let token = self.token.unwrap_or_default();
-        let request = v1::SubmitStudyRequest { study_toml, token, parent };
+        let request = v1::SubmitStudyRequest { study_toml, token, parent, model };
         let reply = self
             .remote
             .within(async {

@@ -5,11 +5,12 @@ use wardround_learn::metrics::registry::metric;
 use super::super::fairness::{FairnessColumn, GapRow};
 use super::super::model::Report;
 use super::super::values::{Estimate, decimal};
+use super::crossed;
 use super::markup::{Element, Markup, el};
 use super::plot::{disc, label_at, line, svg};
 use super::table::{Cell, table};
 
-const GAP_COLUMNS: [&str; 8] = [
+pub(super) const GAP_COLUMNS: [&str; 8] = [
     "of",
     "largest less smallest",
     "smallest / largest",
@@ -29,7 +30,8 @@ pub fn fairness(report: &Report, at: usize) -> Markup {
     if section.columns.is_empty() {
         let none = "Nothing is compared: the study names no subgroup columns, or draws no patients again \
                     (bootstrap = false).";
-        return el("p").attr("class", "soft").text(none).into();
+        let none = el("p").attr("class", "soft").text(none);
+        return el("div").add(none).add(crossed::crossed(report, at)).into();
     }
     let compared = section.gaps().filter(|(_, gap)| gap.verdict.chance().is_some()).count();
     let found = section.gaps().filter(|(_, gap)| gap.is_gap()).count();
@@ -42,7 +44,7 @@ pub fn fairness(report: &Report, at: usize) -> Markup {
     for (number, column) in section.columns.iter().enumerate() {
         made = made.add(of_column(report, at, number, column));
     }
-    made.into()
+    made.add(crossed::crossed(report, at)).into()
 }
 
 fn of_column(report: &Report, at: usize, number: usize, column: &FairnessColumn) -> Markup {
@@ -87,7 +89,7 @@ fn of_column(report: &Report, at: usize, number: usize, column: &FairnessColumn)
     made.into()
 }
 
-fn gap_cells(gap: &GapRow) -> Vec<Cell> {
+pub(super) fn gap_cells(gap: &GapRow) -> Vec<Cell> {
     let (limit, p) = match gap.verdict.chance() {
         Some([limit, _, p]) => (decimal(limit), decimal(p)),
         None => (String::new(), String::new()),

@@ -11,12 +11,13 @@ use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
 /// Sections of the page, by id.
-pub const CONTENTS: [(&str, &str); 13] = [
+pub const CONTENTS: [(&str, &str); 15] = [
     ("performance", "How good"),
     ("classifiers", "Classifiers"),
     ("sites", "Sites"),
     ("subgroups", "Subgroups"),
     ("fairness", "Fairness"),
+    ("shortcuts", "Shortcuts and shift between sites"),
     ("uncertainty", "Uncertainty"),
     ("left-out", "Left-out sites"),
     ("choosing", "How the model was chosen"),
@@ -24,7 +25,8 @@ pub const CONTENTS: [(&str, &str); 13] = [
     ("cost", "Rounds and bytes"),
     ("provenance", "Provenance"),
     ("study", "Study file"),
-    ("checklist", "Checklist"),
+    ("statements", "Statements"),
+    ("checklist", "Checklists"),
 ];
 
 /// What a section is called; nothing where there is none.
@@ -45,9 +47,11 @@ pub fn header(report: &Report) -> Markup {
         ));
     }
     let compares = report.comparison != ComparisonSection::Single;
+    let has_shortcuts = super::shortcuts::shortcuts(report).is_some();
     let contents = CONTENTS
         .iter()
         .filter(|(id, _)| compares || *id != "classifiers")
+        .filter(|(id, _)| *id != "shortcuts" || has_shortcuts)
         .map(|(id, name)| el("li").add(el("a").attr("href", format!("#{id}")).text(name)));
     header
         .add(
@@ -62,6 +66,7 @@ pub fn header(report: &Report) -> Markup {
                 .add(trained(report))
                 .add(on_whom(report))
                 .add(how_good(report))
+                .add_all(evaluation(report))
                 .add_all(what_joining_gains(report))
                 .add(for_whom_it_is_not(report)),
         )
@@ -72,7 +77,8 @@ pub fn header(report: &Report) -> Markup {
 
 fn trained(report: &Report) -> Element {
     let study = &report.study;
-    let mut answer = el("div").add(el("h2").text("What was trained")).add(el("p").text(format!(
+    let what = if report.evaluation.is_judged() { "What was judged" } else { "What was trained" };
+    let mut answer = el("div").add(el("h2").text(what)).add(el("p").text(format!(
         "{} on {}.",
         upper(&study.classifier),
         study.input
@@ -112,9 +118,10 @@ fn on_whom(report: &Report) -> Element {
         .add(el("p").attr("class", "soft").text(format!(
             "{}s with {}s of each class: {}.",
             upper(&study.unit),
-            study.row,
+            study.judged.name,
             by_class.join(", ")
         )))
+        .add(el("p").attr("class", "soft").text(&study.judged.sentence))
 }
 
 fn how_good(report: &Report) -> Element {
@@ -145,17 +152,29 @@ fn how_good(report: &Report) -> Element {
                     .add(el("small").text(format!(" {}", beside(&only.auc_within_sites)))),
             )
             .add(el("p").text(format!(
-                "AUC for {} within sites, from nested folds (95 % interval; of these fitted models \
-                 on these {}s).",
-                only.class, report.study.unit
+                "AUC for {} within sites, {} (95 % interval; of {} on these {}s).",
+                only.class,
+                report.evaluation.judged_how(),
+                if report.evaluation.is_judged() { "this model" } else { "these fitted models" },
+                report.study.unit
             )))
             .add(el("p").attr("class", "soft").text(one_list(only))),
         several => answer
-            .add(el("p").text("AUC within sites, from nested folds, with 95 % interval:"))
+            .add(el("p").text(format!(
+                "AUC within sites, {}, with 95 % interval:",
+                report.evaluation.judged_how()
+            )))
             .add_all(several.iter().map(|section| {
                 el("p").text(format!("{}: {}", section.class, section.auc_within_sites))
             })),
     }
+}
+
+/// Where a finished model comes from, and what crossed a limit.
+fn evaluation(report: &Report) -> Option<Element> {
+    let lines = report.evaluation.sentences();
+    let block = el("div").attr("class", "whole-row").add(el("h2").text("A finished model, judged"));
+    (!lines.is_empty()).then(|| block.add_all(lines.into_iter().map(|line| el("p").text(line))))
 }
 
 /// What each hospital gains, or loses: the federated model less its own on the same patients.

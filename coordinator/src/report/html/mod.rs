@@ -1,6 +1,7 @@
 //! `report.html`: one file, no network, no script. Made from the suppressed [`Report`] alone.
 
 mod comparison;
+mod crossed;
 mod crosswalk;
 mod decision;
 mod fairness;
@@ -9,10 +10,13 @@ mod forest;
 mod heat;
 mod joining;
 mod metrics;
+mod outliers;
 mod plot;
+mod readers;
 mod reliability;
 mod roc;
 mod sections;
+mod shortcuts;
 mod table;
 mod uncertainty;
 
@@ -21,7 +25,9 @@ use wardround_core::markup::{self, Markup, el};
 
 use super::model::Report;
 pub(super) use comparison::verdict;
-pub(super) use first_screen::counted;
+#[cfg(test)]
+pub(super) use first_screen::section_name;
+pub(super) use first_screen::{counted, upper};
 
 /// Nothing may be loaded and nothing may run; the style sheet stands in the page.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";

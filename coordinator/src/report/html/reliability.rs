@@ -42,7 +42,7 @@ pub fn plot(report: &Report, at: usize) -> Markup {
         .add(el("figcaption").text(format!(
             "All sites in one list. The larger a ring, the more {}s are in its bin; on the dots \
              prediction and outcome agree.",
-            report.study.row
+            report.study.judged.name
         )))
         .into()
 }
@@ -58,7 +58,7 @@ pub fn bins(report: &Report, at: usize) -> Markup {
     });
     table(
         "Calibration bins, all sites in one list",
-        &["mean prediction", "observed share", &format!("{}s", report.study.row)],
+        &["mean prediction", "observed share", &format!("{}s", report.study.judged.name)],
         rows.collect(),
     )
 }

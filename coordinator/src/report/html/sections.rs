@@ -3,7 +3,10 @@
 use wardround_core::study::GridPoint;
 use wardround_learn::findings::{StoppedTrees, TreeCounts};
 
-use super::super::model::{Confusion, ModelSection, Report, SiteRow, WeightsDigest};
+use super::super::model::{
+    CohortCell, Confusion, JudgedSection, MixedUnits, ModelSection, Report, SiteRow, StudySection,
+    WeightsDigest,
+};
 use super::super::notes::notes;
 use super::super::together::SitesTogether;
 use super::super::values::{Count, bytes, decimal, grouped};
@@ -11,8 +14,8 @@ use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
 use super::{
-    comparison, crosswalk, decision, fairness, forest, joining, metrics, reliability, roc,
-    uncertainty,
+    comparison, crosswalk, decision, fairness, forest, joining, metrics, outliers, readers,
+    reliability, roc, shortcuts, uncertainty,
 };
 
 /// Everything below the first screen.
@@ -29,20 +32,35 @@ pub fn main(report: &Report) -> Markup {
     if let Some(body) = joining::joining(report) {
         main = main.add(section("joining", "What joining gains", body));
     }
-    main.add(section("subgroups", "Subgroups", each(&subgroups)))
-        .add(section("fairness", "Fairness", each(&fair)))
-        .add(section("uncertainty", "Uncertainty", each(&unsure)))
+    main = main.add(section("subgroups", "Subgroups", each(&subgroups))).add(section(
+        "fairness",
+        "Fairness",
+        each(&fair),
+    ));
+    if let Some(body) = shortcuts::shortcuts(report) {
+        main = main.add(section("shortcuts", "Shortcuts and shift between sites", body));
+    }
+    main = main
+        .add(section(
+            "uncertainty",
+            "Uncertainty",
+            [each(&unsure), outliers::outliers(report)].into_iter().collect(),
+        ))
         .add(section("left-out", "Left-out sites", each(&left_out)))
         .add(section(
             "choosing",
             "How the model was chosen",
             [noted(report), each(&choosing)].into_iter().collect(),
         ))
-        .add(section("cohort", "Cohort", cohort(report)))
-        .add(section("cost", "Rounds and bytes", cost(report)))
+        .add(section("cohort", "Cohort", cohort(report)));
+    if let Some(body) = readers::readers(report) {
+        main = main.add(section("readers", "Agreement of readers", body));
+    }
+    main.add(section("cost", "Rounds and bytes", cost(report)))
         .add(section("provenance", "Provenance", provenance(report)))
         .add(section("study", "Study file", study_file(report)))
-        .add(section("checklist", "Checklist", crosswalk::crosswalk()))
+        .add(section("statements", "Statements", crosswalk::statements(&report.statements)))
+        .add(section("checklist", "Checklists", crosswalk::crosswalk(report)))
         .into()
 }
 
@@ -75,8 +93,13 @@ fn performance(report: &Report, at: usize) -> Markup {
     el("div")
         .add(target_heading(report, at))
         .add(table(
-            "Area under the ROC curve of the chosen model, from nested folds: no fold had a part \
-             in choosing the model that is judged on it",
+            match report.evaluation.is_judged() {
+                true => "Area under the ROC curve of the finished model: nothing was fitted to these rows here",
+                false => {
+                    "Area under the ROC curve of the chosen model, from nested folds: no fold had a part \
+                     in choosing the model that is judged on it"
+                }
+            },
             &["counted over", "AUC (95 % interval)", "what it compares"],
             auc.into(),
         ))
@@ -111,7 +134,7 @@ fn calls(report: &Report, at: usize) -> Markup {
     table(
         &format!(
             "Calls at the thresholds chosen without these {}s, in {}s",
-            report.study.unit, report.study.row
+            report.study.unit, report.study.judged.name
         ),
         &["", "true positives", "false negatives", "true negatives", "false positives"],
         rows,
@@ -125,7 +148,12 @@ fn sites(report: &Report, at: usize) -> Markup {
     el("div")
         .add(target_heading(report, at))
         .add(forest::forest(report, at))
-        .add(figure_table(report, "The chosen model at each site, from nested folds", "site", rows))
+        .add(figure_table(
+            report,
+            &format!("The model at each site, {}", report.evaluation.judged_how()),
+            "site",
+            rows,
+        ))
         .add(together(&report.sites[at].together))
         .add(metrics::side_by_side("Other metrics at each site", &more))
         .add(roc::by_site(report, at))
@@ -168,7 +196,11 @@ fn subgroups(report: &Report, at: usize) -> Markup {
     for column in &report.subgroups[at].columns {
         let rows = column.levels.iter();
         let rows = rows.map(|row| row_of(&row.level, figure_cells(&row.figures))).collect();
-        let caption = format!("By {}, all sites in one list, from nested folds", column.name);
+        let caption = format!(
+            "By {}, all sites in one list, {}",
+            column.name,
+            report.evaluation.judged_how()
+        );
         let levels = column.levels.iter();
         let more: Vec<_> = levels.map(|row| (row.level.clone(), &row.figures)).collect();
         made = made
@@ -189,7 +221,13 @@ fn unsure(report: &Report, at: usize) -> Markup {
 fn left_out(report: &Report, at: usize) -> Markup {
     let rows = &report.leave_one_site_out[at].sites;
     if rows.is_empty() {
-        let none = "The study doesn't leave sites out.";
+        let none = match report.evaluation.is_judged() {
+            true => {
+                "No site is left out where nothing is fitted: a site that had no part in the model\u{2019}s \
+                 training is one already."
+            }
+            false => "The study doesn't leave sites out.",
+        };
         return el("div").add(target_heading(report, at)).add(el("p").text(none)).into();
     }
     let figures = rows.iter().map(|row| row_of(&row.site, figure_cells(&row.figures))).collect();
@@ -234,6 +272,11 @@ fn noted(report: &Report) -> Markup {
 
 fn choosing(report: &Report, at: usize) -> Markup {
     let model = &report.models[at];
+    if report.evaluation.is_judged() {
+        let elsewhere = "The model, its hyperparameters and its threshold were chosen by the study that fitted it; its \
+                         report says how. Nothing was chosen here, so there are no folds and no grid.";
+        return el("div").add(target_heading(report, at)).add(el("p").text(elsewhere)).into();
+    }
     let grid = model.used_for_choosing.iter().map(|row| {
         let mut cells = point_cells(model, row.point);
         if row.chosen {
@@ -335,20 +378,25 @@ fn stopped_trees(model: &ModelSection) -> Markup {
 fn cohort(report: &Report) -> Markup {
     let (study, cohort) = (&report.study, &report.cohort);
     let mut columns = vec![String::new(), format!("{}s / {}s", study.unit, study.row)];
-    columns.extend(
-        study.classes.iter().map(|class| format!("{class}: {}s / {}s", study.unit, study.row)),
-    );
+    let judged = &study.judged.name;
+    if *judged != study.row {
+        columns.push(format!("{judged}s judged"));
+    }
+    columns
+        .extend(study.classes.iter().map(|class| format!("{class}: {}s / {judged}s", study.unit)));
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let row = match study.row.as_str() {
         "row" => String::new(),
         other => format!("A row of the study is one {other}. "),
     };
+    let count_cells = |cell: &CohortCell| count_cells(cell, *judged != study.row);
     let mut sites = vec![row_of("all sites", count_cells(&cohort.all))];
     sites.extend(cohort.sites.iter().map(|site| row_of(&site.site, count_cells(&site.cell))));
     let mut made = el("div")
         .add(
             el("p").text(format!("{row}Patients are counted as {}s. {}", study.unit, cohort.rules)),
         )
+        .add(el("p").text(in_words(study, &cohort.mixed)))
         .add(table("By site", &columns, sites));
     for (at, column) in cohort.subgroups.iter().enumerate() {
         let mut rows = Vec::new();
@@ -384,6 +432,17 @@ fn cohort(report: &Report) -> Markup {
         locks.collect(),
     ))
     .into()
+}
+
+/// What is judged, and how many of it hold several classes.
+fn in_words(study: &StudySection, mixed: &MixedUnits) -> String {
+    let JudgedSection { name, sentence } = &study.judged;
+    match mixed {
+        MixedUnits::NotJudged => sentence.clone(),
+        MixedUnits::Units { count, .. } => {
+            format!("{sentence} {}s whose {}s differ in class: {count}.", upper(name), study.row)
+        }
+    }
 }
 
 fn cost(report: &Report) -> Markup {
@@ -490,7 +549,7 @@ fn study_file(report: &Report) -> Markup {
 
 fn figure_table(report: &Report, caption: &str, first: &str, rows: Vec<Vec<Cell>>) -> Markup {
     let mut columns = vec![upper(first)];
-    columns.extend(figure_columns(&report.study.unit, &report.study.row));
+    columns.extend(figure_columns(&report.study.unit, &report.study.judged.name));
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     table(caption, &columns, rows)
 }

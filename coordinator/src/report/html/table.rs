@@ -43,6 +43,11 @@ impl Cell {
         Self { text: text.to_owned(), below: why.to_owned(), kind: Kind::Why }
     }
 
+    /// Text with what stands small below it.
+    pub fn with_below(text: impl ToString, below: String) -> Self {
+        Self { text: text.to_string(), below, kind: Kind::Plain }
+    }
+
     /// An estimate with its interval, or why there is none.
     pub fn estimate(estimate: &Estimate) -> Self {
         let why = match estimate {
@@ -123,11 +128,15 @@ pub fn figure_cells(row: &FigureRow) -> Vec<Cell> {
     cells
 }
 
-/// The cells of a row of counts: all, then by class, each patients and images.
-pub fn count_cells(cell: &CohortCell) -> Vec<Cell> {
+/// The cells of a row of counts: all, each patients and images, what is judged where that isn't images, and by class
+/// patients and what is judged.
+pub fn count_cells(cell: &CohortCell, judged_apart: bool) -> Vec<Cell> {
     let mut cells = vec![Cell::plain(pair(cell.patients, cell.images))];
-    let classes = cell.patients_by_class.iter().zip(&cell.images_by_class);
-    cells.extend(classes.map(|(&patients, &images)| Cell::plain(pair(patients, images))));
+    if judged_apart {
+        cells.push(Cell::plain(cell.judged));
+    }
+    let classes = cell.patients_by_class.iter().zip(&cell.judged_by_class);
+    cells.extend(classes.map(|(&patients, &judged)| Cell::plain(pair(patients, judged))));
     cells
 }
 

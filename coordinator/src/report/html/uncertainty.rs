@@ -12,7 +12,7 @@ pub fn uncertainty(report: &Report, at: usize) -> Markup {
     if section.recalibrated.is_empty() {
         return el("p").attr("class", "soft").text("Not computed.").into();
     }
-    let row = &report.study.row;
+    let row = &report.study.judged.name;
     let recalibrated = section.recalibrated.iter().map(|one| {
         vec![
             Cell::plain(in_words(one.method)),

@@ -38,6 +38,16 @@ impl Query {
                     BlockSpec::count("rows_by_class", &[cells, classes]),
                 ];
                 blocks.extend(self.rows_beside_classes(cells));
+                if !self.schema.judged.is_row() {
+                    blocks.extend([
+                        BlockSpec::count("judged_patients", &[cells]),
+                        BlockSpec::count("judged_patients_by_class", &[cells, classes]),
+                        BlockSpec::count("judged_by_class", &[cells, classes]),
+                        BlockSpec::count("judged", &[cells]),
+                        BlockSpec::count("judged_rows", &[cells]),
+                        BlockSpec::count("mixed", &[cells, 2]),
+                    ]);
+                }
                 blocks
             }
             Ask::Moments { split, bits, .. } => {
@@ -97,6 +107,9 @@ impl Query {
                 ];
                 if self.schema.weighting == Weighting::Given {
                     blocks.push(BlockSpec::count("weights", &[n, 2]));
+                }
+                if let JudgedUnit::Exam(_) = self.schema.judged {
+                    blocks.push(BlockSpec::count("exams", &[n]));
                 }
                 blocks
             }
@@ -163,6 +176,16 @@ impl Query {
                 own_site::layout(self, lists.len(), bins, *bits)
             }
             Ask::OwnModels => vec![BlockSpec::count("allowed", &[self.sites.len()])],
+            Ask::Distances { split, bins, .. } => {
+                vec![BlockSpec::count("rows", &self.binned(split, bins))]
+            }
+            Ask::Marked(_) => self.stands_for().layout(),
+            Ask::MarksAllowed { marks } => {
+                vec![BlockSpec::count("allowed", &[self.sites.len(), marks.len()])]
+            }
+            Ask::Agreement { split, influences, bits } => {
+                agreement::layout(self, split, influences, *bits)
+            }
             Ask::Resampled { lists, split, replicates, bits, .. } => {
                 resampled::layout(self, lists.len(), split, *replicates, *bits)
             }
@@ -187,6 +210,8 @@ impl Query {
             {
                 AskKind::Table
             }
+            Ask::Marked(_) => self.stands_for().kind(),
+            Ask::Agreement { .. } => AskKind::Table,
             _ => AskKind::Training,
         }
     }
@@ -200,7 +225,10 @@ impl Query {
             Ask::Profile { .. }
             | Ask::Placements { .. }
             | Ask::OwnModels
+            | Ask::MarksAllowed { .. }
+            | Ask::Agreement { .. }
             | Ask::Bootstrap { pairs: Pairs::WithinSites, .. } => 0,
+            Ask::Marked(_) => self.stands_for().numbers_per_model(),
             Ask::Stack { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
@@ -221,6 +249,7 @@ impl Query {
             | Ask::Bootstrap { bins, .. }
             | Ask::Resampled { bins, .. }
             | Ask::OwnSite { bins, .. } => 2 * u64::from(bins.count),
+            Ask::Distances { bins, .. } => u64::from(bins.count),
             Ask::Grid { columns: [first, end], .. } => {
                 u64::from(end.saturating_sub(*first)) * GRID_STEPS as u64
             }
@@ -252,12 +281,17 @@ impl Query {
             Ask::Trees { .. } => "tree histograms",
             Ask::Bootstrap { .. } => "bootstrap",
             Ask::Resampled { draws: Draws::Patients, .. } => RESAMPLED_PATIENTS,
-            Ask::Resampled { draws: Draws::Levels(_), .. } => "shuffled subgroups",
+            Ask::Resampled { draws: Draws::Levels(_) | Draws::Cells, .. } => "shuffled subgroups",
+            Ask::Agreement { .. } => "agreement of readers",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",
             Ask::Stack { .. } => "stack hessian",
             Ask::OwnSite { .. } => "own site",
             Ask::OwnModels => "own models",
+            Ask::Distances { .. } => "distances",
+            Ask::Marked(Marked { scores: ScoreOf::Class(_), .. }) => "scores by marks",
+            Ask::Marked(_) => "marks",
+            Ask::MarksAllowed { .. } => "marks that are allowed",
             Ask::OwnForests { .. } => "own forests",
             Ask::Softmax { derivatives: Derivatives::Gradient, .. } => "softmax gradient",
             Ask::Softmax { derivatives: Derivatives::Hessian, .. } => "softmax hessian",

@@ -15,6 +15,11 @@ impl Query {
     /// # Errors
     /// [`DecodeError::Inconsistent`] names the first thing that doesn't fit.
     pub fn check(&self) -> Result<(), DecodeError> {
+        self.check_scored_by(self)
+    }
+
+    /// As [`Query::check`], of a question about scores of models that are another question's.
+    pub(super) fn check_scored_by(&self, scorers: &Self) -> Result<(), DecodeError> {
         let wrong = |what: String| Err(DecodeError::Inconsistent(what));
         if self.sites.is_empty() || !self.sites.is_sorted_by(|a, b| a < b) {
             return wrong("sites must be sorted, distinct and at least one".into());
@@ -104,7 +109,7 @@ impl Query {
             }
             Ask::Scores { frame, models, lists, split, bins, bits } => {
                 self.check_frame(frame)?;
-                self.check_lists(models, lists, split, bins)?;
+                self.check_lists_of(scorers, models, lists, split, bins)?;
                 check_bits(*bits)
             }
             Ask::Bootstrap { frame, models, lists, bins, replicates, .. } => {
@@ -121,6 +126,18 @@ impl Query {
                 check_bits(*bits)
             }
             Ask::OwnModels => Ok(()),
+            Ask::Distances { frame, terms, split, bins } => {
+                self.check_frame(frame)?;
+                self.check_split(split)?;
+                self.check_distances(terms, bins)
+            }
+            Ask::Marked(marked) => self.check_marked(marked),
+            Ask::MarksAllowed { marks } => self.check_marks(marks),
+            Ask::Agreement { split, influences, bits } => {
+                self.check_split(split)?;
+                self.check_influences(split, influences)?;
+                check_bits(*bits)
+            }
             Ask::Resampled {
                 frame,
                 models,
@@ -140,7 +157,7 @@ impl Query {
             }
             Ask::Placements { frame, models, lists, split, bins, tables, bits } => {
                 self.check_frame(frame)?;
-                self.check_lists(models, lists, split, bins)?;
+                self.check_lists_of(scorers, models, lists, split, bins)?;
                 let expected = lists.len() * self.cells(split);
                 let count = bins.count as usize;
                 if tables.len() != expected {
@@ -168,16 +185,21 @@ impl Query {
         split: &[Column],
         bins: &Bins,
     ) -> Result<(), DecodeError> {
+        self.check_lists_of(self, models, lists, split, bins)
+    }
+
+    fn check_lists_of(
+        &self,
+        scorers: &Self,
+        models: &[Model],
+        lists: &[ScoreList],
+        split: &[Column],
+        bins: &Bins,
+    ) -> Result<(), DecodeError> {
         let wrong = |what: String| Err(DecodeError::Inconsistent(what));
         self.check_split(split)?;
-        if bins.count == 0
-            || bins.count > 1 << 16
-            || !bins.half_width.is_finite()
-            || bins.half_width <= 0.0
-        {
-            return wrong(format!("{} bins of half width {}", bins.count, bins.half_width));
-        }
-        models.iter().try_for_each(|model| self.check_scorer(model))?;
+        bins.check()?;
+        models.iter().try_for_each(|model| scorers.check_scorer(model))?;
         for list in lists {
             self.check_class(list.class)?;
             for (rows, model) in &list.parts {
@@ -361,6 +383,17 @@ impl Query {
             return Err(DecodeError::Inconsistent("a split into too many cells".into()));
         }
         Ok(())
+    }
+}
+
+impl Bins {
+    /// Whether there are any, and not too many.
+    pub(super) fn check(&self) -> Result<(), DecodeError> {
+        let Self { half_width, count } = self;
+        if (1..=1 << 16).contains(count) && half_width.is_finite() && *half_width > 0.0 {
+            return Ok(());
+        }
+        Err(DecodeError::Inconsistent(format!("{count} bins of half width {half_width}")))
     }
 }
 

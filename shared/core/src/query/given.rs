@@ -23,6 +23,9 @@ pub struct GivenScores {
 impl Query {
     /// Whether it holds scores of rows that somebody else made.
     pub fn gives_scores(&self) -> bool {
+        if let Ask::Marked(_) = &self.ask {
+            return self.stands_for().gives_scores();
+        }
         let (Ask::Scores { models, .. }
         | Ask::Placements { models, .. }
         | Ask::Bootstrap { models, .. }

@@ -23,6 +23,8 @@ pub enum Draws {
     /// Whose levels of a subgroup column a patient has: those of another one, or its own, of the same site with rows of the same
     /// sides of the list's class. Where patients have several rows, row `k` takes the level of the other's row `k mod n`.
     Levels(u8),
+    /// Likewise which levels of all subgroup columns of the split a patient has, together.
+    Cells,
 }
 
 /// Where a list's bins are cut.
@@ -98,6 +100,8 @@ impl Query {
         match draws {
             Draws::Patients => Ok(()),
             Draws::Levels(column) if split.contains(&Column::Subgroup(column)) => Ok(()),
+            Draws::Cells if split.iter().any(|one| matches!(one, Column::Subgroup(_))) => Ok(()),
+            Draws::Cells => wrong("no cells of subgroup columns".to_owned()),
             Draws::Levels(column) => wrong(format!("no cells of subgroup column {column}")),
         }
     }

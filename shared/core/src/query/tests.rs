@@ -9,6 +9,7 @@ fn query(ask: Ask) -> Query {
             classes: 2,
             labelling: Labelling::Single,
             weighting: Weighting::Equal,
+            judged: JudgedUnit::Row,
             levels: vec![3, 2],
         },
         input: 0,
@@ -169,6 +170,44 @@ fn maps_and_models_on_them_fit_together() {
 }
 
 #[test]
+fn a_distance_has_variances_and_means_of_every_feature() {
+    let rows = RowSet { repeat: 0, folds: FoldSet::only(1), sites: SiteSet::All };
+    let good = Measure {
+        inverse: vec![1.0, 0.0, 2.0],
+        fill: Fill::Complete,
+        means: vec![vec![0.0; 3], vec![1.0; 3]],
+        directions: vec![vec![1.0, 0.0, 0.0]],
+        variances: vec![2.0],
+        rest: 0.5,
+    };
+    assert_eq!(good.columns(), 2);
+    let asked = |rows: RowSet, measure: &Measure, bins: Bins| {
+        let terms = vec![DistanceTerm { rows, measure: measure.clone() }];
+        let frame = Arc::new(Frame::identity(3));
+        query(Ask::Distances { frame, terms, split: vec![Column::Site], bins })
+    };
+    let fine = asked(rows, &good, DISTANCE_BINS);
+    assert_eq!(Query::decode(&fine.encode()).unwrap(), fine);
+    assert_eq!((fine.numbers(), fine.numbers_per_model()), (2 * 1024, 1024));
+    for wrong in [
+        Measure { inverse: vec![0.0; 3], ..good.clone() },
+        Measure { inverse: vec![1.0, -1.0, 1.0], ..good.clone() },
+        Measure { fill: Fill::Values(vec![0.0; 2]), ..good.clone() },
+        Measure { means: vec![], ..good.clone() },
+        Measure { means: vec![vec![0.0; 2]], ..good.clone() },
+        Measure { directions: vec![vec![f64::NAN; 3]], ..good.clone() },
+        Measure { variances: vec![], ..good.clone() },
+        Measure { variances: vec![0.0], ..good.clone() },
+        Measure { rest: f64::INFINITY, ..good.clone() },
+    ] {
+        assert!(asked(rows, &wrong, DISTANCE_BINS).check().is_err(), "{wrong:?}");
+    }
+    let beyond = RowSet { folds: FoldSet::only(5), ..rows };
+    assert!(asked(beyond, &good, DISTANCE_BINS).check().is_err());
+    assert!(asked(rows, &good, Bins { count: 0, ..DISTANCE_BINS }).check().is_err());
+}
+
+#[test]
 fn sites_are_adjusted_to_moments_of_every_feature() {
     let rows = RowSet { repeat: 0, folds: FoldSet::all(5), sites: SiteSet::All };
     let good =
@@ -262,6 +301,12 @@ fn cuts_draws_and_replicates_that_dont_fit_are_refused() {
         let said = ask(groups, thresholds, draws, replicates).check().unwrap_err().to_string();
         assert!(said.contains(why), "{said}");
     }
+    let mut cells = ask(vec![5, 9], vec![20], Draws::Cells, [0, 3]);
+    cells.check().unwrap();
+    if let Ask::Resampled { split, .. } = &mut cells.ask {
+        *split = vec![Column::Site];
+    }
+    assert!(cells.check().unwrap_err().to_string().contains("subgroup columns"));
     let cuts = ListCuts { groups: vec![5, 9], thresholds: vec![] };
     assert_eq!([0, 4, 5, 8, 9, 39].map(|bin| cuts.group(bin)), [0, 0, 1, 1, 2, 2]);
 }

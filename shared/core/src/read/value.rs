@@ -67,6 +67,26 @@ impl<'a> Value<'a> {
         self.check_text(text, length)
     }
 
+    /// A text of several lines or none, without the blanks around it; at most so many characters.
+    pub fn prose(&self, most: usize) -> Option<String> {
+        let DeValue::String(text) = self.value else {
+            return self.other_kind("write a text in quotes; three of them for several lines");
+        };
+        let text = text.trim().replace("\r\n", "\n");
+        let characters = text.chars().count();
+        if characters > most {
+            let what = format!("{} has {characters} characters", self.name);
+            return self.refuse(
+                what,
+                format!("it may have {most}: shorten it, or say where the rest stands"),
+            );
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+            return self.refuse(format!("{} has control characters", self.name), "leave them out");
+        }
+        Some(text)
+    }
+
     /// A text as [`Value::text`] reads it, or a number taken as the text the file spells.
     pub fn word(&self, length: RangeInclusive<usize>) -> Option<String> {
         match self.value {

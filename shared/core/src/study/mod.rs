@@ -9,15 +9,20 @@
 mod bootstrap;
 mod classifier;
 mod ensemble;
+mod evaluation;
+mod fairness;
 mod grid_point;
 mod joining;
+mod outliers;
 mod parse;
 mod recipe;
 mod reduce;
+mod shortcuts;
 mod target;
 mod template;
+mod validation;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use bootstrap::Bootstrap;
 pub use classifier::{
@@ -25,25 +30,34 @@ pub use classifier::{
     LeafLimit, Loss, MultiClass, Standardise, TreeRules,
 };
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
+pub use evaluation::{DriftFigure, DriftLimit, Evaluation, StudyKind};
+pub use fairness::{BySite, FairnessRule};
 pub use grid_point::{
     BoostingPoint, ForestPoint, GridPoint, KernelPoint, LdaPoint, LinearPoint, NearestMeanPoint,
     RbfPoint, RidgePoint,
 };
 pub use joining::{Matrix, OwnSiteBaseline};
+pub use outliers::{Outliers, Recalibrate};
 pub use recipe::Recipe;
 pub use reduce::{MOST_KEPT, Reduction};
-pub use target::{Classes, NONE_OF_THEM, Negative, Target};
+pub use shortcuts::Shortcuts;
+pub use target::{Classes, NONE_OF_THEM, Negative, SecondReader, Target};
 pub use template::{Header, HeaderColumn, template};
+pub use validation::{Candidates, Choose, ChooseBy, Halving, Search, ThresholdRule, Validation};
 
 use crate::digest::Digest;
 use crate::ids::SiteId;
 use crate::query::{FoldPlan, GRID_STEPS, Schema, Weighting};
+pub use crate::query::{JudgedUnit, UnitScore};
 pub use crate::read::{Mistake, Mistakes};
 use crate::seed::Seed;
 
 /// A study, checked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Study {
+    /// What it is for; not written where models are fitted.
+    #[serde(skip_serializing_if = "StudyKind::is_train")]
+    pub kind: StudyKind,
     /// What people call it; 1 to 200 characters.
     pub name: String,
     /// Seeds folds and everything else that is random.
@@ -56,9 +70,12 @@ pub struct Study {
     pub patient: PatientRule,
     /// Columns by which results are shown, in the order of the file.
     pub subgroups: Vec<Subgroup>,
+    /// Which of them are judged by two columns at once; not written where none are.
+    #[serde(skip_serializing_if = "FairnessRule::is_off")]
+    pub fairness: FairnessRule,
     /// Where features come from.
     pub input: Input,
-    /// What is fitted, 1 to 64; where there are several they are compared on the same folds.
+    /// What is fitted, 1 to 64; where there are several they are compared on the same folds. None where a finished model is judged.
     pub classifiers: Vec<Classifier>,
     /// What is made of several of them, up to 64; not written where there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -148,6 +165,27 @@ pub struct PatientRule {
     pub key: String,
     /// What the key names, for reports: "patient" unless the file says otherwise ("lesion").
     pub unit: String,
+    /// Which column says which exam a row is of.
+    #[serde(skip_serializing_if = "ExamKey::is_none")]
+    pub exam: ExamKey,
+}
+
+/// Which column says which exam of its patient a row is of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExamKey {
+    /// None: exams aren't judged.
+    #[default]
+    None,
+    /// This one, read as text.
+    Column(String),
+}
+
+impl ExamKey {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// A column by which results are shown. The last level is always "unknown".
@@ -410,121 +448,6 @@ impl Table {
     }
 }
 
-/// How a study is validated.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Validation {
-    /// Folds, 2 to 64 (3 to 64 with nested selection, which the figure of a chosen model needs).
-    pub folds: u8,
-    /// Repeats of the deal, 1 to 20.
-    pub repeats: u8,
-    /// Whether every site is left out once.
-    pub leave_one_site_out: bool,
-    /// Which figure chooses among grid points.
-    pub choose_by: ChooseBy,
-    /// Which grid point it chooses.
-    pub choose: Choose,
-    /// Which points of a grid are tried.
-    pub search: Search,
-    /// From which probability a row is called positive.
-    #[serde(skip_serializing_if = "ThresholdRule::is_youden")]
-    pub threshold: ThresholdRule,
-    /// How often patients are drawn again for intervals.
-    #[serde(skip_serializing_if = "Bootstrap::is_usual")]
-    pub bootstrap: Bootstrap,
-    /// Whether each site also fits the classifier to its own patients alone.
-    #[serde(skip_serializing_if = "OwnSiteBaseline::is_off")]
-    pub own_site_baseline: OwnSiteBaseline,
-    /// Whether models of one site alone are judged at every site.
-    #[serde(skip_serializing_if = "Matrix::is_off")]
-    pub matrix: Matrix,
-}
-
-/// Which grid point is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Choose {
-    /// The one with the largest AUC.
-    Best,
-    /// The simplest one whose AUC is within one standard error of the largest (Breiman, Friedman, Olshen and Stone 1984, section
-    /// 3.4.3).
-    OneStandardError,
-}
-
-/// From which probability a row is called positive: always chosen on scores of rows that had no part in the model, and
-/// never on those that it is judged on.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ThresholdRule {
-    /// The one with the largest sum of sensitivity and specificity (Youden 1950).
-    #[default]
-    Youden,
-    /// The highest one that calls at least this share of the positive rows so; above 0, below 1.
-    Sensitivity(f64),
-    /// The lowest one that calls at least this share of the negative rows so; above 0, below 1.
-    Specificity(f64),
-    /// The one of least cost where a missed positive row costs as much as so many false alarms; above 0.
-    MissCost(f64),
-}
-
-impl ThresholdRule {
-    /// Whether it is the usual one.
-    pub fn is_youden(&self) -> bool {
-        *self == Self::Youden
-    }
-
-    /// What it wants, in words.
-    pub fn words(self) -> String {
-        match self {
-            Self::Youden => "the largest sum of sensitivity and specificity".to_owned(),
-            Self::Sensitivity(share) => format!("a sensitivity of at least {share}"),
-            Self::Specificity(share) => format!("a specificity of at least {share}"),
-            Self::MissCost(cost) => format!("least cost, a miss costing {cost} false alarms"),
-        }
-    }
-}
-
-/// Which points of a grid are tried, and on how many folds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Search {
-    /// All.
-    Grid,
-    /// So many of each classifier, at least 1, drawn by the study's seed; all where there are no more (Bergstra and Bengio 2012).
-    Random(u16),
-    /// They race (successive halving: Jamieson and Talwalkar 2016).
-    Halving(Halving),
-}
-
-/// A race of grid points. The resource is folds, not rows: every point is judged on one inner fold, the best of
-/// them on `eta` times as many, and so on; those that are judged on all inner folds are chosen from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct Halving {
-    /// Of so many points one goes on, 2 to 256.
-    pub eta: u16,
-    /// Which points start.
-    pub candidates: Candidates,
-}
-
-/// Which points of a grid start a race.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Candidates {
-    /// All.
-    Grid,
-    /// So many, drawn as [`Search::Random`] draws them.
-    Random(u16),
-}
-
-/// Which AUC chooses among grid points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChooseBy {
-    /// Pairs of patients of one site only.
-    WithinSites,
-    /// All sites in one list.
-    OneList,
-}
-
 /// How the sites work together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FederationRule {
@@ -606,7 +529,12 @@ impl Study {
             Family::KernelSvm => 0,
         };
         let widest = |one: &Classifier| of_family(one).max(of_reductions(one));
-        self.classifiers.iter().map(widest).max().unwrap_or(0)
+        // Cross products of all features, and sums by class.
+        let of_distances = match self.validation.outliers {
+            Outliers::Off => 0,
+            Outliers::On => columns * classes,
+        };
+        self.classifiers.iter().map(widest).fold(of_distances, u64::max)
     }
 
     /// Whether it asks sites for models of their own patients alone.
@@ -697,6 +625,7 @@ impl Study {
             classes: self.target.classes.count(),
             labelling: self.target.classes.labelling(),
             weighting: self.cohort.weight.weighting(),
+            judged: self.validation.judge,
             levels: self.subgroups.iter().map(|s| s.level_names().len() as u8).collect(),
         }
     }

@@ -2,18 +2,20 @@
 
 mod classifier;
 mod ensemble;
+mod evaluation;
 mod target;
+mod validation;
 
+use self::validation::{VALIDATION, exams, validation};
 use super::{
-    Alterations, AugmentationRule, BackboneRule, Bootstrap, Candidates, Categorical, Choose,
-    ChooseBy, Classes, CohortRule, CropRule, Family, FederationRule, Filter, Halving, Input,
-    Levels, Matrix, Missing, Mode, OnSiteLost, OwnSiteBaseline, PatientRule, Precision,
-    PreprocessRule, Quorum, RowWeights, Search, Study, StudySites, Subgroup, Table, Target,
-    ThresholdRule, Validation, WeightsRule,
+    Alterations, AugmentationRule, BackboneRule, BySite, Categorical, Classes, CohortRule,
+    CropRule, ExamKey, FairnessRule, Family, FederationRule, Filter, Input, Levels, Missing, Mode,
+    OnSiteLost, PatientRule, Precision, PreprocessRule, Quorum, RowWeights, Search, SecondReader,
+    Study, StudySites, Subgroup, Table, Target, WeightsRule,
 };
 use crate::digest::Digest;
 use crate::ids::SiteId;
-use crate::query::{Labelling, MOST_REPLICATES};
+use crate::query::Labelling;
 use crate::read::{self, Key, Mistakes, Value};
 use crate::seed::Seed;
 
@@ -31,12 +33,14 @@ const MOST_COPIES: u16 = 32;
 
 const ROOT: &[Key] = &[
     Key::value("format", "1"),
+    Key::value("kind", "\"train\""),
     Key::value("name", "\"Melanoma against the rest\""),
     Key::value("seed", "20261124"),
     Key::section("target"),
     Key::section("cohort"),
     Key::section("patient"),
     Key::section("subgroups"),
+    Key::section("fairness"),
     Key::section("images"),
     Key::section("backbone"),
     Key::section("augmentation"),
@@ -45,6 +49,8 @@ const ROOT: &[Key] = &[
     Key::section("ensemble"),
     Key::section("validation"),
     Key::section("federation"),
+    Key::section("model"),
+    Key::section("drift"),
 ];
 const COHORT: &[Key] = &[
     Key::value("sites", "[\"a\", \"b\"]"),
@@ -57,12 +63,18 @@ const FILTER: &[Key] = &[
     Key::value("min", "18"),
     Key::value("max", "90"),
 ];
-const PATIENT: &[Key] = &[Key::value("key", "\"patient_id\""), Key::value("unit", "\"patient\"")];
+const PATIENT: &[Key] = &[
+    Key::value("key", "\"patient_id\""),
+    Key::value("unit", "\"patient\""),
+    Key::value("exam", "\"exam_id\""),
+];
 const SUBGROUP: &[Key] = &[
     Key::value("column", "\"sex\""),
     Key::value("values", "[\"female\", \"male\"]"),
     Key::value("bands", "[0, 40, 60, 75]"),
 ];
+const FAIRNESS: &[Key] =
+    &[Key::value("by_site", "true"), Key::value("intersections", "[[\"sex\", \"age\"]]")];
 const PATH: Key = Key::value("column", "\"path\"");
 const WEIGHTS: Key = Key::value("weights", "\"file:weights.safetensors\"");
 const SHA256: Key = Key::value("sha256", "\"...\", 64 hexadecimal digits");
@@ -94,26 +106,6 @@ const TABLE: &[Key] = &[
     Key::value("categorical", "{ sex = [\"female\", \"male\"] }"),
     Key::value("missing", "\"drop\""),
 ];
-const VALIDATION: &[Key] = &[
-    Key::value("folds", "5"),
-    Key::value("repeats", "1"),
-    Key::value("leave_one_site_out", "true"),
-    Key::value("choose_by", "\"within-sites\""),
-    Key::value("choose", "\"best\""),
-    Key::value("search", "{ random = 20 }"),
-    Key::value("threshold", "{ sensitivity = 0.9 }"),
-    Key::value("bootstrap", "1000"),
-    Key::value("own_site_baseline", "true"),
-    Key::value("matrix", "true"),
-];
-const THRESHOLD: &[Key] = &[
-    Key::value("sensitivity", "0.9"),
-    Key::value("specificity", "0.9"),
-    Key::value("miss_cost", "10"),
-];
-const SEARCH: &[Key] = &[Key::value("random", "20"), Key::value("halving", "3")];
-/// Of so many points that race one goes on, unless the study says otherwise.
-const ETA: u16 = 3;
 const FEDERATION: &[Key] = &[
     Key::value("quorum", "3"),
     Key::value("on_site_lost", "\"wait\""),
@@ -124,6 +116,8 @@ const FEDERATION: &[Key] = &[
 pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
     read::file(text, ROOT, |root| {
         let format = root.required("format").and_then(|v| v.integer(FORMAT..=FORMAT));
+        let evaluates = evaluation::is_evaluation(root);
+        let is_evaluation = evaluates == Some(true);
         let name = root.required("name").and_then(|v| v.text(1..=200));
         let seed = root.required("seed").and_then(|v| v.integer(0..=u64::MAX));
         let target = target::target(root);
@@ -136,21 +130,40 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         let roles = roles(target.as_ref(), patient.as_ref());
         let cohort = root.or("cohort", every, |v| cohort(&v.table(COHORT)?, &roles));
         let subgroups = root.or("subgroups", Vec::new(), subgroups);
+        let fairness = root.or("fairness", FairnessRule::default(), |v| {
+            fairness(&v.table(FAIRNESS)?, subgroups.as_deref().unwrap_or_default())
+        });
         let input = input(root, &roles);
-        let classifiers = root.required("classifier").and_then(|v| classifier::classifiers(&v));
+        let kind = evaluates.and_then(|evaluates| evaluation::kind(root, evaluates));
+        let classifiers = match is_evaluation {
+            true => Some(Vec::new()),
+            false => root.required("classifier").and_then(|v| classifier::classifiers(&v)),
+        };
         let points = classifiers.iter().flatten().map(|one| one.grid().len()).max().unwrap_or(1);
         let stops = classifiers.iter().flatten().any(|one| !one.early_stopping().is_off());
         let sites = cohort.as_ref().and_then(named_sites);
-        let validation = root
-            .section("validation", VALIDATION)
-            .and_then(|t| validation(&t, points, stops, sites));
+        let validation = match is_evaluation {
+            true => evaluation::validation(root),
+            false => root
+                .section("validation", VALIDATION)
+                .and_then(|t| validation(&t, points, stops, sites)),
+        };
+        let exams = exams(root, patient.as_ref(), validation.as_ref());
         let folds = validation.as_ref().map(|validation| validation.folds);
-        let ensembles = root.or("ensemble", Vec::new(), |v| {
-            ensemble::ensembles(v, classifiers.as_deref().unwrap_or_default(), folds)
-        });
+        let ensembles = match is_evaluation {
+            true => Some(Vec::new()),
+            false => root.or("ensemble", Vec::new(), |v| {
+                ensemble::ensembles(v, classifiers.as_deref().unwrap_or_default(), folds)
+            }),
+        };
         let federation = root.or("federation", FederationRule::default(), |v| {
             federation(&v.table(FEDERATION)?, sites)
         });
+        if is_evaluation {
+            let mode = federation.as_ref().map(|federation| federation.mode);
+            let weighted = cohort.as_ref().is_some_and(|cohort| !cohort.weight.is_equal());
+            evaluation::check(root, mode, weighted);
+        }
         if let (Some(classifiers), Some(Target { classes, .. })) = (&classifiers, &target)
             && classifiers.iter().any(|one| one.family() == Family::Multinomial)
             && !matches!(classes, Classes::OneVsRest { .. })
@@ -221,13 +234,16 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
             return None;
         }
         format?;
+        exams?;
         Some(Study {
+            kind: kind?,
             name: name?,
             seed: Seed(seed?),
             target: target?,
             cohort: cohort?,
             patient: patient?,
             subgroups: subgroups?,
+            fairness: fairness?,
             input: input?,
             classifiers: classifiers?,
             ensembles: ensembles?,
@@ -298,7 +314,15 @@ fn filter(table: &read::Table<'_>) -> Option<Filter> {
 fn patient(table: &read::Table<'_>) -> Option<PatientRule> {
     let key = table.required("key").and_then(|v| column(&v));
     let unit = table.or("unit", "patient".to_owned(), |v| v.text(1..=60));
-    Some(PatientRule { key: key?, unit: unit? })
+    let exam = table.or("exam", ExamKey::None, |v| {
+        let name = column(v)?;
+        if key.as_ref() == Some(&name) {
+            let what = "patient.exam is the patient key";
+            return v.refuse(what, "name the exams' own column, or judge patients");
+        }
+        Some(ExamKey::Column(name))
+    });
+    Some(PatientRule { key: key?, unit: unit?, exam: exam? })
 }
 
 fn subgroups(value: &Value<'_>) -> Option<Vec<Subgroup>> {
@@ -344,6 +368,60 @@ fn subgroup(name: String, value: &Value<'_>) -> Option<Subgroup> {
         ),
     };
     Some(Subgroup { name, column: column?, levels: levels? })
+}
+
+fn fairness(table: &read::Table<'_>, subgroups: &[Subgroup]) -> Option<FairnessRule> {
+    let by_site = table.or("by_site", BySite::Off, |v| {
+        let on = v.boolean()?;
+        if on && subgroups.is_empty() {
+            v.wrong(
+                "fairness.by_site is true and the study has no [subgroups]",
+                "add them, or leave it out",
+            );
+        }
+        Some(if on { BySite::On } else { BySite::Off })
+    });
+    let intersections = table.or("intersections", Vec::new(), |v| {
+        v.distinct(0..=FairnessRule::MOST_INTERSECTIONS, |pair| intersection(pair, subgroups))
+    });
+    Some(FairnessRule { by_site: by_site?, intersections: intersections? })
+}
+
+/// Two subgroup columns by name, in the order of the file.
+fn intersection(pair: &Value<'_>, subgroups: &[Subgroup]) -> Option<[u8; 2]> {
+    let known = || {
+        let names: Vec<String> = subgroups.iter().map(|one| read::quoted(&one.name)).collect();
+        format!("name two of {}", names.join(", "))
+    };
+    let columns = pair.list(2..=2, |entry| {
+        let name = entry.text(1..=200)?;
+        match subgroups.iter().position(|one| one.name == name) {
+            // A study has at most 64.
+            Some(at) => Some(at as u8),
+            None => entry.refuse(
+                format!(
+                    "{} is {}, which isn't one of [subgroups]",
+                    entry.name(),
+                    read::quoted(&name)
+                ),
+                known(),
+            ),
+        }
+    })?;
+    let mut columns = <[u8; 2]>::try_from(columns).ok()?;
+    columns.sort_unstable();
+    if columns[0] == columns[1] {
+        return pair.refuse(format!("{} is one column twice", pair.name()), known());
+    }
+    let cells: usize =
+        columns.iter().map(|&at| subgroups[usize::from(at)].level_names().len()).product();
+    if cells > FairnessRule::MOST_CELLS {
+        return pair.refuse(
+            format!("{} has {cells} cells", pair.name()),
+            format!("take fewer bands: up to {}", FairnessRule::MOST_CELLS),
+        );
+    }
+    Some(columns)
 }
 
 fn input(root: &read::Table<'_>, roles: &[(&str, &str)]) -> Option<Input> {
@@ -572,154 +650,6 @@ fn categories(value: &Value<'_>) -> Option<Vec<String>> {
     })
 }
 
-/// `points`: of the grid; `sites`: how many the study names, if it does.
-fn validation(
-    table: &read::Table<'_>,
-    points: usize,
-    stops: bool,
-    sites: Option<usize>,
-) -> Option<Validation> {
-    let folds = table.required("folds").and_then(|v| {
-        let folds = v.integer(2u8..=64)?;
-        if points > 1 && folds < 3 {
-            v.wrong(
-                format!("validation.folds is 2 and the grid has {points} points to choose from"),
-                "it must be 3 or more, so that a fold is judged that had no part in the choice",
-            );
-        } else if stops && folds < 3 {
-            v.wrong(
-                "validation.folds is 2 and early_stopping chooses how many trees there are",
-                "it must be 3 or more, so that a fold is judged that had no part in the choice",
-            );
-        }
-        Some(folds)
-    });
-    let repeats = table.or("repeats", 1, |v| v.integer(1u8..=20));
-    let leave_one_site_out = table.or("leave_one_site_out", false, |v| {
-        let leave = v.boolean()?;
-        if leave && sites == Some(1) {
-            v.wrong(
-                "validation.leave_one_site_out is true and cohort.sites names one site",
-                "name two or more, or set it to false",
-            );
-        }
-        Some(leave)
-    });
-    let words = [("within-sites", ChooseBy::WithinSites), ("one-list", ChooseBy::OneList)];
-    let choose_by = table.or("choose_by", ChooseBy::WithinSites, |v| v.choice(&words));
-    let words = [("best", Choose::Best), ("one-standard-error", Choose::OneStandardError)];
-    let choose = table.or("choose", Choose::Best, |v| v.choice(&words));
-    let search = table.or("search", Search::Grid, |v| {
-        let search = search(v)?;
-        if stops && matches!(search, Search::Halving(_)) {
-            v.wrong(
-                "validation.search races grid points and early_stopping chooses how many trees there are",
-                "use one of them: early stopping looks at all inner folds, a race at some",
-            );
-        }
-        Some(search)
-    });
-    let threshold = table.or("threshold", ThresholdRule::Youden, |v| threshold(v));
-    let bootstrap = table.or("bootstrap", Bootstrap::USUAL, |v| bootstrap(v));
-    let own_site_baseline = table.or("own_site_baseline", OwnSiteBaseline::Off, |v| {
-        Some(if v.boolean()? { OwnSiteBaseline::On } else { OwnSiteBaseline::Off })
-    });
-    let matrix = table.or("matrix", Matrix::Off, |v| {
-        let on = v.boolean()?;
-        if on && sites == Some(1) {
-            v.wrong(
-                "validation.matrix is true and cohort.sites names one site",
-                "name two or more, or set it to false",
-            );
-        }
-        Some(if on { Matrix::On } else { Matrix::Off })
-    });
-    Some(Validation {
-        folds: folds?,
-        repeats: repeats?,
-        leave_one_site_out: leave_one_site_out?,
-        choose_by: choose_by?,
-        choose: choose?,
-        search: search?,
-        threshold: threshold?,
-        bootstrap: bootstrap?,
-        own_site_baseline: own_site_baseline?,
-        matrix: matrix?,
-    })
-}
-
-fn bootstrap(value: &Value<'_>) -> Option<Bootstrap> {
-    if value.is_integer() {
-        return value.integer(Bootstrap::FEWEST..=MOST_REPLICATES).map(Bootstrap::Of);
-    }
-    if value.is_word() {
-        let what = "validation.bootstrap is neither a number of draws nor false";
-        return value
-            .refuse(what, format!("write {} to {MOST_REPLICATES}, or false", Bootstrap::FEWEST));
-    }
-    match value.boolean()? {
-        true => Some(Bootstrap::USUAL),
-        false => Some(Bootstrap::Off),
-    }
-}
-
-fn threshold(value: &Value<'_>) -> Option<ThresholdRule> {
-    const EACH: &str = "give \"youden\" or one of { sensitivity = 0.9 }, { specificity = 0.9 }, { miss_cost = 10 }";
-    if value.is_word() {
-        return value.choice(&[("youden", ThresholdRule::Youden)]);
-    }
-    if !value.is_table() {
-        let what =
-            "validation.threshold is neither a word nor a rule: thresholds are chosen, not given";
-        return value.refuse(what, EACH);
-    }
-    let table = value.table(THRESHOLD)?;
-    let rate = |v: Value<'_>| {
-        let share = v.number(0.0..=1.0)?;
-        match share > 0.0 && share < 1.0 {
-            true => Some(share),
-            false => v.refuse(
-                format!("{} is {share}", v.name()),
-                "give a share above 0 and below 1: a threshold that calls all or none needs no study",
-            ),
-        }
-    };
-    let sensitivity =
-        table.optional("sensitivity").map(|v| rate(v).map(ThresholdRule::Sensitivity));
-    let specificity =
-        table.optional("specificity").map(|v| rate(v).map(ThresholdRule::Specificity));
-    let cost = table.optional("miss_cost").map(|v| v.positive().map(ThresholdRule::MissCost));
-    let given: Vec<Option<ThresholdRule>> =
-        [sensitivity, specificity, cost].into_iter().flatten().collect();
-    match given.as_slice() {
-        [one] => *one,
-        _ => value.refuse(format!("validation.threshold says {} things", given.len()), EACH),
-    }
-}
-
-fn search(value: &Value<'_>) -> Option<Search> {
-    if !value.is_table() {
-        let halving = Search::Halving(Halving { eta: ETA, candidates: Candidates::Grid });
-        return value.choice(&[("grid", Search::Grid), ("halving", halving)]);
-    }
-    let table = value.table(SEARCH)?;
-    let random = table.optional("random").map(|v| v.integer(1u16..=256));
-    let eta = table.optional("halving").map(|v| v.integer(2u16..=256));
-    match (random, eta) {
-        (Some(random), None) => random.map(Search::Random),
-        (None, Some(eta)) => {
-            Some(Search::Halving(Halving { eta: eta?, candidates: Candidates::Grid }))
-        }
-        (Some(random), Some(eta)) => {
-            let candidates = Candidates::Random(random?);
-            Some(Search::Halving(Halving { eta: eta?, candidates }))
-        }
-        (None, None) => {
-            value.refuse("validation.search says nothing", "give random = 20, halving = 3, or both")
-        }
-    }
-}
-
 fn federation(table: &read::Table<'_>, sites: Option<usize>) -> Option<FederationRule> {
     let default = FederationRule::default();
     let quorum = table.or("quorum", default.quorum, |v| {
@@ -765,9 +695,17 @@ fn roles<'s>(
     target: Option<&'s Target>,
     patient: Option<&'s PatientRule>,
 ) -> Vec<(&'s str, &'static str)> {
+    let second = target.and_then(|t| match &t.second_reader {
+        SecondReader::None => None,
+        SecondReader::Column(column) => Some((column.as_str(), "the second reader's labels")),
+    });
     let target = target.map(|t| (t.column.as_str(), "the target"));
-    let patient = patient.map(|p| (p.key.as_str(), "the patient key"));
-    target.into_iter().chain(patient).collect()
+    let key = patient.map(|p| (p.key.as_str(), "the patient key"));
+    let exam = patient.and_then(|p| match &p.exam {
+        ExamKey::None => None,
+        ExamKey::Column(column) => Some((column.as_str(), "the exam's key")),
+    });
+    target.into_iter().chain(second).chain(key).chain(exam).collect()
 }
 
 fn named_sites(cohort: &CohortRule) -> Option<usize> {

@@ -6,14 +6,15 @@ use serde_json::Value;
 
 use super::{
     Bootstrap, Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping,
-    FederationRule, GridPoint, Halving, Input, KernelPoint, Matrix, Missing, Mode, Negative,
-    OnSiteLost, OwnSiteBaseline, PatientRule, Quorum, RbfPoint, RowWeights, Search, Study,
-    StudySites, Table, Target, ThresholdRule, Validation,
+    ExamKey, FairnessRule, FederationRule, GridPoint, Halving, Input, KernelPoint, Matrix, Missing,
+    Mode, Negative, OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum, RbfPoint,
+    Recalibrate, RowWeights, Search, SecondReader, Shortcuts, Study, StudyKind, StudySites, Table,
+    Target, ThresholdRule, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
-    FoldPlan, LEAST_COMPONENTS, Labelling, MOST_COMPONENTS, MOST_CUTS, MOST_DEPTH, MOST_GAMMA,
-    Schema, Weighting,
+    FoldPlan, JudgedUnit, LEAST_COMPONENTS, Labelling, MOST_COMPONENTS, MOST_CUTS, MOST_DEPTH,
+    MOST_GAMMA, Schema, Weighting,
 };
 
 /// Most points of a grid.
@@ -140,12 +141,25 @@ impl Recipe {
             missing: Missing::Impute,
         };
         Study {
+            kind: StudyKind::Train,
             name: "own site".to_owned(),
             seed: plan.seed,
-            target: Target { column: "class".to_owned(), classes },
+            target: Target {
+                column: "class".to_owned(),
+                classes,
+                second_reader: SecondReader::None,
+            },
             cohort: CohortRule { sites: StudySites::Enrolled, filters: Vec::new(), weight },
-            patient: PatientRule { key: "patient".to_owned(), unit: "patient".to_owned() },
+            patient: PatientRule {
+                key: "patient".to_owned(),
+                unit: "patient".to_owned(),
+                exam: match schema.judged {
+                    JudgedUnit::Exam(_) => ExamKey::Column("exam".to_owned()),
+                    JudgedUnit::Row | JudgedUnit::Patient(_) => ExamKey::None,
+                },
+            },
             subgroups: Vec::new(),
+            fairness: FairnessRule::default(),
             input: Input::Table(table),
             classifiers: vec![classifier],
             ensembles: Vec::new(),
@@ -153,6 +167,7 @@ impl Recipe {
                 folds: plan.folds,
                 repeats: plan.repeats,
                 leave_one_site_out: false,
+                judge: schema.judged,
                 choose_by,
                 choose,
                 search,
@@ -160,6 +175,9 @@ impl Recipe {
                 bootstrap: Bootstrap::Off,
                 own_site_baseline: OwnSiteBaseline::Off,
                 matrix: Matrix::Off,
+                outliers: Outliers::Off,
+                recalibrate: Recalibrate::Off,
+                shortcuts: Shortcuts::Off,
             },
             federation: FederationRule {
                 quorum: Quorum::All,

@@ -13,6 +13,27 @@ pub struct Target {
     pub column: String,
     /// The classes.
     pub classes: Classes,
+    /// A second reader's labels of the same rows. How far both agree is told; no model ever sees them.
+    #[serde(skip_serializing_if = "SecondReader::is_none")]
+    pub second_reader: SecondReader,
+}
+
+/// Whether a second reader labelled the rows too.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecondReader {
+    /// Nobody, or it isn't asked about.
+    #[default]
+    None,
+    /// In this column; where a cell is empty the row was read once.
+    Column(String),
+}
+
+impl SecondReader {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// The classes of the target. Class codes count from 0 in the order of [`Classes::names`].

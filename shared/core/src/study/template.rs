@@ -104,6 +104,9 @@ fn target(guess: &Guess) -> String {
             );
         }
     }
+    part.push_str(
+        "# How far a second reader agrees (Cohen's kappa), by a column of labels: second_reader = \"label_2\"\n",
+    );
     part
 }
 
@@ -157,6 +160,14 @@ fn subgroups(guess: &Guess) -> String {
         }
         None => part.push_str("# [subgroups.age]\n# bands = [0, 40, 60, 75]\n"),
     }
+    part.push_str(
+        "# Groups are also judged at each site, and where two columns meet; what is too small is said to be so.\n",
+    );
+    part.push_str(match (&guess.sex, &guess.age) {
+        (None, None) => "# [fairness]\n# by_site = true\n# intersections = [[\"sex\", \"age\"]]\n",
+        (Some(_), Some(_)) => "[fairness]\nby_site = true\nintersections = [[\"sex\", \"age\"]]\n",
+        _ => "[fairness]\nby_site = true\n# intersections = [[\"sex\", \"age\"]]\n",
+    });
     part
 }
 
@@ -248,6 +259,10 @@ fn validation() -> String {
      repeats = 1\n\
      # Every site once left out and predicted by the others; needs each owner's consent.\n\
      leave_one_site_out = false\n\
+     # What is judged: \"image\" (each row), or all images of an \"exam\" (exam = \"...\" under [patient] names\n\
+     # the exams' column) or of a \"patient\" together, by the mean of their probabilities or the largest\n\
+     # (combine = \"max\"). Models are fitted to images in any case.\n\
+     judge = \"image\"\n\
      # Which AUC chooses from the grid: \"within-sites\" compares patients of one site only,\n\
      # \"one-list\" all patients in one list.\n\
      choose_by = \"within-sites\"\n\
@@ -267,7 +282,16 @@ fn validation() -> String {
      # report sets that beside the federated model on the same patients.\n\
      own_site_baseline = false\n\
      # Models of single sites judged at every site; of sites whose owners set own_model = \"allowed\".\n\
-     matrix = false\n"
+     matrix = false\n\
+     # Whether the model's bundle can say how unlike an image is to those it was fitted to; asks each site for\n\
+     # cross products of all features, as \"lda\" and \"ridge\" do.\n\
+     outliers = false\n\
+     # Which recalibrated probability stands beside the model's own when it is used: \"off\", \"platt\",\n\
+     # \"temperature\"; the report compares them.\n\
+     recalibrate = \"off\"\n\
+     # Shortcuts: how well features tell a case's site and subgroups, and whether the score follows them\n\
+     # among cases of one class. About as many rounds as one more grid point.\n\
+     shortcuts = true\n"
         .to_owned()
 }
 

@@ -8,7 +8,7 @@ use wardround_core::study::{EnsembleKind, GridPoint, KernelPoint, Standardise};
 
 use super::{
     EnsembleScorer, FORMAT, Learner, LinearScorer, Manifest, MissingFeatures, Model, ModelBundle,
-    ModelEntry, Scorer, first_format, fourier, kernel, reduction, trees,
+    ModelEntry, Scorer, beside, first_format, fourier, kernel, reduction, trees,
 };
 use crate::findings::{FinalScaler, FourierScaler, OwnFourier, OwnKernel};
 
@@ -54,6 +54,7 @@ impl ModelBundle {
             tensors.insert(format!("{name}.threshold"), vec![model.threshold]);
             put_scorer(&name, &model.scorer, &mut tensors);
         }
+        tensors.extend(beside::tensors(self));
         let bytes: Vec<(String, usize, Vec<u8>)> = tensors
             .into_iter()
             .map(|(name, values)| {
@@ -78,17 +79,17 @@ impl ModelBundle {
         if bytes.len() > LARGEST_BUNDLE {
             return Err(BundleError::TooLarge(bytes.len()));
         }
-        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
-        let entries = metadata.metadata().as_ref().ok_or(BundleError::NoManifest)?;
-        let text = entries.get(KEY).ok_or(BundleError::NoManifest)?;
-        // The format comes first: a later one may have other fields.
-        let loose: serde_json::Value = serde_json::from_str(text)?;
-        let format = loose.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        let loose = match format {
+        let (format, loose) = loose_manifest(bytes)?;
+        let mut loose = match format {
             1 => first_format::upgrade(loose),
-            _ if format == u64::from(FORMAT) => loose,
-            _ => return Err(BundleError::Format(format)),
+            _ => loose,
         };
+        if format < FORMAT && loose.get("beside").is_some() {
+            return Err(inconsistent(format!(
+                "a bundle of format {format} with what it doesn't know"
+            )));
+        }
+        loose["format"] = FORMAT.into();
         let manifest: Manifest = serde_json::from_value(loose)?;
         let tensors = SafeTensors::deserialize(bytes)?;
         let mut taken = 0;
@@ -96,11 +97,17 @@ impl ModelBundle {
         for entry in &manifest.models {
             models.push(model(entry, manifest.features as usize, &tensors, &mut taken)?);
         }
+        let classes: Vec<u8> = manifest.models.iter().map(|entry| entry.class).collect();
+        let has = |name: &str| tensors.tensor(name).is_ok();
+        let take =
+            |of: &str, name: &str, expected| tensor(of, name, expected, &tensors, &mut taken);
+        let beside =
+            beside::read(&manifest.beside, &classes, manifest.features as usize, has, take)?;
         if taken != tensors.len() {
             let (got, names) = (tensors.len(), tensors.names());
             return Err(inconsistent(format!("expected {taken} tensors, got {got}: {names:?}")));
         }
-        let bundle = Self { manifest, models };
+        let bundle = Self { manifest, models, beside };
         bundle.check()?;
         Ok(bundle)
     }
@@ -134,7 +141,31 @@ impl ModelBundle {
         for (entry, model) in models.iter().zip(&self.models) {
             check_model(entry, model, classes.len(), *features as usize)?;
         }
-        Ok(())
+        match beside::problem(self) {
+            None => Ok(()),
+            Some(what) => Err(inconsistent(what)),
+        }
+    }
+
+    /// The format of a bundle's bytes, which may be an earlier one.
+    ///
+    /// # Errors
+    /// As [`ModelBundle::read`].
+    pub fn format_of(bytes: &[u8]) -> Result<u32, BundleError> {
+        Ok(loose_manifest(bytes)?.0)
+    }
+}
+
+/// A manifest and its format, which comes first: a later one may have other fields.
+fn loose_manifest(bytes: &[u8]) -> Result<(u32, serde_json::Value), BundleError> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let entries = metadata.metadata().as_ref().ok_or(BundleError::NoManifest)?;
+    let text = entries.get(KEY).ok_or(BundleError::NoManifest)?;
+    let loose: serde_json::Value = serde_json::from_str(text)?;
+    let format = loose.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    match u32::try_from(format) {
+        Ok(known) if (1..=FORMAT).contains(&known) => Ok((known, loose)),
+        _ => Err(BundleError::Format(format)),
     }
 }
 

@@ -25,6 +25,5 @@ pub(super) fn upgrade(mut manifest: Value) -> Value {
         learner.insert("point".to_owned(), Value::Object(point));
         entry.insert("learner".to_owned(), Value::Object(learner));
     }
-    manifest["format"] = Value::from(2);
     manifest
 }

@@ -14,12 +14,14 @@
 //! and if it is stacked `class.k.weights [members]` and `class.k.intercept [1]`. **A support vector machine that
 //! is made of rows holds features of patients**, as its entry says ([`Learner::Kernel`]): `class.k.vectors
 //! [rows * features]`, standardised, `class.k.coefficients [rows]`, `class.k.intercept [1]`, `class.k.mean` and
-//! `class.k.inverse`.
+//! `class.k.inverse`. What is said beside a probability has tensors of its own (`beside`).
 
+mod beside;
 mod file;
 mod first_format;
 mod folded;
 mod fourier;
+mod judged;
 mod kernel;
 mod predict;
 mod reduction;
@@ -36,8 +38,13 @@ use wardround_core::study::{
     Precision, Study,
 };
 
+pub use self::beside::{
+    Beside, BesideEntry, ConformalEntry, OutlierEntry, OutlierSaid, OutlierScore, Recalibration,
+    SetLimits,
+};
 pub use self::file::{BundleError, LARGEST_BUNDLE};
 pub use self::folded::Folded;
+pub use self::judged::BundleJudged;
 pub use self::predict::{OwnScale, PredictError, predict, predict_at_site, scores, spread};
 pub use crate::findings::MissingFeatures;
 use crate::findings::{
@@ -45,8 +52,9 @@ use crate::findings::{
     OwnKernel, TargetFindings,
 };
 
-/// The format this software writes. It reads format 1 as well, which knows linear models only.
-pub const FORMAT: u32 = 2;
+/// The format this software writes. It reads format 2 as well, which says nothing beside probabilities, and format 1, which knows
+/// linear models only.
+pub const FORMAT: u32 = 3;
 
 /// A study's models, ready for use.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,13 +63,15 @@ pub struct ModelBundle {
     pub manifest: Manifest,
     /// One per modelled class, in the manifest's order.
     pub models: Vec<Model>,
+    /// What is said beside their probabilities.
+    pub beside: Beside,
 }
 
 /// What a bundle's models are and where they come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// [`FORMAT`], or 2 in a bundle as it was made before ([`ModelBundle::in_format`]).
     pub format: u32,
     /// Name and version of the software that fitted the models.
     pub software: String,
@@ -79,8 +89,14 @@ pub struct Manifest {
     pub features: u32,
     /// The sites whose rows the models were fitted to, sorted.
     pub sites: Vec<SiteId>,
+    /// What figures and thresholds are of; left out of the file where it is rows.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub judged: BundleJudged,
     /// One per modelled class.
     pub models: Vec<ModelEntry>,
+    /// What is said beside their probabilities; left out of the file when it is nothing.
+    #[serde(default, skip_serializing_if = "BesideEntry::is_nothing")]
+    pub beside: BesideEntry,
 }
 
 /// Where a bundle's features come from.
@@ -447,6 +463,7 @@ impl ModelBundle {
             threshold: target.model.threshold,
             scorer: Scorer::of(&target.model.fitted),
         };
+        let (entry_beside, beside) = beside::of(study, findings);
         Self {
             manifest: Manifest {
                 format: FORMAT,
@@ -458,10 +475,23 @@ impl ModelBundle {
                 input: input.sorted(),
                 features: findings.features,
                 sites: findings.sites.clone(),
+                judged: BundleJudged::of(study),
                 models: findings.targets.iter().map(entry).collect(),
+                beside: entry_beside,
             },
             models: findings.targets.iter().map(model).collect(),
+            beside,
         }
+    }
+
+    /// The same as an earlier version wrote it, without what its format doesn't know: for whoever compares bytes. From format 2.
+    pub fn in_format(mut self, format: u32) -> Self {
+        if format < FORMAT {
+            self.manifest.format = 2;
+            self.manifest.beside = BesideEntry::default();
+            self.beside = Beside::default();
+        }
+        self
     }
 }
 

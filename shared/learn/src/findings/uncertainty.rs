@@ -100,3 +100,53 @@ pub enum SetsKind {
     /// Those of the level of a subgroup column, by the column's number.
     BySubgroup(u8),
 }
+
+/// What is learned from the scores of all outer folds of the first repeat, for the final model: its own scores of these rows would be
+/// those of rows that it was fitted to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum FinalLimits {
+    /// Nothing, as in findings of a format that didn't have it.
+    #[default]
+    NotLearned,
+    /// Limits of conformal sets, and recalibrations.
+    Learned(LearnedLimits),
+}
+
+impl FinalLimits {
+    /// Whether there are none.
+    pub fn is_not_learned(&self) -> bool {
+        *self == Self::NotLearned
+    }
+}
+
+/// Limits of conformal sets of each class, and lines that recalibrate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedLimits {
+    /// The probability below which a row may be of another class; 1 where it always may.
+    pub negative_below: f64,
+    /// The probability from which a row may be of the class; 0 where it always may.
+    pub positive_from: f64,
+    /// Platt's map.
+    pub platt: LineFit,
+    /// Temperature scaling.
+    pub temperature: LineFit,
+}
+
+/// A straight line on the logit, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum LineFit {
+    /// This line.
+    Known {
+        /// Its constant.
+        intercept: f64,
+        /// Its slope.
+        slope: f64,
+    },
+    /// It can't be fitted.
+    Undefined {
+        /// Why.
+        reason: String,
+    },
+}

@@ -311,7 +311,9 @@ fn take(fits: &mut [Fit], open: &[usize], answers: Vec<Evaluation>) {
 #[cfg(test)]
 mod tests {
     use wardround_core::ids::{SiteId, StudyId};
-    use wardround_core::query::{FoldPlan, FoldSet, Labelling, Schema, SiteSet, Weighting};
+    use wardround_core::query::{
+        FoldPlan, FoldSet, JudgedUnit, Labelling, Schema, SiteSet, Weighting,
+    };
     use wardround_core::seed::Seed;
 
     use super::*;
@@ -331,6 +333,7 @@ mod tests {
             classes: 2,
             labelling: Labelling::Single,
             weighting: Weighting::Equal,
+            judged: JudgedUnit::Row,
             levels: vec![],
         };
         let mut builder = RowsBuilder::new(schema);

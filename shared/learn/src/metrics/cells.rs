@@ -215,7 +215,8 @@ mod tests {
 
     use wardround_core::ids::{SiteId, StudyId};
     use wardround_core::query::{
-        Column, FoldPlan, FoldSet, Frame, Labelling, RowSet, Schema, ScoreList, SiteSet, Weighting,
+        Column, FoldPlan, FoldSet, Frame, JudgedUnit, Labelling, RowSet, Schema, ScoreList,
+        SiteSet, Weighting,
     };
     use wardround_core::seed::Seed;
 
@@ -232,6 +233,7 @@ mod tests {
                 classes: 2,
                 labelling: Labelling::Single,
                 weighting: Weighting::Equal,
+                judged: JudgedUnit::Row,
                 levels: vec![],
             },
             input: 0,

@@ -6,7 +6,10 @@
 //! scores by at most a bin's width, never smaller. APS is the same for two classes but for its random draw, which we leave out: a set
 //! must not depend on a coin.
 
+use wardround_core::query::Bins;
+
 use super::ScoreHistogram;
+use super::interval::expit;
 
 /// The last bin of a negative row's that a set still holds, and how many bins before the last a positive row's may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +49,32 @@ impl Limits {
             negative: limit(last, |at| histogram.negatives()[at], coverage),
             positive: limit(last, |at| histogram.positives()[last - at], coverage),
         }
+    }
+
+    /// Class by class for use on new rows: a class with fewer than `least` rows beyond its limit has none, and every set holds it. So
+    /// a limit never is the score of one of a few rows.
+    pub fn for_use(histogram: &ScoreHistogram, coverage: f64, least: u64) -> Self {
+        let last = histogram.negatives().len() - 1;
+        let limits = Self::by_class(histogram, coverage);
+        let beyond = |limit: usize, rows: &dyn Fn(usize) -> u64| {
+            let rows: u64 = (limit + 1..=last).map(rows).sum();
+            if rows < least { last } else { limit }
+        };
+        Self {
+            negative: beyond(limits.negative, &|at| histogram.negatives()[at]),
+            positive: beyond(limits.positive, &|at| histogram.positives()[last - at]),
+        }
+    }
+
+    /// The probability below which a set holds the negative class, 1 where it always does, and from which it holds the positive one, 0
+    /// where it always does.
+    pub fn probabilities(&self, bins: &Bins) -> [f64; 2] {
+        let last = bins.count as usize - 1;
+        let edge = |bin: usize| expit(bins.lower_edge(bin));
+        [
+            if self.negative >= last { 1.0 } else { edge(self.negative + 1) },
+            if self.positive >= last { 0.0 } else { edge(last - self.positive) },
+        ]
     }
 
     /// What the sets of other rows hold.

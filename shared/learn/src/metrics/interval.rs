@@ -139,6 +139,19 @@ pub fn within_sites_variance(sites: &[(ScoreHistogram, PlacementSums)]) -> Resul
 /// Of a number in [0, 1] (Popoviciu).
 const LARGEST_VARIANCE: f64 = 0.25;
 
+/// p-value, two-sided, of an AUC of one half, given its interval of [`auc_interval`]: by the normal distribution of its logit.
+///
+/// # Errors
+/// [`Undefined::NoSpread`] where the interval isn't inside (0, 1) or has no width.
+pub fn half_p(auc: f64, [low, high]: [f64; 2]) -> Result<f64, Undefined> {
+    let logit = |p: f64| libm::log(p / (1.0 - p));
+    let error = (logit(high) - logit(low)) / (2.0 * Z);
+    if !(low > 0.0 && high < 1.0 && error > 0.0 && error.is_finite()) {
+        return Err(Undefined::NoSpread);
+    }
+    Ok(libm::erfc((logit(auc) / error).abs() / std::f64::consts::SQRT_2))
+}
+
 /// 95 % interval of an AUC from its variance, symmetric on the logit scale:
 /// `logit(AUC) +- z sd / (AUC (1 - AUC))`, transformed back; inside (0, 1).
 ///
@@ -206,7 +219,7 @@ pub(super) fn pair_sites(
     Ok(histograms.iter().cloned().zip(sums.iter().copied()).collect())
 }
 
-pub(super) fn expit(logit: f64) -> f64 {
+pub(crate) fn expit(logit: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-logit))
 }
 
@@ -214,6 +227,17 @@ pub(super) fn expit(logit: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::metrics::histogram::histogram;
+
+    #[test]
+    fn an_interval_that_ends_at_one_half_has_a_p_value_of_5_percent() {
+        let ends = auc_interval(0.6, 0.0025).unwrap();
+        // 2 * scipy.stats.norm.sf(log(.6 / .4) / (.05 / (.6 * .4)))
+        assert!((half_p(0.6, ends).unwrap() - 0.051627).abs() < 1e-6);
+        let other = half_p(0.4, [1.0 - ends[1], 1.0 - ends[0]]).unwrap();
+        assert!((other - 0.051627).abs() < 1e-6);
+        assert_eq!(half_p(0.6, [0.6, 0.6]), Err(Undefined::NoSpread));
+        assert_eq!(half_p(0.6, [0.5, 1.0]), Err(Undefined::NoSpread));
+    }
 
     #[test]
     fn a_table_averages_to_the_auc() {

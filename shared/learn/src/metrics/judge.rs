@@ -91,6 +91,7 @@ pub fn judged(
         by_site: all(by_site)?,
         by_subgroup: by_subgroup.iter().map(|levels| all(levels)).collect::<Result<_, _>>()?,
         fairness: Vec::new(),
+        crossed: Vec::new(),
         uncertainty: uncertainty(rule, one_list, by_site, by_subgroup)?,
     })
 }

@@ -11,6 +11,7 @@
 //! [`uncertainty`] ([`recalibrate`], [`conformal`], [`abstention`]); [`judge`] puts them together for the report.
 
 pub mod abstention;
+pub mod agreement;
 pub mod calibration;
 pub mod cells;
 pub mod conformal;
@@ -26,6 +27,7 @@ pub mod recalibrate;
 pub mod recalibration;
 pub mod registry;
 pub mod resampled;
+pub mod steps;
 pub mod threshold;
 pub mod uncertainty;
 
@@ -68,6 +70,9 @@ pub enum Undefined {
         "too few sites have an AUC with an interval: two are needed, three to predict another's"
     )]
     TooFewSites,
+    /// Both readers gave every row the same class: chance can't disagree.
+    #[error("both readers gave every row the same class")]
+    OneClass,
     /// A logistic regression of the label on the score has no optimum.
     #[error("the scores separate the classes, or are all the same")]
     Separated,

@@ -50,7 +50,7 @@ impl Method {
                 Ok(logits.map(|z| expit(intercept + slope * z)).collect())
             }
             Self::Temperature => {
-                let slope = temperature(histogram)?;
+                let [_, slope] = temperature_line(histogram)?;
                 Ok(logits.map(|z| expit(slope * z)).collect())
             }
             Self::Isotonic => isotonic(histogram),
@@ -127,6 +127,14 @@ fn middles(histogram: &ScoreHistogram) -> impl Iterator<Item = f64> + use<> {
     let bins = *histogram.bins();
     let half = bins.half_width / f64::from(bins.count);
     (0..bins.count as usize).map(move |bin| bins.lower_edge(bin) + half)
+}
+
+/// Constant, which is 0, and slope on the logit of temperature scaling.
+///
+/// # Errors
+/// As [`Method::fit`].
+pub fn temperature_line(histogram: &ScoreHistogram) -> Result<[f64; 2], Undefined> {
+    Ok([0.0, temperature(histogram)?])
 }
 
 /// The slope of largest likelihood without a constant: the likelihood is concave, its derivative falls through 0 once.

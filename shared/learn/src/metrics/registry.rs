@@ -116,6 +116,10 @@ pub const FAIRNESS: &[&str] = &[
     "calibration_in_the_large",
 ];
 
+/// Those by which cells of two columns are compared: what is left are sums that would tell single cells.
+pub const CROSSED: &[&str] =
+    &["roc_auc_score", "sensitivity", "specificity", "selection_rate", "calibration_in_the_large"];
+
 /// Every metric, in the order in which a report lists them.
 pub const METRICS: &[Metric] = &[
     scores("roc_auc_score", "area under the ROC curve", Place::Field, |cell| {

@@ -6,13 +6,40 @@ use wardround_core::study::ThresholdRule;
 
 use super::conformal::{Limits, SetCounts};
 use super::judge::{CellSums, Part};
-use super::recalibrate::{Method, judged};
+use super::recalibrate::{Method, judged, temperature_line};
+use super::recalibration::calibration_line;
 use super::threshold::by_rule;
 use super::{CellError, Confusion, ScoreHistogram, abstention};
-use crate::findings::{ConformalSets, OwnOf, OwnThresholds, Recalibrated, SetsKind, Uncertainty};
+use crate::findings::{
+    ConformalSets, LearnedLimits, LineFit, OwnOf, OwnThresholds, Recalibrated, SetsKind,
+    Uncertainty,
+};
 
 /// How often a conformal set shall hold the right class.
 pub const COVERAGE: f64 = 0.9;
+
+/// The same in rows of a hundred.
+pub const COVERAGE_PERCENT: u8 = 90;
+
+/// Rows of a class beyond its limit, at least, in limits that are told to whoever uses a model: the minimum cell, as images are taken
+/// as patients.
+const LEAST_BEYOND: u64 = 5;
+
+/// What is learned from all outer folds' scores, for the final model.
+pub fn final_limits(scores: &ScoreHistogram) -> LearnedLimits {
+    let limits = Limits::for_use(scores, COVERAGE, LEAST_BEYOND);
+    let [negative_below, positive_from] = limits.probabilities(scores.bins());
+    let line = |fit: Result<[f64; 2], super::Undefined>| match fit {
+        Ok([intercept, slope]) => LineFit::Known { intercept, slope },
+        Err(why) => LineFit::Undefined { reason: why.to_string() },
+    };
+    LearnedLimits {
+        negative_below,
+        positive_from,
+        platt: line(calibration_line(scores)),
+        temperature: line(temperature_line(scores)),
+    }
+}
 
 /// Of a list of parts, one per outer fold, called by the rule, that is also split by site and by subgroup column and level, part by part.
 ///

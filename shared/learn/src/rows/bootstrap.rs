@@ -13,7 +13,7 @@ use crate::cohort::CohortError;
 use crate::metrics::ScoreHistogram;
 use crate::metrics::ranking::RowPairs;
 
-/// A row of a list.
+/// What is judged in a list: a row, an exam or a patient.
 struct Hit {
     patient: usize,
     bin: usize,
@@ -90,11 +90,11 @@ fn hits(
     ScoreList { class, .. }: &ScoreList,
     bins: &Bins,
 ) -> Vec<Hit> {
-    let of_patient = |(patient, rows): (usize, Vec<(usize, f64)>)| {
-        rows.into_iter().map(move |(row, logit)| Hit {
+    let of_patient = |(patient, units): (usize, Vec<(usize, f64)>)| {
+        units.into_iter().map(move |(unit, logit)| Hit {
             patient,
             bin: bins.index(logit),
-            positive: seen.rows.classes[row].has(*class),
+            positive: seen.units().classes[unit].has(*class),
         })
     };
     scored.list(at).into_iter().enumerate().flat_map(of_patient).collect()

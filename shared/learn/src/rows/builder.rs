@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Labelling, MOST_ROW_WEIGHT, Schema, Weighting};
+use wardround_core::query::{JudgedUnit, Labelling, MOST_ROW_WEIGHT, Schema, Weighting};
 
 use super::Rows;
 use super::scratch::StorageError;
 use super::site::{Features, RowWeights, SitePatient, SiteRows};
 use super::store::{Storage, Store, Writer};
+use super::units::Units;
 
 /// A patient of a site.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,10 @@ pub struct Row {
     pub weight: f64,
     /// Its level of each subgroup column.
     pub levels: Vec<u8>,
+    /// Which of its patient's exams it is of; empty where exams aren't judged.
+    pub exam: String,
+    /// What a second reader said; no class where that is nothing.
+    pub second: ClassSet,
 }
 
 /// Why rows don't fit together. Rows and patients are named by their index in the list given.
@@ -103,6 +108,12 @@ pub enum RowsError {
         weight: f64,
         /// What it should be.
         expected: &'static str,
+    },
+    /// No exam, where exams are judged.
+    #[error("row {row} is of no exam, and exams are judged")]
+    NoExam {
+        /// The row.
+        row: usize,
     },
     /// Subgroup levels that don't fit the schema.
     #[error("row {row} has subgroup levels {got:?}, expected one below each of {expected:?}")]
@@ -225,7 +236,14 @@ impl RowsBuilder {
             next
         });
         let (classes, levels) = (classes.into(), levels.to_vec());
-        self.rows.push(Row { patient: at, classes, weight: 1.0, levels });
+        self.rows.push(Row {
+            patient: at,
+            classes,
+            weight: 1.0,
+            levels,
+            exam: String::new(),
+            second: ClassSet::default(),
+        });
         Ok(self.given.push(features)?)
     }
 
@@ -233,6 +251,20 @@ impl RowsBuilder {
     pub fn weigh(&mut self, weight: f64) {
         if let Some(row) = self.rows.last_mut() {
             row.weight = weight;
+        }
+    }
+
+    /// Says which of its patient's exams the last row is of.
+    pub fn of_exam(&mut self, exam: &str) {
+        if let Some(row) = self.rows.last_mut() {
+            exam.clone_into(&mut row.exam);
+        }
+    }
+
+    /// Says what a second reader gave the last row.
+    pub fn read_again(&mut self, classes: ClassSet) {
+        if let Some(row) = self.rows.last_mut() {
+            row.second = classes;
         }
     }
 
@@ -338,9 +370,9 @@ pub(super) fn arrange(
             let Patient { issuer, key, .. } = patients[at].clone();
             SitePatient { issuer, key, rows }
         });
-        let site_patients = site_patients.collect();
-        let classes = source.iter().map(|&at| rows[at].classes).collect();
-        let levels = (0..schema.levels.len())
+        let site_patients: Vec<SitePatient> = site_patients.collect();
+        let classes: Vec<ClassSet> = source.iter().map(|&at| rows[at].classes).collect();
+        let levels: Vec<Vec<u8>> = (0..schema.levels.len())
             .map(|column| source.iter().map(|&at| rows[at].levels[column]).collect())
             .collect();
         let id = patients[of_site[0]].site.clone();
@@ -352,7 +384,13 @@ pub(super) fn arrange(
         };
         let kept = Features { d, any_missing, features, storage: storage.clone() };
         let copies = Copies { each, features: copies.cut(each.max(1)) };
-        let site = SiteRows::new(id, site_patients, classes, levels, kept, copies, source)?;
+        let second: Vec<ClassSet> = source.iter().map(|&at| rows[at].second).collect();
+        let exams: Vec<&str> = source.iter().map(|&at| rows[at].exam.as_str()).collect();
+        let units = Units::new(schema, &site_patients, &classes, &levels, &exams);
+        let site =
+            SiteRows::new(id, site_patients, classes, levels, kept, (copies, source), units)?;
+        let nobody = second.iter().all(|set| set.count() == 0);
+        let site = if nobody { site } else { site.read_again(second) };
         sites.push(site.with_weights(weights));
     }
     Ok(sites)
@@ -382,6 +420,12 @@ fn check(
         *has_row = true;
         check_classes(schema, at, row.classes)?;
         check_weight(schema, at, row.weight)?;
+        if row.second.count() > 0 {
+            check_classes(schema, at, row.second)?;
+        }
+        if row.exam.is_empty() && matches!(schema.judged, JudgedUnit::Exam(_)) {
+            return Err(RowsError::NoExam { row: at });
+        }
         let fits = row.levels.iter().zip(&schema.levels).all(|(level, levels)| level < levels);
         if !fits || row.levels.len() != schema.levels.len() {
             let (expected, got) = (schema.levels.clone(), row.levels.clone());

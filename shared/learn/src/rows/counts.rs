@@ -11,14 +11,16 @@ pub(super) fn profile(seen: &Seen<'_>, split: &[Column]) -> Vec<Vec<i64>> {
     let classes = usize::from(seen.query.schema.classes);
     let cells = seen.cells(split);
     let mut tallies = Tally::all(seen.query);
-    let [patients, patients_by_class, rows_by_class, rows @ ..] = tallies.as_mut_slice() else {
+    let labels = usize::from(seen.query.schema.labelling == Labelling::Multi);
+    let (of_rows, of_units) = tallies.split_at_mut(3 + labels);
+    let [patients, patients_by_class, rows_by_class, rows @ ..] = of_rows else {
         unreachable!("counts of patients and of classes are asked for")
     };
     for patient in &seen.rows.patients {
         // Few rows per patient: looking back is faster than a set.
         for row in patient.rows.clone() {
             let earlier = patient.rows.start..row;
-            let (cell, set) = (cells[row], seen.rows.classes[row]);
+            let (cell, set) = (cells[row], seen.classes[row]);
             let in_cell = earlier.filter(|&other| cells[other] == cell);
             rows.iter_mut().for_each(|rows| rows.count(cell, 1));
             if in_cell.clone().next().is_none() {
@@ -27,13 +29,47 @@ pub(super) fn profile(seen: &Seen<'_>, split: &[Column]) -> Vec<Vec<i64>> {
             for class in set.iter() {
                 let at = cell * classes + usize::from(class);
                 rows_by_class.count(at, 1);
-                if in_cell.clone().all(|other| !seen.rows.classes[other].has(class)) {
+                if in_cell.clone().all(|other| !seen.classes[other].has(class)) {
                     patients_by_class.count(at, 1);
                 }
             }
         }
     }
+    if let [patients, patients_by_class, by_class, units, rows, mixed] = of_units {
+        judged(seen, split, [patients, patients_by_class, by_class, units, rows, mixed]);
+    }
     Tally::values(tallies)
+}
+
+/// The counts of what is judged.
+fn judged(seen: &Seen<'_>, split: &[Column], blocks: [&mut Tally; 6]) {
+    let [patients, patients_by_class, by_class, count, rows, mixed] = blocks;
+    let (units, cells) = (seen.units(), seen.cells_of_units(split));
+    let classes = usize::from(seen.query.schema.classes);
+    for patient in &seen.rows.patients {
+        let mut of_patient: Vec<usize> =
+            patient.rows.clone().map(|row| units.of_row[row]).collect();
+        of_patient.sort_unstable();
+        of_patient.dedup();
+        for (at, &unit) in of_patient.iter().enumerate() {
+            let cell = cells[unit];
+            let earlier = || of_patient[..at].iter().filter(|&&other| cells[other] == cell);
+            count.count(cell, 1);
+            rows.count(cell, units.rows[unit] as i64);
+            patients.count(cell, i64::from(earlier().next().is_none()));
+            if units.mixed[unit] {
+                mixed.count(2 * cell, 1);
+                let first = earlier().all(|&other| !units.mixed[other]);
+                mixed.count(2 * cell + 1, i64::from(first));
+            }
+            for class in units.classes[unit].iter() {
+                let place = cell * classes + usize::from(class);
+                by_class.count(place, 1);
+                let first = earlier().all(|&other| !units.classes[other].has(class));
+                patients_by_class.count(place, i64::from(first));
+            }
+        }
+    }
 }
 
 /// [`wardround_core::query::Ask::Moments`].
@@ -50,7 +86,7 @@ pub(super) fn moments(
     let cells = seen.cells(split);
     // A row counts in the cell of each of its labels.
     let cells_of = |row: usize| -> Vec<usize> {
-        let labels = seen.rows.classes[row].iter().map(usize::from);
+        let labels = seen.classes[row].iter().map(usize::from);
         match by_label {
             true => labels.map(|label| cells[row] * classes + label).collect(),
             false => vec![cells[row]],

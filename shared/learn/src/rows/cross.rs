@@ -66,7 +66,7 @@ pub(super) fn class_gram(
             let weights = weights_of(seen, of_block);
             triangle.add(&x, &weights);
             for (row, &of_site) in of_block.iter().enumerate() {
-                for class in seen.rows.classes[of_site].iter().map(usize::from) {
+                for class in seen.classes[of_site].iter().map(usize::from) {
                     let sums = by_class[class * columns..][..columns].iter_mut();
                     sums.zip(x.row(row)).for_each(|(sum, value)| *sum += weights[row] * value);
                 }

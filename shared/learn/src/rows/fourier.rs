@@ -273,7 +273,7 @@ fn add_made(
     for (slot, Active { term, counts, .. }) in active.iter().enumerate() {
         for (at, made) in made.iter().enumerate() {
             let residual = residuals.get_mut(at, slot);
-            let positive = mapper.seen.rows.classes[made.row].has(term.class);
+            let positive = mapper.seen.classes[made.row].has(term.class);
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
             let is_own = slots.contains(&slot);
             let weight = if is_own { counts.of_made(made.row) } else { 0.0 };
@@ -313,7 +313,7 @@ fn add_chunk(
                 *residual = 0.0;
                 continue;
             }
-            let positive = seen.rows.classes[row].has(*class);
+            let positive = seen.classes[row].has(*class);
             let (value, slope) = loss::of(Loss::SquaredHinge, *residual, positive);
             let weight = term.counts.of(row, positive);
             part.loss += weight * value;

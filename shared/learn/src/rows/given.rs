@@ -3,7 +3,7 @@
 //! Patients stand in an order drawn by the study's seed and their keys, so that neither their numbers
 //! nor the order of rows says anything about keys.
 
-use wardround_core::query::{Labelling, RowPrecision, Weighting};
+use wardround_core::query::{JudgedUnit, Labelling, RowPrecision, Weighting};
 
 use super::site::{Seen, SitePatient};
 use crate::cohort::CohortError;
@@ -22,6 +22,7 @@ pub(super) fn answer(
     }
     let [mut patients, mut classes] = [Vec::new(), Vec::new()];
     let [mut levels, mut features, mut weights] = [Vec::new(), Vec::new(), Vec::new()];
+    let (mut exams, units) = (Vec::new(), seen.units());
     for &(number, row) in &order[first as usize..end as usize] {
         let view = site.view(row);
         patients.push(number);
@@ -39,10 +40,16 @@ pub(super) fn answer(
             }
         }
         weights.extend(halves(view.weight));
+        let patient = site.patients.partition_point(|patient| patient.rows.end <= row);
+        let first = units.of_row[site.patients[patient].rows.start];
+        exams.push((units.of_row[row] - first) as i64);
     }
     let mut blocks = vec![patients, classes, levels, features];
     if seen.query.schema.weighting == Weighting::Given {
         blocks.push(weights);
+    }
+    if let JudgedUnit::Exam(_) = seen.query.schema.judged {
+        blocks.push(exams);
     }
     Ok(blocks)
 }

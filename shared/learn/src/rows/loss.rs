@@ -66,7 +66,7 @@ pub(super) fn answer(
                 Some(Active { counts, .. }) => counts.clone(),
                 None => Arc::new(seen.counts(&term.rows, term.model.class, term.weights)?),
             };
-            active.push(Active { at, term, counts, classes: &seen.rows.classes, model, loss });
+            active.push(Active { at, term, counts, classes: &seen.classes, model, loss });
         }
     }
     let all = seen.rows.fitted(&framed)?;
@@ -186,7 +186,7 @@ fn to_residuals(
     losses: &mut [f64],
 ) {
     let each = block.each;
-    let classes_of_views = block.spread(&seen.rows.classes);
+    let classes_of_views = block.spread(&seen.classes);
     let folds_of_views: Vec<Cow<'_, [u8]>> =
         (0..seen.query.folds.repeats).map(|repeat| block.spread(seen.folds(repeat))).collect();
     let of_block = |kernel::Block { first, rows, data }: kernel::Block<'_>| {
@@ -229,7 +229,7 @@ fn hessian(
     let Active { term, counts, model, loss, .. } = active;
     let (d, scale) = (views.features(), model.scale.as_deref());
     let selected: Vec<usize> = views.of_rows(&seen.selected(&term.rows));
-    let is_positive = |view: usize| seen.rows.classes[view / views.each].has(term.model.class);
+    let is_positive = |view: usize| seen.classes[view / views.each].has(term.model.class);
     let mut hessian = Triangle::zero(d + 1);
     views.for_each(|block| {
         let of_block = block.of(&selected);

@@ -5,11 +5,13 @@
 //! and four `Rows` of one site give the same bits. Products of the whole feature matrix run on
 //! rayon's threads; call it from a thread of its own, not from an async worker.
 
+mod agreement;
 mod bootstrap;
 mod builder;
 mod counts;
 mod cross;
 mod derivatives;
+mod distances;
 mod draws;
 mod fourier;
 mod framed;
@@ -35,6 +37,7 @@ mod store;
 mod tally;
 mod together;
 mod trees;
+mod units;
 
 use std::borrow::Cow;
 
@@ -213,7 +216,7 @@ impl Rows {
         })
     }
 
-    /// The logits of the rows of each list of a scores or placements query, unbinned; for the site
+    /// The logits of what is judged of each list of a scores or placements query, unbinned; for the site
     /// itself and for tests, never to be sent. Empty for other queries.
     ///
     /// # Errors

@@ -98,21 +98,21 @@ impl Cohort for Alone<'_> {
     }
 }
 
-/// A row with both logits.
+/// What is judged, with both logits.
 struct Hit {
-    row: usize,
+    unit: usize,
     own: f64,
     other: f64,
 }
 
-/// A patient's rows in a list, each with a model's logit.
+/// What is judged of a patient in a list, each with a model's logit.
 type Listed = Vec<(usize, f64)>;
 
-/// Per patient its rows, each with both logits.
+/// Per patient what is judged of it, each with both logits.
 fn pairs(own: Vec<Listed>, other: Vec<Listed>) -> Result<Vec<Vec<Hit>>, CohortError> {
     let of_patient = |(own, other): (Listed, Listed)| {
-        let both = |(row, logit): (usize, f64), others: &BTreeMap<usize, f64>| {
-            others.get(&row).map(|&other| Hit { row, own: logit, other })
+        let both = |(unit, logit): (usize, f64), others: &BTreeMap<usize, f64>| {
+            others.get(&unit).map(|&other| Hit { unit, own: logit, other })
         };
         let (rows, others) = (own.len(), BTreeMap::from_iter(other.iter().copied()));
         let hits: Vec<Hit> = own.into_iter().filter_map(|hit| both(hit, &others)).collect();
@@ -187,13 +187,14 @@ impl<'a> Blocks<'a> {
     ) -> Result<(), CohortError> {
         let seen = self.seen;
         let at = list * seen.query.sites.len() + usize::from(seen.site);
-        let positive = |row: usize| seen.rows.classes[row].has(class);
+        let units = seen.units();
+        let positive = |unit: usize| units.classes[unit].has(class);
         let repeat = list % usize::from(seen.query.folds.repeats);
         let folds = seen.folds(repeat as u8);
         let table = |logit: fn(&Hit) -> f64| {
             let mut histogram = ScoreHistogram::empty(*self.bins);
             for hit in patients.iter().flatten() {
-                histogram.add_rows(self.bins.index(logit(hit)), positive(hit.row), 1);
+                histogram.add_rows(self.bins.index(logit(hit)), positive(hit.unit), 1);
             }
             placement_table(&histogram)
         };
@@ -204,8 +205,9 @@ impl<'a> Blocks<'a> {
             let mut of_class = [0i64; 2];
             let mut deviations = [Deviation::default(); 2];
             for hit in hits {
-                let positive = positive(hit.row);
-                let threshold = &own.thresholds[list][usize::from(folds[hit.row])];
+                let positive = positive(hit.unit);
+                let threshold =
+                    &own.thresholds[list][usize::from(folds[units.first_row[hit.unit]])];
                 let called = threshold.bins().index(hit.own) >= threshold.bin();
                 // True positives, false positives, true negatives, false negatives.
                 let call = match (positive, called) {

@@ -18,7 +18,7 @@ pub(super) fn answer(
     bins: &Bins,
     tables: &[PlacementTable],
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let cells = seen.cells(split);
+    let cells = seen.cells_of_units(split);
     let width = seen.query.cells(split);
     let [mut patients, mut s10, mut s01, mut s11] = Tally::of(seen.query);
     for (first, lists) in together(seen, lists) {
@@ -29,9 +29,9 @@ pub(super) fn answer(
                     let at = (first + at_list) * width + cell;
                     let PlacementTable { above, below, auc } = &tables[at];
                     let (mut positives, mut negatives, mut a, mut b) = (0.0, 0.0, 0.0, 0.0);
-                    for (row, logit) in of_cell {
+                    for (unit, logit) in of_cell {
                         let bin = bins.index(logit);
-                        if seen.rows.classes[row].has(*class) {
+                        if seen.units().classes[unit].has(*class) {
                             positives += 1.0;
                             a += above[bin];
                         } else {

@@ -131,7 +131,7 @@ impl Seen<'_> {
         }
         let bits = self.rows.bits_of_rows(self.query.folds.seed);
         let selected = self.selected(rows);
-        let is_positive = |row: usize| self.rows.classes[row].has(class);
+        let is_positive = |row: usize| self.classes[row].has(class);
         let neighbours = |positive: bool| {
             let wanted = weights.counting == Counting::Synthetic && weights.of(positive) > 1.0;
             let members = || selected.iter().copied().filter(|&row| is_positive(row) == positive);

@@ -76,10 +76,10 @@ pub(super) fn answer(seen: &Seen<'_>) -> Result<Vec<Vec<i64>>, CohortError> {
     Ok(blocks)
 }
 
-/// What a row of a list adds to its cell.
+/// What a row of a list, or an exam or patient that is judged in its place, adds to its cell.
 struct Row {
     patient: usize,
-    row: usize,
+    unit: usize,
     positive: bool,
     called: bool,
     /// Its group among those of its class.
@@ -101,15 +101,15 @@ fn rows(
 ) -> Result<Vec<Row>, CohortError> {
     let mut rows = Vec::new();
     for (patient, hits) in scored.list_by_part(at).into_iter().enumerate() {
-        for (row, logit, part) in hits {
-            let positive = seen.rows.classes[row].has(list.class);
+        for (unit, logit, part) in hits {
+            let positive = seen.units().classes[unit].has(list.class);
             let p = Logit::new(logit).probability;
             let clipped = p.clamp(CLIP, 1.0 - CLIP);
             let (error, right) = if positive { (p - 1.0, clipped) } else { (p, 1.0 - clipped) };
             let bin = asked.bins.index(logit);
             rows.push(Row {
                 patient,
-                row,
+                unit,
                 positive,
                 called: bin >= usize::from(cuts.thresholds[part]),
                 group: cuts.group(bin),
@@ -142,10 +142,8 @@ struct Cells {
     bits: std::sync::Arc<Vec<u64>>,
     /// Per row of the list, its cell; where levels are dealt anew, as if its level were the first.
     cell: Vec<usize>,
-    /// Per row of the list, its level.
-    level: Vec<usize>,
-    /// Between cells of neighbouring levels.
-    stride: usize,
+    /// Per row of the list, how far from there its own cell is.
+    dealt: Vec<usize>,
     /// Per patient, its rows of the list.
     of_patient: Vec<std::ops::Range<usize>>,
     /// Patients by site and sides of the class, in an order of the seed's.
@@ -154,38 +152,48 @@ struct Cells {
 
 impl Cells {
     fn new(seen: &Seen<'_>, asked: &Asked<'_>, rows: &[Row]) -> Self {
-        let of_row = seen.cells(asked.split);
+        let of_unit = seen.cells_of_units(asked.split);
         let bits = seen.rows.patient_bits(asked.seed);
         let count = seen.query.cells(asked.split);
-        let cell: Vec<usize> = rows.iter().map(|row| of_row[row.row]).collect();
+        let cell: Vec<usize> = rows.iter().map(|row| of_unit[row.unit]).collect();
         let mut of_patient = vec![0..0; bits.len()];
         for (at, row) in rows.iter().enumerate() {
             let range = &mut of_patient[row.patient];
             *range = if range.start == range.end { at..at + 1 } else { range.start..at + 1 };
         }
-        let mut cells = Self {
-            count,
-            bits,
-            level: vec![0; cell.len()],
-            cell,
-            stride: 0,
-            of_patient,
-            strata: Vec::new(),
-        };
-        if let Draws::Levels(column) = asked.draws {
-            cells.deal_levels(seen, asked.split, Column::Subgroup(column), rows);
+        let mut cells =
+            Self { count, bits, dealt: vec![0; cell.len()], cell, of_patient, strata: Vec::new() };
+        match asked.draws {
+            Draws::Patients => {}
+            Draws::Levels(column) => {
+                cells.deal_levels(seen, asked.split, rows, |one| one == Column::Subgroup(column));
+            }
+            Draws::Cells => {
+                let is_dealt = |one| matches!(one, Column::Subgroup(_));
+                cells.deal_levels(seen, asked.split, rows, is_dealt);
+            }
         }
         cells
     }
 
-    /// Prepares for levels of a column that are dealt anew.
-    fn deal_levels(&mut self, seen: &Seen<'_>, split: &[Column], column: Column, rows: &[Row]) {
-        let after = split.iter().position(|one| *one == column).map_or(split.len(), |at| at + 1);
-        self.stride = seen.query.cells(&split[after..]);
-        let levels = seen.cells(&[column]);
-        for ((cell, level), row) in self.cell.iter_mut().zip(&mut self.level).zip(rows) {
-            *level = levels[row.row];
-            *cell -= *level * self.stride;
+    /// Prepares for levels of some columns that are dealt anew.
+    fn deal_levels(
+        &mut self,
+        seen: &Seen<'_>,
+        split: &[Column],
+        rows: &[Row],
+        is_dealt: impl Fn(Column) -> bool,
+    ) {
+        for (at, &column) in split.iter().enumerate().filter(|(_, column)| is_dealt(**column)) {
+            // Between cells of neighbouring levels.
+            let stride = seen.query.cells(&split[at + 1..]);
+            let levels = seen.cells_of_units(&[column]);
+            for (dealt, row) in self.dealt.iter_mut().zip(rows) {
+                *dealt += levels[row.unit] * stride;
+            }
+        }
+        for (cell, dealt) in self.cell.iter_mut().zip(&self.dealt) {
+            *cell -= dealt;
         }
         self.strata = vec![Vec::new(); 3];
         for (patient, range) in self.of_patient.iter().enumerate() {
@@ -217,7 +225,7 @@ impl Cells {
                     }
                 }
             }
-            Draws::Levels(_) => {
+            Draws::Levels(_) | Draws::Cells => {
                 for stratum in &self.strata {
                     let mut from = stratum.clone();
                     if replicate > 0 {
@@ -226,9 +234,9 @@ impl Cells {
                         from.sort_by(|&a, &b| draw(a).total_cmp(&draw(b)));
                     }
                     for (&patient, &other) in stratum.iter().zip(&from) {
-                        let theirs = &self.level[self.of_patient[other].clone()];
+                        let theirs = &self.dealt[self.of_patient[other].clone()];
                         for (k, at) in self.of_patient[patient].clone().enumerate() {
-                            let cell = self.cell[at] + theirs[k % theirs.len()] * self.stride;
+                            let cell = self.cell[at] + theirs[k % theirs.len()];
                             rows[at].add(&mut sums, cell, 1);
                         }
                     }

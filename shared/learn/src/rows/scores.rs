@@ -1,22 +1,22 @@
 //! Scores of lists of rows, as histograms and calibration sums, rounded per patient.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use wardround_core::query::{
     Ask, Bins, CALIBRATION_BINS, Column, Combine, EnsembleModel, FourierModel, Frame, GivenScores,
-    Model, Query, ScoreList, SoftmaxModel, TreeModel,
+    Model, Query, ScoreList, ScoreOf, SoftmaxModel, TreeModel,
 };
 
-use super::Rows;
 use super::counts::by_cell;
-use super::fourier;
 use super::framed::Views;
 use super::kernel::dot;
 use super::linear::{Folded, Logit};
 use super::site::{Seen, SitePatient};
-use super::softmax;
 use super::tally::Tally;
+use super::units::Units;
+use super::{Rows, fourier, softmax};
 use crate::cohort::CohortError;
 
 /// Rows scored together; keeps a block of rows in the cache while the models pass by.
@@ -31,10 +31,10 @@ const SCORED_BYTES: usize = 256 << 20;
 /// Probabilities nearer to 0 or 1 than this count as this in the log loss (as scikit-learn did).
 pub(super) const CLIP: f64 = 1e-15;
 
-/// The unbinned score of a row in a list; see [`Rows::scores`].
+/// The unbinned score of a row, or of what is judged in its place, in a list; see [`Rows::scores`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RowScore {
-    /// The row, in the order of [`Rows::rows`].
+    /// The row, in the order of [`Rows::rows`]; of a unit of several its first.
     pub row: usize,
     /// Whether it is of the list's class.
     pub positive: bool,
@@ -52,6 +52,16 @@ pub(super) struct Scored {
     /// The patient of each row.
     patient: Vec<usize>,
     patients: usize,
+    of: Of,
+}
+
+/// What a list has scores of.
+#[derive(Debug)]
+enum Of {
+    /// Rows, whatever is judged.
+    Rows,
+    /// What is judged.
+    Units(Arc<Units>),
 }
 
 /// The rows of a part of a list.
@@ -65,7 +75,7 @@ struct ScoredPart {
 }
 
 impl Scored {
-    /// Scores the rows of every list.
+    /// Scores what is judged of every list.
     ///
     /// # Errors
     /// [`CohortError::Unfit`] for missing features that a model calls complete, or a score that
@@ -76,10 +86,10 @@ impl Scored {
         models: &[Model],
         lists: &[ScoreList],
     ) -> Result<Self, CohortError> {
-        Self::on(seen, frame, frame, models, lists)
+        Self::on(seen, Of::Units(seen.units.clone()), [frame, frame], models, lists)
     }
 
-    /// The same with models that are members of an ensemble: trees act on the grid of the others' frame.
+    /// The rows themselves with models that are members of an ensemble: trees act on the grid of the others' frame.
     ///
     /// # Errors
     /// As [`Scored::new`].
@@ -89,13 +99,13 @@ impl Scored {
         models: &[Model],
         lists: &[ScoreList],
     ) -> Result<Self, CohortError> {
-        Self::on(seen, frame, &frame.grid(), models, lists)
+        Self::on(seen, Of::Rows, [frame, &frame.grid()], models, lists)
     }
 
     fn on(
         seen: &Seen<'_>,
-        frame: &Frame,
-        of_trees: &Frame,
+        of: Of,
+        [frame, of_trees]: [&Frame; 2],
         models: &[Model],
         lists: &[ScoreList],
     ) -> Result<Self, CohortError> {
@@ -103,6 +113,10 @@ impl Scored {
         let mut columns = Columns::new(seen, frame);
         let mut parts = vec![Vec::new(); lists.len()];
         for (parts, ScoreList { class, parts: of_list }) in parts.iter_mut().zip(lists) {
+            let class = match seen.scores {
+                ScoreOf::Mark => *class,
+                ScoreOf::Class(class) => class,
+            };
             for (part, (set, at)) in of_list.iter().enumerate() {
                 let rows = seen.selected(set);
                 if rows.is_empty() {
@@ -119,7 +133,7 @@ impl Scored {
                         columns.ensemble(at, combine, of, &rows)
                     }
                     Model::Softmax(model) => {
-                        columns.softmax((at, *class), model, set.repeat, &rows)?
+                        columns.softmax((at, class), model, set.repeat, &rows)?
                     }
                     model => columns.single((at, None), model, of_trees, set.repeat, &rows)?,
                 };
@@ -130,17 +144,17 @@ impl Scored {
         let of_patient =
             |(at, patient): (usize, &SitePatient)| patient.rows.clone().map(move |_| at);
         let patient = seen.rows.patients.iter().enumerate().flat_map(of_patient).collect();
-        Ok(Self { parts, logits, patient, patients: seen.rows.patients.len() })
+        Ok(Self { parts, logits, patient, patients: seen.rows.patients.len(), of })
     }
 
-    /// Per patient, its rows in a list (once per part that holds them) with their logits.
+    /// Per patient, what is judged of it in a list (once per part that holds it) with its logits.
     pub(super) fn list(&self, list: usize) -> Vec<Vec<(usize, f64)>> {
-        self.by_patient(list, |row, logit, _| (row, logit))
+        self.by_patient(list, |at, logit, _| (at, logit))
     }
 
-    /// The same with the part that holds each row.
+    /// The same with the part that holds it.
     pub(super) fn list_by_part(&self, list: usize) -> Vec<Vec<(usize, f64, usize)>> {
-        self.by_patient(list, |row, logit, part| (row, logit, part))
+        self.by_patient(list, |at, logit, part| (at, logit, part))
     }
 
     fn by_patient<T: Clone>(
@@ -150,8 +164,19 @@ impl Scored {
     ) -> Vec<Vec<T>> {
         let mut hits = vec![Vec::new(); self.patients];
         for ScoredPart { part, column, rows } in &self.parts[list] {
-            for &row in rows {
-                hits[self.patient[row]].push(hit(row, self.logits[*column][row], *part));
+            let logits = &self.logits[*column];
+            match &self.of {
+                Of::Rows => {
+                    for &row in rows {
+                        hits[self.patient[row]].push(hit(row, logits[row], *part));
+                    }
+                }
+                Of::Units(units) => {
+                    for (unit, logit) in units.scores(rows, logits) {
+                        let patient = self.patient[units.first_row[unit]];
+                        hits[patient].push(hit(unit, logit, *part));
+                    }
+                }
             }
         }
         hits
@@ -180,7 +205,7 @@ pub(super) fn answer(
     split: &[Column],
     bins: &Bins,
 ) -> Result<Vec<Vec<i64>>, CohortError> {
-    let cells = seen.cells(split);
+    let cells = seen.cells_of_units(split);
     let width = seen.query.cells(split);
     let [mut positives, mut negatives, mut brier, mut log_loss, mut rows, mut scores] =
         Tally::of(seen.query);
@@ -192,8 +217,8 @@ pub(super) fn answer(
                     let at = (first + at_list) * width + cell;
                     let (mut squares, mut losses) = (0.0, 0.0);
                     let mut probabilities = [0.0; CALIBRATION_BINS];
-                    for (row, logit) in of_cell {
-                        let positive = seen.rows.classes[row].has(*class);
+                    for (unit, logit) in of_cell {
+                        let positive = seen.units().classes[unit].has(*class);
                         let p = Logit::new(logit).probability;
                         let bin = (p * CALIBRATION_BINS as f64) as usize;
                         let bin = bin.min(CALIBRATION_BINS - 1);
@@ -223,10 +248,11 @@ pub(super) fn answer(
 
 /// [`Rows::scores`].
 pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>>, CohortError> {
+    let question = query.stands_for();
     let (Ask::Scores { frame, models, lists, .. }
     | Ask::Placements { frame, models, lists, .. }
     | Ask::Resampled { frame, models, lists, .. }
-    | Ask::Bootstrap { frame, models, lists, .. }) = &query.ask
+    | Ask::Bootstrap { frame, models, lists, .. }) = &question.ask
     else {
         return Ok(Vec::new());
     };
@@ -238,11 +264,17 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
         before += site.len();
     }
     for (index, site) in rows.named(query) {
-        let scored = Scored::new(&site.seen(query, index), frame, models, lists)?;
+        let seen = match &query.ask {
+            Ask::Marked(marked) => site.marked(&question, marked, index),
+            _ => site.seen(query, index),
+        };
+        let scored = Scored::new(&seen, frame, models, lists)?;
         for (list, out) in out.iter_mut().enumerate() {
-            for (row, logit) in scored.list(list).into_iter().flatten() {
-                let positive = site.classes[row].has(lists[list].class);
-                out.push(RowScore { row: first[&site.id] + row, positive, logit });
+            for (unit, logit) in scored.list(list).into_iter().flatten() {
+                let units = seen.units();
+                let positive = units.classes[unit].has(lists[list].class);
+                let row = first[&site.id] + units.first_row[unit];
+                out.push(RowScore { row, positive, logit });
             }
         }
     }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Ask, Column, FoldPlan, Frame, Labelling, Query, RowSet};
+use wardround_core::query::{
+    Ask, Column, FoldPlan, Frame, Labelling, Marked, Query, RowSet, ScoreOf,
+};
 use wardround_core::seed::Seed;
 use wardround_core::study::Loss;
 
@@ -16,9 +18,10 @@ use super::framed::Framed;
 use super::gridded::Gridded;
 use super::scratch::StorageError;
 use super::store::{Storage, Store};
+use super::units::Units;
 use super::{
-    RowView, Wanted, bootstrap, counts, cross, draws, fourier, given, loss, own_forest, own_site,
-    placements, resample, resampled, scores, softmax, stack, trees,
+    RowView, Wanted, agreement, bootstrap, counts, cross, distances, draws, fourier, given, loss,
+    own_forest, own_site, placements, resample, resampled, scores, softmax, stack, trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -44,6 +47,10 @@ pub(super) struct SiteRows {
     copies: Copies,
     cache: Mutex<Cache>,
     pub(super) resampling: resample::Cache,
+    /// What is judged of them.
+    units: Arc<Units>,
+    /// What a second reader said of each row; empty where nobody did.
+    second: Vec<ClassSet>,
 }
 
 /// How much each row counts in fits. Cheap to clone.
@@ -101,6 +108,12 @@ pub(super) struct Seen<'a> {
     pub(super) query: &'a Query,
     /// The site's index in the query.
     pub(super) site: u16,
+    /// The classes of each row, at least one: those of the target, or marks.
+    pub(super) classes: Cow<'a, [ClassSet]>,
+    /// What models of a question about scores are of: of each list's own class, or all of one class of the target.
+    pub(super) scores: ScoreOf,
+    /// What is judged: of marks, each row by itself.
+    pub(super) units: Arc<Units>,
     /// Per repeat, the fold of each row.
     folds: Arc<Vec<Vec<u8>>>,
 }
@@ -116,8 +129,8 @@ impl SiteRows {
         classes: Vec<ClassSet>,
         levels: Vec<Vec<u8>>,
         kept: Features,
-        copies: Copies,
-        source: Vec<usize>,
+        (copies, source): (Copies, Vec<usize>),
+        units: Units,
     ) -> Result<Self, StorageError> {
         let missing = kept.missing()?;
         let (cache, resampling) = (Mutex::default(), resample::Cache::default());
@@ -133,6 +146,8 @@ impl SiteRows {
             copies,
             cache,
             resampling,
+            units: Arc::new(units),
+            second: Vec::new(),
         })
     }
 
@@ -144,6 +159,16 @@ impl SiteRows {
     /// The same rows, counting as much as these say.
     pub(super) fn with_weights(self, weights: RowWeights) -> Self {
         Self { weights, ..self }
+    }
+
+    /// The same rows, labelled by a second reader too.
+    pub(super) fn read_again(self, second: Vec<ClassSet>) -> Self {
+        Self { second, ..self }
+    }
+
+    /// What a second reader said of a row; no class where that is nothing.
+    pub(super) fn second_class(&self, row: usize) -> ClassSet {
+        self.second.get(row).copied().unwrap_or_default()
     }
 
     /// Number of missing features.
@@ -235,53 +260,25 @@ impl SiteRows {
         site: u16,
         wanted: &Wanted<'_>,
     ) -> Result<Vec<Vec<i64>>, CohortError> {
-        let seen = self.seen(query, site);
         match &query.ask {
-            Ask::Profile { split } => Ok(counts::profile(&seen, split)),
-            Ask::Moments { frame, split, .. } => counts::moments(&seen, frame, split),
-            Ask::Gram { frame, rows, scaler, .. } => cross::gram(&seen, frame, rows, scaler),
-            Ask::Logistic { frame, terms, derivatives, .. } => {
-                loss::answer(&seen, frame, terms, *derivatives, Loss::Logistic)
+            Ask::Marked(marked) => {
+                let question = query.stands_for();
+                self.marked(&question, marked, site).answer(wanted)
             }
-            Ask::SquaredHinge { frame, terms, derivatives, .. } => {
-                loss::answer(&seen, frame, terms, *derivatives, Loss::SquaredHinge)
-            }
-            Ask::ClassGram { frame, terms, .. } => cross::class_gram(&seen, frame, terms),
-            Ask::Grid { frame, split, columns } => trees::grid(&seen, frame, split, *columns),
-            Ask::Trees { frame, cuts, terms, bits } => {
-                trees::answer(&seen, frame, cuts, terms, *bits)
-            }
-            Ask::OwnForests { frame, cuts, terms, bits } => {
-                own_forest::answer(&seen, frame, cuts, terms, *bits)
-            }
-            Ask::FeatureRows { rows, precision } => given::answer(&seen, *rows, *precision),
-            Ask::Stack { frame, models, terms, .. } => stack::answer(&seen, frame, models, terms),
-            Ask::FourierHinge { frame, maps, terms, .. } => {
-                fourier::answer(&seen, frame, maps, terms)
-            }
-            Ask::Softmax { frame, terms, derivatives, .. } => {
-                softmax::answer(&seen, frame, terms, *derivatives)
-            }
-            Ask::Scores { frame, models, lists, split, bins, .. } => {
-                scores::answer(&seen, frame, models, lists, split, bins)
-            }
-            Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
-                bootstrap::answer(&seen, frame, models, lists, bins, *pairs, *seed)
-            }
-            Ask::Resampled { .. } => resampled::answer(&seen),
-            Ask::OwnSite { recipe, frame, models, lists, bins, .. } => {
-                let beside = own_site::Beside { frame, models, lists };
-                own_site::answer(&seen, recipe, &beside, bins, wanted)
-            }
-            // Rows have no owner who would refuse: whoever answers for one looks at the policy first.
-            Ask::OwnModels => {
-                let sites = 0..query.sites.len();
-                Ok(vec![sites.map(|at| i64::from(at == usize::from(site))).collect()])
-            }
-            Ask::Placements { frame, models, lists, split, bins, tables, .. } => {
-                placements::answer(&seen, frame, models, lists, split, bins, tables)
-            }
+            _ => self.seen(query, site).answer(wanted),
         }
+    }
+
+    /// These rows as a question sees them that a marked one stands for.
+    pub(super) fn marked<'a>(&'a self, question: &'a Query, by: &Marked, site: u16) -> Seen<'a> {
+        let of_row = |row: usize| by.of_row(site, |column| self.levels[usize::from(column)][row]);
+        let classes = Cow::Owned((0..self.len()).map(of_row).collect());
+        let seen = Seen { classes, scores: by.scores, ..self.seen(question, site) };
+        let level = |column: usize, row: usize| seen.level(column, row) as u8;
+        let column = |at: usize| (0..self.len()).map(|row| level(at, row)).collect();
+        let levels: Vec<Vec<u8>> = (0..question.schema.levels.len()).map(column).collect();
+        let units = Units::new(&question.schema, &self.patients, &seen.classes, &levels, &[]);
+        Seen { units: Arc::new(units), ..seen }
     }
 
     /// These rows as a query sees them.
@@ -295,7 +292,9 @@ impl SiteRows {
                 cache.folds.insert((plan, Arc::new(folds))).1.clone()
             }
         };
-        Seen { rows: self, query, site, folds }
+        let (classes, scores) = (Cow::Borrowed(self.classes.as_slice()), ScoreOf::Mark);
+        let units = self.units.clone();
+        Seen { rows: self, query, site, classes, scores, units, folds }
     }
 
     /// The features through a frame; the last one is kept.
@@ -363,6 +362,75 @@ impl Features {
 }
 
 impl Seen<'_> {
+    /// What is judged of the rows.
+    pub(super) fn units(&self) -> &Units {
+        &self.units
+    }
+
+    /// The blocks of the site's answer.
+    fn answer(&self, wanted: &Wanted<'_>) -> Result<Vec<Vec<i64>>, CohortError> {
+        let Self { query, site, .. } = *self;
+        let seen = self;
+        match &query.ask {
+            Ask::Profile { split } => Ok(counts::profile(seen, split)),
+            Ask::Moments { frame, split, .. } => counts::moments(seen, frame, split),
+            Ask::Gram { frame, rows, scaler, .. } => cross::gram(seen, frame, rows, scaler),
+            Ask::Logistic { frame, terms, derivatives, .. } => {
+                loss::answer(seen, frame, terms, *derivatives, Loss::Logistic)
+            }
+            Ask::SquaredHinge { frame, terms, derivatives, .. } => {
+                loss::answer(seen, frame, terms, *derivatives, Loss::SquaredHinge)
+            }
+            Ask::ClassGram { frame, terms, .. } => cross::class_gram(seen, frame, terms),
+            Ask::Grid { frame, split, columns } => trees::grid(seen, frame, split, *columns),
+            Ask::Trees { frame, cuts, terms, bits } => {
+                trees::answer(seen, frame, cuts, terms, *bits)
+            }
+            Ask::OwnForests { frame, cuts, terms, bits } => {
+                own_forest::answer(seen, frame, cuts, terms, *bits)
+            }
+            Ask::FeatureRows { rows, precision } => given::answer(seen, *rows, *precision),
+            Ask::Stack { frame, models, terms, .. } => stack::answer(seen, frame, models, terms),
+            Ask::FourierHinge { frame, maps, terms, .. } => {
+                fourier::answer(seen, frame, maps, terms)
+            }
+            Ask::Softmax { frame, terms, derivatives, .. } => {
+                softmax::answer(seen, frame, terms, *derivatives)
+            }
+            Ask::Scores { frame, models, lists, split, bins, .. } => {
+                scores::answer(seen, frame, models, lists, split, bins)
+            }
+            Ask::Bootstrap { frame, models, lists, bins, pairs, seed, .. } => {
+                bootstrap::answer(seen, frame, models, lists, bins, *pairs, *seed)
+            }
+            Ask::Resampled { .. } => resampled::answer(seen),
+            Ask::Agreement { split, influences, .. } => agreement::answer(seen, split, influences),
+            Ask::Distances { frame, terms, split, bins } => {
+                distances::answer(seen, frame, terms, split, bins)
+            }
+            Ask::OwnSite { recipe, frame, models, lists, bins, .. } => {
+                let beside = own_site::Beside { frame, models, lists };
+                own_site::answer(seen, recipe, &beside, bins, wanted)
+            }
+            // Rows have no owner who would refuse: whoever answers for one looks at the policy first.
+            Ask::OwnModels => {
+                let sites = 0..query.sites.len();
+                Ok(vec![sites.map(|at| i64::from(at == usize::from(site))).collect()])
+            }
+            Ask::MarksAllowed { marks } => {
+                let sites = 0..query.sites.len();
+                let of = |at: usize| vec![i64::from(at == usize::from(site)); marks.len()];
+                Ok(vec![sites.flat_map(of).collect()])
+            }
+            Ask::Marked(_) => {
+                Err(CohortError::Unfit("a marked question that stands for another one".into()))
+            }
+            Ask::Placements { frame, models, lists, split, bins, tables, .. } => {
+                placements::answer(seen, frame, models, lists, split, bins, tables)
+            }
+        }
+    }
+
     /// Columns per row, without the constant.
     pub(super) fn features(&self) -> usize {
         self.rows.d()
@@ -396,22 +464,53 @@ impl Seen<'_> {
         folds.filter(|(_, fold)| rows.folds.contains(**fold)).map(|(row, _)| row).collect()
     }
 
+    /// A row's level of a subgroup column; behind those of the study stands one for each class of the target.
+    fn level(&self, column: usize, row: usize) -> usize {
+        match self.rows.levels.get(column) {
+            Some(levels) => usize::from(levels[row]),
+            None => {
+                let class = column - self.rows.levels.len();
+                usize::from(self.rows.classes[row].has(class as u8))
+            }
+        }
+    }
+
     /// The cell of each row in a split.
     pub(super) fn cells(&self, split: &[Column]) -> Vec<usize> {
         debug_assert!(
             self.query.schema.labelling == Labelling::Single || !split.contains(&Column::Class),
             "labels overlap: a row has no cell of its own"
         );
-        let mut cells = vec![0; self.rows.len()];
+        self.split(split, self.rows.len(), |column, row| match column {
+            Column::Site => usize::from(self.site),
+            Column::Fold { repeat } => usize::from(self.folds(*repeat)[row]),
+            Column::Subgroup(at) => self.level(usize::from(*at), row),
+            Column::Class => self.classes[row].single().map_or(0, usize::from),
+        })
+    }
+
+    /// The cell of each of what is judged in a split.
+    pub(super) fn cells_of_units(&self, split: &[Column]) -> Vec<usize> {
+        let units = self.units();
+        self.split(split, units.len(), |column, unit| match column {
+            Column::Site => usize::from(self.site),
+            Column::Fold { repeat } => usize::from(self.folds(*repeat)[units.first_row[unit]]),
+            Column::Subgroup(at) => usize::from(units.levels[usize::from(*at)][unit]),
+            Column::Class => units.classes[unit].single().map_or(0, usize::from),
+        })
+    }
+
+    fn split(
+        &self,
+        split: &[Column],
+        count: usize,
+        level: impl Fn(&Column, usize) -> usize,
+    ) -> Vec<usize> {
+        let mut cells = vec![0; count];
         for column in split {
             let width = self.query.cells(std::slice::from_ref(column));
-            let level = |row: usize| match column {
-                Column::Site => usize::from(self.site),
-                Column::Fold { repeat } => usize::from(self.folds(*repeat)[row]),
-                Column::Subgroup(at) => usize::from(self.rows.levels[usize::from(*at)][row]),
-                Column::Class => self.rows.classes[row].single().map_or(0, usize::from),
-            };
-            cells.iter_mut().enumerate().for_each(|(row, cell)| *cell = *cell * width + level(row));
+            let wider = |(at, cell): (usize, &mut usize)| *cell = *cell * width + level(column, at);
+            cells.iter_mut().enumerate().for_each(wider);
         }
         cells
     }

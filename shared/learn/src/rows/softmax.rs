@@ -136,7 +136,7 @@ fn to_residuals(
     losses: &mut [f64],
 ) {
     let classes = usize::from(seen.query.schema.classes);
-    let classes_of_views = block.spread(&seen.rows.classes);
+    let classes_of_views = block.spread(&seen.classes);
     let folds_of_views: Vec<Cow<'_, [u8]>> =
         (0..seen.query.folds.repeats).map(|repeat| block.spread(seen.folds(repeat))).collect();
     let of_block = |kernel::Block { first, rows, data }: kernel::Block<'_>| {
@@ -199,7 +199,7 @@ fn hessian(
 ) -> Result<Vec<f64>, CohortError> {
     let classes = models.len();
     let selected = views.of_rows(&seen.selected(&term.rows));
-    let own = |view: usize| only(seen.rows.classes[view / views.each]);
+    let own = |view: usize| only(seen.classes[view / views.each]);
     let weight =
         |view: usize| term.class_weights[own(view)] * seen.rows.weights.of(view / views.each);
     let probability = |view: usize, class: usize| {

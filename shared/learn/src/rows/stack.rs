@@ -74,7 +74,7 @@ fn of_term(seen: &Seen<'_>, term: &StackTerm, scored: &Scored, first: usize) -> 
             *x = of_member[at].1.clamp(-MEMBER_LIMIT, MEMBER_LIMIT);
         }
         let says = x.iter().zip(&term.weights).fold(term.intercept, |sum, (x, w)| sum + x * w);
-        let positive = seen.rows.classes[row].has(term.class);
+        let positive = seen.classes[row].has(term.class);
         let weight = term.class_weights.of(positive) * seen.rows.weights.of(row);
         let (value, slope) = loss::of(Loss::Logistic, says, positive);
         sums.loss += weight * value;

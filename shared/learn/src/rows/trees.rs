@@ -45,7 +45,7 @@ pub(super) fn grid(
     let [rows_by_class, rows @ .., steps] = tallies.as_mut_slice() else {
         unreachable!("counts of classes and of steps are asked for")
     };
-    for (&cell, set) in cells.iter().zip(&seen.rows.classes) {
+    for (&cell, set) in cells.iter().zip(seen.classes.iter()) {
         set.iter().for_each(|class| rows_by_class.count(cell * classes + usize::from(class), 1));
         rows.iter_mut().for_each(|rows| rows.count(cell, 1));
     }
@@ -294,7 +294,7 @@ fn leaves(
                 }
                 let leaf = term.tree.leaf_of(window.step(row)) as u32;
                 let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
-                let positive = seen.rows.classes[row].has(term.class);
+                let positive = seen.classes[row].has(term.class);
                 let weight = drawn * counts.of(row, positive);
                 let share = seen.rows.share_of_patient(row);
                 leaves[at].rows.push(row, sums(weight, positive, logit(own, row), share)?);
@@ -315,7 +315,7 @@ fn leaves(
                 }
                 let leaf = term.tree.leaf_of(window.step(at_made)) as u32;
                 let Ok(at) = term.nodes.binary_search(&leaf) else { continue };
-                let positive = seen.rows.classes[made.row].has(term.class);
+                let positive = seen.classes[made.row].has(term.class);
                 let weight = drawn * counts.of_made(made.row);
                 let of_row = sums(weight, positive, logit(of_made, at_made), 0)?;
                 leaves[at].made.push(at_made, of_row);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, Column, FoldPlan, Query, Schema};
+use wardround_core::query::{Ask, Column, FoldPlan, Mark, Marked, Query, Schema, ScoreOf};
 use wardround_core::sum::{Sum, SumError, unit};
 
 use super::error::StudyError;
@@ -25,6 +25,8 @@ pub(crate) struct Asker<'a, C> {
     pub study: &'a StudyId,
     pub sites: &'a [SiteId],
     pub schema: &'a Schema,
+    /// What rows' classes are.
+    pub classes: ClassesOf<'a>,
     /// The input whose rows are asked for.
     pub input: u8,
     pub folds: FoldPlan,
@@ -36,7 +38,21 @@ pub(crate) struct Asker<'a, C> {
     pub asked: BTreeSet<(Digest, Option<Purpose>)>,
 }
 
-/// A question with its answer.
+/// What rows' classes are.
+#[derive(Clone, Copy)]
+pub(crate) enum ClassesOf<'a> {
+    /// The study's target.
+    Target,
+    /// Marks.
+    Marks {
+        marks: &'a [Mark],
+        scores: ScoreOf,
+        /// What rows look like without them.
+        plain: &'a Schema,
+    },
+}
+
+/// A question with its answer; of a marked one, the question that it stands for.
 pub(crate) struct Answer {
     pub query: Query,
     pub sum: Sum,
@@ -63,7 +79,50 @@ impl<'a, C> Asker<'a, C> {
         folds: FoldPlan,
     ) -> Self {
         let (input, queries, answered, asked) = (0, 0, 0, BTreeSet::new());
-        Self { cohort, observer, study, sites, schema, input, folds, queries, answered, asked }
+        let classes = ClassesOf::Target;
+        Self {
+            cohort,
+            observer,
+            study,
+            sites,
+            schema,
+            classes,
+            input,
+            folds,
+            queries,
+            answered,
+            asked,
+        }
+    }
+
+    /// One that asks about marks instead of the target; it counts on, and is to be taken back. `schema` is that of marked rows.
+    pub fn marked<'b>(
+        &mut self,
+        schema: &'b Schema,
+        marks: &'b [Mark],
+        scores: ScoreOf,
+    ) -> Asker<'b, C>
+    where
+        'a: 'b,
+    {
+        Asker {
+            cohort: self.cohort,
+            observer: self.observer,
+            study: self.study,
+            sites: self.sites,
+            schema,
+            classes: ClassesOf::Marks { marks, scores, plain: self.schema },
+            input: self.input,
+            folds: self.folds,
+            queries: self.queries,
+            answered: self.answered,
+            asked: std::mem::take(&mut self.asked),
+        }
+    }
+
+    /// Goes on counting where a marked one ended.
+    pub fn take_back(&mut self, marked: Asker<'_, C>) {
+        (self.queries, self.answered, self.asked) = (marked.queries, marked.answered, marked.asked);
     }
 
     /// Number of cells of a split.
@@ -115,10 +174,21 @@ impl<C: Cohort> Asker<'_, C> {
 
     /// A question, and 1 if it wasn't asked before.
     fn question(&mut self, ask: Ask, purpose: Option<Purpose>) -> Result<(Query, u64), StudyError> {
+        let (schema, ask) = match self.classes {
+            ClassesOf::Marks { marks, scores, plain } => match ask {
+                // Classes have no part in it.
+                Ask::Gram { .. } => (plain, ask),
+                ask => {
+                    let marked = Marked { marks: marks.to_vec(), scores, ask: Box::new(ask) };
+                    (plain, Ask::Marked(marked))
+                }
+            },
+            ClassesOf::Target => (self.schema, ask),
+        };
         let query = Query {
             study: self.study.clone(),
             sites: self.sites.to_vec(),
-            schema: self.schema.clone(),
+            schema: schema.clone(),
             input: self.input,
             folds: self.folds,
             ask,
@@ -161,6 +231,10 @@ fn answer(query: Query, sum: Sum) -> Result<Answer, StudyError> {
     if sum.sites != query.sites {
         return Err(StudyError::OtherSites { expected: list(&query.sites), got: list(&sum.sites) });
     }
+    let query = match query.ask {
+        Ask::Marked(_) => query.stands_for().into_owned(),
+        _ => query,
+    };
     Ok(Answer { query, sum })
 }
 
@@ -217,6 +291,7 @@ pub(crate) fn slices(
 fn phase(ask: &Ask) -> &'static str {
     match ask {
         Ask::Profile { .. } => "profile",
+        Ask::Agreement { .. } => "agreement of readers",
         Ask::Moments { .. } => "moments",
         Ask::Gram { .. } => "gram",
         Ask::Logistic { .. } | Ask::Softmax { .. } => "logistic regression",
@@ -232,7 +307,10 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Stack { .. } => "stacking",
         Ask::OwnSite { .. } => "own sites",
         Ask::OwnModels => "own models",
+        Ask::MarksAllowed { .. } => "shortcuts",
+        Ask::Marked(_) => "marks",
         Ask::OwnForests { .. } => "own forests",
+        Ask::Distances { .. } => "distances",
     }
 }
 

@@ -80,6 +80,11 @@ impl Common {
         Ok((cells, self.frame_queries + *queries))
     }
 
+    /// The moments of every site and fold, where they were asked for.
+    pub fn known_cells(&self) -> Option<&Cells> {
+        self.cells.as_ref().map(|(cells, _)| cells)
+    }
+
     /// The counts on the grid, and the questions that a study of trees alone asks before it grows any.
     pub async fn grid<C: Cohort>(
         &mut self,

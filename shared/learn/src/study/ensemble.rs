@@ -81,7 +81,7 @@ pub(crate) async fn run<C: Cohort>(
         choosing: &choosing,
         standing: &Standing::Everyone,
     };
-    let Verdict { targets, replicates, resampling, .. } =
+    let Verdict { targets, replicates, resampling, nested, .. } =
         judge(asker, study, common, judged, Alone::No).await?;
     let cost = Cost {
         queries: asker.queries - before,
@@ -89,7 +89,7 @@ pub(crate) async fn run<C: Cohort>(
         models: count,
         queries_of_slowest_fit: fitting_queries,
     };
-    Ok(Single { design, targets, cost, replicates, member: None, nested: None, resampling })
+    Ok(Single { design, targets, cost, replicates, member: None, nested, resampling })
 }
 
 /// An ensemble's members, and which of their models it needs.

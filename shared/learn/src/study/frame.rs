@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use wardround_core::query::{Ask, Column, Combat, Fill, Frame, Labelling, RowSet};
+use wardround_core::query::{
+    Ask, Column, Combat, Fill, FoldSet, Frame, Labelling, RowSet, SiteSet,
+};
 
 use super::asker::{Asker, finest_bits};
 use super::error::StudyError;
@@ -269,6 +271,17 @@ impl Cells {
         let unit = self.repeats[repeat].unit;
         let rest = all.iter().zip(&positive).map(|(all, own)| [0, 1, 2].map(|k| all[k] - own[k]));
         [ClassSums::new(rest, unit), ClassSums::new(positive.iter().copied(), unit)]
+    }
+
+    /// Sums over all rows of each site, in the frame's units.
+    pub fn by_site(&self) -> Vec<ClassSums> {
+        let folds = FoldSet::all(self.folds as u8);
+        let of_site = |site: usize| {
+            let rows = RowSet { repeat: 0, folds, sites: SiteSet::Only(site as u16) };
+            let sums = self.sums(&self.repeats[0], &rows);
+            ClassSums::new(sums.into_iter(), self.repeats[0].unit)
+        };
+        (0..self.sites).map(of_site).collect()
     }
 
     /// By feature, how many rows have it, their sum and their squares' sum.

@@ -6,7 +6,7 @@
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, Column, Labelling, RowPrecision, Schema, Weighting};
+use wardround_core::query::{Ask, Column, JudgedUnit, Labelling, RowPrecision, Schema, Weighting};
 use wardround_core::study::{Family, Input, Study};
 
 use super::asker::{Answer, Asker, slices};
@@ -94,7 +94,8 @@ pub(super) fn numbers_of_row(schema: &Schema, precision: RowPrecision) -> u64 {
         Weighting::Equal => 0,
         Weighting::Given => 2,
     };
-    2 + schema.levels.len() as u64 + each * u64::from(schema.features) + weight
+    let exam = u64::from(matches!(schema.judged, JudgedUnit::Exam(_)));
+    2 + exam + schema.levels.len() as u64 + each * u64::from(schema.features) + weight
 }
 
 /// Reads an answer's rows; what doesn't fit is said in words.
@@ -131,6 +132,10 @@ fn add(
             answer.counts("weights").chunks_exact(2).map(double).collect::<Result<_, String>>()?
         }
     };
+    let exams = match schema.judged {
+        JudgedUnit::Exam(_) => answer.counts("exams"),
+        JudgedUnit::Row | JudgedUnit::Patient(_) => &[],
+    };
     let columns = schema.levels.len();
     let all_levels: Vec<u8> =
         answer.counts("levels").iter().map(code).collect::<Result<_, String>>()?;
@@ -144,6 +149,9 @@ fn add(
             .map_err(|why| why.to_string())?;
         if let Some(&weight) = weights.get(at) {
             builder.weigh(weight);
+        }
+        if let Some(exam) = exams.get(at) {
+            builder.of_exam(&exam.to_string());
         }
     }
     Ok(())

@@ -15,15 +15,16 @@ use super::repeats;
 use super::scores::{Lists, Scoring};
 use crate::cohort::Cohort;
 use crate::findings::{
-    Figure, FinalEnsemble, FinalFit, FinalFourier, FinalKernel, FinalLinear, FinalMember,
-    FinalModel, FinalScaler, FinalTrees, FoldResult, FourierScaler, GridResult, Judged, LeftOut,
-    MissingFeatures, Nested, NestedChoice, OwnFourier, ProfileCell, StoppedTrees, TargetFindings,
-    TreeCounts,
+    Figure, FinalEnsemble, FinalFit, FinalFourier, FinalKernel, FinalLimits, FinalLinear,
+    FinalMember, FinalModel, FinalScaler, FinalTrees, FoldResult, FourierScaler, GridResult,
+    Judged, LeftOut, MissingFeatures, Nested, NestedChoice, OwnFourier, ProfileCell, StoppedTrees,
+    TargetFindings, TreeCounts,
 };
 use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
 };
 use crate::metrics::ranking::{auc_within_sites, roc_auc, site_only_auc};
+use crate::metrics::uncertainty::final_limits;
 use crate::metrics::{PlacementSums, ScoreCell, ScoreHistogram, Threshold};
 
 /// All that judging needs.
@@ -289,7 +290,7 @@ impl Judging<'_> {
         let used_for_choosing = points
             .map(|point| self.grid_result(target, point, placed))
             .collect::<Result<_, _>>()?;
-        let counts = self.by_site.iter().map(|cell| cell.rows_against(class));
+        let counts = self.by_site.iter().map(|cell| cell.judged_against(class));
         let left_out = design.left_out_sites().zip(&choices.left_out);
         Ok(TargetFindings {
             class,
@@ -299,7 +300,7 @@ impl Judging<'_> {
                 .map(|(site, choice)| self.left_out(target, site, choice, placed))
                 .collect::<Result<_, _>>()?,
             site_only_auc: without_interval(site_only_auc(&counts.collect::<Vec<_>>())),
-            model: self.final_model(target, &choices.last),
+            model: self.final_model(target, choices)?,
             trees: self.tree_counts(target),
             races: self.standing.findings(design, target),
         })
@@ -491,17 +492,22 @@ impl Judging<'_> {
         TreeCounts::Stopped { points: (0..design.grid.len()).map(of_point).collect() }
     }
 
-    fn final_model(&self, target: usize, choice: &Choice) -> FinalModel {
+    fn final_model(&self, target: usize, choices: &Choices) -> Result<FinalModel, StudyError> {
         let Scoring { design, frame, models, .. } = &self.scoring;
+        let choice = &choices.last;
         let key = self.choosing.final_key(design, target, choice.point);
-        FinalModel {
+        let point = |k| choices.nested[outer(design, 0, k)].point;
+        let folds = (0..design.folds).map(|k| self.fold_scores(target, point(k), 0, k));
+        let scores = ScoreCell::merged(folds.flatten())?.histogram;
+        Ok(FinalModel {
             point: choice.point,
             threshold: choice.threshold.probability(),
             fitted: {
                 let fitted = models.get(&design.fitted_as(key));
                 final_fit(fitted, design.classes[target], frame, frame)
             },
-        }
+            limits: FinalLimits::Learned(final_limits(&scores)),
+        })
     }
 }
 

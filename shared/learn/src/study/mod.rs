@@ -16,27 +16,33 @@ mod choose;
 mod closed_fits;
 mod common;
 mod compare;
+mod crossed;
 mod design;
 mod early_stopping;
 mod ensemble;
 mod error;
+mod evaluate;
 pub(crate) mod event;
 mod fits;
-mod frame;
+pub(crate) mod frame;
 mod gather;
 mod judging;
 mod kernel_fits;
 mod machine_fits;
 mod matrix;
 mod multinomial_fits;
+mod outliers;
 pub(crate) mod own_site;
 mod plan;
 pub(crate) mod profile;
 mod race;
+mod readers;
 mod reduce;
 mod repeats;
 mod resample;
 mod scores;
+mod shift;
+mod shortcuts;
 pub(crate) mod single;
 mod training_sums;
 mod tree_fits;
@@ -44,10 +50,12 @@ mod tree_fits;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::study::{
-    Combination, Ensemble, Family, Learner, Matrix as MatrixRule, Mode, Study,
+    Combination, Ensemble, Family, Learner, Matrix as MatrixRule, Mode, Outliers as OutliersRule,
+    OwnSiteBaseline, Shortcuts as ShortcutsRule, Study,
 };
 
 pub use self::error::StudyError;
+pub use self::evaluate::{agree_with_sites, disagreements, evaluate};
 pub use self::event::{Observer, Silent, StudyEvent};
 pub use self::plan::{Bound, Exactness, Plan, PlannedCombination, Proposal, plan};
 pub use self::scores::BINS;
@@ -58,7 +66,10 @@ use self::design::Design;
 use self::gather::{Within, gather};
 use self::single::{Alone, Single};
 use crate::cohort::Cohort;
-use crate::findings::{Comparison, Cost, Findings, Matrix, OwnSites, SubgroupNames};
+use crate::findings::{
+    Comparison, Cost, Evaluated, Findings, Matrix, Outliers, OwnSites, Profile, Readers, Shift,
+    Shortcuts, SubgroupNames,
+};
 
 /// Runs a study over some sites of a cohort.
 ///
@@ -78,16 +89,18 @@ pub async fn run<C: Cohort>(
     observer: &dyn Observer,
 ) -> Result<Findings, StudyError> {
     check(study, sites, schemas)?;
-    match study.federation.mode {
-        Mode::Sums => from_sums(cohort, study, id, sites, schemas, observer).await,
+    let mut findings = match study.federation.mode {
+        Mode::Sums => from_sums(cohort, study, id, sites, schemas, observer).await?,
         Mode::FeatureRows => {
             let rows = gather(cohort, study, id, sites, schemas, observer).await?;
             let within = Within(observer);
             let mut findings = from_sums(&rows.cohort, study, id, sites, schemas, &within).await?;
             rows.account(&mut findings);
-            Ok(findings)
+            findings
         }
-    }
+    };
+    readers::ask(cohort, study, id, (sites, &schemas[0]), observer, &mut findings).await?;
+    Ok(findings)
 }
 
 async fn from_sums<C: Cohort>(
@@ -166,37 +179,59 @@ async fn from_sums<C: Cohort>(
     let (mut own_sites, mut matrix) = (OwnSites::NotAsked, Matrix::NotAsked);
     if let Some((at, classifier)) = joining {
         let input = combinations[at].input;
-        let known = common.filter(|_| asker.input == input);
+        let known = common.take().filter(|_| asker.input == input);
         asker.input = input;
         asker.schema = &schemas[usize::from(input)];
         let Single { design, targets, nested, .. } = &singles[at];
-        if let Some(nested) = nested {
+        if let (Some(nested), OwnSiteBaseline::On) = (nested, study.validation.own_site_baseline) {
             phase("own sites");
             let (of, rows) = ((at, classifier), profile.all.rows());
             own_sites = own_site::ask(&mut asker, study, of, nested, targets, rows).await?;
         }
         if study.validation.matrix == MatrixRule::On {
             phase("models of single sites");
-            let mut shared = match known {
-                Some(shared) => shared,
-                // Asked before, when this input's turn was: a cohort with a memory answers from it.
-                None => {
-                    let classes = study.target.classes.names();
-                    Common::new(&mut asker, profile.clone(), classes, reduce::by_class(study))
-                        .await?
-                }
-            };
+            let mut shared = common_of(&mut asker, study, &profile, known).await?;
             let of = (at, classifier);
             matrix = matrix::ask(&mut asker, study, of, design, targets, &mut shared).await?;
+            common = Some(shared);
+        } else {
+            common = known;
         }
+    }
+    let input = combinations[chosen].input;
+    let known = common.filter(|_| asker.input == input);
+    asker.input = input;
+    asker.schema = &schemas[usize::from(input)];
+    if let (false, Single { nested: Some(nested), targets, .. }) =
+        (study.fairness.is_off(), &mut singles[chosen])
+    {
+        phase("subgroups by two columns");
+        crossed::ask(&mut asker, study, nested, targets, profile.all.rows()).await?;
     }
     if let Some(resampling) = singles[chosen].resampling.take() {
         phase("intervals");
-        let input = combinations[chosen].input;
-        asker.input = input;
-        asker.schema = &schemas[usize::from(input)];
         let how = (study.validation.bootstrap, study.seed);
         resample::ask(&mut asker, how, &resampling, &mut singles[chosen].targets).await?;
+    }
+    let (mut shortcuts, mut shift) = (Shortcuts::NotAsked, Shift::NotAsked);
+    let mut known = known;
+    if let (Some(nested), ShortcutsRule::On) = (&singles[chosen].nested, study.validation.shortcuts)
+    {
+        phase("shortcuts");
+        let mut shared = common_of(&mut asker, study, &profile, known).await?;
+        let classes = &singles[chosen].design.classes;
+        shortcuts = shortcuts::ask(&mut asker, study, classes, nested, &mut shared).await?;
+        known = Some(shared);
+    }
+    let mut unlike = Outliers::NotAsked;
+    if study.validation.outliers == OutliersRule::On {
+        phase("outliers");
+        let mut shared = common_of(&mut asker, study, &profile, known).await?;
+        unlike = outliers::ask(&mut asker, study, &mut shared).await?;
+        known = Some(shared);
+    }
+    if let Some(cells) = known.as_ref().and_then(Common::known_cells) {
+        shift = shift::shift(cells, &profile.by_site);
     }
     let of_all = |of: fn(&Cost) -> u64| singles.iter().map(move |single| of(&single.cost));
     let cost = Cost {
@@ -222,8 +257,30 @@ async fn from_sums<C: Cohort>(
         comparison,
         own_sites,
         matrix,
+        outliers: unlike,
+        shortcuts,
+        shift,
+        readers: Readers::NotAsked,
         cost,
+        evaluated: Evaluated::Fitted,
     })
+}
+
+/// What the classifiers of the asker's input share. Where it isn't at hand it was asked for before, when the input's turn was: a cohort
+/// with a memory answers from it.
+async fn common_of<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    study: &Study,
+    profile: &Profile,
+    known: Option<Common>,
+) -> Result<Common, StudyError> {
+    match known {
+        Some(known) => Ok(known),
+        None => {
+            let classes = study.target.classes.names();
+            Common::new(asker, profile.clone(), classes, reduce::by_class(study)).await
+        }
+    }
 }
 
 /// What is kept of an ensemble's members, of an input's classifiers and ensembles so far.
@@ -234,6 +291,10 @@ fn members<'a>(ensemble: &Ensemble, of_input: &'a [Single]) -> Vec<&'a ensemble:
 
 /// What can't run is found out before anything is asked.
 fn check(study: &Study, sites: &[SiteId], schemas: &[Schema]) -> Result<(), StudyError> {
+    if study.evaluation().is_some() {
+        let why = "it judges a finished model, and nothing is to be fitted".to_owned();
+        return Err(StudyError::Unfit(why));
+    }
     if schemas.len() != study.inputs() {
         let (expected, got) = (study.inputs(), schemas.len());
         return Err(StudyError::Unfit(format!("expected rows of {expected} inputs, got {got}")));

@@ -1,8 +1,10 @@
 //! What a study will cost, before anything is asked. Rounds of fitting are estimates; everything
 //! else follows from the design.
 
+mod evaluation;
 mod ground;
 mod rounds;
+mod shortcuts;
 mod tally;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,7 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::Schema;
 use wardround_core::study::{
     Classifier, Combination, EarlyStopping, Ensemble, EnsembleKind, Family, GridPoint, Learner,
-    Matrix, Mode, OwnSiteBaseline, Reduction, Study,
+    Matrix, Mode, Outliers, OwnSiteBaseline, Reduction, Shortcuts, Study,
 };
 
 use self::ground::{BySite, Gaps, Ground, model_size};
@@ -152,6 +154,9 @@ impl Bound {
 /// # Errors
 /// [`StudyError::TooFewSites`], [`StudyError::TooFewFolds`]: the study can't run at all.
 pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, StudyError> {
+    if study.evaluation().is_some() {
+        return Ok(evaluation::plan(study, &schemas[0], sites.len()));
+    }
     super::check(study, sites, schemas)?;
     if study.federation.mode == Mode::FeatureRows {
         return of_rows(study, schemas, sites);
@@ -160,10 +165,14 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let n_sites = sites.len() as f64;
     let classes = f64::from(schema.classes);
     let mut shared = Tally::default();
-    shared.ask(0.0, Numbers::counts(n_sites * (1.0 + 2.0 * classes)));
+    // Where units of several rows are judged they are counted too.
+    let of_units = if schema.judged.is_row() { 0.0 } else { 5.0 + 2.0 * classes };
+    let of_cell = 1.0 + 2.0 * classes + of_units;
+    shared.ask(0.0, Numbers::counts(n_sites * of_cell));
     for &levels in &schema.levels {
-        shared.ask(0.0, Numbers::counts(n_sites * f64::from(levels) * (1.0 + 2.0 * classes)));
+        shared.ask(0.0, Numbers::counts(n_sites * f64::from(levels) * of_cell));
     }
+    readers(study, schema, n_sites, &mut shared);
     let (mut frame, mut cells, mut grid) = (Asked::NotYet, Asked::NotYet, Asked::NotYet);
     let mut input = 0;
     let combinations = study.combinations();
@@ -171,6 +180,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let by_class = reduce::by_class(study);
     let (mut planned, mut proposals) = (Vec::new(), Vec::new());
     let (mut models, mut models_of_matrix, mut models_at_each_site) = (0, 0, 0);
+    let models_of_shortcuts = shortcuts::models(study, &schemas[0], sites.len());
     // For the chosen combination alone: which that will be isn't known, so the most expensive one's.
     let mut joining = Tally::default();
     for Combination { input: of_input, learner, name } in combinations {
@@ -202,7 +212,8 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         let trees =
             matches!(classifier.family(), Family::Forest | Family::Boosting | Family::BaggedForest);
         let selects = classifier.reductions().iter().any(|one| !one.is_none());
-        if (!trees || selects) && cells == Asked::NotYet {
+        let measures = study.validation.outliers == Outliers::On;
+        if (!trees || selects || measures) && cells == Asked::NotYet {
             ground.cells(&mut shared, by_class);
             cells = Asked::Already;
         }
@@ -238,7 +249,13 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         let bound = Bound::of(&design);
         let of_this = of_this as u64;
         models += of_this;
-        let after = ground.joining(study, classifier, sites.len());
+        let mut after = ground.joining(study, classifier, sites.len());
+        if study.validation.shortcuts == Shortcuts::On {
+            if cells == Asked::NotYet {
+                ground.cells(&mut after, by_class);
+            }
+            ground.shortcuts(&mut after, study, sites.len());
+        }
         if after.up() + after.down > joining.up() + joining.down {
             joining = after;
         }
@@ -258,7 +275,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let any_early = planned.iter().any(|one: &PlannedCombination| !one.bound.is_expected());
     Ok(Plan {
         queries: shared.queries as u64,
-        models: models + models_of_matrix,
+        models: models + models_of_matrix + models_of_shortcuts,
         bytes_down_per_site: shared.down as u64,
         bytes_up_per_site: shared.up() as u64,
         numbers_per_site: (counts + fractions) as u64,
@@ -297,7 +314,7 @@ fn of_rows(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan, 
         planned.push(Tally::default().planned(name, models as u64, bound));
     }
     Ok(Plan {
-        queries: 1 + (schemas.len() * sites.len()) as u64,
+        queries: 1 + (schemas.len() * sites.len()) as u64 + queries_of_readers(study),
         models: planned.iter().map(|one| one.models).sum(),
         bytes_down_per_site: 0,
         bytes_up_per_site: 0,
@@ -324,6 +341,24 @@ impl Plan {
         let bytes_up_per_site = (numbers as f64 * HALF_BYTES) as u64;
         Self { numbers_per_site: numbers, bytes_up_per_site, ..self }
     }
+}
+
+/// Cross tables of two readers by site, then what moves kappa, of all and of each site.
+fn readers(study: &Study, schema: &Schema, n_sites: f64, tally: &mut Tally) {
+    if queries_of_readers(study) == 0 {
+        return;
+    }
+    let [tables, side] = schema.reader_tables().map(|count| count as f64);
+    let counts = 2.0 * tables * side * side;
+    tally.ask(0.0, Numbers::counts(n_sites * counts));
+    for sites in [1.0, n_sites] {
+        let (counts, fractions) = (sites * counts, sites * tables);
+        tally.ask(sites * tables * side * side, Numbers { counts, fractions });
+    }
+}
+
+fn queries_of_readers(study: &Study) -> u64 {
+    if study.target.second_reader.is_none() { 0 } else { 3 }
 }
 
 /// A reduction for trees that cost much.

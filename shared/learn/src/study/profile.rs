@@ -8,7 +8,7 @@ use wardround_core::study::Balance;
 use super::asker::{Answer, Asker};
 use super::error::StudyError;
 use crate::cohort::Cohort;
-use crate::findings::{Profile, ProfileCell};
+use crate::findings::{JudgedCell, Profile, ProfileCell, UnitCell};
 
 /// Asks for the counts by site, and by site and level of each subgroup column.
 pub(crate) async fn profile<C: Cohort>(asker: &mut Asker<'_, C>) -> Result<Profile, StudyError> {
@@ -106,7 +106,7 @@ async fn cells<C: Cohort>(
     let (patients, of_patients, of_rows) =
         (count("patients")?, count("patients_by_class")?, count("rows_by_class")?);
     let by_class = of_patients.chunks_exact(classes).zip(of_rows.chunks_exact(classes));
-    Ok(patients
+    let mut cells: Vec<ProfileCell> = patients
         .into_iter()
         .zip(rows(asker.schema, &answer)?)
         .zip(by_class)
@@ -115,8 +115,28 @@ async fn cells<C: Cohort>(
             patients_by_class: of_patients.to_vec(),
             rows_by_class: of_rows.to_vec(),
             all_rows,
+            judged: JudgedCell::Rows,
         })
-        .collect())
+        .collect();
+    if !asker.schema.judged.is_row() {
+        let (patients, units) = (count("judged_patients")?, count("judged")?);
+        let (rows, mixed) = (count("judged_rows")?, count("mixed")?);
+        let (of_patients, of_units) =
+            (count("judged_patients_by_class")?, count("judged_by_class")?);
+        for (at, cell) in cells.iter_mut().enumerate() {
+            let of_classes = at * classes..(at + 1) * classes;
+            cell.judged = JudgedCell::Units(UnitCell {
+                patients: patients[at],
+                patients_by_class: of_patients[of_classes.clone()].to_vec(),
+                by_class: of_units[of_classes].to_vec(),
+                count: units[at],
+                rows: rows[at],
+                mixed: mixed[2 * at],
+                patients_of_mixed: mixed[2 * at + 1],
+            });
+        }
+    }
+    Ok(cells)
 }
 
 /// How many rows each cell of an answer has.
@@ -142,8 +162,24 @@ fn total<'a>(cells: impl IntoIterator<Item = &'a ProfileCell>) -> ProfileCell {
         all.all_rows += cell.rows();
         add(&mut all.patients_by_class, &cell.patients_by_class);
         add(&mut all.rows_by_class, &cell.rows_by_class);
+        if let JudgedCell::Units(units) = &cell.judged {
+            match &mut all.judged {
+                JudgedCell::Rows => all.judged = cell.judged.clone(),
+                JudgedCell::Units(all) => add_units(all, units),
+            }
+        }
     }
     all
+}
+
+fn add_units(all: &mut UnitCell, units: &UnitCell) {
+    all.patients += units.patients;
+    all.count += units.count;
+    all.rows += units.rows;
+    all.mixed += units.mixed;
+    all.patients_of_mixed += units.patients_of_mixed;
+    add(&mut all.patients_by_class, &units.patients_by_class);
+    add(&mut all.by_class, &units.by_class);
 }
 
 fn add(to: &mut Vec<u64>, counts: &[u64]) {

@@ -5,7 +5,6 @@
 //! count as more patients. Models, choices and thresholds stay as they are: intervals are those of these fitted models on such
 //! patients.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -16,12 +15,15 @@ use wardround_core::seed::Seed;
 use wardround_core::study::Bootstrap;
 
 use super::asker::{Asker, finest_bits};
+use super::crossed;
 use super::error::StudyError;
 use super::judging::{Choices, Judging};
-use super::scores::{BINS, LOSS_RESERVE, Lists};
+use super::scores::{BINS, LOSS_RESERVE, Lists, with_their_models};
 use crate::cohort::Cohort;
-use crate::findings::{ColumnSpread, Figure, Figures, Interval, MetricSpread, TargetFindings};
-use crate::metrics::registry::{FAIRNESS, METRICS, Metric, Place, Spread};
+use crate::findings::{
+    ColumnSpread, CrossedRows, Figure, Figures, Interval, MetricSpread, TargetFindings,
+};
+use crate::metrics::registry::{CROSSED, FAIRNESS, METRICS, Metric, Place, Spread};
 use crate::metrics::resampled::{Drawn, Groups, Resampled, ResampledCell};
 use crate::metrics::{CellError, ScoreCell, Threshold};
 
@@ -33,6 +35,12 @@ const DRAWS_RESERVE: u8 = 5;
 
 /// Numbers of an answer above which a question is asked in slices.
 const SLICE_NUMBERS: usize = 8 << 20;
+
+/// Cells of two columns above which nothing is drawn of them.
+pub(crate) const MOST_CELLS_DRAWN: usize = 128;
+
+/// Draws of the patients for standard errors of cells, at most: as many as those need (Efron and Tibshirani 1993, section 6.4).
+pub(crate) const DRAWS_OF_CELLS: u16 = 200;
 
 /// Of what is kept of a draw: five decimals.
 const KEPT: f64 = 1e5;
@@ -73,6 +81,22 @@ impl Resampling {
             rows: judging.scoring.rows,
         })
     }
+
+    /// Of lists that aren't from choices, one per modelled class, with the thresholds of their parts and all their scores.
+    pub fn of_lists(
+        frame: Arc<Frame>,
+        lists: (Vec<Model>, Vec<ScoreList>),
+        thresholds: &[Vec<Threshold>],
+        scores: &[ScoreCell],
+        rows: u64,
+    ) -> Self {
+        let none = (Vec::new(), Vec::new());
+        Self {
+            nested: CutLists::cut(frame.clone(), lists, thresholds, scores),
+            left_out: CutLists::cut(frame, none, &[], &[]),
+            rows,
+        }
+    }
 }
 
 impl CutLists {
@@ -83,27 +107,28 @@ impl CutLists {
         thresholds: &[Vec<Threshold>],
         scores: &[ScoreCell],
     ) -> Self {
-        let (models, lists) = lists.slice(0..lists.len(), &judging.scoring);
+        let lists = lists.slice(0..lists.len(), &judging.scoring);
+        Self::cut(judging.scoring.frame.clone(), lists, thresholds, scores)
+    }
+
+    fn cut(
+        frame: Arc<Frame>,
+        (models, lists): (Vec<Model>, Vec<ScoreList>),
+        thresholds: &[Vec<Threshold>],
+        scores: &[ScoreCell],
+    ) -> Self {
         let groups: Vec<Groups> = scores.iter().map(|cell| Groups::of(&cell.histogram)).collect();
         let cuts = groups.iter().zip(thresholds).map(|(groups, thresholds)| ListCuts {
             groups: groups.firsts.clone(),
             // There are 1,024 bins.
             thresholds: thresholds.iter().map(|at| at.bin() as u16).collect(),
         });
-        Self { frame: judging.scoring.frame.clone(), models, lists, cuts: cuts.collect(), groups }
+        Self { frame, models, lists, cuts: cuts.collect(), groups }
     }
 
     /// Some of the lists, with the models that they need.
     fn some(&self, slice: std::ops::Range<usize>) -> (Vec<Model>, Vec<ScoreList>) {
-        let (mut models, mut lists) = (Vec::new(), self.lists[slice].to_vec());
-        let mut places = BTreeMap::new();
-        for (_, model) in lists.iter_mut().flat_map(|list| &mut list.parts) {
-            *model = *places.entry(*model).or_insert_with(|| {
-                models.push(self.models[*model as usize].clone());
-                models.len() as u32 - 1
-            });
-        }
-        (models, lists)
+        with_their_models(&self.models, &self.lists, slice)
     }
 }
 
@@ -147,7 +172,36 @@ pub(crate) async fn ask<C: Cohort>(
             let (drawn, judged) = (mean(drawn), &mut target.nested.judged);
             let levels = judged.by_subgroup[usize::from(column)].iter_mut();
             levels.zip(&drawn).for_each(|(figures, drawn)| put(figures, drawn));
-            judged.fairness.push(spread(&drawn, &mean(dealt)));
+            judged.fairness.push(spread(&drawn, &mean(dealt), FAIRNESS));
+        }
+    }
+    let tables = targets.first().map_or(0, |target| target.nested.judged.crossed.len());
+    for table in 0..tables {
+        let of = &targets[0].nested.judged.crossed[table];
+        let (rows_of, column) = (of.rows, of.column);
+        let split = crossed::split((rows_of, column));
+        if asker.cells(&split) > MOST_CELLS_DRAWN {
+            continue;
+        }
+        let errors = Replicates { count: patients.count.min(DRAWS_OF_CELLS), ..patients };
+        let drawn = errors.ask(asker, nested, &split, With::Nothing).await?;
+        let key = match rows_of {
+            // At each site as for all sites in one list.
+            CrossedRows::Sites => vec![column],
+            CrossedRows::Subgroup(row) => vec![row, column],
+        };
+        let cells = Replicates {
+            draws: Draws::Cells,
+            seed: Seed(seed.bits("levels dealt anew", &[&key])),
+            count: bootstrap.deals(),
+            rows: *rows,
+        };
+        let dealt = cells.ask(asker, nested, &split, With::Nothing).await?;
+        let each = repeats(asker);
+        let both = drawn.chunks_exact(each).zip(dealt.chunks_exact(each));
+        for (target, (drawn, dealt)) in targets.iter_mut().zip(both) {
+            target.nested.judged.crossed[table].spread =
+                spread(&mean(drawn), &mean(dealt), CROSSED);
         }
     }
     Ok(())
@@ -309,10 +363,10 @@ fn put(figures: &mut Figures, drawn: &[Drawn]) {
     }
 }
 
-/// How far apart the levels of a column would be by chance.
-fn spread(drawn: &Cells, dealt: &Cells) -> ColumnSpread {
+/// How far apart cells would be by chance, in these metrics.
+fn spread(drawn: &Cells, dealt: &Cells, names: &[&str]) -> ColumnSpread {
     let kept = |value: f64| value.is_finite().then(|| (value * KEPT).round() / KEPT);
-    let compared = resampled().enumerate().filter(|(_, metric)| FAIRNESS.contains(&metric.name));
+    let compared = resampled().enumerate().filter(|(_, metric)| names.contains(&metric.name));
     let metrics = compared.map(|(at, metric)| MetricSpread {
         name: metric.name.to_owned(),
         errors: drawn.iter().map(|level| level[at].standard_error()).collect(),

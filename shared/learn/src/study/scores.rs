@@ -2,6 +2,7 @@
 //! are needed, in slices where the answer is large.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use wardround_core::query::{
@@ -78,26 +79,8 @@ impl Lists {
         ground: &Scoring<'_>,
         split: &[Column],
     ) -> Result<Vec<Vec<ScoreCell>>, StudyError> {
-        let cells = asker.cells(split);
-        let per_cell = 2 * BINS.count as usize + 3 * CALIBRATION_BINS + 2;
-        let mut scores = Vec::with_capacity(self.0.len());
-        let bits = finest_bits(ground.rows as f64, LOSS_RESERVE);
-        for slice in slices(self.0.len(), (per_cell * cells) as u64) {
-            let (models, lists) = self.slice(slice, ground);
-            let answer = asker
-                .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Scores {
-                    frame: ground.frame.clone(),
-                    models: models.clone(),
-                    lists: lists.clone(),
-                    split: split.to_vec(),
-                    bins: BINS,
-                    bits,
-                })
-                .await?;
-            let all = score_cells(&answer.query, &answer.sum)?;
-            scores.extend(all.chunks_exact(cells).map(<[ScoreCell]>::to_vec));
-        }
-        Ok(scores)
+        let some = |slice| self.slice(slice, ground);
+        ask_scores(asker, (ground.frame, ground.rows), split, self.0.len(), some).await
     }
 
     /// Asks for the placement sums of all lists, given their scores by the same split.
@@ -108,33 +91,8 @@ impl Lists {
         split: &[Column],
         scores: &[Vec<ScoreCell>],
     ) -> Result<Vec<Vec<PlacementSums>>, StudyError> {
-        let cells = asker.cells(split);
-        let mut placements = Vec::with_capacity(self.0.len());
-        // A patient's deviation is at most the number of its rows.
-        let bits = finest_bits((ground.rows as f64) * (ground.rows as f64), 1);
-        // The question is larger than the answer: it carries the tables.
-        for slice in slices(self.0.len(), (2 * BINS.count as usize * cells) as u64) {
-            let tables: Vec<_> = scores[slice.clone()]
-                .iter()
-                .flatten()
-                .map(|cell| placement_table(&cell.histogram))
-                .collect();
-            let (models, lists) = self.slice(slice, ground);
-            let answer = asker
-                .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Placements {
-                    frame: ground.frame.clone(),
-                    models: models.clone(),
-                    lists: lists.clone(),
-                    split: split.to_vec(),
-                    bins: BINS,
-                    tables: tables.clone(),
-                    bits,
-                })
-                .await?;
-            let all = placement_cells(&answer.query, &answer.sum)?;
-            placements.extend(all.chunks_exact(cells).map(<[PlacementSums]>::to_vec));
-        }
-        Ok(placements)
+        let some = |slice| self.slice(slice, ground);
+        ask_placements(asker, (ground.frame, ground.rows), split, scores, some).await
     }
 
     /// How many there are.
@@ -143,11 +101,7 @@ impl Lists {
     }
 
     /// Some of the lists with the models they use, each once, in the order of first use.
-    pub fn slice(
-        &self,
-        slice: std::ops::Range<usize>,
-        ground: &Scoring<'_>,
-    ) -> (Vec<Model>, Vec<ScoreList>) {
+    pub fn slice(&self, slice: Range<usize>, ground: &Scoring<'_>) -> (Vec<Model>, Vec<ScoreList>) {
         let mut models = Vec::new();
         let mut index = BTreeMap::new();
         let lists = self.0[slice]
@@ -168,6 +122,90 @@ impl Lists {
             .collect();
         (models, lists)
     }
+}
+
+/// Asks for the scores of `count` lists, of which `some` gives a slice with its models: per list, per cell of the split.
+pub(crate) async fn ask_scores<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    (frame, rows): (&Arc<Frame>, u64),
+    split: &[Column],
+    count: usize,
+    some: impl Fn(Range<usize>) -> (Vec<Model>, Vec<ScoreList>),
+) -> Result<Vec<Vec<ScoreCell>>, StudyError> {
+    let cells = asker.cells(split);
+    let per_cell = 2 * BINS.count as usize + 3 * CALIBRATION_BINS + 2;
+    let mut scores = Vec::with_capacity(count);
+    let bits = finest_bits(rows as f64, LOSS_RESERVE);
+    for slice in slices(count, (per_cell * cells) as u64) {
+        let (models, lists) = some(slice);
+        let answer = asker
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Scores {
+                frame: frame.clone(),
+                models: models.clone(),
+                lists: lists.clone(),
+                split: split.to_vec(),
+                bins: BINS,
+                bits,
+            })
+            .await?;
+        let all = score_cells(&answer.query, &answer.sum)?;
+        scores.extend(all.chunks_exact(cells).map(<[ScoreCell]>::to_vec));
+    }
+    Ok(scores)
+}
+
+/// Asks for the placement sums of lists, given their scores by the same split; see [`ask_scores`].
+pub(crate) async fn ask_placements<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    (frame, rows): (&Arc<Frame>, u64),
+    split: &[Column],
+    scores: &[Vec<ScoreCell>],
+    some: impl Fn(Range<usize>) -> (Vec<Model>, Vec<ScoreList>),
+) -> Result<Vec<Vec<PlacementSums>>, StudyError> {
+    let cells = asker.cells(split);
+    let mut placements = Vec::with_capacity(scores.len());
+    // A patient's deviation is at most the number of its rows.
+    let bits = finest_bits((rows as f64) * (rows as f64), 1);
+    // The question is larger than the answer: it carries the tables.
+    for slice in slices(scores.len(), (2 * BINS.count as usize * cells) as u64) {
+        let tables: Vec<_> = scores[slice.clone()]
+            .iter()
+            .flatten()
+            .map(|cell| placement_table(&cell.histogram))
+            .collect();
+        let (models, lists) = some(slice);
+        let answer = asker
+            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Placements {
+                frame: frame.clone(),
+                models: models.clone(),
+                lists: lists.clone(),
+                split: split.to_vec(),
+                bins: BINS,
+                tables: tables.clone(),
+                bits,
+            })
+            .await?;
+        let all = placement_cells(&answer.query, &answer.sum)?;
+        placements.extend(all.chunks_exact(cells).map(<[PlacementSums]>::to_vec));
+    }
+    Ok(placements)
+}
+
+/// Some of the lists that share models, with those that they need, each once, in the order of first use.
+pub(crate) fn with_their_models(
+    models: &[Model],
+    lists: &[ScoreList],
+    slice: Range<usize>,
+) -> (Vec<Model>, Vec<ScoreList>) {
+    let (mut needed, mut lists) = (Vec::new(), lists[slice].to_vec());
+    let mut places = BTreeMap::new();
+    for (_, model) in lists.iter_mut().flat_map(|list| &mut list.parts) {
+        *model = *places.entry(*model).or_insert_with(|| {
+            needed.push(models[*model as usize].clone());
+            needed.len() as u32 - 1
+        });
+    }
+    (needed, lists)
 }
 
 /// Whose rows scale the features of what is scored, where each site is scaled by itself.

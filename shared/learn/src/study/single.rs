@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wardround_core::query::{Column, Frame, Model, ScoreList};
 use wardround_core::study::{
-    Bootstrap, Classifier, Ensemble, Family, Matrix, OwnSiteBaseline, Study,
+    Bootstrap, Classifier, Ensemble, Family, Matrix, OwnSiteBaseline, Shortcuts, Study,
 };
 
 use super::asker::Asker;
@@ -36,7 +36,8 @@ pub(crate) struct Single {
     pub replicates: Option<Replicates>,
     /// Its models, where it is a member of an ensemble.
     pub member: Option<Member>,
-    /// Its nested lists, where the sites' own models are set beside it.
+    /// Its nested lists, where the sites' own models are set beside it, or shortcuts are looked for.
+    /// Its nested lists, where the sites' own models are set beside it or they are judged by two columns at once.
     pub nested: Option<Nested>,
     /// What is resampled for intervals, where that is on.
     pub resampling: Option<Resampling>,
@@ -187,10 +188,10 @@ pub(crate) async fn judge<C: Cohort>(
         Alone::Yes => None,
         Alone::No => Some(bootstrap::ask(asker, &judging, &choices, study.seed).await?),
     };
-    let nested = match study.validation.own_site_baseline {
-        OwnSiteBaseline::Off => None,
-        OwnSiteBaseline::On => Some(Nested::new(&judging, &choices)),
-    };
+    let wanted = study.validation.own_site_baseline == OwnSiteBaseline::On
+        || study.validation.shortcuts == Shortcuts::On
+        || !study.fairness.is_off();
+    let nested = wanted.then(|| Nested::new(&judging, &choices));
     let resampling = match study.validation.bootstrap {
         Bootstrap::Off => None,
         Bootstrap::Of(_) => Some(Resampling::new(&judging, &choices)?),

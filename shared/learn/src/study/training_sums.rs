@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use wardround_core::query::{Ask, Fill, FoldSet, GramTerm, RowSet, Scaler};
+use wardround_core::query::{Ask, Fill, FoldSet, Frame, GramTerm, RowSet, Scaler};
 use wardround_core::study::Standardise;
 use wardround_core::sum::unit;
 
@@ -76,13 +76,27 @@ pub(super) async fn training_sets<C: Cohort>(
             }
         }
     }
-    let asked = terms(wanted.iter().map(|(term, ..)| term));
-    let parts = ask(asker, ground, &asked).await?;
+    let of_terms: Vec<GramTerm> = wanted.iter().map(|(term, ..)| term.clone()).collect();
+    let sums = sums_of(asker, ground.frame, ground.rows(), &of_terms).await?;
+    let set =
+        |((term, standardise, standard), sums)| TrainingSet { term, standardise, standard, sums };
+    Ok(wanted.into_iter().zip(sums).map(set).collect())
+}
+
+/// Asks for the sums of some sets of rows, of `rows` in all.
+pub(super) async fn sums_of<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    frame: &Arc<Frame>,
+    rows: u64,
+    wanted: &[GramTerm],
+) -> Result<Vec<Sums>, StudyError> {
+    let asked = terms(wanted.iter());
+    let parts = ask(asker, frame, rows, &asked).await?;
     let finest = parts.iter().map(|part| part.bits).max().unwrap_or(0);
     let features = asker.schema.features as usize;
     let labelling = asker.schema.labelling;
-    let set = |(term, standardise, standard): (GramTerm, Standardise, Arc<Standard>)| {
-        let of_set = parts_of(&term, &asked);
+    let sums = |term: &GramTerm| {
+        let of_set = parts_of(term, &asked);
         let add = |of: fn(&Part) -> &[i64]| {
             let summands: Vec<(&[i64], u8)> =
                 of_set.iter().map(|&at| (of(&parts[at]), finest - parts[at].bits)).collect();
@@ -98,10 +112,9 @@ pub(super) async fn training_sets<C: Cohort>(
         };
         let by_class = add(|part| &part.by_class);
         let by_class = by_class.chunks_exact(features + 1).map(<[f64]>::to_vec).collect();
-        let sums = Sums { features, gram: add(|part| &part.gram), by_class, labelling };
-        TrainingSet { term, standardise, standard, sums }
+        Sums { features, gram: add(|part| &part.gram), by_class, labelling }
     };
-    Ok(wanted.into_par_iter().map(set).collect())
+    Ok(wanted.par_iter().map(sums).collect())
 }
 
 /// Sums of a term, in whole units.
@@ -140,19 +153,20 @@ fn parts_of(term: &GramTerm, asked: &[GramTerm]) -> Vec<usize> {
 
 async fn ask<C: Cohort>(
     asker: &mut Asker<'_, C>,
-    ground: &Ground<'_>,
+    frame: &Arc<Frame>,
+    rows: u64,
     asked: &[GramTerm],
 ) -> Result<Vec<Part>, StudyError> {
     let columns = asker.schema.features as usize + 1;
     let triangle = columns * (columns + 1) / 2;
     let by_class = usize::from(asker.schema.classes) * columns;
-    let bits = bits_of_products(ground.rows() as f64 * asker.schema.weighting.most());
+    let bits = bits_of_products(rows as f64 * asker.schema.weighting.most());
     let mut parts = Vec::with_capacity(asked.len());
     for slice in slices(asked.len(), (triangle + by_class) as u64) {
         let terms = &asked[slice];
         let answer = asker
             .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::ClassGram {
-                frame: ground.frame.clone(),
+                frame: frame.clone(),
                 terms: terms.to_vec(),
                 bits,
             })

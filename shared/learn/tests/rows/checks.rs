@@ -2,8 +2,8 @@
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::query::{
-    Ask, Bins, Derivatives, Fill, FoldSet, Labelling, LinearModel, LinearTerm, RowSet, Scaler,
-    Schema, ScoreList, SiteSet, Weighting,
+    Ask, Bins, Derivatives, Fill, FoldSet, JudgedUnit, Labelling, LinearModel, LinearTerm, RowSet,
+    Scaler, Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_learn::rows::{Patient, Row, Rows, RowsBuilder, RowsError};
 
@@ -19,12 +19,20 @@ fn schema() -> Schema {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![3],
     }
 }
 
 fn row(patient: u32) -> Row {
-    Row { patient, classes: ClassSet::only(1), weight: 1.0, levels: vec![2] }
+    Row {
+        patient,
+        classes: ClassSet::only(1),
+        weight: 1.0,
+        levels: vec![2],
+        exam: String::new(),
+        second: ClassSet::default(),
+    }
 }
 
 #[test]
@@ -167,6 +175,7 @@ fn a_row_in_no_training_fold_leaves_the_gradient_alone() {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![],
     });
     for at in 0..n {

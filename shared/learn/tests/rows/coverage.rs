@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, Bins, Column, Draws, FoldPlan, FoldSet, Labelling, ListCuts, Query, RowSet, Schema,
-    ScoreList, SiteSet, Weighting,
+    Ask, Bins, Column, Draws, FoldPlan, FoldSet, JudgedUnit, Labelling, ListCuts, Query, RowSet,
+    Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_learn::findings::Interval;
@@ -50,6 +50,7 @@ fn rows(seed: u64, shift: &[f64]) -> Rows {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![levels as u8],
     };
     let (mut builder, mut random) = (RowsBuilder::new(schema), Normal(seed));

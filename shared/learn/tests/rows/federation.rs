@@ -7,11 +7,11 @@ use futures::executor::block_on;
 use proptest::prelude::*;
 use wardround_core::ids::SiteId;
 use wardround_core::query::{
-    Ask, Bins, ClassWeights, Column, ColumnCuts, Combine, Cuts, Derivatives, Draws, EnsembleModel,
-    Fill, FoldSet, FourierMap, FourierModel, FourierTerm, Gradients, GramTerm, LinearModel,
-    LinearTerm, ListCuts, MapScaler, Model, Node, Pairs, PlacementTable, Query, RowSet, Sampling,
-    Scaler, ScoreList, Side, SiteSet, SoftmaxModel, SoftmaxTerm, StackTerm, Tree, TreeModel,
-    TreeOutput, TreeTerm,
+    Ask, Bins, ClassWeights, Column, ColumnCuts, Combine, Cuts, Derivatives, DistanceTerm, Draws,
+    EnsembleModel, Fill, FoldSet, FourierMap, FourierModel, FourierTerm, Gradients, GramTerm,
+    LinearModel, LinearTerm, ListCuts, MapScaler, Measure, Model, Node, Pairs, PlacementTable,
+    Query, RowSet, Sampling, Scaler, ScoreList, Side, SiteSet, SoftmaxModel, SoftmaxTerm,
+    StackTerm, Tree, TreeModel, TreeOutput, TreeTerm,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::{Sum, SumError};
@@ -202,7 +202,29 @@ pub fn splitless() -> Vec<Ask> {
         growing(all),
         resampled(models.clone(), lists.clone(), vec![Column::Subgroup(0)], Draws::Patients),
         bootstrap(models, lists, Pairs::AllSites),
+        distances(&[(all, 1)], vec![Column::Subgroup(0)]),
     ]
+}
+
+/// How far rows are from two means.
+pub fn distances(terms: &[(RowSet, u64)], split: Vec<Column>) -> Ask {
+    let term = |&(rows, seed): &(RowSet, u64)| {
+        let values = |of: u64| model(10 * seed + of, Scaler::Folded).weights;
+        let unit = |at: usize| (0..FEATURES).map(|k| f64::from(u8::from(k == at))).collect();
+        let mut inverse: Vec<f64> = values(1).into_iter().map(|value| 1.0 + value).collect();
+        inverse[3] = 0.0;
+        let measure = Measure {
+            inverse,
+            fill: Fill::Values(values(2)),
+            means: vec![values(3), values(4)],
+            directions: vec![unit(0), unit(7)],
+            variances: vec![1.7, 0.4],
+            rest: 0.6,
+        };
+        DistanceTerm { rows, measure }
+    };
+    let terms = terms.iter().map(term).collect();
+    Ask::Distances { frame: frame(), terms, split, bins: Bins { half_width: 4.0, count: 64 } }
 }
 
 /// Ten draws of the patients, or deals of levels, and the rows as they are.
@@ -287,6 +309,7 @@ pub fn sited(count: usize) -> Vec<Ask> {
             bits: 36,
         },
         Ask::Grid { frame: frame(), split: split.clone(), columns: [0, 2] },
+        distances(&[(everywhere(train), 1), (without, 2), (only, 3)], split.clone()),
         growing(without),
         logistic(Derivatives::Gradient),
         logistic(Derivatives::Hessian),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel,
-    LinearTerm, PlacementTable, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
+    Ask, Bins, Column, Derivatives, Fill, FoldPlan, FoldSet, Frame, JudgedUnit, Labelling,
+    LinearModel, LinearTerm, PlacementTable, Query, RowSet, Scaler, Schema, ScoreList, SiteSet,
+    Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::sum::Sum;
@@ -82,6 +83,7 @@ impl Golden {
             classes: 2,
             labelling: Labelling::Single,
             weighting: Weighting::Equal,
+            judged: JudgedUnit::Row,
             levels: vec![],
         });
         for row in &self.rows {
@@ -228,6 +230,7 @@ fn scores_and_placements_are_scikit_learns() {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![],
     });
     for ((patient, &class), &logit) in scored.patient.iter().zip(&scored.class).zip(&scored.logit) {

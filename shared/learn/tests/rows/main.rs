@@ -27,4 +27,6 @@ mod recorded;
 #[cfg(test)]
 mod resampled;
 #[cfg(test)]
+mod units;
+#[cfg(test)]
 mod weights;

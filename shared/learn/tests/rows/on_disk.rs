@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use wardround_core::query::{Ask, ClassWeights, Counting, Query, RowPrecision, Schema, Weighting};
+use wardround_core::query::{
+    Ask, ClassWeights, Counting, JudgedUnit, Query, RowPrecision, Schema, UnitScore, Weighting,
+};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::rows::{Rows, RowsError, Storage, StorageError};
 
@@ -60,6 +62,7 @@ proptest! {
         copies in 0usize..=2,
         single: bool,
         weighted: bool,
+        judged in 0usize..4,
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut population = Population::draw(seed, 260);
@@ -69,7 +72,13 @@ proptest! {
         }
         let weighting = if weighted { Weighting::Given } else { Weighting::Equal };
         let kept = |storage| {
-            let schema = Schema { weighting, ..schema() };
+            let judged = [
+                JudgedUnit::Row,
+                JudgedUnit::Exam(UnitScore::Mean),
+                JudgedUnit::Exam(UnitScore::Max),
+                JudgedUnit::Patient(UnitScore::Mean),
+            ][judged];
+            let schema = Schema { weighting, judged, ..schema() };
             population.kept(schema, count, seed, copies, storage)
         };
         let (memory, file) = (kept(Storage::Memory), kept(disk(folder.path())));

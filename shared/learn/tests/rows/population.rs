@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, FoldPlan, Frame, Labelling, Query, Schema, Weighting};
+use wardround_core::query::{
+    Ask, FoldPlan, Frame, JudgedUnit, Labelling, Query, Schema, Weighting,
+};
 use wardround_core::seed::Seed;
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Storage};
 
@@ -18,6 +20,7 @@ pub fn schema() -> Schema {
         classes: 3,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![3, 2],
     }
 }
@@ -149,7 +152,7 @@ impl Population {
                 issuer: "clinic".to_owned(),
                 key: key.clone(),
             };
-            for (class, levels, features) in rows {
+            for (at, (class, levels, features)) in rows.iter().enumerate() {
                 let classes = classes(*class, features[0]);
                 let moved = |copy: usize| {
                     let complete = features.iter().map(|x| if x.is_nan() { 0.5 } else { *x });
@@ -160,6 +163,7 @@ impl Population {
                 for _ in 0..times {
                     builder.add(patient.clone(), classes, levels, features).unwrap();
                     builder.weigh(weight);
+                    builder.of_exam(&format!("e{}", at % 2));
                     builder.add_copies(&of_row).unwrap();
                 }
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wardround_core::class_set::ClassSet;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, Bins, Column, Draws, Fill, FoldPlan, FoldSet, Frame, Labelling, LinearModel, ListCuts,
-    Model, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
+    Ask, Bins, Column, Draws, Fill, FoldPlan, FoldSet, Frame, JudgedUnit, Labelling, LinearModel,
+    ListCuts, Model, Query, RowSet, Scaler, Schema, ScoreList, SiteSet, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_learn::findings::Interval;
@@ -39,6 +39,7 @@ fn drawn_rows(seed: u64) -> Rows {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![LEVELS as u8],
     };
     let mut builder = RowsBuilder::new(schema);
@@ -280,6 +281,36 @@ fn dealt_levels_keep_every_sites_classes() {
     };
     let as_is = by_site(&deals[0]);
     assert!(deals[1..].iter().all(|cells| by_site(cells) == as_is));
+}
+
+#[test]
+fn cells_that_are_dealt_together_stay_together() {
+    let rows = rows();
+    let counts = |cells: &[ResampledCell]| -> Vec<[u64; 2]> {
+        cells
+            .iter()
+            .map(|cell| {
+                let histogram = &cell.scores.histogram;
+                [histogram.negative_rows(), histogram.positive_rows()]
+            })
+            .collect()
+    };
+    // Of one column it is the same as that column's levels.
+    let split = [Column::Site, Column::Subgroup(0)];
+    let [cells, levels] =
+        [Draws::Cells, Draws::Levels(0)].map(|draws| resampled(&rows, &split, draws, [0, 5]));
+    assert_eq!(cells, levels);
+    // A column beside itself: dealt together no row leaves the diagonal, dealt alone some do.
+    let split = [Column::Subgroup(0), Column::Subgroup(0)];
+    let off_diagonal = |draws| -> u64 {
+        let deals = resampled(&rows, &split, draws, [1, 4]);
+        let of_deal = |cells: &Vec<ResampledCell>| -> u64 {
+            let off = counts(cells).into_iter().enumerate();
+            off.filter(|(at, _)| at / LEVELS != at % LEVELS).map(|(_, n)| n[0] + n[1]).sum()
+        };
+        deals.iter().map(of_deal).sum()
+    };
+    assert_eq!(off_diagonal(Draws::Cells), 0);
 }
 
 #[test]

@@ -172,9 +172,9 @@ fn hostile_files_are_refused() {
     let tensor = || vec![("a", TensorView::new(Dtype::F64, vec![1], &one).unwrap())];
     let other = safetensors::serialize(tensor(), None).unwrap();
     assert!(matches!(ModelBundle::read(&other), Err(BundleError::NoManifest)));
-    let later = HashMap::from([("wardround".to_owned(), r#"{"format": 3}"#.to_owned())]);
+    let later = HashMap::from([("wardround".to_owned(), r#"{"format": 4}"#.to_owned())]);
     let later = safetensors::serialize(tensor(), Some(later)).unwrap();
-    assert!(matches!(ModelBundle::read(&later), Err(BundleError::Format(3))));
+    assert!(matches!(ModelBundle::read(&later), Err(BundleError::Format(4))));
     let manifest = serde_json::to_string(&bundle.manifest).unwrap();
     let without = HashMap::from([("wardround".to_owned(), manifest)]);
     let without = safetensors::serialize(tensor(), Some(without)).unwrap();

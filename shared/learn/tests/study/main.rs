@@ -10,11 +10,15 @@ mod bundle;
 #[cfg(test)]
 mod compare;
 #[cfg(test)]
+mod crossed;
+#[cfg(test)]
 mod early_stopping;
 #[cfg(test)]
 mod elastic_net;
 #[cfg(test)]
 mod ensembles;
+#[cfg(test)]
+mod evaluate;
 #[cfg(test)]
 mod federation;
 #[cfg(test)]
@@ -43,17 +47,24 @@ mod multi_label;
 mod multinomial;
 #[cfg(test)]
 mod on_disk;
+mod outliers;
 #[cfg(test)]
 mod own_site;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
+mod readers;
+#[cfg(test)]
 mod reduced;
+#[cfg(test)]
+mod shortcuts;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod thresholds;
 #[cfg(test)]
 mod trees;
+#[cfg(test)]
+mod units;
 #[cfg(test)]
 mod weighted;

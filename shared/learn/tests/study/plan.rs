@@ -4,7 +4,7 @@ use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_core::study::{
     Balance, BoostingGrid, Classes, Classifier, ColumnSample, EarlyStopping, ForestGrid, LeafLimit,
-    Negative, Reduction, RowWeights, Standardise, Study, TreeRules,
+    Negative, Outliers, Reduction, RowWeights, Standardise, Study, TreeRules,
 };
 use wardround_core::sum::Sum;
 use wardround_learn::cohort::{Cohort, CohortError};
@@ -64,6 +64,13 @@ fn check(study: &Study, features: usize, leave_out: bool) {
     near("bytes up", promised.bytes_up_per_site, cohort.up.into_inner(), 4.0);
     near("numbers", promised.numbers_per_site, cohort.numbers.into_inner(), 1.5);
     assert_eq!(promised.widest_numbers_per_model, cohort.widest.into_inner());
+}
+
+#[test]
+fn a_plan_counts_what_tells_outliers() {
+    let mut study = study(&[0.1], &[Standardise::All]);
+    study.validation.outliers = Outliers::On;
+    check(&study, 40, false);
 }
 
 #[test]

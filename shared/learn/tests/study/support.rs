@@ -7,9 +7,10 @@ use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Bootstrap, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    ColumnSample, EarlyStopping, FederationRule, ForestGrid, Input, LeafLimit, Levels, Matrix,
-    Missing, Mode, MultiClass, Negative, OnSiteLost, OwnSiteBaseline, PatientRule, Quorum,
-    Reduction, RowWeights, Search, Standardise, Study, StudySites, Subgroup, Table, Target,
+    ColumnSample, EarlyStopping, ExamKey, FairnessRule, FederationRule, ForestGrid, Input,
+    JudgedUnit, LeafLimit, Levels, Matrix, Missing, Mode, MultiClass, Negative, OnSiteLost,
+    Outliers, OwnSiteBaseline, PatientRule, Quorum, Recalibrate, Reduction, RowWeights, Search,
+    SecondReader, Shortcuts, Standardise, Study, StudyKind, StudySites, Subgroup, Table, Target,
     ThresholdRule, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
@@ -23,19 +24,22 @@ pub type MakeStudy = fn(&[f64], &[Standardise]) -> Study;
 /// A binary study on a table without subgroups: five folds, every site left out.
 pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
     Study {
+        kind: StudyKind::Train,
         name: "test".into(),
         seed: Seed(7),
         target: Target {
             column: "label".into(),
             classes: Classes::Binary { positive: vec!["1".into()], negative: Negative::Rest },
+            second_reader: SecondReader::None,
         },
         cohort: CohortRule {
             sites: StudySites::Enrolled,
             filters: vec![],
             weight: RowWeights::Equal,
         },
-        patient: PatientRule { key: "patient".into(), unit: "patient".into() },
+        patient: PatientRule { key: "patient".into(), unit: "patient".into(), exam: ExamKey::None },
         subgroups: vec![],
+        fairness: FairnessRule::default(),
         input: Input::Table(Table { numeric: vec![], categorical: vec![], missing: Missing::Drop }),
         classifiers: vec![Classifier::Logistic {
             l1_ratio: vec![0.0],
@@ -51,12 +55,16 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             folds: 5,
             repeats: 1,
             leave_one_site_out: true,
+            judge: JudgedUnit::Row,
             choose_by: ChooseBy::WithinSites,
             choose: Choose::Best,
             search: Search::Grid,
             bootstrap: Bootstrap::Off,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: Matrix::Off,
+            outliers: Outliers::Off,
+            recalibrate: Recalibrate::Off,
+            shortcuts: Shortcuts::Off,
         },
         federation: FederationRule {
             quorum: Quorum::All,
@@ -262,7 +270,20 @@ pub fn rows(lines: &[Line], study: &Study) -> Rows {
 
 /// The same, kept somewhere.
 pub fn rows_kept(lines: &[Line], study: &Study, storage: Storage) -> Rows {
-    build(lines, study, storage, |_, line| (ClassSet::only(line.class), 1.0))
+    let said = |_: usize, line: &Line| (ClassSet::only(line.class), 1.0);
+    build(lines, study, storage, same_level(study), said)
+}
+
+/// The same with levels that are said of each line.
+pub fn rows_by_levels(lines: &[Line], study: &Study, levels: impl Fn(&Line) -> Vec<u8>) -> Rows {
+    let said = |_: usize, line: &Line| (ClassSet::only(line.class), 1.0);
+    build(lines, study, Storage::default(), levels, said)
+}
+
+/// Every subgroup column has the line's level.
+fn same_level(study: &Study) -> impl Fn(&Line) -> Vec<u8> {
+    let columns = study.subgroups.len();
+    move |line| vec![line.level; columns]
 }
 
 /// The same with the classes and the weight that are said of each line and its number.
@@ -271,13 +292,14 @@ pub fn rows_by(
     study: &Study,
     said: impl Fn(usize, &Line) -> (ClassSet, f64),
 ) -> Rows {
-    build(lines, study, Storage::default(), said)
+    build(lines, study, Storage::default(), same_level(study), said)
 }
 
 fn build(
     lines: &[Line],
     study: &Study,
     storage: Storage,
+    levels: impl Fn(&Line) -> Vec<u8>,
     said: impl Fn(usize, &Line) -> (ClassSet, f64),
 ) -> Rows {
     let schema = study.schema(lines[0].features.len() as u32);
@@ -286,10 +308,10 @@ fn build(
         let site = SiteId::parse(&format!("site-{}", line.site)).unwrap();
         let patient =
             Patient { issuer: site.to_string(), site, key: format!("p{:05}", line.patient) };
-        let levels = vec![line.level; study.subgroups.len()];
         let (classes, weight) = said(at, line);
-        builder.add(patient, classes, &levels, &line.features).unwrap();
+        builder.add(patient, classes, &levels(line), &line.features).unwrap();
         builder.weigh(weight);
+        builder.of_exam(&format!("e{}", at % 2));
     }
     builder.build().unwrap()
 }

@@ -2,7 +2,8 @@
 //! sites and users. ECDSA P-256 throughout.
 //!
 //! Files in its folder: `ca.key` (owner only), `ca.pem`, and for the coordinator's own TLS
-//! `server.pem` (key and chain in one file, owner only, so that they can't be torn apart).
+//! `server.pem` (key and chain in one file, owner only, so that they can't be torn apart). The key that signs archives
+//! lies beside them ([`super::Signer`]).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::files::{Access, write_atomically};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long the root lasts: longer than any consortium, since replacing it means enrolling anew.
 const ROOT_LIFETIME: Duration = DAY.saturating_mul(365 * 30);
 /// A clock at a hospital may run this far behind ours.
@@ -42,7 +43,7 @@ pub const USER_LIFETIME: Duration = DAY.saturating_mul(90);
 #[derive(Debug)]
 pub struct Authority {
     certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    pub(super) issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate just signed.
@@ -331,7 +332,10 @@ fn read_key(path: &Path) -> Result<KeyPair, PkiError> {
     })
 }
 
-fn parameters(now: Timestamp, lifetime: Duration) -> Result<CertificateParams, PkiError> {
+pub(super) fn parameters(
+    now: Timestamp,
+    lifetime: Duration,
+) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.not_before = moment(now)? - CLOCK_SLACK;

@@ -9,12 +9,16 @@ mod authority;
 mod credentials;
 mod fingerprint;
 mod identity;
+mod signer;
 mod wallet;
 
 pub use authority::{Authority, Hosts, Issued, SERVER_LIFETIME, SITE_LIFETIME, USER_LIFETIME};
 pub use credentials::Credentials;
 pub use fingerprint::{Fingerprint, FingerprintPrefix};
 pub use identity::{Identity, Peer, PeerIdentity, Serial};
+pub use signer::{
+    HeldTo, SIGNER_LIFETIME, SignatureError, Signer, Validity, Vouched, issued_by, judge_signature,
+};
 pub use wallet::{Enrolled, Wallet};
 
 use std::path::PathBuf;
@@ -94,6 +98,16 @@ pub enum PkiError {
 pub fn certificate_from_pem(pem: &str) -> Result<CertificateDer<'static>, PkiError> {
     CertificateDer::from_pem_slice(pem.as_bytes())
         .map_err(|error| PkiError::NoIdentity(format!("no PEM certificate ({error})")))
+}
+
+/// Every certificate of a PEM text, in DER.
+///
+/// # Errors
+/// The text isn't PEM, or has something else in it.
+pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PkiError> {
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| PkiError::NoIdentity(format!("no PEM certificates ({error})")))
 }
 
 /// A certificate as PEM text.

@@ -6,8 +6,8 @@ use crate::harness::{DAY, enrol, loopback, now, site};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P384_SHA384, SanType};
 use wardround_core::ids::{Role, UserId};
 use wardround_net::pki::{
-    Authority, Hosts, Identity, PeerIdentity, PkiError, SERVER_LIFETIME, Wallet,
-    certificate_from_pem,
+    Authority, Fingerprint, Hosts, Identity, PeerIdentity, PkiError, SERVER_LIFETIME,
+    SIGNER_LIFETIME, SignatureError, Wallet, certificate_from_pem, issued_by, judge_signature,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -59,6 +59,7 @@ fn keys_are_closed_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let ca = Authority::open_or_create(folder.path(), "test", now()).unwrap();
     ca.server(folder.path(), &loopback(), now()).unwrap();
+    ca.signer(folder.path(), now()).unwrap();
     let wallet = Wallet::open(folder.path().join("site")).unwrap();
     let request = wallet.request().unwrap();
     let closed = |file: &str| {
@@ -68,7 +69,7 @@ fn keys_are_closed_to_others() {
     closed("site/pending.key");
     let issued = ca.issue(&request, &site("a"), DAY, now()).unwrap();
     wallet.accept(&issued.pem, &ca.certificate_pem()).unwrap();
-    for file in ["ca.key", "server.pem", "site/identity.pem"] {
+    for file in ["ca.key", "server.pem", "signing.pem", "site/identity.pem"] {
         closed(file);
     }
 }
@@ -216,4 +217,51 @@ fn a_certificate_without_our_name_or_with_two_is_nobody() {
     let error = PeerIdentity::from_certificate(two.der()).unwrap_err().to_string();
     assert!(error.contains("2 wardround names"), "{error}");
     assert!(PeerIdentity::from_certificate(b"x").is_err());
+}
+
+#[test]
+fn the_key_that_signs_archives_is_kept_until_its_last_third_and_its_signatures_outlive_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Authority::open_or_create(folder.path(), "test", now()).unwrap();
+    let at = now();
+    let days = |days: i64| at.plus_ms(days * 24 * 3600 * 1000);
+    let signer = |at| ca.signer(folder.path(), at).unwrap();
+    let first = signer(at);
+    let signature = first.sign(b"a message").unwrap();
+    assert_eq!(signer(days(700)).certificate_pem(), first.certificate_pem());
+    let second = signer(days(3650));
+    assert_ne!(second.certificate_pem(), first.certificate_pem());
+    assert_eq!(SIGNER_LIFETIME, DAY * 3 * 365);
+
+    let certificate = certificate_from_pem(&first.certificate_pem()).unwrap();
+    let judge = |message: &[u8], signature: &[u8], certificate: &[u8], root: &[u8], at| {
+        judge_signature(message, signature, certificate, root, at)
+    };
+    let vouched = judge(b"a message", &signature, &certificate, first.root(), at).unwrap();
+    assert_eq!((vouched.root, vouched.signer), (ca.fingerprint(), Fingerprint::of(&certificate)));
+    assert_eq!(vouched.root_name, "CN=Wardround consortium test");
+    let wrong = judge(b"a massage", &signature, &certificate, first.root(), at);
+    assert_eq!(wrong, Err(SignatureError::Wrong));
+    for late in [days(3650), at.plus_ms(-24 * 3600 * 1000)] {
+        let error = judge(b"a message", &signature, &certificate, first.root(), late).unwrap_err();
+        assert!(matches!(error, SignatureError::OutsideItsTime { what: "signing", .. }), "{error}");
+    }
+    let other = Authority::in_memory("test", at).unwrap();
+    let error = judge(b"a message", &signature, &certificate, other.certificate(), at).unwrap_err();
+    assert!(matches!(error, SignatureError::Chain { .. }), "{error}");
+    let site = enrol(&ca, &site("a"), DAY, at).credentials.certificate();
+    let error = judge(b"a message", &signature, &site, first.root(), at).unwrap_err();
+    assert!(matches!(error, SignatureError::Usage(_)), "{error}");
+    let error = judge(b"a message", &signature, &certificate, &certificate, at).unwrap_err();
+    assert!(matches!(error, SignatureError::NotARoot(_)), "{error}");
+    let error = judge(b"a message", &signature, b"x", first.root(), at).unwrap_err();
+    assert!(matches!(error, SignatureError::Unreadable { what: "signing", .. }), "{error}");
+    // It stands for nobody, so it opens no connection.
+    assert!(PeerIdentity::from_certificate(&certificate).is_err());
+    // No certificate outlives the root that it is judged by.
+    let last = signer(days(30 * 365 - 100));
+    let certificate = certificate_from_pem(&last.certificate_pem()).unwrap();
+    let (_, root) = X509Certificate::from_der(last.root()).unwrap();
+    let validity = issued_by(&certificate, last.root()).unwrap();
+    assert_eq!(validity.to.0 / 1000, root.validity().not_after.timestamp());
 }

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use wardround_core::ids::StudyId;
 use wardround_core::query::{
-    Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, Draws, EnsembleModel, Fill,
-    FoldPlan, FourierMap, FourierTerm, Frame, GivenScores, Labelling, LinearModel, LinearTerm,
-    ListCuts, MapScaler, Model, OwnForestTerm, RowPrecision, Scaler, Schema, ScoreList,
-    SoftmaxModel, SoftmaxTerm, Weighting,
+    Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, DistanceTerm, Draws, EnsembleModel,
+    Fill, FoldPlan, FourierMap, FourierTerm, Frame, GivenScores, JudgedUnit, Labelling,
+    LinearModel, LinearTerm, ListCuts, MapScaler, Mark, Marked, Measure, Model, OwnForestTerm,
+    RowPrecision, Scaler, Schema, ScoreList, ScoreOf, SoftmaxModel, SoftmaxTerm, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{
@@ -27,6 +27,7 @@ fn query(sites: usize, ask: Ask) -> Query {
             classes: 2,
             labelling: Labelling::Single,
             weighting: Weighting::Equal,
+            judged: JudgedUnit::Row,
             levels: vec![3, 4],
         },
         input: 0,
@@ -291,6 +292,37 @@ fn draws_of_the_patients_go_by_the_rules_of_scores() {
 }
 
 #[test]
+fn distances_go_by_the_rules_of_scores() {
+    let columns = FEATURES as usize;
+    let measure = Measure {
+        inverse: vec![1.0; columns],
+        fill: Fill::Complete,
+        means: vec![vec![0.0; columns]],
+        directions: vec![],
+        variances: vec![],
+        rest: 1.0,
+    };
+    let asked = |sites: SiteSet, folds: FoldSet, split: Vec<Column>| {
+        let terms =
+            vec![DistanceTerm { rows: RowSet { folds, ..rows(sites) }, measure: measure.clone() }];
+        let bins = Bins { half_width: 4.0, count: 128 };
+        query(4, Ask::Distances { frame: frame(), terms, split, bins })
+    };
+    let all = FoldSet::all(5);
+    let by_site = asked(SiteSet::All, all, vec![Column::Site]);
+    let policy = Policy::default();
+    // 0.33 x 388 = 128.04.
+    assert_eq!(verdict(&policy, &by_site, plain(388)), Ok(()));
+    assert_eq!(verdict(&policy, &by_site, secure(387)), refusal(Rule::WideSums, 128, 127));
+    let silent = Policy { per_site_metrics: Consent::Refused, ..policy };
+    assert_eq!(verdict(&silent, &by_site, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
+    assert_eq!(verdict(&silent, &asked(SiteSet::All, all, vec![]), plain(388)), Ok(()));
+    let few = CohortFacts { of_rarest_class: 20, ..plain(388) };
+    let one_fold = asked(SiteSet::All, FoldSet::only(1), vec![]);
+    assert_eq!(verdict(&silent, &one_fold, few), refusal(Rule::MinimumFold, 4, 5));
+}
+
+#[test]
 fn secure_aggregation_doesnt_excuse_sums_of_one_site() {
     let policy = Policy { own_model: Consent::Allowed, ..Policy::default() };
     for ask in [
@@ -480,4 +512,50 @@ fn a_refusal_names_rule_numbers_and_ways_out() {
         let text = Refusal { rule: *rule, asked: 71, allowed: 93 }.to_string();
         assert!(text.starts_with(rule.code()) && text.contains("71") && text.contains("93"));
     }
+}
+
+#[test]
+fn a_marked_question_is_judged_as_what_it_stands_for() {
+    let marked = |marks: Vec<Mark>, ask: Ask| {
+        query(4, Ask::Marked(Marked { marks, scores: ScoreOf::Mark, ask: Box::new(ask) }))
+    };
+    let levels = || vec![Mark::Level { column: 1, level: 2 }, Mark::Level { column: 1, level: 3 }];
+    let of_site = |site| vec![Mark::Site(site), Mark::Level { column: 0, level: 0 }];
+    let policy = Policy::default();
+    // The wide rule.
+    let fit = || logistic(RowSet { folds: FoldSet::all(5).without(0), ..rows(SiteSet::All) });
+    let q = marked(levels(), fit());
+    assert_eq!(verdict(&policy, &q, plain(100)), Ok(()));
+    assert_eq!(verdict(&policy, &q, plain(63)), refusal(Rule::WideSums, 21, 20));
+    // A fold of few patients with a mark, or without it.
+    let few = CohortFacts { of_rarest_class: 24, ..plain(100) };
+    assert_eq!(verdict(&policy, &q, few), refusal(Rule::MinimumFold, 4, 5));
+    // Scores of the mark of a site are that site's, of level marks all sites'.
+    let closed = Policy { per_site_metrics: Consent::Refused, ..Policy::default() };
+    let narrow = Bins { half_width: 12.0, count: 10 };
+    let scores = || Ask::Scores {
+        frame: frame(),
+        models: vec![Model::Linear(model())],
+        lists: vec![ScoreList { class: 0, parts: vec![(rows(SiteSet::All), 0)] }],
+        split: Vec::new(),
+        bins: narrow,
+        bits: 20,
+    };
+    let scored = |marks| verdict(&closed, &marked(marks, scores()), plain(100));
+    assert_eq!(scored(levels()), Ok(()));
+    assert_eq!(scored(of_site(0)), refusal(Rule::PerSiteMetrics, 1, 0));
+    assert_eq!(scored(of_site(1)), Ok(()));
+}
+
+#[test]
+fn a_mark_is_allowed_where_a_question_about_it_passes() {
+    let of = |rarest| CohortFacts { of_rarest_class: rarest, ..plain(1000) };
+    let policy = Policy::default();
+    assert!(mark_allowed(&policy, &of(25), 5, false));
+    assert!(!mark_allowed(&policy, &of(24), 5, false));
+    let wide = Policy { wide_sums: WideSums::Allowed, ..Policy::default() };
+    assert!(mark_allowed(&wide, &of(1), 5, false));
+    let closed = Policy { per_site_metrics: Consent::Refused, ..Policy::default() };
+    assert!(mark_allowed(&closed, &of(25), 5, false));
+    assert!(!mark_allowed(&closed, &of(25), 5, true));
 }

@@ -5,6 +5,7 @@
 //!
 //! - [`cohort()`]: counts of sites, of levels and of sites by levels, as totals and by class.
 //! - [`slices`]: which sites or levels are judged by themselves.
+//! - [`crossed()`]: which cells of two columns are: levels at a site, intersections of subgroup columns.
 //! - [`calls()`]: right and wrong calls; a rate with its n is a count, so numerator and complement
 //!   both obey the minimum; 0 % and 100 % are cells. [`rate`] is the same for one rate that stands
 //!   in no table.
@@ -33,14 +34,16 @@
 //! prove it by exhibiting both ends. A left-out site's figures come from other models than the
 //! others', so there is no sum that they are a part of: they need only its own counts.
 //!
-//! What it doesn't cover: intersections of subgroup columns and successive reports, whose
-//! differences are counts too; and two curves of one cell laid over each other.
+//! What it doesn't cover: successive reports, whose differences are counts too (a study with one site
+//! or one filter less; `wardround audit history` lists every study on the same sites and target, and
+//! who asked for it); and two curves of one cell laid over each other.
 //!
 //! Terms and method after Hundepool et al., *Statistical Disclosure Control* (2012), chapter 4.
 
 mod calls;
 mod choose;
 mod cohort;
+mod crossed;
 mod interior;
 mod network;
 
@@ -50,6 +53,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calls::{Calls, CallsOf, NothingLess, calls};
 pub use cohort::{CellCounts, CellMask, CohortCounts, CohortMask, ColumnCounts, cohort};
+pub use crossed::{CrossedCounts, CrossedTable, crossed};
 
 use crate::policy::MinimumPatients;
 use choose::hide_until;

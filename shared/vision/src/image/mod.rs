@@ -4,6 +4,7 @@
 //! (as PIL's `convert("RGB")` does), and so is EXIF rotation.
 
 mod augment;
+mod fingerprint;
 mod preprocess;
 mod resize;
 mod smooth;
@@ -21,6 +22,7 @@ use ::image::{
 };
 
 pub use augment::{Alteration, Augmentation, AugmentationError, Part, RandomCrop};
+pub use fingerprint::{Fingerprint, PerceptualHash};
 pub use preprocess::{Colour, Interpolation, Preprocess, PreprocessError};
 pub(crate) use source::read_from;
 pub use source::{Files, ImageSource};
@@ -62,6 +64,19 @@ impl Picture {
     /// `3 * width * height` values.
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// The picture with at most `longest` pixels a side, at least 1; one that is smaller stays as it is.
+    pub fn at_most(&self, longest: usize) -> Self {
+        let side = self.width.max(self.height);
+        if side <= longest.max(1) {
+            return self.clone();
+        }
+        let scaled = |pixels: usize| (pixels * longest.max(1)).div_ceil(side);
+        let (width, height) = (scaled(self.width), scaled(self.height));
+        let sizes = [width, height];
+        let rgb = resize::resize_part(self, sizes, 0..width, 0..height, Interpolation::Bilinear);
+        Self { width, height, rgb }
     }
 
     /// The picture as a PNG file.

@@ -13,6 +13,8 @@ mod candle_transformers;
 #[cfg(test)]
 mod checkpoints;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod extraction;
 #[cfg(test)]
 mod features;

@@ -1,6 +1,6 @@
 //! What is predicted: two classes, one of several, or any of several labels.
 
-use super::super::{Classes, Negative, Target};
+use super::super::{Classes, Negative, SecondReader, Target};
 use super::{MOST, column};
 use crate::read::{self, Key, Value};
 
@@ -11,6 +11,7 @@ const TARGET: &[Key] = &[
     Key::value("one_vs_rest", "[\"mel\", \"nv\", \"bcc\"]"),
     Key::value("any_of", "[\"effusion\", \"mass\"]"),
     Key::value("separator", "\"|\""),
+    Key::value("second_reader", "\"diagnosis_2\""),
 ];
 
 /// Labels that may stand together at most: rows with none of them are a class of their own.
@@ -46,7 +47,15 @@ pub(super) fn target(root: &read::Table<'_>) -> Option<Target> {
             }
         }
     };
-    Some(Target { column: name?, classes: classes? })
+    let second_reader = table.or("second_reader", SecondReader::None, |value| {
+        let second = column(value)?;
+        if name.as_ref() == Some(&second) {
+            let what = "target.second_reader is the target's own column";
+            return value.refuse(what, "name the column with the second reader's labels");
+        }
+        Some(SecondReader::Column(second))
+    });
+    Some(Target { column: name?, classes: classes?, second_reader: second_reader? })
 }
 
 fn binary(positive: &Value<'_>, negative: Option<&Value<'_>>) -> Option<Classes> {

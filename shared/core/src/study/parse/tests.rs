@@ -1,3 +1,4 @@
+mod evaluation;
 mod validation;
 
 use proptest::prelude::*;
@@ -112,11 +113,13 @@ fn a_file_with_every_field_is_read() {
     let study = Study::parse(IMAGES).unwrap();
     let site = |s| SiteId::parse(s).unwrap();
     let expected = Study {
+        kind: StudyKind::Train,
         name: "Melanoma against the rest".into(),
         seed: Seed(20261124),
         target: Target {
             column: "diagnosis".into(),
             classes: Classes::Binary { positive: words(&["mel"]), negative: Negative::Rest },
+            second_reader: SecondReader::None,
         },
         cohort: CohortRule {
             sites: StudySites::Named(vec![site("rosendahl"), site("vidir_modern")]),
@@ -126,7 +129,11 @@ fn a_file_with_every_field_is_read() {
             ],
             weight: RowWeights::Column("sampling_weight".to_owned()),
         },
-        patient: PatientRule { key: "lesion_id".into(), unit: "lesion".into() },
+        patient: PatientRule {
+            key: "lesion_id".into(),
+            unit: "lesion".into(),
+            exam: ExamKey::None,
+        },
         subgroups: vec![
             Subgroup {
                 name: "sex".into(),
@@ -139,6 +146,7 @@ fn a_file_with_every_field_is_read() {
                 levels: Levels::Bands { edges: vec![0.0, 40.0, 60.0, 75.0] },
             },
         ],
+        fairness: FairnessRule::default(),
         input: Input::Images {
             column: "file".into(),
             backbones: vec![BackboneRule {
@@ -182,6 +190,7 @@ fn a_file_with_every_field_is_read() {
             folds: 5,
             repeats: 2,
             leave_one_site_out: true,
+            judge: JudgedUnit::Row,
             choose_by: ChooseBy::OneList,
             threshold: ThresholdRule::Youden,
             choose: Choose::Best,
@@ -189,6 +198,9 @@ fn a_file_with_every_field_is_read() {
             bootstrap: Bootstrap::USUAL,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: Matrix::Off,
+            outliers: Outliers::Off,
+            recalibrate: Recalibrate::Off,
+            shortcuts: Shortcuts::Off,
         },
         federation: FederationRule {
             quorum: Quorum::AtLeast(2),
@@ -199,6 +211,25 @@ fn a_file_with_every_field_is_read() {
         digest: Digest::of(IMAGES.as_bytes()),
     };
     assert_eq!(study, expected);
+}
+
+#[test]
+fn subgroups_are_crossed_by_name() {
+    let with = |section: &str| Study::parse(&format!("{IMAGES}\n[fairness]\n{section}"));
+    let study = with("by_site = true\nintersections = [[\"years\", \"sex\"]]").unwrap();
+    let fairness = FairnessRule { by_site: BySite::On, intersections: vec![[0, 1]] };
+    assert_eq!(study.fairness, fairness);
+    assert!(with("").unwrap().fairness.is_off());
+    let wrong = |section: &str| with(section).unwrap_err().to_string();
+    let text = wrong("intersections = [[\"sex\", \"age\"]]");
+    assert!(text.contains("is \"age\", which isn't one of [subgroups]"), "{text}");
+    assert!(text.contains("name two of \"sex\", \"years\""), "{text}");
+    assert!(wrong("intersections = [[\"sex\", \"sex\"]]").contains("is one column twice"));
+    assert!(wrong("intersections = [[\"sex\"]]").contains("2"));
+    assert!(wrong("by_sites = true").contains("by_site"));
+    let none = format!("{SHORT}\n[fairness]\nby_site = true");
+    let none = Study::parse(&none).unwrap_err().to_string();
+    assert!(none.contains("the study has no [subgroups]"), "{none}");
 }
 
 #[test]
@@ -511,7 +542,7 @@ folds = "five"
 "#;
     let expected = r#"1:10: format is 2; it must be 1
 3:8: seed is -1; it must be 0 to 18446744073709551615
-5:1: unknown key 'colunm' in [target]; did you mean 'column'? known here: column, positive, negative, one_vs_rest, any_of, separator
+5:1: unknown key 'colunm' in [target]; did you mean 'column'? known here: column, positive, negative, one_vs_rest, any_of, separator, second_reader
 7:18: entry 2 of target.negative is positive as well; keep the label in one of the two lists
 9:46: max of entry 1 of cohort.filters is 18, below min = 90; swap them
 13:21: entry 2 of subgroups.sex.values is "unknown"; leave it out: what isn't listed is unknown

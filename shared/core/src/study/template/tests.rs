@@ -37,7 +37,10 @@ fn skin_lesions_are_recognised() {
     assert_eq!(study.target.column, "diagnosis");
     let negative = ["nv", "bkl", "bcc", "akiec", "vasc", "df"];
     assert_eq!(study.target.classes, binary(&["mel"], &negative));
-    assert_eq!(study.patient, PatientRule { key: "lesion_id".into(), unit: "lesion".into() });
+    assert_eq!(
+        study.patient,
+        PatientRule { key: "lesion_id".into(), unit: "lesion".into(), exam: ExamKey::None }
+    );
     let names: Vec<&str> = study.subgroups.iter().map(|s| s.name.as_str()).collect();
     assert_eq!(names, ["sex", "age"]);
     assert_eq!(study.subgroups[0].level_names(), ["female", "male", "unknown"]);

@@ -3,9 +3,9 @@ use serde::Deserialize;
 use std::sync::Arc as Shared;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::{
-    Ask, ColumnCuts, Cuts, Derivatives, Fill, FourierMap, FourierTerm, Gradients, Labelling,
-    LinearModel, LinearTerm, MapScaler, Node, Query, Sampling, Scaler, Schema, Side as Child,
-    SiteSet, Tree, TreeTerm, Weighting,
+    Ask, ColumnCuts, Cuts, Derivatives, Fill, FourierMap, FourierTerm, Gradients, JudgedUnit,
+    Labelling, LinearModel, LinearTerm, MapScaler, Node, Query, Sampling, Scaler, Schema,
+    Side as Child, SiteSet, Tree, TreeTerm, Weighting,
 };
 
 use super::*;
@@ -49,6 +49,7 @@ fn rows(lines: &[Line], copies: bool) -> Rows {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![],
     };
     let mut builder = RowsBuilder::with_copies(schema, usize::from(copies));
@@ -365,6 +366,7 @@ fn neighbours_and_synthetic_rows_are_those_of_imbalanced_learn() {
         classes: 2,
         labelling: Labelling::Single,
         weighting: Weighting::Equal,
+        judged: JudgedUnit::Row,
         levels: vec![],
     };
     let mut builder = RowsBuilder::new(schema);

@@ -1,23 +1,29 @@
 //! What the fits of one classifier and their figures ask of a site.
 
-use wardround_core::query::{CALIBRATION_BINS, GRID_STEPS, Labelling, RESAMPLED_NUMBERS, Schema};
+use wardround_core::query::{
+    CALIBRATION_BINS, DISTANCE_BINS, GRID_STEPS, Labelling, MOST_DIRECTIONS, RESAMPLED_NUMBERS,
+    Schema,
+};
 use wardround_core::study::{
     Bootstrap, ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LinearPoint, Loss,
-    Matrix, Missing, OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
+    Matrix, Missing, Outliers, OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
 };
 
 use super::rounds::{
     NEWTON_ROUNDS, asked_nodes, lbfgs_rounds, multinomial_rounds, proximal_rounds, rbf_rounds,
 };
 use super::tally::{NODE_BYTES, Numbers, QUESTION_BYTES, Tally};
+use crate::findings::CrossedRows;
 use crate::logistic::{NEWTON_COEFFICIENTS, NEWTON_FEATURES};
 use crate::study::asker::SLICE_BYTES;
 use crate::study::bootstrap::{self, REPLICATES};
+use crate::study::crossed;
 use crate::study::design::{Design, LeavingOut};
 use crate::study::early_stopping::STEP;
 use crate::study::fits::needs_counts;
 use crate::study::fits::{LARGE_SITE, MOST_FACTORS};
 use crate::study::frame::ByClass;
+use crate::study::resample::{DRAWS_OF_CELLS, MOST_CELLS_DRAWN};
 use crate::study::scores::BINS;
 use crate::study::training_sums::asked_for;
 use crate::trees::lockstep::GROWING_BYTES;
@@ -364,6 +370,10 @@ impl Ground<'_> {
         let Self { design, n_sites, .. } = *self;
         let mut tally = Tally::default();
         self.intervals(&mut tally, study.validation.bootstrap);
+        if study.validation.outliers == Outliers::On {
+            self.outliers(&mut tally);
+        }
+        self.crossed(&mut tally, study);
         let targets = design.classes.len() as f64;
         let (repeats, bins) = (f64::from(design.repeats), f64::from(BINS.count));
         let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
@@ -424,6 +434,52 @@ impl Ground<'_> {
         for &levels in &schema.levels {
             ask(models, lists * draws * f64::from(levels));
             ask(models, lists * deals * f64::from(levels));
+        }
+    }
+
+    /// Cross products of every fold, and how far each fold's rows are from the others'.
+    fn outliers(&self, tally: &mut Tally) {
+        let Self { design, d, n_sites, .. } = *self;
+        let folds = f64::from(design.folds);
+        // Where rows miss features, every training set is asked for by itself.
+        let terms = if self.gaps == Gaps::None { folds } else { folds + 1.0 };
+        let classes = f64::from(self.schema.classes);
+        let numbers = terms * ((d + 1.0) * (d + 2.0) / 2.0 + classes * (d + 1.0));
+        let slices = (numbers * 8.0 / SLICE_BYTES as f64).ceil().max(1.0);
+        tally.queries += slices - 1.0;
+        tally.ask(2.0 * d * slices, Numbers::fractions(numbers));
+        let measure = (MOST_DIRECTIONS as f64).min(d) + classes + 2.0;
+        let counts = n_sites * f64::from(DISTANCE_BINS.count);
+        tally.ask((2.0 + folds * measure) * d, Numbers::counts(counts));
+    }
+
+    /// Figures by two columns at once.
+    fn crossed(&self, tally: &mut Tally, study: &Study) {
+        let Self { design, schema, n_sites, model_size, .. } = *self;
+        let levels = |at: u8| f64::from(schema.levels[usize::from(at)]);
+        let lists = design.classes.len() as f64 * f64::from(design.repeats);
+        let folds = lists * f64::from(design.folds);
+        let bins = f64::from(BINS.count);
+        for (rows, column) in crossed::tables(study) {
+            let cells = levels(column)
+                * match rows {
+                    CrossedRows::Sites => n_sites,
+                    CrossedRows::Subgroup(at) => levels(at),
+                };
+            let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+            tally.ask(folds * model_size, Numbers::counts(folds * cells * cell));
+            let question = folds * model_size + lists * cells * 2.0 * bins;
+            tally.ask(question, Numbers::fractions(lists * cells * 5.0));
+            let bootstrap = study.validation.bootstrap;
+            if bootstrap == Bootstrap::Off || cells > MOST_CELLS_DRAWN as f64 {
+                continue;
+            }
+            for replicates in [bootstrap.draws().min(DRAWS_OF_CELLS), bootstrap.deals()] {
+                let cells = lists * cells * f64::from(replicates + 1);
+                let fractions = cells * (2.0 + CALIBRATION_BINS as f64);
+                let counts = cells * RESAMPLED_NUMBERS as f64 - fractions;
+                tally.ask(folds * model_size, Numbers { counts, fractions });
+            }
         }
     }
 

@@ -37,6 +37,44 @@ fn a_race_says_of_how_many_points_one_goes_on() {
 }
 
 #[test]
+fn what_is_judged_has_a_column_and_one_score() {
+    let with = |patient: &str, validation: &str| {
+        let text = TABLE.replace("[validation]", &format!("[validation]\n{validation}"));
+        let text = text.replace("[patient]", &format!("[patient]\n{patient}"));
+        Study::parse(&text).map_err(|error| error.to_string())
+    };
+    let exam = "exam = \"exam_id\"";
+    let judged = |patient: &str, validation: &str| {
+        let study = with(patient, validation).unwrap();
+        (study.validation.judge, study.patient.exam)
+    };
+    let column = || ExamKey::Column("exam_id".to_owned());
+    assert_eq!(judged("", ""), (JudgedUnit::Row, ExamKey::None));
+    assert_eq!(judged("", "judge = \"image\""), (JudgedUnit::Row, ExamKey::None));
+    assert_eq!(judged(exam, "judge = \"exam\""), (JudgedUnit::Exam(UnitScore::Mean), column()));
+    let max = "judge = \"exam\"\ncombine = \"max\"";
+    assert_eq!(judged(exam, max), (JudgedUnit::Exam(UnitScore::Max), column()));
+    let patients = "judge = \"patient\"\ncombine = \"mean\"";
+    assert_eq!(judged("", patients), (JudgedUnit::Patient(UnitScore::Mean), ExamKey::None));
+    for (patient, validation, why) in [
+        ("", "judge = \"exam\"", "[patient] doesn't say which exam a row is of"),
+        (exam, "", "[patient] has exam = \"exam_id\", and exams aren't judged"),
+        (exam, "judge = \"patient\"", "add judge = \"exam\" to [validation], or leave exam out"),
+        ("", "combine = \"max\"", "validation.combine stands beside judge = \"image\""),
+        ("", "judge = \"exams\"", "did you mean \"exam\"?"),
+        (exam, "judge = \"exam\"\ncombine = \"median\"", "it must be one of: mean, max"),
+        ("exam = \"patient_id\"", "judge = \"exam\"", "patient.exam is the patient key"),
+    ] {
+        let error = with(patient, validation).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    let study = with(exam, max).unwrap();
+    let json = serde_json::to_value(&study).unwrap();
+    assert_eq!(json["validation"]["judge"], serde_json::json!({"unit": "exam", "score": "max"}));
+    assert_eq!(study.schema(5).judged, JudgedUnit::Exam(UnitScore::Max));
+}
+
+#[test]
 fn thresholds_are_chosen_by_one_rule() {
     let with = |threshold: &str| {
         let text = TABLE.replace("[validation]", &format!("[validation]\nthreshold = {threshold}"));
@@ -78,6 +116,27 @@ fn early_stopping_takes_one_number_of_trees_and_three_folds() {
     let forest = "kind = \"forest\"\ntrees = [9]\nearly_stopping = 9\n";
     let error = with_classifier(forest).unwrap_err();
     assert!(error.contains("which has no such parameter"), "{error}");
+}
+
+#[test]
+fn what_a_bundle_says_beside_probabilities_is_asked_for() {
+    let with = |line: &str| {
+        boosting("trees = [50]", &format!("folds = 5\n{line}")).map(|study| study.validation)
+    };
+    let off = with("").unwrap();
+    assert_eq!((off.outliers, off.recalibrate), (Outliers::Off, Recalibrate::Off));
+    assert_eq!(with("outliers = false\nrecalibrate = \"off\"").unwrap(), off);
+    assert_eq!(with("outliers = true").unwrap().outliers, Outliers::On);
+    let platt = with("recalibrate = \"platt\"").unwrap().recalibrate;
+    assert_eq!(platt, Recalibrate::Platt);
+    for (wrong, why) in [
+        ("recalibrate = \"isotonic\"", "off, platt, temperature"),
+        ("recalibrate = \"plat\"", "did you mean \"platt\""),
+        ("outliers = \"mahalanobis\"", "true or false"),
+    ] {
+        let said = with(wrong).unwrap_err();
+        assert!(said.contains(why), "{wrong}: {said}");
+    }
 }
 
 #[test]
