@@ -111,6 +111,18 @@ impl Remote {
         .await
     }
 
+    /// Every study that this user may see.
+    ///
+    /// # Errors
+    /// No connection in time.
+    pub async fn studies(&self) -> Result<Vec<v1::StudyInfo>, Failure> {
+        let request = v1::ListStudiesRequest {};
+        self.within(async {
+            Ok(self.connect().await?.list_studies(request).await?.into_inner().studies)
+        })
+        .await
+    }
+
     /// A study's report, to be read by this program.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+//! Groups of copies and whom they harm, and that no near pair is missed.
+
 use proptest::prelude::*;
 use wardround_core::seed::Seed;
 use wardround_vision::Picture;

@@ -40,13 +40,7 @@ struct Step {
 impl Drift {
     /// Runs it.
     pub async fn run(self) -> Result<Answer, Failure> {
-        let request = v1::ListStudiesRequest {};
-        let infos = self
-            .remote
-            .within(async {
-                Ok(self.remote.connect().await?.list_studies(request).await?.into_inner().studies)
-            })
-            .await?;
+        let infos = self.remote.studies().await?;
         let model = self.digest(&infos).await?;
         let mut steps = Vec::new();
         for info in infos.into_iter().filter(|info| info.state == "done") {

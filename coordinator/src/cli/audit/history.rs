@@ -32,13 +32,7 @@ pub struct History {
 impl History {
     /// Runs it.
     pub async fn run(self) -> Result<Answer, Failure> {
-        let request = v1::ListStudiesRequest {};
-        let infos = self
-            .remote
-            .within(async {
-                Ok(self.remote.connect().await?.list_studies(request).await?.into_inner().studies)
-            })
-            .await?;
+        let infos = self.remote.studies().await?;
         let mut all = Vec::new();
         for info in infos {
             let file = self.file(&info).await?;

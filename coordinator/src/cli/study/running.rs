@@ -115,13 +115,7 @@ impl Submit {
 impl List {
     /// Runs it.
     pub async fn run(self) -> Result<Answer, Failure> {
-        let studies = self
-            .remote
-            .within(async {
-                let request = v1::ListStudiesRequest {};
-                Ok(self.remote.connect().await?.list_studies(request).await?.into_inner().studies)
-            })
-            .await?;
+        let studies = self.remote.studies().await?;
         let data: Vec<Value> = studies.iter().map(info_value).collect();
         let rows: Vec<Vec<String>> = studies
             .into_iter()

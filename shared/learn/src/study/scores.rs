@@ -22,6 +22,9 @@ use crate::metrics::{PlacementSums, ScoreCell};
 /// Bins of the logit: a width of 0.023 leaves the AUC within 5e-4 of the unbinned scores'.
 pub const BINS: Bins = Bins { half_width: 12.0, count: 1024 };
 
+/// Numbers of a list and cell in an answer to [`Ask::Scores`].
+pub(crate) const SCORED_NUMBERS: usize = 2 * BINS.count as usize + 3 * CALIBRATION_BINS + 2;
+
 /// Binary places that are always kept.
 pub(crate) const COARSEST_BITS: u8 = 12;
 
@@ -133,10 +136,9 @@ pub(crate) async fn ask_scores<C: Cohort>(
     some: impl Fn(Range<usize>) -> (Vec<Model>, Vec<ScoreList>),
 ) -> Result<Vec<Vec<ScoreCell>>, StudyError> {
     let cells = asker.cells(split);
-    let per_cell = 2 * BINS.count as usize + 3 * CALIBRATION_BINS + 2;
     let mut scores = Vec::with_capacity(count);
     let bits = finest_bits(rows as f64, LOSS_RESERVE);
-    for slice in slices(count, (per_cell * cells) as u64) {
+    for slice in slices(count, (SCORED_NUMBERS * cells) as u64) {
         let (models, lists) = some(slice);
         let answer = asker
             .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Scores {

@@ -9,19 +9,19 @@ mod agree;
 mod models;
 
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::{Ask, Column, FoldSet, Model, RowSet, Schema, ScoreList, SiteSet};
+use wardround_core::query::{Column, FoldSet, Model, RowSet, Schema, ScoreList, SiteSet};
 use wardround_core::study::{Bootstrap, EnsemblePoint, Study};
 
 pub use self::agree::{agree_with_sites, disagreements};
 
 use self::models::Asked;
-use super::asker::{Asker, finest_bits};
+use super::asker::Asker;
 use super::error::StudyError;
 use super::event::{Observer, StudyEvent};
 use super::profile;
 use super::readers;
 use super::resample::{self, Resampling};
-use super::scores::{BINS, COARSEST_BITS, LOSS_RESERVE};
+use super::scores::{BINS, ask_placements, ask_scores, with_their_models};
 use crate::bundle::{Learner, ModelBundle, Scorer};
 use crate::cohort::Cohort;
 use crate::findings::{
@@ -30,8 +30,6 @@ use crate::findings::{
     Nested, Outliers, OwnSites, Profile, Races, Readers, Shift, Shortcuts, SubgroupNames,
     TargetFindings, TreeCounts,
 };
-use crate::metrics::cells::{placement_cells, score_cells};
-use crate::metrics::interval::placement_table;
 use crate::metrics::judge::{self, CellSums, Part, without_interval};
 use crate::metrics::ranking::site_only_auc;
 use crate::metrics::{PlacementSums, ScoreCell, Threshold};
@@ -242,20 +240,10 @@ impl Judging<'_> {
     ) -> Result<Cells, StudyError> {
         let folds = asker.folds.folds;
         let cells = asker.cells(split);
-        let bits = finest_bits(self.rows as f64, LOSS_RESERVE);
         let lists = self.fold_lists(folds);
-        let answer = asker
-            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Scores {
-                frame: self.asked.frame.clone(),
-                models: self.asked.models.clone(),
-                lists: lists.clone(),
-                split: split.to_vec(),
-                bins: BINS,
-                bits,
-            })
-            .await?;
-        let all = score_cells(&answer.query, &answer.sum)?;
-        let scores: Vec<Vec<ScoreCell>> = all.chunks_exact(cells).map(<[_]>::to_vec).collect();
+        let of = |slice| with_their_models(&self.asked.models, &lists, slice);
+        let scores =
+            ask_scores(asker, (&self.asked.frame, self.rows), split, lists.len(), of).await?;
         let mut whole = Vec::new();
         for lists in scores.chunks_exact(usize::from(folds)) {
             let cell = |at: usize| ScoreCell::merged(lists.iter().map(|cells| &cells[at]));
@@ -272,24 +260,9 @@ impl Judging<'_> {
         split: &[Column],
         scores: &[Vec<ScoreCell>],
     ) -> Result<Vec<Vec<PlacementSums>>, StudyError> {
-        let tables: Vec<_> =
-            scores.iter().flatten().map(|cell| placement_table(&cell.histogram)).collect();
         let (models, lists) = self.whole_lists(asker.folds.folds);
-        // A patient's deviation is at most the number of its rows.
-        let bits = finest_bits((self.rows as f64) * (self.rows as f64), 1);
-        let answer = asker
-            .ask_at(bits, COARSEST_BITS.min(bits), |bits| Ask::Placements {
-                frame: self.asked.frame.clone(),
-                models: models.clone(),
-                lists: lists.clone(),
-                split: split.to_vec(),
-                bins: BINS,
-                tables: tables.clone(),
-                bits,
-            })
-            .await?;
-        let all = placement_cells(&answer.query, &answer.sum)?;
-        Ok(all.chunks_exact(asker.cells(split)).map(<[_]>::to_vec).collect())
+        let of = |slice| with_their_models(&models, &lists, slice);
+        ask_placements(asker, (&self.asked.frame, self.rows), split, scores, of).await
     }
 }
 

@@ -3,7 +3,7 @@
 use wardround_core::query::{CALIBRATION_BINS, RESAMPLED_NUMBERS, Schema};
 use wardround_core::study::{Bootstrap, Study};
 
-use super::super::scores::BINS;
+use super::super::scores::{BINS, SCORED_NUMBERS};
 use super::tally::{Numbers, Tally};
 use super::{Bound, Exactness, Plan};
 
@@ -14,7 +14,7 @@ pub(super) fn plan(study: &Study, schema: &Schema, sites: usize) -> Plan {
     let model = targets * (f64::from(schema.features) + 1.0);
     let folds = f64::from(study.validation.folds);
     let bins = f64::from(BINS.count);
-    let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+    let cell = SCORED_NUMBERS as f64;
     let mut tally = Tally::default();
     tally.ask(0.0, Numbers::counts(sites * (1.0 + 2.0 * classes)));
     for &levels in &schema.levels {

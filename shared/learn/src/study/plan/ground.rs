@@ -24,7 +24,7 @@ use crate::study::fits::needs_counts;
 use crate::study::fits::{LARGE_SITE, MOST_FACTORS};
 use crate::study::frame::ByClass;
 use crate::study::resample::{DRAWS_OF_CELLS, MOST_CELLS_DRAWN};
-use crate::study::scores::BINS;
+use crate::study::scores::{BINS, SCORED_NUMBERS};
 use crate::study::training_sums::asked_for;
 use crate::trees::lockstep::GROWING_BYTES;
 
@@ -350,7 +350,7 @@ impl Ground<'_> {
         let repeats = f64::from(design.repeats);
         let left_out = design.left_out_sites().count() as f64;
         let bins = f64::from(BINS.count);
-        let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        let cell = SCORED_NUMBERS as f64;
         let lists = targets * points * (2.0 * outer + left_out * (repeats + 1.0));
         tally.ask(models * model_size, Numbers::counts(lists * n_sites * cell));
         let full = targets * (repeats * (1.0 + points) + left_out * points);
@@ -376,7 +376,7 @@ impl Ground<'_> {
         self.crossed(&mut tally, study);
         let targets = design.classes.len() as f64;
         let (repeats, bins) = (f64::from(design.repeats), f64::from(BINS.count));
-        let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        let cell = SCORED_NUMBERS as f64;
         if study.validation.own_site_baseline == OwnSiteBaseline::On {
             let lists = targets * repeats;
             let models = lists * f64::from(design.folds);
@@ -466,7 +466,7 @@ impl Ground<'_> {
                     CrossedRows::Sites => n_sites,
                     CrossedRows::Subgroup(at) => levels(at),
                 };
-            let cell = 2.0 * bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+            let cell = SCORED_NUMBERS as f64;
             tally.ask(folds * model_size, Numbers::counts(folds * cells * cell));
             let question = folds * model_size + lists * cells * 2.0 * bins;
             tally.ask(question, Numbers::fractions(lists * cells * 5.0));

@@ -1,6 +1,6 @@
 //! What looking for shortcuts costs, if every level of every column is looked at.
 
-use wardround_core::query::{CALIBRATION_BINS, Schema};
+use wardround_core::query::Schema;
 use wardround_core::study::{
     Balance, GridPoint, LinearPoint, Loss, Reduction, Shortcuts, Standardise, Study,
 };
@@ -8,7 +8,7 @@ use wardround_core::study::{
 use super::ground::Ground;
 use super::tally::{Numbers, Tally};
 use crate::study::design::{ClassModels, Design, LeavingOut, Nesting, Racing, Trained};
-use crate::study::scores::BINS;
+use crate::study::scores::{BINS, SCORED_NUMBERS};
 
 /// Models that are fitted for it at most: one per level and fold.
 pub(super) fn models(study: &Study, schema: &Schema, sites: usize) -> u64 {
@@ -55,7 +55,7 @@ impl Ground<'_> {
         Ground { design: &told, model_size: d + 1.0, ..*self }.linear(tally, Loss::Logistic, sites);
         let (marks, folds) = (marks as f64, f64::from(study.validation.folds));
         let bins = 2.0 * f64::from(BINS.count);
-        let cell = bins + 3.0 * CALIBRATION_BINS as f64 + 2.0;
+        let cell = SCORED_NUMBERS as f64;
         // Which marks sites let be asked about.
         tally.ask(marks, Numbers::counts(marks * sites as f64));
         let question = marks * folds * (d + 1.0);
