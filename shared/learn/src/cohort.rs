@@ -2,6 +2,7 @@
 //! them, and never shows a row.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
@@ -111,6 +112,91 @@ impl<C: Cohort + Send> Cohort for &C {
         decision: &[u8],
     ) -> Result<(), CohortError> {
         C::settle(self, query, purpose, decision)
+    }
+}
+
+/// Any cohort as one type, so that what runs over cohorts is compiled once, not once in every crate that
+/// runs it over one of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct AnyCohort<'a>(&'a dyn Dispatched);
+
+impl<'a> AnyCohort<'a> {
+    /// The cohort behind it.
+    pub fn new<C: Cohort>(cohort: &'a C) -> Self {
+        Self(cohort)
+    }
+}
+
+impl Cohort for AnyCohort<'_> {
+    async fn sum(&self, query: &Query) -> Result<Sum, CohortError> {
+        self.0.sum(query).await
+    }
+
+    async fn sum_or_decision(
+        &self,
+        query: &Query,
+        purpose: &Purpose,
+    ) -> Result<Heard, CohortError> {
+        self.0.sum_or_decision(query, purpose).await
+    }
+
+    fn held(&self, input: u8) -> Held<'_> {
+        self.0.held(input)
+    }
+
+    fn settle(
+        &self,
+        query: &Digest,
+        purpose: &Purpose,
+        decision: &[u8],
+    ) -> Result<(), CohortError> {
+        self.0.settle(query, purpose, decision)
+    }
+}
+
+/// A future behind a pointer.
+pub(crate) type Dispatch<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// [`Cohort`] with futures behind pointers, which a `dyn` can have.
+trait Dispatched: Sync {
+    fn sum<'a>(&'a self, query: &'a Query) -> Dispatch<'a, Result<Sum, CohortError>>;
+
+    fn sum_or_decision<'a>(
+        &'a self,
+        query: &'a Query,
+        purpose: &'a Purpose,
+    ) -> Dispatch<'a, Result<Heard, CohortError>>;
+
+    fn held(&self, input: u8) -> Held<'_>;
+
+    fn settle(&self, query: &Digest, purpose: &Purpose, decision: &[u8])
+    -> Result<(), CohortError>;
+}
+
+impl<C: Cohort> Dispatched for C {
+    fn sum<'a>(&'a self, query: &'a Query) -> Dispatch<'a, Result<Sum, CohortError>> {
+        Box::pin(Cohort::sum(self, query))
+    }
+
+    fn sum_or_decision<'a>(
+        &'a self,
+        query: &'a Query,
+        purpose: &'a Purpose,
+    ) -> Dispatch<'a, Result<Heard, CohortError>> {
+        Box::pin(Cohort::sum_or_decision(self, query, purpose))
+    }
+
+    fn held(&self, input: u8) -> Held<'_> {
+        Cohort::held(self, input)
+    }
+
+    fn settle(
+        &self,
+        query: &Digest,
+        purpose: &Purpose,
+        decision: &[u8],
+    ) -> Result<(), CohortError> {
+        Cohort::settle(self, query, purpose, decision)
     }
 }
 

@@ -65,7 +65,7 @@ use self::common::Common;
 use self::design::Design;
 use self::gather::{Within, gather};
 use self::single::{Alone, Single};
-use crate::cohort::Cohort;
+use crate::cohort::{AnyCohort, Cohort, Dispatch};
 use crate::findings::{
     Comparison, Cost, Evaluated, Findings, Matrix, Outliers, OwnSites, Profile, Readers, Shift,
     Shortcuts, SubgroupNames,
@@ -88,13 +88,38 @@ pub async fn run<C: Cohort>(
     schemas: &[Schema],
     observer: &dyn Observer,
 ) -> Result<Findings, StudyError> {
+    dispatched(AnyCohort::new(cohort), study, id, sites, schemas, observer).await
+}
+
+/// [`over`] behind a pointer, so that it is compiled here.
+fn dispatched<'a>(
+    cohort: AnyCohort<'a>,
+    study: &'a Study,
+    id: &'a StudyId,
+    sites: &'a [SiteId],
+    schemas: &'a [Schema],
+    observer: &'a dyn Observer,
+) -> Dispatch<'a, Result<Findings, StudyError>> {
+    Box::pin(async move { over(&cohort, study, id, sites, schemas, observer).await })
+}
+
+async fn over<C: Cohort>(
+    cohort: &C,
+    study: &Study,
+    id: &StudyId,
+    sites: &[SiteId],
+    schemas: &[Schema],
+    observer: &dyn Observer,
+) -> Result<Findings, StudyError> {
     check(study, sites, schemas)?;
     let mut findings = match study.federation.mode {
         Mode::Sums => from_sums(cohort, study, id, sites, schemas, observer).await?,
         Mode::FeatureRows => {
             let rows = gather(cohort, study, id, sites, schemas, observer).await?;
             let within = Within(observer);
-            let mut findings = from_sums(&rows.cohort, study, id, sites, schemas, &within).await?;
+            let mut findings =
+                from_sums(&AnyCohort::new(&rows.cohort), study, id, sites, schemas, &within)
+                    .await?;
             rows.account(&mut findings);
             findings
         }

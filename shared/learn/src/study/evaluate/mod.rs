@@ -23,7 +23,7 @@ use super::readers;
 use super::resample::{self, Resampling};
 use super::scores::{BINS, ask_placements, ask_scores, with_their_models};
 use crate::bundle::{Learner, ModelBundle, Scorer};
-use crate::cohort::Cohort;
+use crate::cohort::{AnyCohort, Cohort, Dispatch};
 use crate::findings::{
     Comparison, Cost, Evaluated, EvaluatedBundle, FinalEnsemble, FinalFit, FinalFourier,
     FinalKernel, FinalLimits, FinalLinear, FinalMember, FinalModel, Findings, GridPoint, Matrix,
@@ -40,6 +40,32 @@ use crate::metrics::{PlacementSums, ScoreCell, Threshold};
 /// [`StudyError`] in clear sentences; [`crate::cohort::CohortError::SiteLost`] comes through, and the caller starts again without
 /// the site.
 pub async fn evaluate<C: Cohort>(
+    cohort: &C,
+    study: &Study,
+    bundle: &ModelBundle,
+    id: &StudyId,
+    sites: &[SiteId],
+    schemas: &[Schema],
+    observer: &dyn Observer,
+) -> Result<Findings, StudyError> {
+    let cohort = AnyCohort::new(cohort);
+    dispatched(cohort, study, bundle, id, sites, schemas, observer).await
+}
+
+/// [`over`] behind a pointer, so that it is compiled here.
+fn dispatched<'a>(
+    cohort: AnyCohort<'a>,
+    study: &'a Study,
+    bundle: &'a ModelBundle,
+    id: &'a StudyId,
+    sites: &'a [SiteId],
+    schemas: &'a [Schema],
+    observer: &'a dyn Observer,
+) -> Dispatch<'a, Result<Findings, StudyError>> {
+    Box::pin(async move { over(&cohort, study, bundle, id, sites, schemas, observer).await })
+}
+
+async fn over<C: Cohort>(
     cohort: &C,
     study: &Study,
     bundle: &ModelBundle,
