@@ -16,6 +16,7 @@ use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 use super::check::{BuildError, below, check};
 use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
+use super::curve::{self, LearningCurveSection};
 use super::decision::decision_curve;
 use super::disclose::{Minimums, cohort_mask};
 use super::edition::Edition;
@@ -71,6 +72,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         comparison: ComparisonSection::Single,
         own_sites: OwnSitesSection::NotAsked,
         matrix: MatrixSection::NotAsked,
+        learning_curve: LearningCurveSection::NotAsked,
         shortcuts: shortcuts::shortcuts(findings, &sites, &mask, minimums)?,
         shift: shortcuts::shift(findings, &sites, &mask)?,
         outliers: OutlierSection::NotAsked,
@@ -108,6 +110,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
     report.comparison = comparison::section(findings, &context.study, &context.rounds, &masks)?;
     report.own_sites = joining::own_sites(findings, &masks, minimums)?;
     report.matrix = joining::matrix(findings, &masks)?;
+    report.learning_curve = curve::section(findings, &masks)?;
     report.outliers = outliers::section(findings, &masks, minimums);
     report.evaluation = EvaluationSection::of(findings, &context.study, &report.pooled);
     Ok(report)

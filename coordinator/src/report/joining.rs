@@ -270,8 +270,13 @@ fn federated(
     Ok(Federated { grid, nested, left_out })
 }
 
+/// The grid of a combination's classifier.
+pub(super) fn grid_of(findings: &Findings, combination: usize) -> Result<&[GridPoint], BuildError> {
+    federated(findings, combination, 0).map(|federated| federated.grid)
+}
+
 /// Which of several combinations it is about; the only one has no name.
-fn of(findings: &Findings, combination: usize) -> Option<String> {
+pub(super) fn of(findings: &Findings, combination: usize) -> Option<String> {
     let Comparison::Several(compared) = &findings.comparison else { return None };
     compared.classifiers.get(combination).map(|one| one.name.clone())
 }
@@ -325,12 +330,12 @@ fn class(
     })
 }
 
-fn name(findings: &Findings, class: u8) -> Result<String, BuildError> {
+pub(super) fn name(findings: &Findings, class: u8) -> Result<String, BuildError> {
     let (got, below) = (usize::from(class), findings.classes.len());
     let name = findings.classes.get(got).cloned();
     name.ok_or(BuildError::Index { what: "a class", below, got })
 }
 
-fn size(what: &'static str, expected: usize, got: usize) -> Result<(), BuildError> {
+pub(super) fn size(what: &'static str, expected: usize, got: usize) -> Result<(), BuildError> {
     if expected == got { Ok(()) } else { Err(BuildError::Size { what, expected, got }) }
 }

@@ -8,6 +8,7 @@ mod comparison;
 mod context;
 mod crossed;
 mod crosswalk;
+mod curve;
 mod decision;
 mod disclose;
 mod edition;
@@ -41,6 +42,7 @@ pub use comparison::{
 pub use context::{Context, SetAsideCount, SiteContext};
 pub(crate) use crossed::disagreements;
 pub use crossed::{CrossedCell, CrossedGaps, CrossedKind, CrossedNotJudged, CrossedTable};
+pub use curve::{CurveClass, CurvePoint, CurvePointModels, LearningCurveSection, SiteLess};
 pub use decision::DecisionPoint;
 pub use edition::{Edition, LeftOut, ShownDigest};
 pub use evaluation::{DriftRow, DriftState, EvaluationSection, TrainedAtSites, TrainingFigures};

@@ -15,6 +15,7 @@ use wardround_learn::findings::TreeCounts;
 use wardround_privacy::judge::Aggregation;
 
 use super::comparison::ComparisonSection;
+use super::curve::LearningCurveSection;
 use super::decision::DecisionPoint;
 use super::edition::{Edition, ShownDigest};
 use super::evaluation::EvaluationSection;
@@ -71,6 +72,8 @@ pub struct Report {
     pub own_sites: OwnSitesSection,
     /// Models of single sites at every site.
     pub matrix: MatrixSection,
+    /// What more patients would be worth.
+    pub learning_curve: LearningCurveSection,
     /// How well features tell sites and subgroups, and whether scores follow them.
     pub shortcuts: ShortcutsSection,
     /// How far sites lie apart.

@@ -1,6 +1,7 @@
 //! A report as CSV tables for statistics programs: one file per kind of number, one line per number or per point. A
 //! number that isn't shown leaves its cell empty, with why in the same line.
 
+use super::curve::{CurvePoint, CurvePointModels, LearningCurveSection};
 use super::fairness::GapRow;
 use super::figures::{Slice, SliceFigure, SliceKind};
 use super::model::{CohortCell, Report};
@@ -32,6 +33,7 @@ impl Report {
             self.roc_table(),
             self.calibration_table(),
             self.uncertainty_table(),
+            self.learning_curve_table(),
             self.shortcuts_table(),
             self.shift_table(),
         ]
@@ -229,6 +231,40 @@ impl Report {
             }
         }
         file("uncertainty.csv", &header, lines)
+    }
+}
+
+impl Report {
+    /// What models of parts of the training patients come to; the last line of a class is the gain of the last step.
+    fn learning_curve_table(&self) -> CsvFile {
+        let header = [&["class", "share", "about_patients", "metric"][..], &ESTIMATE].concat();
+        let mut lines = Vec::new();
+        if let LearningCurveSection::Asked { classes, .. } = &self.learning_curve {
+            for class in classes {
+                let mut add = |share: f64, patients: String, metric: &str, rest: [String; 5]| {
+                    let start = [class.class.clone(), number(Some(share)), patients, metric.into()];
+                    lines.push(start.into_iter().chain(rest).collect());
+                };
+                for CurvePoint { share, about_patients, models } in &class.steps {
+                    let patients = about_patients.to_string();
+                    match models {
+                        CurvePointModels::Judged { auc_within_sites, auc_one_list } => {
+                            let within = of_estimate(auc_within_sites);
+                            add(*share, patients.clone(), "auc_within_sites", within);
+                            add(*share, patients, "auc_one_list", of_estimate(auc_one_list));
+                        }
+                        CurvePointModels::Unfit { reason } => {
+                            let empty = || String::new();
+                            let why =
+                                [empty(), empty(), empty(), "undefined".into(), reason.clone()];
+                            add(*share, patients, "auc_within_sites", why);
+                        }
+                    }
+                }
+                add(1.0, String::new(), "gain_of_last_step", of_estimate(&class.last_gain));
+            }
+        }
+        file("learning_curve.csv", &header, lines)
     }
 }
 

@@ -5,6 +5,7 @@ use wardround_learn::metrics::registry::metric;
 use wardround_privacy::suppress::Reason;
 
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
+use super::curve::{CurvePointModels, LearningCurveSection};
 use super::html::verdict;
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
@@ -260,6 +261,7 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     by_two_columns(report, at, out);
     own_sites(report, at, out);
     matrix(report, at, out);
+    learning_curve(report, at, out);
 }
 
 /// What the sites' AUCs say of sites like them.
@@ -452,6 +454,26 @@ fn matrix(report: &Report, at: usize, out: &mut Lines) {
     for row in class.rows.iter().filter(|row| !row.models.why().is_empty()) {
         out.wrapped("  ", &format!("- {}: {}", row.trained_on.words(), row.models.why()));
     }
+}
+
+/// What fewer patients would have come to.
+fn learning_curve(report: &Report, at: usize, out: &mut Lines) {
+    let LearningCurveSection::Asked { classes, .. } = &report.learning_curve else { return };
+    let (class, unit) = (&classes[at], &report.study.unit);
+    let rows = class.steps.iter().map(|step| {
+        let mut cells = vec![format!("{:.0} %", 100.0 * step.share), grouped(step.about_patients)];
+        match &step.models {
+            CurvePointModels::Judged { auc_within_sites, auc_one_list } => {
+                cells.extend([auc_within_sites, auc_one_list].map(cell));
+            }
+            CurvePointModels::Unfit { reason } => cells.extend(["-".to_owned(), reason.clone()]),
+        }
+        cells
+    });
+    let (of, about) = (format!("learned from, of {unit}s"), format!("about {unit}s"));
+    out.wrapped("", "");
+    out.columns(&[&of, &about, "AUC within sites", "one list"], rows.collect());
+    out.wrapped("  ", &class.verdict(unit));
 }
 
 fn row(name: String, figures: &FigureRow) -> Vec<String> {

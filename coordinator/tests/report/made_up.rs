@@ -11,22 +11,23 @@ use wardround_core::query::{Bins, Fill, Measure, Unfit};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Bootstrap, Choose, ChooseBy, Classes, Classifier,
-    CohortRule, ExamKey, FairnessRule, FederationRule, Input, JudgedUnit, Levels, LinearPoint,
-    Matrix as MatrixRule, Mode, MultiClass, Negative, OnSiteLost, Outliers as OutliersRule,
-    OwnSiteBaseline, PatientRule, Precision, PreprocessRule, Quorum, Recalibrate, Reduction,
-    RowWeights, Search, SecondReader, Shortcuts as ShortcutsRule, Standardise, Study, StudyKind,
-    StudySites, Subgroup, Target, ThresholdRule, Validation, WeightsRule,
+    CohortRule, ExamKey, FairnessRule, FederationRule, Input, JudgedUnit,
+    LearningCurve as CurveRule, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass,
+    Negative, OnSiteLost, Outliers as OutliersRule, OwnSiteBaseline, PatientRule, Precision,
+    PreprocessRule, Quorum, Recalibrate, Reduction, RowWeights, Search, SecondReader,
+    Shortcuts as ShortcutsRule, Standardise, Study, StudyKind, StudySites, Subgroup, Target,
+    ThresholdRule, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
     Among, ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, ConformalSets,
-    Cost, Crossed, CrossedRows, Difference, Distance, Evaluated, Figure, Figures, FinalFit,
-    FinalLimits, FinalLinear, FinalModel, FinalScaler, Findings, FoldResult, FollowedLevel,
-    GridPoint, GridResult, Interval, Judged, JudgedCell, JudgedLevel, LeftOut, Matrix,
-    MatrixOfClass, MeansOf, MeasuredOutliers, MetricSpread, NamedFigure, Nested, NestedChoice,
-    Outliers, OwnModel, OwnOf, OwnSite, OwnSites, OwnSitesOfClass, OwnThresholds, Profile,
-    ProfileCell, Races, Readers, Recalibrated, RecalibratedFit, ReliabilityBin, SetsKind, Shift,
-    ShortcutColumn, ShortcutLevel, ShortcutOf, Shortcuts, ShortcutsFound, SubgroupNames,
-    TargetFindings, TrainedAt, TreeCounts, Uncertainty,
+    Cost, Crossed, CrossedRows, CurveModels, CurveOfClass, CurveStep, Difference, Distance,
+    Evaluated, Figure, Figures, FinalFit, FinalLimits, FinalLinear, FinalModel, FinalScaler,
+    Findings, FoldResult, FollowedLevel, GridPoint, GridResult, Interval, Judged, JudgedCell,
+    JudgedLevel, LearningCurve, LeftOut, Matrix, MatrixOfClass, MeansOf, MeasuredOutliers,
+    MetricSpread, NamedFigure, Nested, NestedChoice, Outliers, OwnModel, OwnOf, OwnSite, OwnSites,
+    OwnSitesOfClass, OwnThresholds, Profile, ProfileCell, Races, Readers, Recalibrated,
+    RecalibratedFit, ReliabilityBin, SetsKind, Shift, ShortcutColumn, ShortcutLevel, ShortcutOf,
+    Shortcuts, ShortcutsFound, SubgroupNames, TargetFindings, TrainedAt, TreeCounts, Uncertainty,
 };
 use wardround_learn::metrics::abstention::{Kept, SHARES};
 use wardround_learn::metrics::conformal::SetCounts;
@@ -239,6 +240,7 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         comparison: Comparison::Single,
         own_sites: OwnSites::NotAsked,
         matrix: Matrix::NotAsked,
+        learning_curve: LearningCurve::NotAsked,
         outliers: Outliers::NotAsked,
         shortcuts: Shortcuts::NotAsked,
         shift: Shift::NotAsked,
@@ -278,6 +280,28 @@ pub fn joined(mut findings: Findings) -> Findings {
     let trained_at = (0..sites).map(trained).collect();
     let classes = vec![MatrixOfClass { class, point: 1, trained_at }];
     findings.matrix = Matrix::Asked { combination: 0, classes, rounds: [63, 80] };
+    findings
+}
+
+/// The same with a learning curve whose first step couldn't be fitted.
+pub fn with_curve(mut findings: Findings) -> Findings {
+    let step = |folds: u8| CurveStep {
+        folds,
+        models: match folds {
+            1 => CurveModels::Unfit { reason: Unfit::OneClass },
+            _ => CurveModels::Judged {
+                auc_within_sites: known(0.6 + 0.02 * f64::from(folds), 0.03),
+                auc_one_list: known(0.64 + 0.02 * f64::from(folds), 0.03),
+            },
+        },
+    };
+    let classes = vec![CurveOfClass {
+        class: findings.targets[0].class,
+        point: 1,
+        steps: (1..=4).map(step).collect(),
+        last_gain: known(0.02, 0.005),
+    }];
+    findings.learning_curve = LearningCurve::Asked { combination: 0, classes, rounds: [81, 90] };
     findings
 }
 
@@ -584,6 +608,7 @@ fn study() -> Study {
             bootstrap: Bootstrap::Off,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: MatrixRule::Off,
+            learning_curve: CurveRule::Off,
             shortcuts: ShortcutsRule::Off,
             outliers: OutliersRule::Off,
             recalibrate: Recalibrate::Off,

@@ -1,12 +1,14 @@
 //! The report from made-up findings: what stands in it, in all its forms, and what must not.
 
 use crate::made_up::{
-    compared, context, findings, joined, known, outputs, patients, site, usual, with_small_cells,
+    compared, context, findings, joined, known, outputs, patients, site, usual, with_curve,
+    with_small_cells,
 };
 use serde_json::{Value, json};
 use wardround::report::{
-    BuildError, ComparisonSection, Count, DataKind, Estimate, MatrixModels, MatrixSection,
-    OwnSiteModel, OwnSitesSection, ReadError, Report, SCHEMA,
+    BuildError, ComparisonSection, Count, CurvePointModels, DataKind, Estimate,
+    LearningCurveSection, MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, ReadError,
+    Report, SCHEMA, SiteLess,
 };
 use wardround_core::study::{Balance, GridPoint, Standardise, Study};
 use wardround_learn::findings::{
@@ -304,6 +306,56 @@ fn races_say_where_every_point_left() {
         races: vec![RaceResult { of: RaceOf::Site { site: 40 }, trials: vec![] }],
     };
     assert!(Report::build(&findings, &context(&findings)).is_err());
+}
+
+#[test]
+fn a_learning_curve_stands_in_every_output() {
+    let plain = findings(4, &patients(4, 160));
+    let patients_of_all = plain.profile.all.patients as f64;
+    let findings = with_curve(plain);
+    let mut context = context(&findings);
+    let report = Report::build(&findings, &context).unwrap();
+    let [json, html, text] = outputs(&report);
+    assert_eq!(Report::from_json(&json).unwrap(), report);
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    assert!(jsonschema::is_valid(&schema, &serde_json::to_value(&report).unwrap()));
+    let LearningCurveSection::Asked { classes, .. } = &report.learning_curve else {
+        panic!("asked")
+    };
+    let class = &classes[0];
+    assert_eq!(
+        class.steps.iter().map(|step| step.share).collect::<Vec<_>>(),
+        [0.25, 0.5, 0.75, 1.0]
+    );
+    assert_eq!(class.steps[1].about_patients, (patients_of_all * 0.4).round() as u64);
+    assert!(matches!(class.steps[0].models, CurvePointModels::Unfit { .. }));
+    let verdict = class.verdict("lesion");
+    assert!(verdict.contains("by +0.020 (0.015 to 0.025): it still rises"), "{verdict}");
+    // The mean over sites that were left out, of figures that the report shows.
+    let losses = report.sites[0].sites.iter().zip(&report.leave_one_site_out[0].sites);
+    let losses: Vec<f64> = losses
+        .map(|(site, out)| site.figures.auc.value().unwrap() - out.figures.auc.value().unwrap())
+        .collect();
+    let SiteLess::Known { mean_loss, sites } = class.site_less else { panic!("{verdict}") };
+    assert_eq!(sites, 4);
+    assert!((mean_loss - losses.iter().sum::<f64>() / 4.0).abs() < 1e-6, "{mean_loss}");
+    assert!(verdict.contains("Models that saw no lesion of a site"), "{verdict}");
+    assert!(html.contains("Would more patients help?") && html.contains("id=\"learning-0"));
+    assert!(
+        text.contains("it still rises") && text.contains("a part holds one class only"),
+        "{text}"
+    );
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    let csv = report.to_csv();
+    let curve = csv.iter().find(|file| file.name == "learning_curve.csv").unwrap();
+    assert_eq!(curve.bytes.iter().filter(|byte| **byte == b'\n').count(), 1 + 1 + 3 * 2 + 1);
+    // What isn't shown of a site has no part in the mean.
+    context.sites[2].policy.per_site_metrics = Consent::Refused;
+    let report = Report::build(&findings, &context).unwrap();
+    let LearningCurveSection::Asked { classes, .. } = &report.learning_curve else {
+        panic!("asked")
+    };
+    assert!(!matches!(classes[0].site_less, SiteLess::Known { sites: 4, .. }));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Plain data; every figure carries its interval and its n, or says why it is undefined.
 
 mod crossed;
+mod curve;
 mod evaluated;
 mod joining;
 mod kernel;
@@ -18,6 +19,7 @@ use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
 
 pub use self::crossed::{Crossed, CrossedRows};
+pub use self::curve::{CurveModels, CurveOfClass, CurveStep, LearningCurve, why_unfit};
 pub use self::evaluated::{Evaluated, EvaluatedBundle};
 pub use self::joining::{
     Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
@@ -62,6 +64,9 @@ pub struct Findings {
     /// Models of single sites, judged at every site.
     #[serde(default, skip_serializing_if = "Matrix::is_not_asked")]
     pub matrix: Matrix,
+    /// What more patients would be worth.
+    #[serde(default, skip_serializing_if = "LearningCurve::is_not_asked")]
+    pub learning_curve: LearningCurve,
     /// How unlike rows are to those that the final model was fitted to.
     #[serde(default, skip_serializing_if = "Outliers::is_not_asked")]
     pub outliers: Outliers,

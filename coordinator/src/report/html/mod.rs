@@ -3,6 +3,7 @@
 mod comparison;
 mod crossed;
 mod crosswalk;
+mod curve;
 mod decision;
 mod fairness;
 mod first_screen;

@@ -14,7 +14,7 @@ use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
 use super::{
-    comparison, crosswalk, decision, fairness, forest, joining, metrics, outliers, readers,
+    comparison, crosswalk, curve, decision, fairness, forest, joining, metrics, outliers, readers,
     reliability, roc, shortcuts, uncertainty,
 };
 
@@ -31,6 +31,9 @@ pub fn main(report: &Report) -> Markup {
     main = main.add(section("sites", "Sites", each(&sites)));
     if let Some(body) = joining::joining(report) {
         main = main.add(section("joining", "What joining gains", body));
+    }
+    if let Some(body) = curve::curve(report) {
+        main = main.add(section("learning-curve", "Would more patients help?", body));
     }
     main = main.add(section("subgroups", "Subgroups", each(&subgroups))).add(section(
         "fairness",

@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod classifier;
+mod curve;
 mod ensemble;
 mod evaluation;
 mod fairness;
@@ -29,6 +30,7 @@ pub use classifier::{
     Balance, BoostingGrid, Classifier, ClosedForm, ColumnSample, EarlyStopping, Family, ForestGrid,
     LeafLimit, Loss, MultiClass, Standardise, TreeRules,
 };
+pub use curve::LearningCurve;
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
 pub use evaluation::{DriftFigure, DriftLimit, Evaluation, StudyKind};
 pub use fairness::{BySite, FairnessRule};

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{
     Bootstrap, Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping,
-    ExamKey, FairnessRule, FederationRule, GridPoint, Halving, Input, KernelPoint, Matrix, Missing,
-    Mode, Negative, OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum, RbfPoint,
-    Recalibrate, RowWeights, Search, SecondReader, Shortcuts, Study, StudyKind, StudySites, Table,
-    Target, ThresholdRule, Validation,
+    ExamKey, FairnessRule, FederationRule, GridPoint, Halving, Input, KernelPoint, LearningCurve,
+    Matrix, Missing, Mode, Negative, OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum,
+    RbfPoint, Recalibrate, RowWeights, Search, SecondReader, Shortcuts, Study, StudyKind,
+    StudySites, Table, Target, ThresholdRule, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
@@ -178,6 +178,7 @@ impl Recipe {
                 outliers: Outliers::Off,
                 recalibrate: Recalibrate::Off,
                 shortcuts: Shortcuts::Off,
+                learning_curve: LearningCurve::Off,
             },
             federation: FederationRule {
                 quorum: Quorum::All,

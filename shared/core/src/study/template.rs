@@ -291,7 +291,10 @@ fn validation() -> String {
      recalibrate = \"off\"\n\
      # Shortcuts: how well features tell a case's site and subgroups, and whether the score follows them\n\
      # among cases of one class. About as many rounds as one more grid point.\n\
-     shortcuts = true\n"
+     shortcuts = true\n\
+     # Would more patients help? The chosen model, fitted to a quarter, a half and three quarters of them\n\
+     # as well; about as many rounds as one more grid point.\n\
+     learning_curve = true\n"
         .to_owned()
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, Matrix, Outliers, OwnSiteBaseline, Recalibrate, Shortcuts};
+use super::{Bootstrap, LearningCurve, Matrix, Outliers, OwnSiteBaseline, Recalibrate, Shortcuts};
 use crate::query::JudgedUnit;
 
 /// How a study is validated.
@@ -44,6 +44,9 @@ pub struct Validation {
     /// Whether it is looked at how well features tell site and subgroups, and whether scores follow them.
     #[serde(skip_serializing_if = "Shortcuts::is_off")]
     pub shortcuts: Shortcuts,
+    /// Whether the chosen model is fitted to parts of its training patients as well.
+    #[serde(skip_serializing_if = "LearningCurve::is_off")]
+    pub learning_curve: LearningCurve,
 }
 
 /// Which grid point is chosen.

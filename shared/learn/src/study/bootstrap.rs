@@ -8,6 +8,7 @@ use wardround_core::study::ChooseBy;
 use super::asker::{Asker, slices};
 use super::error::StudyError;
 use super::judging::{Choices, Judging};
+use super::scores::{Lists, Scoring};
 use crate::cohort::Cohort;
 use crate::metrics::ScoreHistogram;
 use crate::metrics::ranking::roc_auc;
@@ -34,22 +35,46 @@ pub(crate) async fn ask<C: Cohort>(
     choices: &[Choices],
     seed: Seed,
 ) -> Result<Replicates, StudyError> {
-    const { assert!(REPLICATES <= MOST_REPLICATES) };
     let repeats = usize::from(judging.scoring.design.repeats);
     let lists = judging.nested_lists(choices);
-    let (pairs, numbers) = match judging.choose_by {
-        ChooseBy::WithinSites => (Pairs::WithinSites, 1),
-        ChooseBy::OneList => (Pairs::AllSites, BINS.count),
+    let pairs = match judging.choose_by {
+        ChooseBy::WithinSites => Pairs::WithinSites,
+        ChooseBy::OneList => Pairs::AllSites,
+    };
+    let of_list = aucs(asker, &lists, &judging.scoring, pairs, seed).await?;
+    let mean = |lists: &[Vec<[f64; 2]>]| {
+        let of_replicate = |at: usize| {
+            let half = |half: usize| lists.iter().map(|list| list[at][half]).sum::<f64>();
+            [0, 1].map(|side| half(side) / lists.len() as f64)
+        };
+        (0..usize::from(REPLICATES)).map(of_replicate).collect()
+    };
+    Ok(Replicates { targets: of_list.chunks_exact(repeats).map(mean).collect() })
+}
+
+/// AUCs of some lists under the study's draws, the same ones for every list: per list and replicate of the patients drawn, and of
+/// those that weren't; NaN where there was nothing to compare.
+pub(crate) async fn aucs<C: Cohort>(
+    asker: &mut Asker<'_, C>,
+    lists: &Lists,
+    scoring: &Scoring<'_>,
+    pairs: Pairs,
+    seed: Seed,
+) -> Result<Vec<Vec<[f64; 2]>>, StudyError> {
+    const { assert!(REPLICATES <= MOST_REPLICATES) };
+    let numbers = match pairs {
+        Pairs::WithinSites => 1,
+        Pairs::AllSites => BINS.count,
     };
     let seed = Seed(seed.bits("bootstrap of the patients", &[]));
     let each = 4 * u64::from(REPLICATES) * u64::from(numbers);
     // Per list and replicate.
     let mut aucs: Vec<[f64; 2]> = Vec::new();
     for slice in slices(lists.len(), each) {
-        let (models, lists) = lists.slice(slice, &judging.scoring);
+        let (models, lists) = lists.slice(slice, scoring);
         let answer = asker
             .ask(Ask::Bootstrap {
-                frame: judging.scoring.frame.clone(),
+                frame: scoring.frame.clone(),
                 models,
                 lists,
                 bins: BINS,
@@ -78,13 +103,5 @@ pub(crate) async fn ask<C: Cohort>(
             }
         });
     }
-    let of_list: Vec<&[[f64; 2]]> = aucs.chunks_exact(usize::from(REPLICATES)).collect();
-    let mean = |lists: &[&[[f64; 2]]]| {
-        let of_replicate = |at: usize| {
-            let half = |half: usize| lists.iter().map(|list| list[at][half]).sum::<f64>();
-            [0, 1].map(|side| half(side) / lists.len() as f64)
-        };
-        (0..usize::from(REPLICATES)).map(of_replicate).collect()
-    };
-    Ok(Replicates { targets: of_list.chunks_exact(repeats).map(mean).collect() })
+    Ok(aucs.chunks_exact(usize::from(REPLICATES)).map(<[_]>::to_vec).collect())
 }

@@ -173,7 +173,7 @@ fn figure(values: Vec<f64>) -> Figure {
 }
 
 /// The interval that holds all but [`LEFT_OUT`] of the values, as much on either side.
-fn percentiles(mut values: Vec<f64>) -> Interval {
+pub(super) fn percentiles(mut values: Vec<f64>) -> Interval {
     if values.is_empty() {
         return Interval::NotComputed;
     }

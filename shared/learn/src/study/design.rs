@@ -39,6 +39,8 @@ pub(crate) enum Trained {
     Study,
     /// Each of these sites' alone: every repeat without each fold, and all of them once.
     Alone(Vec<u16>),
+    /// So many of the folds that follow each fold of the first repeat, round and round.
+    Following(Vec<u8>),
 }
 
 /// Whether grid points race for the folds that they are judged on.
@@ -187,9 +189,30 @@ impl Design {
     /// The sites that models are fitted to alone.
     pub fn sites_alone(&self) -> &[u16] {
         match &self.trained {
-            Trained::Study => &[],
+            Trained::Study | Trained::Following(_) => &[],
             Trained::Alone(sites) => sites,
         }
+    }
+
+    /// The fits of some classes at one grid point to parts of the rows that each outer fold of the first repeat is learned from:
+    /// to as many folds as each of `sizes` says.
+    pub fn following(&self, classes: &[u8], point: GridPoint, sizes: Vec<u8>) -> Self {
+        Self {
+            classes: classes.to_vec(),
+            grid: vec![point],
+            repeats: 1,
+            left_out: LeavingOut::None,
+            early_stopping: EarlyStopping::Off,
+            racing: Racing::Off,
+            trained: Trained::Following(sizes),
+            ..self.clone()
+        }
+    }
+
+    /// So many folds that follow one, the first after the last.
+    pub fn folds_after(&self, fold: u8, size: u8) -> FoldSet {
+        let bit = |step: u8| 1u64 << ((u16::from(fold) + u16::from(step)) % u16::from(self.folds));
+        FoldSet((1..=size).map(bit).sum())
     }
 
     /// Every training set, each once.
@@ -207,6 +230,12 @@ impl Design {
                 each_fold(only).chain([set(0, all, only)])
             };
             return sites.iter().flat_map(of_site).collect();
+        }
+        if let Trained::Following(sizes) = &self.trained {
+            let of_size = |&size: &u8| {
+                (0..self.folds).map(move |k| set(0, self.folds_after(k, size), SiteSet::All))
+            };
+            return sizes.iter().flat_map(of_size).collect();
         }
         let mut sets: Vec<RowSet> = each_fold(SiteSet::All).collect();
         if self.nested == Nesting::Pairs {

@@ -22,11 +22,11 @@ use crate::findings::{Figure, FinalFit, Matrix, MatrixOfClass, TargetFindings, T
 use crate::metrics::judge::auc_clustered;
 
 /// Classes whose models share a grid point.
-struct Group {
+pub(super) struct Group {
     /// With the trees that the federated model came to, where their number was found early.
-    point: GridPoint,
+    pub point: GridPoint,
     /// Indices into the study's modelled classes.
-    targets: Vec<usize>,
+    pub targets: Vec<usize>,
 }
 
 /// Fits a model to each site that allows it and judges them at every site.
@@ -84,7 +84,8 @@ pub(crate) async fn ask<C: Cohort>(
     Ok(Matrix::Asked { combination, classes, rounds: [first, asker.answered] })
 }
 
-fn groups(design: &Design, targets: &[TargetFindings]) -> Vec<Group> {
+/// The modelled classes by the grid point that was chosen for them on all rows.
+pub(super) fn groups(design: &Design, targets: &[TargetFindings]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (target, findings) in targets.iter().enumerate() {
         let chosen = design.grid[findings.model.point];

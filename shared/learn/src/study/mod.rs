@@ -17,6 +17,7 @@ mod closed_fits;
 mod common;
 mod compare;
 mod crossed;
+mod curve;
 mod design;
 mod early_stopping;
 mod ensemble;
@@ -50,8 +51,8 @@ mod tree_fits;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::study::{
-    Combination, Ensemble, Family, Learner, Matrix as MatrixRule, Mode, Outliers as OutliersRule,
-    OwnSiteBaseline, Shortcuts as ShortcutsRule, Study,
+    Combination, Ensemble, Family, Learner, LearningCurve as CurveRule, Matrix as MatrixRule, Mode,
+    Outliers as OutliersRule, OwnSiteBaseline, Shortcuts as ShortcutsRule, Study,
 };
 
 pub use self::error::StudyError;
@@ -67,8 +68,8 @@ use self::gather::{Within, gather};
 use self::single::{Alone, Single};
 use crate::cohort::{AnyCohort, Cohort, Dispatch};
 use crate::findings::{
-    Comparison, Cost, Evaluated, Findings, Matrix, Outliers, OwnSites, Profile, Readers, Shift,
-    Shortcuts, SubgroupNames,
+    Comparison, Cost, Evaluated, Findings, LearningCurve, Matrix, Outliers, OwnSites, Profile,
+    Readers, Shift, Shortcuts, SubgroupNames,
 };
 
 /// Runs a study over some sites of a cohort.
@@ -202,6 +203,7 @@ async fn from_sums<C: Cohort>(
         Learner::Ensemble(_) => None,
     });
     let (mut own_sites, mut matrix) = (OwnSites::NotAsked, Matrix::NotAsked);
+    let mut learning_curve = LearningCurve::NotAsked;
     if let Some((at, classifier)) = joining {
         let input = combinations[at].input;
         let known = common.take().filter(|_| asker.input == input);
@@ -213,14 +215,21 @@ async fn from_sums<C: Cohort>(
             let (of, rows) = ((at, classifier), profile.all.rows());
             own_sites = own_site::ask(&mut asker, study, of, nested, targets, rows).await?;
         }
+        common = known;
         if study.validation.matrix == MatrixRule::On {
             phase("models of single sites");
-            let mut shared = common_of(&mut asker, study, &profile, known).await?;
+            let mut shared = common_of(&mut asker, study, &profile, common.take()).await?;
             let of = (at, classifier);
             matrix = matrix::ask(&mut asker, study, of, design, targets, &mut shared).await?;
             common = Some(shared);
-        } else {
-            common = known;
+        }
+        if study.validation.learning_curve == CurveRule::On {
+            phase("learning curve");
+            let mut shared = common_of(&mut asker, study, &profile, common.take()).await?;
+            let of = (at, classifier);
+            learning_curve =
+                curve::ask(&mut asker, study, of, design, targets, &mut shared).await?;
+            common = Some(shared);
         }
     }
     let input = combinations[chosen].input;
@@ -282,6 +291,7 @@ async fn from_sums<C: Cohort>(
         comparison,
         own_sites,
         matrix,
+        learning_curve,
         outliers: unlike,
         shortcuts,
         shift,

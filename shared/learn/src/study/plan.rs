@@ -12,7 +12,7 @@ use wardround_core::ids::SiteId;
 use wardround_core::query::Schema;
 use wardround_core::study::{
     Classifier, Combination, EarlyStopping, Ensemble, EnsembleKind, Family, GridPoint, Learner,
-    Matrix, Mode, Outliers, OwnSiteBaseline, Reduction, Shortcuts, Study,
+    LearningCurve, Matrix, Mode, Outliers, OwnSiteBaseline, Reduction, Shortcuts, Study,
 };
 
 use self::ground::{BySite, Gaps, Ground, model_size};
@@ -180,6 +180,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let by_class = reduce::by_class(study);
     let (mut planned, mut proposals) = (Vec::new(), Vec::new());
     let (mut models, mut models_of_matrix, mut models_at_each_site) = (0, 0, 0);
+    let mut models_of_curve = 0;
     let models_of_shortcuts = shortcuts::models(study, &schemas[0], sites.len());
     // For the chosen combination alone: which that will be isn't known, so the most expensive one's.
     let mut joining = Tally::default();
@@ -267,6 +268,9 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
         if study.validation.matrix == Matrix::On {
             models_of_matrix = models_of_matrix.max(ground.alone().fits().len() as u64);
         }
+        if study.validation.learning_curve == LearningCurve::On {
+            models_of_curve = models_of_curve.max(ground.following().fits().len() as u64);
+        }
         shared.add(&own);
         planned.push(own.planned(name, of_this, bound));
     }
@@ -275,7 +279,7 @@ pub fn plan(study: &Study, schemas: &[Schema], sites: &[SiteId]) -> Result<Plan,
     let any_early = planned.iter().any(|one: &PlannedCombination| !one.bound.is_expected());
     Ok(Plan {
         queries: shared.queries as u64,
-        models: models + models_of_matrix + models_of_shortcuts,
+        models: models + models_of_matrix + models_of_curve + models_of_shortcuts,
         bytes_down_per_site: shared.down as u64,
         bytes_up_per_site: shared.up() as u64,
         numbers_per_site: (counts + fractions) as u64,

@@ -11,6 +11,7 @@ mod bundle;
 mod compare;
 #[cfg(test)]
 mod crossed;
+mod curve;
 #[cfg(test)]
 mod early_stopping;
 #[cfg(test)]

@@ -8,10 +8,10 @@ use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Bootstrap, Choose, ChooseBy, Classes, Classifier, CohortRule,
     ColumnSample, EarlyStopping, ExamKey, FairnessRule, FederationRule, ForestGrid, Input,
-    JudgedUnit, LeafLimit, Levels, Matrix, Missing, Mode, MultiClass, Negative, OnSiteLost,
-    Outliers, OwnSiteBaseline, PatientRule, Quorum, Recalibrate, Reduction, RowWeights, Search,
-    SecondReader, Shortcuts, Standardise, Study, StudyKind, StudySites, Subgroup, Table, Target,
-    ThresholdRule, TreeRules, Validation,
+    JudgedUnit, LeafLimit, LearningCurve, Levels, Matrix, Missing, Mode, MultiClass, Negative,
+    OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum, Recalibrate, Reduction, RowWeights,
+    Search, SecondReader, Shortcuts, Standardise, Study, StudyKind, StudySites, Subgroup, Table,
+    Target, ThresholdRule, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -62,6 +62,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             bootstrap: Bootstrap::Off,
             own_site_baseline: OwnSiteBaseline::Off,
             matrix: Matrix::Off,
+            learning_curve: LearningCurve::Off,
             outliers: Outliers::Off,
             recalibrate: Recalibrate::Off,
             shortcuts: Shortcuts::Off,

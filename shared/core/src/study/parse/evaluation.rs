@@ -2,8 +2,8 @@
 
 use super::super::evaluation::{DriftFigure, DriftLimit, Evaluation, StudyKind};
 use super::super::{
-    Bootstrap, Choose, ChooseBy, JudgedUnit, Matrix, Mode, Outliers, OwnSiteBaseline, Recalibrate,
-    Search, Shortcuts, ThresholdRule, Validation,
+    Bootstrap, Choose, ChooseBy, JudgedUnit, LearningCurve, Matrix, Mode, Outliers,
+    OwnSiteBaseline, Recalibrate, Search, Shortcuts, ThresholdRule, Validation,
 };
 use super::validation::{bootstrap, judge};
 use crate::digest::Digest;
@@ -112,6 +112,7 @@ pub(super) fn validation(root: &Table<'_>) -> Option<Validation> {
         outliers: Outliers::Off,
         recalibrate: Recalibrate::Off,
         shortcuts: Shortcuts::Off,
+        learning_curve: LearningCurve::Off,
     })
 }
 

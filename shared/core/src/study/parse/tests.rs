@@ -201,6 +201,7 @@ fn a_file_with_every_field_is_read() {
             outliers: Outliers::Off,
             recalibrate: Recalibrate::Off,
             shortcuts: Shortcuts::Off,
+            learning_curve: LearningCurve::Off,
         },
         federation: FederationRule {
             quorum: Quorum::AtLeast(2),

@@ -1,9 +1,9 @@
 //! Reading `[validation]`.
 
 use super::super::{
-    Bootstrap, Candidates, Choose, ChooseBy, ExamKey, Halving, JudgedUnit, Matrix, Outliers,
-    OwnSiteBaseline, PatientRule, Recalibrate, Search, Shortcuts, ThresholdRule, UnitScore,
-    Validation,
+    Bootstrap, Candidates, Choose, ChooseBy, ExamKey, Halving, JudgedUnit, LearningCurve, Matrix,
+    Outliers, OwnSiteBaseline, PatientRule, Recalibrate, Search, Shortcuts, ThresholdRule,
+    UnitScore, Validation,
 };
 use crate::query::MOST_REPLICATES;
 use crate::read::{self, Key, Value};
@@ -24,6 +24,7 @@ pub(super) const VALIDATION: &[Key] = &[
     Key::value("outliers", "true"),
     Key::value("recalibrate", "\"platt\""),
     Key::value("shortcuts", "true"),
+    Key::value("learning_curve", "true"),
 ];
 const THRESHOLD: &[Key] = &[
     Key::value("sensitivity", "0.9"),
@@ -104,6 +105,16 @@ pub(super) fn validation(
     let shortcuts = table.or("shortcuts", Shortcuts::Off, |v| {
         Some(if v.boolean()? { Shortcuts::On } else { Shortcuts::Off })
     });
+    let learning_curve = table.or("learning_curve", LearningCurve::Off, |v| {
+        let on = v.boolean()?;
+        if on && folds.is_some_and(|folds| folds < 3) {
+            v.wrong(
+                "validation.learning_curve is true and validation.folds is 2, so there is one fold to learn from",
+                "have three folds or more, or set it to false",
+            );
+        }
+        Some(if on { LearningCurve::On } else { LearningCurve::Off })
+    });
     Some(Validation {
         folds: folds?,
         repeats: repeats?,
@@ -119,6 +130,7 @@ pub(super) fn validation(
         outliers: outliers?,
         recalibrate: recalibrate?,
         shortcuts: shortcuts?,
+        learning_curve: learning_curve?,
     })
 }
 

@@ -26,9 +26,9 @@ use crate::bundle::{Learner, ModelBundle, Scorer};
 use crate::cohort::{AnyCohort, Cohort, Dispatch};
 use crate::findings::{
     Comparison, Cost, Evaluated, EvaluatedBundle, FinalEnsemble, FinalFit, FinalFourier,
-    FinalKernel, FinalLimits, FinalLinear, FinalMember, FinalModel, Findings, GridPoint, Matrix,
-    Nested, Outliers, OwnSites, Profile, Races, Readers, Shift, Shortcuts, SubgroupNames,
-    TargetFindings, TreeCounts,
+    FinalKernel, FinalLimits, FinalLinear, FinalMember, FinalModel, Findings, GridPoint,
+    LearningCurve, Matrix, Nested, Outliers, OwnSites, Profile, Races, Readers, Shift, Shortcuts,
+    SubgroupNames, TargetFindings, TreeCounts,
 };
 use crate::metrics::judge::{self, CellSums, Part, without_interval};
 use crate::metrics::ranking::site_only_auc;
@@ -133,6 +133,7 @@ async fn over<C: Cohort>(
         comparison: Comparison::Single,
         own_sites: OwnSites::NotAsked,
         matrix: Matrix::NotAsked,
+        learning_curve: LearningCurve::NotAsked,
         outliers: Outliers::NotAsked,
         shortcuts: Shortcuts::NotAsked,
         shift: Shift::NotAsked,

@@ -5,8 +5,9 @@ use wardround_core::query::{
     Schema,
 };
 use wardround_core::study::{
-    Bootstrap, ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LinearPoint, Loss,
-    Matrix, Missing, Outliers, OwnSiteBaseline, RbfPoint, Reduction, Standardise, Study,
+    Bootstrap, ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LearningCurve,
+    LinearPoint, Loss, Matrix, Missing, Outliers, OwnSiteBaseline, RbfPoint, Reduction,
+    Standardise, Study,
 };
 
 use super::rounds::{
@@ -389,16 +390,7 @@ impl Ground<'_> {
             let alone = self.alone();
             let ground = Ground { design: &alone, ..*self };
             let classes = f64::from(self.schema.classes);
-            match classifier.family() {
-                Family::Linear(loss) => ground.linear(&mut tally, loss, sites),
-                Family::Multinomial => ground.multinomial(&mut tally),
-                Family::Rbf => ground.rbf(&mut tally),
-                Family::ClosedForm(_) => ground.closed_form(&mut tally, classes),
-                Family::Forest | Family::Boosting => ground.trees(&mut tally, classifier),
-                Family::BaggedForest => ground.bagged(&mut tally, classifier),
-                // No study of sums has it, and one of rows has no models of single sites.
-                Family::KernelSvm => {}
-            }
+            ground.fits(&mut tally, classifier, sites, classes);
             let lists = targets * n_sites * repeats;
             let models = targets * n_sites * (repeats * f64::from(design.folds) + 1.0);
             let question = models * self.model_size;
@@ -406,7 +398,49 @@ impl Ground<'_> {
             let tables = lists * n_sites * 2.0 * bins;
             tally.ask(question + tables, Numbers::counts(lists * n_sites * 5.0));
         }
+        if study.validation.learning_curve == LearningCurve::On {
+            self.learning_curve(&mut tally, study, classifier, sites);
+        }
         tally
+    }
+
+    /// The chosen point fitted to parts of the training rows, judged by site and in one list, and drawn.
+    fn learning_curve(
+        &self,
+        tally: &mut Tally,
+        study: &Study,
+        classifier: &Classifier,
+        sites: usize,
+    ) {
+        let curve = self.following();
+        let ground = Ground { design: &curve, ..*self };
+        let classes = f64::from(self.schema.classes);
+        ground.fits(tally, classifier, sites, classes);
+        let (n_sites, bins) = (self.n_sites, f64::from(BINS.count));
+        let lists = LearningCurve::sizes(curve.folds).len() as f64 * curve.classes.len() as f64;
+        let question = lists * f64::from(curve.folds) * self.model_size;
+        tally.ask(question, Numbers::counts(lists * n_sites * SCORED_NUMBERS as f64));
+        for cells in [n_sites, 1.0] {
+            let tables = lists * cells * 2.0 * bins;
+            tally.ask(question + tables, Numbers::counts(lists * cells * 5.0));
+        }
+        if study.validation.bootstrap != Bootstrap::Off {
+            tally.ask(question, Numbers::fractions(lists * 4.0 * f64::from(REPLICATES)));
+        }
+    }
+
+    /// The rounds of a classifier's fits.
+    fn fits(&self, tally: &mut Tally, classifier: &Classifier, sites: usize, classes: f64) {
+        match classifier.family() {
+            Family::Linear(loss) => self.linear(tally, loss, sites),
+            Family::Multinomial => self.multinomial(tally),
+            Family::Rbf => self.rbf(tally),
+            Family::ClosedForm(_) => self.closed_form(tally, classes),
+            Family::Forest | Family::Boosting => self.trees(tally, classifier),
+            Family::BaggedForest => self.bagged(tally, classifier),
+            // Its rows leave: no sums are asked for.
+            Family::KernelSvm => {}
+        }
     }
 
     /// The nested lists, and those of left-out sites, under draws of the patients and deals of levels.
@@ -488,6 +522,13 @@ impl Ground<'_> {
         let design = self.design;
         let point = design.grid[design.slowest_point()];
         design.alone(&design.classes, point, (0..design.sites).collect())
+    }
+
+    /// The models of a learning curve, at the point that takes most rounds.
+    pub(super) fn following(&self) -> Design {
+        let design = self.design;
+        let point = design.grid[design.slowest_point()];
+        design.following(&design.classes, point, LearningCurve::sizes(design.folds))
     }
 
     /// The nested lists under the bootstrap.
