@@ -1,9 +1,11 @@
 //! What a round asks for, and what comes back.
 
 use wardround_core::digest::Digest;
-use wardround_core::ids::SiteId;
+use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Query;
 use wardround_core::sum::Sum;
+use wardround_privacy::policy::Rule;
+use wardround_privacy::successive;
 use wardround_proto::v1;
 
 use crate::round::Ending;
@@ -143,8 +145,12 @@ impl Failure {
 
 /// The sentence of a refusal: rule, site, both numbers and the ways out.
 pub fn refusal_sentence(site: &SiteId, refusal: &v1::Refusal) -> String {
-    let parsed = refusal.rule.parse::<wardround_privacy::policy::Rule>();
+    let parsed = refusal.rule.parse::<Rule>();
     match parsed {
+        Ok(Rule::Successive) => {
+            let earlier = StudyId::parse(&refusal.study).ok();
+            format!("{site} refuses: {}", successive::sentence(earlier.as_ref(), refusal.allowed))
+        }
         Ok(rule) => {
             let refusal = wardround_privacy::judge::Refusal {
                 rule,

@@ -1,7 +1,7 @@
 //! A site's disclosure rules, from its message.
 
 use serde_json::json;
-use wardround_privacy::policy::Policy;
+use wardround_privacy::policy::{Consent, Policy};
 use wardround_proto::v1;
 
 /// A site's disclosure rules from its message.
@@ -20,5 +20,10 @@ pub(super) fn policy(message: &v1::Policy) -> Result<Policy, String> {
     if !message.own_model.is_empty() {
         value["own_model"] = json!(message.own_model);
     }
+    // Agents from before the rule compare no cohorts.
+    value["successive"] = match message.successive.as_str() {
+        "" => json!(Consent::Allowed),
+        said => json!(said),
+    };
     serde_json::from_value(value).map_err(|error| format!("a site's policy: {error}"))
 }

@@ -253,6 +253,9 @@ pub struct Refusal {
     /// The number that the rule allows.
     #[prost(uint64, tag = "3")]
     pub allowed: u64,
+    /// With the rule "successive": the earlier study.
+    #[prost(string, tag = "4")]
+    pub study: ::prost::alloc::string::String,
 }
 /// A site's disclosure rules, in the words of its own file.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -276,6 +279,9 @@ pub struct Policy {
     /// Empty from sites that don't know of it: refused.
     #[prost(string, tag = "9")]
     pub own_model: ::prost::alloc::string::String,
+    /// Empty from sites that don't know of it: allowed.
+    #[prost(string, tag = "10")]
+    pub successive: ::prost::alloc::string::String,
 }
 /// Rows that don't enter, for one reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
+pub enum Access {
     /// The owner alone (mode 0600 on Unix; elsewhere the folder's rights count).
     Owner,
     /// Whoever may read the folder.
@@ -15,7 +15,10 @@ pub(crate) enum Access {
 
 /// Writes a file beside its place, syncs it and moves it there, so that a reader or a crash sees the
 /// old content or the new, never a part.
-pub(crate) fn write_atomically(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says; nothing is left beside the file then.
+pub fn write_atomically(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside: PathBuf = path.with_file_name(name);

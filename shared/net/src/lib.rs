@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod client;
-mod files;
+pub mod files;
 pub mod invite;
 pub mod pki;
 mod provider;

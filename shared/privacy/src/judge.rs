@@ -17,6 +17,7 @@ use wardround_core::query::{Ask, AskKind, Column, FoldSet, Query, RowSet, SiteSe
 
 use crate::policy::{Consent, FeatureRows, Policy, Rule, WideSums};
 use crate::release::Holds;
+use crate::successive;
 
 /// Fewest sites in a sum under secure aggregation: with two, each knows the other's.
 pub const MINIMUM_SITES: u64 = 3;
@@ -90,8 +91,13 @@ impl fmt::Display for Refusal {
     /// One sentence: the rule, both numbers, and every way out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Refusal { rule, asked, allowed } = self;
+        if *rule == Rule::Successive {
+            return f.write_str(&successive::sentence(None, *allowed));
+        }
         write!(f, "{rule}: ")?;
         match rule {
+            // Said above.
+            Rule::Successive => Ok(()),
             Rule::WideSums | Rule::WideShare => write!(
                 f,
                 "the study asks for {asked} numbers per model, this site's patients allow {allowed}; \

@@ -5,5 +5,6 @@ pub mod ledger;
 pub mod policy;
 pub mod release;
 pub mod seal;
+pub mod successive;
 pub mod suppress;
 pub mod words;

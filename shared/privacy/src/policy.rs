@@ -38,6 +38,9 @@ pub struct Policy {
     pub per_site_metrics: Consent,
     /// Whether a model that is fitted to this site's patients alone may leave, a tree among them. Default refused.
     pub own_model: Consent,
+    /// Whether a study is answered whose cohort differs from an earlier study's by fewer patients than
+    /// `minimum_cell`. Default refused.
+    pub successive: Consent,
 }
 
 impl Default for Policy {
@@ -52,6 +55,7 @@ impl Default for Policy {
             feature_rows: FeatureRows::Refused,
             per_site_metrics: Consent::Allowed,
             own_model: Consent::Refused,
+            successive: Consent::Refused,
         }
     }
 }
@@ -89,6 +93,7 @@ impl Policy {
             (Rule::LeaveOneSiteOut, usual.leave_one_site_out, self.leave_one_site_out),
             (Rule::PerSiteMetrics, usual.per_site_metrics, self.per_site_metrics),
             (Rule::OwnModel, usual.own_model, self.own_model),
+            (Rule::Successive, usual.successive, self.successive),
         ] {
             note(now > default, rule, &default, &now);
         }
@@ -244,6 +249,8 @@ words! {
         PerSiteMetrics = "per_site_metrics",
         /// Models of the site's patients alone.
         OwnModel = "own_model",
+        /// Cohorts that differ by few patients from an earlier study's.
+        Successive = "successive",
         /// Fewest sites in a model; not a key, no owner can loosen it.
         MinimumSites = "minimum_sites",
         /// Fewest patients of a fold of a plain sum; its number is `minimum_cell`'s.
@@ -269,6 +276,7 @@ mod tests {
         assert_eq!(policy.feature_rows, FeatureRows::Refused);
         assert_eq!(policy.per_site_metrics, Consent::Allowed);
         assert_eq!(policy.own_model, Consent::Refused);
+        assert_eq!(policy.successive, Consent::Refused);
         assert_eq!(policy.loosenings(), []);
         assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), policy);
     }
@@ -295,6 +303,7 @@ mod tests {
             feature_rows: FeatureRows::Allowed,
             per_site_metrics: Consent::Allowed,
             own_model: Consent::Allowed,
+            successive: Consent::Allowed,
         };
         let lines: Vec<String> = loose.loosenings().iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -307,6 +316,7 @@ mod tests {
                 "wide_share = 0.5 (default 0.33)",
                 "leave_one_site_out = allowed (default refused)",
                 "own_model = allowed (default refused)",
+                "successive = allowed (default refused)",
                 "feature_rows = rows of single patients leave this hospital (default refused)",
             ]
         );

@@ -380,7 +380,7 @@ mod tests {
         let mut m = started();
         m.step(Event::Polled(vec![ask("t", "s", Question::Remote)]), Timestamp(500));
         let failure = Failure::Code(FailureCode::Internal, 0, 0);
-        let effects = m.step(Event::Fetched("t".into(), Err(failure)), Timestamp(600));
+        let effects = m.step(Event::Fetched("t".into(), Err(failure.clone())), Timestamp(600));
         assert_eq!(effects, [Effect::HandIn(errand("t", "s"), Outcome::Failure(failure))]);
         // A second word on the same fetch changes nothing.
         assert_eq!(m.step(Event::Fetched("t".into(), Ok(vec![])), Timestamp(700)), []);

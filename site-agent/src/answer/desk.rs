@@ -39,6 +39,13 @@ pub trait Desk: Send + 'static {
     /// vanished or changed since.
     fn open(&mut self, id: &StudyId, watch: &Watch) -> Result<OpenCohort, Failure>;
 
+    /// An answer about a study's frozen cohort is about to leave: the cohort is compared with those that were answered
+    /// before, and remembered.
+    ///
+    /// # Errors
+    /// [`Failure::TooNear`]: the answer mustn't leave; or the cohort can't be remembered.
+    fn answering(&mut self, id: &StudyId) -> Result<(), Failure>;
+
     /// The study is over.
     fn close(&mut self, id: &StudyId);
 }

@@ -12,6 +12,8 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::{Input, Study};
 use wardround_learn::rows::Storage;
+use wardround_privacy::policy::Consent;
+use wardround_privacy::successive::Remembered;
 use wardround_proto::v1::{FailureCode, Stage};
 use wardround_vision::{WeightsError, WeightsStore};
 
@@ -19,8 +21,8 @@ use super::open::rarest;
 use super::{Considered, Desk, OpenCohort, Watch};
 use crate::config::{Home, SiteConfig};
 use crate::data::{
-    Broken, Cohort, Features, FeaturesError, Held, Lock, LockError, Obstacle, Reason, RowInput,
-    Unusable, rows,
+    Answered, AnsweredError, Broken, Cohort, Features, FeaturesError, Held, Lock, LockError,
+    Obstacle, Reason, RowInput, Unusable, rows,
 };
 use crate::egress::{
     BackboneSource, Counts, Enlisted, Failure, FeatureSource, Origin, SetAside, SetAsideReason,
@@ -175,6 +177,37 @@ impl LocalDesk {
         Ok((cohort, features, held))
     }
 
+    /// Compares a cohort with those that were answered, unless the owner lets reports be subtracted.
+    fn apart(&self, answered: &Answered, cohort: &Remembered) -> Result<(), Failure> {
+        match self.config.policy.successive {
+            Consent::Allowed => Ok(()),
+            Consent::Refused => answered
+                .compare(cohort, self.config.policy.minimum_cell)
+                .map_err(|error| not_apart(cohort, error)),
+        }
+    }
+
+    /// The same of a frozen cohort.
+    fn lock_apart(&self, id: &StudyId, study: &Study) -> Result<(), Failure> {
+        let lock = Lock::read(&self.home.lock(id)).map_err(|error| internal(&error))?;
+        let answered = self.answered()?;
+        self.apart(&answered, &answered.of_lock(id, study, &lock))
+    }
+
+    /// The cohorts that were answered.
+    fn answered(&self) -> Result<Answered, Failure> {
+        Answered::open(self.home.answered()).map_err(|error| internal(&error))
+    }
+
+    /// A study as it was enlisted.
+    fn enlisted(&self, id: &StudyId) -> Result<Study, Failure> {
+        let text = fs::read_to_string(self.study_file(id)).map_err(|error| {
+            tracing::error!(study = %id, %error, "the study's file");
+            Failure::Code(FailureCode::NotEnlisted, 0, 0)
+        })?;
+        Study::parse(&text).map_err(|mistakes| not_understood(&mistakes))
+    }
+
     fn study_file(&self, id: &StudyId) -> PathBuf {
         self.home.study(id).join("study.toml")
     }
@@ -183,6 +216,9 @@ impl LocalDesk {
 impl Desk for LocalDesk {
     fn consider(&mut self, study: &Study, watch: &Watch) -> Result<Considered, Failure> {
         let cohort = self.cohort(study, watch)?;
+        // Not a verdict with counts: two of them would tell how many patients differ.
+        let answered = self.answered()?;
+        self.apart(&answered, &answered.of_cohort(&proposal(), study, &cohort))?;
         let counts = counts(&cohort, cohort.rows.len(), patients(&cohort, 0..cohort.rows.len()));
         let each = cohort.rows.iter().map(|row| (row.patient.as_str(), row.classes));
         let of_rarest_class = rarest(each);
@@ -234,7 +270,16 @@ impl Desk for LocalDesk {
             _ => {}
         }
         let source = self.source(study, watch)?;
+        let lock = self.home.lock(id);
+        let frozen_before = lock.exists();
         let (cohort, features, held) = self.held(id, study, &source, watch)?;
+        if let Err(failure) = self.lock_apart(id, study) {
+            // It isn't frozen: once more patients have come, the study may be tried again.
+            if !frozen_before {
+                fs::remove_file(&lock).map_err(|error| internal(&error))?;
+            }
+            return Err(failure);
+        }
         let with_missing = with_missing(&features, &held.taken).map_err(|e| internal(&e))?;
         let of_taken = patients(&cohort, held.taken.iter().copied());
         Ok(Enlisted {
@@ -253,15 +298,10 @@ impl Desk for LocalDesk {
     }
 
     fn open(&mut self, id: &StudyId, watch: &Watch) -> Result<OpenCohort, Failure> {
-        let not_enlisted = Failure::Code(FailureCode::NotEnlisted, 0, 0);
         if !self.home.lock(id).exists() {
-            return Err(not_enlisted);
+            return Err(Failure::Code(FailureCode::NotEnlisted, 0, 0));
         }
-        let text = fs::read_to_string(self.study_file(id)).map_err(|error| {
-            tracing::error!(study = %id, %error, "the study's file");
-            not_enlisted
-        })?;
-        let study = Study::parse(&text).map_err(|mistakes| not_understood(&mistakes))?;
+        let study = self.enlisted(id)?;
         let source = self.source(&study, watch)?;
         let (cohort, features, held) = self.held(id, &study, &source, watch)?;
         fs::create_dir_all(&self.config.cache).map_err(|error| internal(&error))?;
@@ -272,6 +312,19 @@ impl Desk for LocalDesk {
         };
         let rows = features.iter().map(of_input).collect::<Result<_, _>>()?;
         Ok(OpenCohort { rows, lock: held.digest })
+    }
+
+    fn answering(&mut self, id: &StudyId) -> Result<(), Failure> {
+        let study = self.enlisted(id)?;
+        let lock = Lock::read(&self.home.lock(id)).map_err(|error| internal(&error))?;
+        let answered = self.answered()?;
+        let cohort = answered.of_lock(id, &study, &lock);
+        if answered.knows(&cohort).map_err(|error| internal(&error))? {
+            return Ok(());
+        }
+        // Another study may have been answered since this one was enlisted.
+        self.apart(&answered, &cohort)?;
+        answered.remember(&cohort).map(|_| ()).map_err(|error| internal(&error))
     }
 
     fn close(&mut self, id: &StudyId) {
@@ -422,6 +475,21 @@ fn broken(error: &LockError) -> Failure {
         }
         _ => Failure::Code(FailureCode::Internal, 0, 0),
     }
+}
+
+fn not_apart(cohort: &Remembered, error: AnsweredError) -> Failure {
+    match error {
+        AnsweredError::TooNear(near) => {
+            tracing::warn!(study = %cohort.study, %near, "the cohort isn't answered about");
+            Failure::TooNear(near)
+        }
+        other => internal(&other),
+    }
+}
+
+/// The name of a study that has none yet.
+fn proposal() -> StudyId {
+    StudyId::parse("proposal").expect("small letters are an id")
 }
 
 fn wanted(watch: &Watch) -> Result<(), Failure> {

@@ -29,6 +29,8 @@ pub struct OpenStudy {
     rows: Vec<Rows>,
     lock: Digest,
     facts: CohortFacts,
+    /// Whether its cohort is among those that were answered.
+    remembered: bool,
     /// The last marks that were asked about, and [`CohortFacts::of_rarest_class`] of them.
     of_marks: Mutex<Option<(Vec<Mark>, u64)>>,
 }
@@ -45,7 +47,17 @@ impl OpenStudy {
             .map_or(0, |rows| rarest(rows.rows().map(|row| ((row.issuer, row.key), row.classes))));
         let aggregation = Aggregation::Plain;
         let facts = CohortFacts { patients, of_rarest_class, aggregation };
-        Self { study, me, rows, lock, facts, of_marks: Mutex::default() }
+        Self { study, me, rows, lock, facts, remembered: false, of_marks: Mutex::default() }
+    }
+
+    /// Whether its cohort is known to be among those that were answered.
+    pub fn is_remembered(&self) -> bool {
+        self.remembered
+    }
+
+    /// Its cohort is among those that were answered.
+    pub fn remembered(&mut self) {
+        self.remembered = true;
     }
 
     /// Which study.

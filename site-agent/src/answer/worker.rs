@@ -165,6 +165,10 @@ impl<D: Desk> Bench<D> {
                 };
                 let open = self.open.insert(open);
                 let sum = open.answer(&query, lock, &self.policy, &self.store, watch)?;
+                if !open.is_remembered() {
+                    self.desk.answering(open.study())?;
+                    open.remembered();
+                }
                 Ok(Outcome::Answer(PackedAnswer::new(&sum)))
             }
             Work::Close { study } => {

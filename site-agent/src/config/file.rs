@@ -142,6 +142,7 @@ const POLICY: &[Key] = &[
     Key::value("feature_rows", "\"refused\""),
     Key::value("per_site_metrics", "\"allowed\""),
     Key::value("own_model", "\"refused\""),
+    Key::value("successive", "\"refused\""),
 ];
 const CACHE: &[Key] = &[Key::value("folder", "\"cache\"")];
 const WEIGHTS: &[Key] = &[Key::value("cache", "\"cache/weights\"")];
@@ -244,6 +245,7 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
     });
     let per_site_metrics = table.or("per_site_metrics", usual.per_site_metrics, consent);
     let own_model = table.or("own_model", usual.own_model, consent);
+    let successive = table.or("successive", usual.successive, consent);
     Some(Policy {
         minimum_cohort: minimum_cohort?,
         minimum_cell: minimum_cell?,
@@ -254,6 +256,7 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
         feature_rows: feature_rows?,
         per_site_metrics: per_site_metrics?,
         own_model: own_model?,
+        successive: successive?,
     })
 }
 
@@ -294,6 +297,7 @@ leave_one_site_out = "allowed"
 feature_rows = "rows of single patients leave this hospital"
 per_site_metrics = "refused"
 own_model = "allowed"
+successive = "allowed"
 
 [cache]
 folder = "/scratch/features"
@@ -333,6 +337,7 @@ cache = "weights"
             feature_rows: FeatureRows::Allowed,
             per_site_metrics: Consent::Refused,
             own_model: Consent::Allowed,
+            successive: Consent::Allowed,
         };
         assert_eq!(config.policy, policy);
         assert_eq!(config.cache, Path::new("/scratch/features"));

@@ -6,6 +6,7 @@
 //! identity/         the site's key and certificate
 //! cache/            features and weights; can be made again
 //! ledger/           every message that left, hash-chained; never deleted
+//! answered/         the cohorts that were answered, by keyed hashes, for the rule on successive reports
 //! studies/<study>/  per study: its file, the frozen cohort (`lock`), finished answers, `closed` when over
 //! ```
 
@@ -59,6 +60,11 @@ impl Home {
     /// The egress ledger.
     pub fn ledger(&self) -> PathBuf {
         self.0.join("ledger")
+    }
+
+    /// The cohorts that were answered.
+    pub fn answered(&self) -> PathBuf {
+        self.0.join("answered")
     }
 
     /// One folder per study.

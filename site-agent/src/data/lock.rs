@@ -392,14 +392,7 @@ fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, Loc
             return Err(LockError::Features { expected, got });
         }
     }
-    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-    let entries = cohort.rows.iter().enumerate().map(|(at, row)| {
-        let count = counts.entry(&row.patient).or_default();
-        let id = match &row.input {
-            RowInput::Image { digest, .. } => RowId::Image(*digest),
-            RowInput::Table(_) => RowId::Row(*count),
-        };
-        *count += 1;
+    let entries = cohort.rows.iter().zip(row_ids(cohort)).enumerate().map(|(at, (row, id))| {
         Ok(LockEntry {
             issuer: cohort.issuer.clone(),
             patient: row.patient.clone(),
@@ -411,6 +404,21 @@ fn entries(cohort: &Cohort, features: &[Features]) -> Result<Vec<LockEntry>, Loc
         })
     });
     entries.collect()
+}
+
+/// Which of its patient's rows each row is, in the cohort's order.
+pub(super) fn row_ids(cohort: &Cohort) -> Vec<RowId> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let ids = cohort.rows.iter().map(|row| {
+        let count = counts.entry(&row.patient).or_default();
+        let id = match &row.input {
+            RowInput::Image { digest, .. } => RowId::Image(*digest),
+            RowInput::Table(_) => RowId::Row(*count),
+        };
+        *count += 1;
+        id
+    });
+    ids.collect()
 }
 
 /// With the row's weight, where it isn't 1: a weight is frozen as features are.

@@ -2,8 +2,10 @@
 //!
 //! [`Manifest`] reads the table, [`inspect`] applies a study to it and lists *every* problem at once,
 //! [`Report`] is what `wardround-site check` prints of that, [`Lock`] freezes the cohort of a study,
-//! and [`rows`] makes it what answers queries. Nothing here leaves the site.
+//! and [`rows`] makes it what answers queries. [`Answered`] remembers the cohorts that were answered.
+//! Nothing here leaves the site.
 
+mod answered;
 mod check;
 mod cohort;
 mod features;
@@ -15,6 +17,7 @@ mod manifest;
 mod reason;
 pub(crate) mod table;
 
+pub use answered::{Answered, AnsweredError, KEPT, Known};
 pub use check::{Count, LevelCount, ProblemGroup, Report, SubgroupCounts, Verdict};
 pub use cohort::{Cohort, CohortRow, Incomplete, RowInput, SetAside, Unusable};
 pub use features::{Features, FeaturesError, rows};

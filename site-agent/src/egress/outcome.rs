@@ -3,7 +3,8 @@
 
 use wardround_core::digest::Digest;
 use wardround_privacy::judge::Refusal;
-use wardround_privacy::policy::{MinimumPatients, Policy};
+use wardround_privacy::policy::{MinimumPatients, Policy, Rule};
+use wardround_privacy::successive::TooNear;
 use wardround_proto::v1;
 
 use super::PackedAnswer;
@@ -152,10 +153,12 @@ pub struct Counts {
 }
 
 /// Why a task can't be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A disclosure rule forbids it.
     Refused(Refusal),
+    /// The cohort is too near to an earlier study's. Of it, study and minimum leave.
+    TooNear(TooNear),
     /// Anything else: a code with its two numbers, as the wire documents them.
     Code(v1::FailureCode, u64, u64),
 }
@@ -213,6 +216,17 @@ impl Failure {
                 refusal: Some(refusal(refused)),
                 ..v1::Failure::default()
             },
+            Failure::TooNear(TooNear { earlier, minimum, .. }) => v1::Failure {
+                code: v1::FailureCode::Refused.into(),
+                refusal: Some(v1::Refusal {
+                    rule: Rule::Successive.code().into(),
+                    // How many patients differ stays here.
+                    asked: 0,
+                    allowed: *minimum,
+                    study: earlier.as_str().into(),
+                }),
+                ..v1::Failure::default()
+            },
             Failure::Code(code, first, second) => {
                 v1::Failure { code: (*code).into(), first: *first, second: *second, refusal: None }
             }
@@ -222,7 +236,7 @@ impl Failure {
 
 fn refusal(refusal: &Refusal) -> v1::Refusal {
     let Refusal { rule, asked, allowed } = refusal;
-    v1::Refusal { rule: rule.code().into(), asked: *asked, allowed: *allowed }
+    v1::Refusal { rule: rule.code().into(), asked: *asked, allowed: *allowed, study: String::new() }
 }
 
 fn set_aside(aside: &SetAside) -> v1::SetAside {
@@ -243,5 +257,6 @@ fn rules(policy: &Policy) -> v1::Policy {
         feature_rows: policy.feature_rows.code().into(),
         per_site_metrics: policy.per_site_metrics.code().into(),
         own_model: policy.own_model.code().into(),
+        successive: policy.successive.code().into(),
     }
 }

@@ -74,9 +74,29 @@ impl Coordinator {
         tokio::time::timeout(Duration::from_secs(60), outcome).await.unwrap().unwrap()
     }
 
+    /// The same for another study than `s1`.
+    pub async fn ask_of(
+        &self,
+        study: &str,
+        name: &str,
+        work: v1::task::Work,
+    ) -> v1::submission::Outcome {
+        let outcome = self.hand_out_of(study, name, work);
+        tokio::time::timeout(Duration::from_secs(60), outcome).await.unwrap().unwrap()
+    }
+
     /// Hands out a task.
     pub fn hand_out(
         &self,
+        name: &str,
+        work: v1::task::Work,
+    ) -> oneshot::Receiver<v1::submission::Outcome> {
+        self.hand_out_of("s1", name, work)
+    }
+
+    fn hand_out_of(
+        &self,
+        study: &str,
         name: &str,
         work: v1::task::Work,
     ) -> oneshot::Receiver<v1::submission::Outcome> {
@@ -87,7 +107,7 @@ impl Coordinator {
         );
         let (sender, outcome) = oneshot::channel();
         self.state.outcomes.lock().unwrap().insert(id.clone(), sender);
-        let study = "s1".into();
+        let study = study.into();
         let task = v1::Task { id, attempt: 1, study, lease_ms: 60_000, work: Some(work) };
         self.state.tasks.lock().unwrap().push(task);
         self.wake();
@@ -96,7 +116,7 @@ impl Coordinator {
 
     /// Asks a question and unpacks its answer.
     pub async fn answer(&self, name: &str, query: &Query, lock: Digest) -> Sum {
-        let outcome = self.ask(name, self.question(query, lock)).await;
+        let outcome = self.ask_of(query.study.as_str(), name, self.question(query, lock)).await;
         let v1::submission::Outcome::Answer(answer) = outcome else { panic!("{outcome:?}") };
         let message = answer.sum.unwrap();
         let head = PayloadHead::read(&message, RAW_LIMIT).unwrap();

@@ -5,3 +5,5 @@
 mod coordinator;
 #[cfg(test)]
 mod studies;
+#[cfg(test)]
+mod successive;

@@ -49,7 +49,7 @@ c = [1]
 folds = 5
 "#;
 
-const PATIENTS: usize = 60;
+pub const PATIENTS: usize = 60;
 
 fn me() -> SiteId {
     SiteId::parse("north").unwrap()
@@ -60,7 +60,7 @@ fn study() -> StudyId {
 }
 
 /// A site's folder: 60 patients, one of them without a value, one with an unknown label.
-fn site(folder: &Path, policy: &str) -> Home {
+pub fn site(folder: &Path, policy: &str) -> Home {
     let home = Home::new(folder.join("site"));
     home.create().unwrap();
     let mut manifest = String::from("key,ill,a,b,c\n");
@@ -79,19 +79,19 @@ fn site(folder: &Path, policy: &str) -> Home {
 }
 
 /// A running agent.
-struct Running {
+pub struct Running {
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Ended>,
 }
 
 impl Running {
-    async fn stop(self) -> Ended {
+    pub async fn stop(self) -> Ended {
         self.stop.send(()).unwrap();
         self.ended.await.unwrap()
     }
 }
 
-fn start(home: &Home, coordinator: &Coordinator) -> Running {
+pub fn start(home: &Home, coordinator: &Coordinator) -> Running {
     let config = SiteConfig::load(home).unwrap();
     let device = Settled { choice: DeviceChoice::Cpu, engine: "test".to_owned() };
     let desk = LocalDesk::new(home.clone(), config, me(), device, Origin::Patients);
@@ -140,7 +140,7 @@ fn query(ask: Ask) -> Query {
     query
 }
 
-fn profile() -> Query {
+pub fn profile() -> Query {
     query(Ask::Profile { split: vec![] })
 }
 
@@ -165,12 +165,12 @@ fn logistic(models: u64, sites: SiteSet) -> Query {
     })
 }
 
-fn consider() -> v1::task::Work {
+pub fn consider() -> v1::task::Work {
     let sites = vec!["north".into(), "south".into()];
     v1::task::Work::Consider(v1::Consider { study_toml: STUDY.into(), sites })
 }
 
-fn enlist() -> v1::task::Work {
+pub fn enlist() -> v1::task::Work {
     let sites = vec!["north".into(), "south".into()];
     v1::task::Work::Enlist(v1::Enlist { study_toml: STUDY.into(), sites })
 }
@@ -350,6 +350,10 @@ impl Desk for Endless {
 
     fn open(&mut self, _: &StudyId, _: &Watch) -> Result<OpenCohort, Failure> {
         Err(Failure::Code(v1::FailureCode::NotEnlisted, 0, 0))
+    }
+
+    fn answering(&mut self, _: &StudyId) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn close(&mut self, _: &StudyId) {}
