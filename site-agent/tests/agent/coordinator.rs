@@ -177,9 +177,13 @@ impl SiteLink for Link {
             *times -= 1;
             return Err(status.clone());
         }
-        if self.0.tasks.lock().unwrap().is_empty() {
-            let wait = Duration::from_millis(u64::from(request.wait_ms));
-            let _ = tokio::time::timeout(wait, self.0.work.notified()).await;
+        let wait = Duration::from_millis(u64::from(request.wait_ms));
+        while self.0.tasks.lock().unwrap().is_empty() {
+            let woken = tokio::time::timeout(wait, self.0.work.notified()).await;
+            // A wake whose task an earlier poll took ends no poll: the agent would slow down.
+            if woken.is_err() || self.0.failing.lock().unwrap().is_some() {
+                break;
+            }
         }
         let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap());
         Ok(Response::new(v1::PollReply { tasks }))

@@ -34,9 +34,9 @@
 //! prove it by exhibiting both ends. A left-out site's figures come from other models than the
 //! others', so there is no sum that they are a part of: they need only its own counts.
 //!
-//! What it doesn't cover: successive reports, whose differences are counts too (a study with one site
-//! or one filter less; `wardround audit history` lists every study on the same sites and target, and
-//! who asked for it); and two curves of one cell laid over each other.
+//! What it doesn't cover: successive reports, whose differences are counts too (sites compare their cohorts,
+//! [`crate::successive`]; a study with one site less is that site's consent, and `wardround audit history` lists
+//! every study on the same sites and target, and who asked for it); and two curves of one cell laid over each other.
 //!
 //! Terms and method after Hundepool et al., *Statistical Disclosure Control* (2012), chapter 4.
 

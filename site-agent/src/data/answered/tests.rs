@@ -21,6 +21,7 @@ column = "gender"
 values = ["f", "m"]
 [table]
 numeric = ["a"]
+missing = "drop"
 [classifier]
 kind = "logistic"
 c = [1]
