@@ -19,6 +19,7 @@ use super::context::{Context, SiteContext};
 use super::curve::{self, LearningCurveSection};
 use super::decision::decision_curve;
 use super::disclose::{Minimums, cohort_mask};
+use super::dominance::dominated;
 use super::edition::Edition;
 use super::evaluation::EvaluationSection;
 use super::fairness::FairnessSection;
@@ -88,10 +89,12 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
             reports: context.reports.clone(),
         },
     };
+    let policies: Vec<_> = sites.iter().map(|site| &site.policy).collect();
     let mut masks = Vec::new();
     for target in &findings.targets {
         let released: Vec<_> = sites.iter().map(|site| site.policy.per_site_metrics).collect();
-        let shown = TargetMask::new(target, &mask, &released, minimums);
+        let dominated = dominated(&findings.profile, &policies, labelling, target.class);
+        let shown = TargetMask::new(target, &mask, &released, &dominated, minimums);
         let name = findings.classes[usize::from(target.class)].clone();
         report.models.push(models(findings, target, &shown, &name)?);
         report.pooled.push(pooled(target, &shown, minimums, &name));

@@ -11,6 +11,7 @@ mod crosswalk;
 mod curve;
 mod decision;
 mod disclose;
+mod dominance;
 mod edition;
 mod evaluation;
 mod fairness;

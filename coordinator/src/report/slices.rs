@@ -2,6 +2,8 @@
 //!
 //! - A site or level is judged as [`wardround_privacy::suppress::slices`] says; one whose class
 //!   counts are hidden isn't judged either, since the width of an interval tells its n.
+//! - So is a level of which one patient may have most rows, as far as that follows from counts
+//!   ([`super::dominance`]).
 //! - A rate with its n is a count: sensitivity is shown only where true positives and false
 //!   negatives are, in the table over sites and in the table over every subgroup column.
 //! - A left-out site's figures come from models of their own, so they add up to nothing: such a row
@@ -56,11 +58,12 @@ pub struct TargetMask {
 
 impl TargetMask {
     /// Judges all slices of a modelled class. `released` says per site whether its owner allows
-    /// figures of the site by itself.
+    /// figures of the site by itself; `dominated` per subgroup column and level whether one patient may have most of its rows.
     pub fn new(
         target: &TargetFindings,
         cohort: &CohortMask,
         released: &[Consent],
+        dominated: &[Vec<bool>],
         minimums: Minimums,
     ) -> Self {
         let judged = &target.nested.judged;
@@ -80,9 +83,17 @@ impl TargetMask {
         }
         let counts: Vec<Shown<()>> = cohort.sites.iter().map(|site| site.classes).collect();
         let mut columns = vec![judge(&judged.by_site, &counts, &refusals, minimums)];
-        for (figures, levels) in judged.by_subgroup.iter().zip(&cohort.levels) {
+        for ((figures, levels), dominated) in
+            judged.by_subgroup.iter().zip(&cohort.levels).zip(dominated)
+        {
             let counts: Vec<Shown<()>> = levels.iter().map(|level| level.classes).collect();
-            let allowed = vec![Shown::Value(()); figures.len()];
+            let allowed: Vec<Shown<()>> = dominated
+                .iter()
+                .map(|dominated| match dominated {
+                    true => Shown::Suppressed(Reason::SmallSlice),
+                    false => Shown::Value(()),
+                })
+                .collect();
             columns.push(judge(figures, &counts, &allowed, minimums));
         }
         let tables: Vec<&[Figures]> = std::iter::once(judged.by_site.as_slice())

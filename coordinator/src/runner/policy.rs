@@ -25,5 +25,7 @@ pub(super) fn policy(message: &v1::Policy) -> Result<Policy, String> {
         "" => json!(Consent::Allowed),
         said => json!(said),
     };
+    // They don't look at rows of a patient either.
+    value["dominance"] = json!(if message.dominance == 0.0 { 1.0 } else { message.dominance });
     serde_json::from_value(value).map_err(|error| format!("a site's policy: {error}"))
 }

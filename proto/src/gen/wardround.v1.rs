@@ -282,6 +282,9 @@ pub struct Policy {
     /// Empty from sites that don't know of it: allowed.
     #[prost(string, tag = "10")]
     pub successive: ::prost::alloc::string::String,
+    /// 0 from sites that don't know of it: 1.
+    #[prost(double, tag = "11")]
+    pub dominance: f64,
 }
 /// Rows that don't enter, for one reason.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -13,8 +13,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Ask, AskKind, Column, FoldSet, Query, RowSet, SiteSet};
+use wardround_core::query::{Ask, AskKind, Column, FoldSet, JudgedUnit, Query, RowSet, SiteSet};
 
+use crate::dominance::{Dominance, Largest};
 use crate::policy::{Consent, FeatureRows, Policy, Rule, WideSums};
 use crate::release::Holds;
 use crate::successive;
@@ -34,6 +35,8 @@ pub struct CohortFacts {
     pub of_rarest_class: u64,
     /// Who sees this site's own sums.
     pub aggregation: Aggregation,
+    /// The largest shares of rows that one patient has.
+    pub dominance: Dominance,
 }
 
 /// Who sees a site's own sums.
@@ -65,6 +68,8 @@ pub struct StudyDemand {
     pub feature_rows: bool,
     /// Whether models of the site's patients alone are asked for.
     pub own_models: bool,
+    /// Whether rows are judged by subgroup.
+    pub by_subgroup: bool,
 }
 
 /// A question that this site may answer; only [`judge`] makes one. [`Allowed::release`] turns the
@@ -98,6 +103,10 @@ impl fmt::Display for Refusal {
         match rule {
             // Said above.
             Rule::Successive => Ok(()),
+            Rule::Dominance => write!(
+                f,
+                "in the cohort, a class or a subgroup's level one patient has more than {allowed} % of the rows,                  so that a sum of all is nearly that patient's; ways out: fewer rows of a patient (`filters` under                  [cohort]), `judge = \"patient\"` or fewer subgroups where it is a subgroup's level, or the owner loosens                  it by name in the site's file with a larger `dominance` under [policy]"
+            ),
             Rule::WideSums | Rule::WideShare => write!(
                 f,
                 "the study asks for {asked} numbers per model, this site's patients allow {allowed}; \
@@ -190,11 +199,14 @@ pub fn judge(
         feature_rows(policy)?;
         return Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Rows });
     }
+    dominance(policy, facts.dominance.cohort)?;
     let allowed = Allowed { query: query.digest(), site: me.clone(), holds: Holds::Sums };
     let marked = match &query.ask {
         Ask::Marked(marked) => marked.shows_site(at, query.sites.len()),
         _ => false,
     };
+    // A mark is a subgroup's level or a site; a model of it is fitted to rows, whatever is judged.
+    let by_mark = matches!(query.ask, Ask::Marked(_));
     let query = &*query.stands_for();
     if query.gives_scores() {
         // Whoever says which row gets which score can have the class of every row told.
@@ -206,6 +218,9 @@ pub fn judge(
     }
     if sets.iter().any(|set| set.sites == SiteSet::Without(at)) {
         leave_one_site_out(policy)?;
+    }
+    if by_mark || by_subgroup(query) {
+        dominance(policy, facts.dominance.levels)?;
     }
     let alone = marked || shows_site_alone(query, &sets, at);
     match &query.ask {
@@ -265,7 +280,8 @@ pub fn judge(
 /// what is told of the mark is about this site alone.
 pub fn mark_allowed(policy: &Policy, facts: &CohortFacts, folds: u8, shown: bool) -> bool {
     let released = !shown || per_site_metrics(policy).is_ok();
-    released && minimum_fold(policy, facts, folds).is_ok()
+    let hidden = dominance(policy, facts.dominance.levels).is_ok();
+    released && hidden && minimum_fold(policy, facts, folds).is_ok()
 }
 
 /// Judges a whole study before it starts: every rule that would refuse one of its queries. The same
@@ -278,6 +294,10 @@ pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -
         verdicts.push(wide_sums(policy, facts, demand.numbers_per_model));
         verdicts.push(wide_sums(policy, facts, 2 * u64::from(demand.bins)));
         verdicts.push(minimum_fold(policy, facts, demand.folds));
+        verdicts.push(dominance(policy, facts.dominance.cohort));
+        if demand.by_subgroup {
+            verdicts.push(dominance(policy, facts.dominance.levels));
+        }
     }
     if demand.own_models {
         verdicts.push(own_model(policy));
@@ -309,6 +329,15 @@ pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -
 
 fn minimum_cohort(policy: &Policy, facts: &CohortFacts) -> Result<(), Refusal> {
     at_least(Rule::MinimumCohort, facts.patients, policy.minimum_cohort.get())
+}
+
+/// The share of the patient stays at the site.
+fn dominance(policy: &Policy, largest: Largest) -> Result<(), Refusal> {
+    let percent = (policy.dominance.get() * 100.0).floor() as u64;
+    match largest.is_beyond(policy.dominance) {
+        true => Err(Refusal { rule: Rule::Dominance, asked: 0, allowed: percent }),
+        false => Ok(()),
+    }
 }
 
 fn minimum_sites(sites: usize, needed: u64) -> Result<(), Refusal> {
@@ -444,6 +473,12 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Distances { split, .. }
         | Ask::Placements { split, .. } => split,
     }
+}
+
+/// Whether rows are told apart by a subgroup. Of patients that are judged as a whole each counts once.
+fn by_subgroup(query: &Query) -> bool {
+    let of_rows = !matches!(query.schema.judged, JudgedUnit::Patient(_));
+    of_rows && split(query).iter().any(|column| matches!(column, Column::Subgroup(_)))
 }
 
 /// Whether a part of the answer, added up over all sites, holds this site alone.

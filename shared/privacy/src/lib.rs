@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod dominance;
 pub mod judge;
 pub mod ledger;
 pub mod policy;

@@ -41,6 +41,8 @@ pub struct Policy {
     /// Whether a study is answered whose cohort differs from an earlier study's by fewer patients than
     /// `minimum_cell`. Default refused.
     pub successive: Consent,
+    /// The largest share of a cell's rows that one patient may have. Default one half.
+    pub dominance: Share,
 }
 
 impl Default for Policy {
@@ -56,6 +58,7 @@ impl Default for Policy {
             per_site_metrics: Consent::Allowed,
             own_model: Consent::Refused,
             successive: Consent::Refused,
+            dominance: Share(0.5),
         }
     }
 }
@@ -97,6 +100,8 @@ impl Policy {
         ] {
             note(now > default, rule, &default, &now);
         }
+        let (default, now) = (usual.dominance, self.dominance);
+        note(now > default, Rule::Dominance, &default, &now);
         let (default, now) = (usual.feature_rows, self.feature_rows);
         note(now > default, Rule::FeatureRows, &default, &now);
         found
@@ -251,6 +256,8 @@ words! {
         OwnModel = "own_model",
         /// Cohorts that differ by few patients from an earlier study's.
         Successive = "successive",
+        /// Cells in which one patient has most rows.
+        Dominance = "dominance",
         /// Fewest sites in a model; not a key, no owner can loosen it.
         MinimumSites = "minimum_sites",
         /// Fewest patients of a fold of a plain sum; its number is `minimum_cell`'s.
@@ -277,6 +284,7 @@ mod tests {
         assert_eq!(policy.per_site_metrics, Consent::Allowed);
         assert_eq!(policy.own_model, Consent::Refused);
         assert_eq!(policy.successive, Consent::Refused);
+        assert_eq!(policy.dominance.get(), 0.5);
         assert_eq!(policy.loosenings(), []);
         assert_eq!(serde_json::from_str::<Policy>("{}").unwrap(), policy);
     }
@@ -290,6 +298,7 @@ mod tests {
             wide_sums: WideSums::Refused,
             wide_share: Share::new(0.1).unwrap(),
             per_site_metrics: Consent::Refused,
+            dominance: Share::new(0.4).unwrap(),
             ..Policy::default()
         };
         assert_eq!(tight.loosenings(), []);
@@ -304,6 +313,7 @@ mod tests {
             per_site_metrics: Consent::Allowed,
             own_model: Consent::Allowed,
             successive: Consent::Allowed,
+            dominance: Share::new(0.9).unwrap(),
         };
         let lines: Vec<String> = loose.loosenings().iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -317,6 +327,7 @@ mod tests {
                 "leave_one_site_out = allowed (default refused)",
                 "own_model = allowed (default refused)",
                 "successive = allowed (default refused)",
+                "dominance = 0.9 (default 0.5)",
                 "feature_rows = rows of single patients leave this hospital (default refused)",
             ]
         );

@@ -88,6 +88,7 @@ mod tests {
     use wardround_core::seed::Seed;
 
     use super::*;
+    use crate::dominance::Dominance;
     use crate::judge::{Aggregation, CohortFacts, judge};
     use crate::policy::Policy;
 
@@ -109,8 +110,12 @@ mod tests {
             folds: FoldPlan { seed: Seed(1), folds: 5, repeats: 1 },
             ask: Ask::Profile { split: vec![] },
         };
-        let facts =
-            CohortFacts { patients: 100, of_rarest_class: 50, aggregation: Aggregation::Plain };
+        let facts = CohortFacts {
+            patients: 100,
+            of_rarest_class: 50,
+            aggregation: Aggregation::Plain,
+            dominance: Dominance::NONE,
+        };
         let allowed = judge(&Policy::default(), &query, &facts, &a).unwrap();
         let mut sum = Sum { sites: vec![a.clone()], ..Sum::zero(&query) };
         assert_eq!(allowed.clone().release(sum.clone()).unwrap().get(), &sum);

@@ -12,6 +12,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::{Input, Study};
 use wardround_learn::rows::Storage;
+use wardround_privacy::dominance::Dominance;
 use wardround_privacy::policy::Consent;
 use wardround_privacy::successive::Remembered;
 use wardround_proto::v1::{FailureCode, Stage};
@@ -222,12 +223,15 @@ impl Desk for LocalDesk {
         let counts = counts(&cohort, cohort.rows.len(), patients(&cohort, 0..cohort.rows.len()));
         let each = cohort.rows.iter().map(|row| (row.patient.as_str(), row.classes));
         let of_rarest_class = rarest(each);
+        let each = cohort.rows.iter().map(|r| (r.patient.as_str(), r.classes, r.levels.clone()));
+        let dominance = Dominance::of(each, self.config.policy.minimum_cell);
         match &study.input {
             Input::Table(table) => {
                 let features = table.feature_names().len() as u32;
                 Ok(Considered {
                     counts,
                     of_rarest_class,
+                    dominance,
                     rows_to_extract: 0,
                     features: vec![features],
                 })
@@ -245,7 +249,7 @@ impl Desk for LocalDesk {
                     rows_to_extract += images(&cohort).iter().filter(missing).count() as u64;
                     features.push(ready.entry.features as u32);
                 }
-                Ok(Considered { counts, of_rarest_class, rows_to_extract, features })
+                Ok(Considered { counts, of_rarest_class, dominance, rows_to_extract, features })
             }
         }
     }

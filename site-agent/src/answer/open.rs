@@ -13,8 +13,9 @@ use wardround_core::query::{Ask, Mark, Query};
 use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::rows::Rows;
+use wardround_privacy::dominance::Dominance;
 use wardround_privacy::judge::{Aggregation, CohortFacts, judge, mark_allowed};
-use wardround_privacy::policy::{Consent, Policy};
+use wardround_privacy::policy::{Consent, MinimumPatients, Policy};
 use wardround_privacy::release::Released;
 use wardround_proto::v1::{FailureCode, Stage};
 
@@ -36,8 +37,8 @@ pub struct OpenStudy {
 }
 
 impl OpenStudy {
-    /// Opens a study at the site `me`.
-    pub fn new(study: StudyId, me: SiteId, cohort: OpenCohort) -> Self {
+    /// Opens a study at the site `me`. `minimum` is of a cell.
+    pub fn new(study: StudyId, me: SiteId, cohort: OpenCohort, minimum: MinimumPatients) -> Self {
         let OpenCohort { rows, lock } = cohort;
         // Every input is of the same patients.
         let patients = rows.first().map_or(0, |rows| rows.patients().count()) as u64;
@@ -46,7 +47,10 @@ impl OpenStudy {
             .first()
             .map_or(0, |rows| rarest(rows.rows().map(|row| ((row.issuer, row.key), row.classes))));
         let aggregation = Aggregation::Plain;
-        let facts = CohortFacts { patients, of_rarest_class, aggregation };
+        let each = rows.first().into_iter().flat_map(Rows::rows);
+        let each = each.map(|row| ((row.issuer, row.key), row.classes, row.levels));
+        let dominance = Dominance::of(each, minimum);
+        let facts = CohortFacts { patients, of_rarest_class, aggregation, dominance };
         Self { study, me, rows, lock, facts, remembered: false, of_marks: Mutex::default() }
     }
 

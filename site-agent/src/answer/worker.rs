@@ -6,10 +6,12 @@ use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
+use wardround_core::query::JudgedUnit;
 use wardround_core::study::{Mode, Study};
 use wardround_learn::study::BINS;
+use wardround_privacy::dominance::Dominance;
 use wardround_privacy::judge::{Aggregation, CohortFacts, StudyDemand, judge_study};
-use wardround_privacy::policy::Policy;
+use wardround_privacy::policy::{Policy, Rule};
 use wardround_proto::v1::{FailureCode, Stage};
 
 use super::{AnswerStore, Desk, OpenStudy, Watch};
@@ -160,7 +162,7 @@ impl<D: Desk> Bench<D> {
                     Some(open) => open,
                     None => {
                         let cohort = self.desk.open(&study, watch)?;
-                        OpenStudy::new(study, self.me.clone(), cohort)
+                        OpenStudy::new(study, self.me.clone(), cohort, self.policy.minimum_cell)
                     }
                 };
                 let open = self.open.insert(open);
@@ -198,13 +200,20 @@ impl<D: Desk> Bench<D> {
             feature_rows: study.federation.mode == Mode::FeatureRows,
             // Where rows leave, the coordinator grows trees of a site itself.
             own_models: study.federation.mode == Mode::Sums && study.asks_for_own_models(),
+            by_subgroup: !study.subgroups.is_empty()
+                && !matches!(study.validation.judge, JudgedUnit::Patient(_)),
         };
         let patients = considered.counts.patients;
         let (of_rarest_class, aggregation) = (considered.of_rarest_class, Aggregation::Plain);
-        let facts = CohortFacts { patients, of_rarest_class, aggregation };
+        let dominance = considered.dominance;
+        let facts = CohortFacts { patients, of_rarest_class, aggregation, dominance };
         let refusals = judge_study(&self.policy, &demand, &facts);
         for refusal in &refusals {
             tracing::info!(study = study.name, %refusal, "the study would be refused");
+            if refusal.rule == Rule::Dominance {
+                let Dominance { cohort, levels } = dominance;
+                tracing::info!(?cohort, ?levels, "the largest patient's rows in the worst cell");
+            }
         }
         let (counts, features) = (considered.counts, considered.features);
         Ok(Verdict { refusals, counts, rows_to_extract: considered.rows_to_extract, features })

@@ -143,6 +143,7 @@ const POLICY: &[Key] = &[
     Key::value("per_site_metrics", "\"allowed\""),
     Key::value("own_model", "\"refused\""),
     Key::value("successive", "\"refused\""),
+    Key::value("dominance", "0.5"),
 ];
 const CACHE: &[Key] = &[Key::value("folder", "\"cache\"")];
 const WEIGHTS: &[Key] = &[Key::value("cache", "\"cache/weights\"")];
@@ -234,11 +235,11 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
     let minimum_per_class_for_slice = table.or("minimum_per_class_for_slice", slice, patients);
     let wide_sums =
         table.or("wide_sums", usual.wide_sums, |v| v.choice(&words(WideSums::ALL, WideSums::code)));
-    let wide_share =
-        table.or("wide_share", usual.wide_share, |v| match Share::new(v.number(0.0..=1.0)?) {
-            Ok(share) => Some(share),
-            Err(error) => v.refuse(error.to_string(), "write a number above 0 and up to 1"),
-        });
+    let share = |v: &Value<'_>| match Share::new(v.number(0.0..=1.0)?) {
+        Ok(share) => Some(share),
+        Err(error) => v.refuse(error.to_string(), "write a number above 0 and up to 1"),
+    };
+    let wide_share = table.or("wide_share", usual.wide_share, share);
     let leave_one_site_out = table.or("leave_one_site_out", usual.leave_one_site_out, consent);
     let feature_rows = table.or("feature_rows", usual.feature_rows, |v| {
         v.choice(&words(FeatureRows::ALL, FeatureRows::code))
@@ -246,6 +247,7 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
     let per_site_metrics = table.or("per_site_metrics", usual.per_site_metrics, consent);
     let own_model = table.or("own_model", usual.own_model, consent);
     let successive = table.or("successive", usual.successive, consent);
+    let dominance = table.or("dominance", usual.dominance, share);
     Some(Policy {
         minimum_cohort: minimum_cohort?,
         minimum_cell: minimum_cell?,
@@ -257,6 +259,7 @@ fn policy(table: &Table<'_>) -> Option<Policy> {
         per_site_metrics: per_site_metrics?,
         own_model: own_model?,
         successive: successive?,
+        dominance: dominance?,
     })
 }
 
@@ -298,6 +301,7 @@ feature_rows = "rows of single patients leave this hospital"
 per_site_metrics = "refused"
 own_model = "allowed"
 successive = "allowed"
+dominance = 0.8
 
 [cache]
 folder = "/scratch/features"
@@ -338,6 +342,7 @@ cache = "weights"
             per_site_metrics: Consent::Refused,
             own_model: Consent::Allowed,
             successive: Consent::Allowed,
+            dominance: Share::new(0.8).unwrap(),
         };
         assert_eq!(config.policy, policy);
         assert_eq!(config.cache, Path::new("/scratch/features"));

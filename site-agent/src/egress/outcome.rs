@@ -258,5 +258,6 @@ fn rules(policy: &Policy) -> v1::Policy {
         per_site_metrics: policy.per_site_metrics.code().into(),
         own_model: policy.own_model.code().into(),
         successive: policy.successive.code().into(),
+        dominance: policy.dominance.get(),
     }
 }

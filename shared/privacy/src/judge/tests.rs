@@ -6,7 +6,8 @@ use wardround_core::query::{
     Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, DistanceTerm, Draws, EnsembleModel,
     Fill, FoldPlan, FourierMap, FourierTerm, Frame, GivenScores, JudgedUnit, Labelling,
     LinearModel, LinearTerm, ListCuts, MapScaler, Mark, Marked, Measure, Model, OwnForestTerm,
-    RowPrecision, Scaler, Schema, ScoreList, ScoreOf, SoftmaxModel, SoftmaxTerm, Weighting,
+    RowPrecision, Scaler, Schema, ScoreList, ScoreOf, SoftmaxModel, SoftmaxTerm, UnitScore,
+    Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{
@@ -85,11 +86,12 @@ fn moments(split: Vec<Column>) -> Ask {
 }
 
 fn plain(patients: u64) -> CohortFacts {
-    CohortFacts { patients, of_rarest_class: patients, aggregation: Aggregation::Plain }
+    let (of_rarest_class, dominance) = (patients, Dominance::NONE);
+    CohortFacts { patients, of_rarest_class, aggregation: Aggregation::Plain, dominance }
 }
 
 fn secure(patients: u64) -> CohortFacts {
-    CohortFacts { patients, of_rarest_class: patients, aggregation: Aggregation::Secure }
+    CohortFacts { aggregation: Aggregation::Secure, ..plain(patients) }
 }
 
 fn verdict(policy: &Policy, query: &Query, facts: CohortFacts) -> Result<(), Refusal> {
@@ -173,6 +175,44 @@ fn a_model_of_all_classes_is_as_wide_as_all_of_them() {
     assert_eq!(verdict(&policy, &everywhere, plain(enough - 1)), refused);
     let without_me = query(4, softmax(SiteSet::Without(0)));
     assert_eq!(verdict(&policy, &without_me, plain(500)), refusal(Rule::LeaveOneSiteOut, 1, 0));
+}
+
+#[test]
+fn a_patient_with_most_rows_is_hidden_by_no_sum() {
+    let policy = Policy::default();
+    let with = |cohort: [u64; 2], levels: [u64; 2]| {
+        let largest = |[of, all]: [u64; 2]| Largest { of, all };
+        let dominance = Dominance { cohort: largest(cohort), levels: largest(levels) };
+        CohortFacts { dominance, ..plain(100) }
+    };
+    let profile = |split: Vec<Column>| query(4, Ask::Profile { split });
+    let (whole, by_sex) = (profile(vec![]), profile(vec![Column::Subgroup(0)]));
+    let refused = refusal(Rule::Dominance, 0, 50);
+    let (even, most) = ([160, 320], [161, 320]);
+    assert_eq!(verdict(&policy, &by_sex, with(even, even)), Ok(()));
+    for question in [&whole, &by_sex, &query(4, logistic(rows(SiteSet::All)))] {
+        assert_eq!(verdict(&policy, question, with(most, even)), refused);
+    }
+    // Of a level only where levels are told apart, and each patient counts more than once.
+    assert_eq!(verdict(&policy, &whole, with(even, most)), Ok(()));
+    assert_eq!(verdict(&policy, &by_sex, with(even, most)), refused);
+    let mut of_patients = by_sex.clone();
+    of_patients.schema.judged = JudgedUnit::Patient(UnitScore::Mean);
+    assert_eq!(verdict(&policy, &of_patients, with(even, most)), Ok(()));
+    // Also by marks.
+    assert!(mark_allowed(&policy, &with(even, even), 5, false));
+    assert!(!mark_allowed(&policy, &with(even, most), 5, false));
+    let marks = vec![Mark::Level { column: 0, level: 0 }];
+    let ask = Box::new(scores(SiteSet::All, 10, vec![]));
+    let marked = query(4, Ask::Marked(Marked { marks, scores: ScoreOf::Mark, ask }));
+    assert_eq!(verdict(&policy, &marked, with(even, even)), Ok(()));
+    assert_eq!(verdict(&policy, &marked, with(even, most)), refused);
+    let looser = Policy { dominance: Share::new(0.9).unwrap(), ..Policy::default() };
+    assert_eq!(verdict(&looser, &by_sex, with(most, most)), Ok(()));
+    // Whoever gives rows has nothing left to hide.
+    let rows = Policy { feature_rows: FeatureRows::Allowed, ..Policy::default() };
+    let ask = Ask::FeatureRows { rows: [0, 5], precision: RowPrecision::Single };
+    assert_eq!(verdict(&rows, &query(4, ask), with(most, most)), Ok(()));
 }
 
 #[test]
@@ -390,6 +430,7 @@ fn a_study_is_judged_as_its_queries_are() {
         per_site_metrics: true,
         feature_rows: false,
         own_models: true,
+        by_subgroup: true,
     };
     let refusals = judge_study(&Policy::default(), &demand, &plain(9));
     let codes: Vec<_> = refusals.iter().map(|r| (r.rule.code(), r.asked, r.allowed)).collect();
@@ -405,6 +446,14 @@ fn a_study_is_judged_as_its_queries_are() {
             ("minimum_sites", 3, 4),
         ]
     );
+    // One patient has most rows of a level.
+    let levels = Largest { of: 300, all: 320 };
+    let facts = CohortFacts { dominance: Dominance { levels, ..Dominance::NONE }, ..plain(9) };
+    let codes = |demand: StudyDemand| -> Vec<&str> {
+        judge_study(&Policy::default(), &demand, &facts).iter().map(|r| r.rule.code()).collect()
+    };
+    assert_eq!(codes(demand).iter().filter(|code| **code == "dominance").count(), 1);
+    assert!(!codes(StudyDemand { by_subgroup: false, ..demand }).contains(&"dominance"));
     // Rows are asked for instead of sums.
     let rows = StudyDemand { feature_rows: true, own_models: false, ..demand };
     let refusals = judge_study(&Policy::default(), &rows, &plain(9));
@@ -512,7 +561,9 @@ fn a_refusal_names_rule_numbers_and_ways_out() {
         let text = Refusal { rule: *rule, asked: 71, allowed: 93 }.to_string();
         assert!(text.starts_with(rule.code()) && text.contains("93"));
         // How many patients differ from an earlier study's stays at the site.
-        assert_eq!(text.contains("71"), *rule != Rule::Successive);
+        // And how many rows a patient has.
+        let told = !matches!(rule, Rule::Successive | Rule::Dominance);
+        assert_eq!(text.contains("71"), told);
     }
 }
 

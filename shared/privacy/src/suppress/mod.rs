@@ -93,7 +93,8 @@ pub enum Reason {
     /// It counts fewer patients than the minimum, or one that does would follow from it. Which of
     /// the two isn't said: it would narrow down the small one.
     SmallCell,
-    /// Too few patients of a class to judge the slice, or such a slice would follow from it.
+    /// Too few patients of a class to judge the slice, or one of them may have most of its rows, or such a slice would
+    /// follow from it.
     SmallSlice,
     /// Nobody is in it, at any site.
     Empty,
