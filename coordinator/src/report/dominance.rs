@@ -124,7 +124,7 @@ mod tests {
             let cell = ProfileCell { all_rows, patients, ..cell(rows, with) };
             is_dominated(&[(&cell, &policy)], Labelling::Multi, 1, policy.dominance)
         };
-        assert!(!of(60, 40, [30, 30], [25, 25]));
+        assert!(!of(60, 40, [30, 30], [20, 20]));
         // 20 rows without the label, of two patients at least.
         assert!(of(320, 4, [20, 300], [2, 2]));
         // Of ten patients no one has more than half of the level's rows, but maybe most of those without the label.
