@@ -118,6 +118,7 @@ fn context(study: Study, study_id: StudyId, sites: &[SiteId]) -> Context {
         lock: Digest::of(site.as_str().as_bytes()),
         device: "none".to_owned(),
         set_aside: Vec::new(),
+        dominated: Vec::new(),
         rounds: 0,
         numbers_sent: 0,
         numbers_held: 0,

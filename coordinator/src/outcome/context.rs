@@ -8,6 +8,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::{Input, Study};
 use wardround_learn::recorded::Receipt;
+use wardround_privacy::dominance::LevelCell;
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::Policy;
 
@@ -48,6 +49,9 @@ pub struct ReportSite {
     pub device: String,
     /// Rows set aside: reason, patients, rows.
     pub set_aside: Vec<(String, u64, u64)>,
+    /// Levels in which one patient has more than its policy's share of the rows; not written where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dominated: Vec<LevelCell>,
     /// Rounds that it answered.
     pub rounds: u64,
     /// Numbers in all sums that it sent.
@@ -142,6 +146,7 @@ impl From<ReportSite> for SiteContext {
             lock: of.lock,
             device: of.device,
             set_aside: of.set_aside.into_iter().map(set_aside).collect(),
+            dominated: of.dominated,
             rounds: of.rounds,
             numbers_sent: of.numbers_sent,
             numbers_held: of.numbers_held,
@@ -163,6 +168,7 @@ fn site_of(
         lock: enlisted.lock,
         device: enlisted.device,
         set_aside: enlisted.reasons,
+        dominated: enlisted.dominated,
         rounds,
         numbers_sent,
         numbers_held: enlisted.rows * enlisted.features.iter().copied().map(u64::from).sum::<u64>(),

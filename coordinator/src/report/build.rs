@@ -89,11 +89,10 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
             reports: context.reports.clone(),
         },
     };
-    let policies: Vec<_> = sites.iter().map(|site| &site.policy).collect();
     let mut masks = Vec::new();
     for target in &findings.targets {
         let released: Vec<_> = sites.iter().map(|site| site.policy.per_site_metrics).collect();
-        let dominated = dominated(&findings.profile, &policies, labelling, target.class);
+        let dominated = dominated(&findings.profile, &sites, labelling, target.class);
         let shown = TargetMask::new(target, &mask, &released, &dominated, minimums);
         let name = findings.classes[usize::from(target.class)].clone();
         report.models.push(models(findings, target, &shown, &name)?);

@@ -3,6 +3,7 @@
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::Study;
+use wardround_privacy::dominance::LevelCell;
 use wardround_privacy::judge::Aggregation;
 use wardround_privacy::policy::Policy;
 
@@ -51,6 +52,8 @@ pub struct SiteContext {
     pub device: String,
     /// Rows that didn't enter, by reason.
     pub set_aside: Vec<SetAsideCount>,
+    /// Levels in which one patient has more than its policy's share of the rows.
+    pub dominated: Vec<LevelCell>,
     /// Rounds that it answered.
     pub rounds: u64,
     /// Numbers in all sums that it sent.

@@ -11,6 +11,7 @@ use wardround_learn::cohort::CohortError;
 use wardround_learn::findings::Findings;
 use wardround_learn::recorded::Recorded;
 use wardround_learn::study::StudyError;
+use wardround_privacy::dominance::{LevelCell, RowsOfLevel};
 use wardround_proto::v1;
 
 use super::evaluation;
@@ -225,8 +226,20 @@ fn enlisted(message: &v1::Enlisted, software: String) -> Result<EnlistedSite, St
         policy: policy::policy(&policy)?,
         reasons: message.reasons.iter().map(|r| (r.reason.clone(), r.patients, r.rows)).collect(),
         synthetic: message.synthetic,
+        dominated: message.dominated.iter().map(level_cell).collect::<Result<_, _>>()?,
         software,
     })
+}
+
+fn level_cell(cell: &v1::LevelCell) -> Result<LevelCell, String> {
+    let code = |number: u32| {
+        u8::try_from(number).map_err(|_| format!("a level's code is below 256, got {number}"))
+    };
+    let rows = match cell.class.checked_sub(1) {
+        None => RowsOfLevel::All,
+        Some(class) => RowsOfLevel::Class(code(class)?),
+    };
+    Ok(LevelCell { column: code(cell.column)?, level: code(cell.level)?, rows })
 }
 
 /// Sites that computed other features can't be added up.

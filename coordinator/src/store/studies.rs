@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use wardround_core::clock::Timestamp;
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId, UserId};
+use wardround_privacy::dominance::LevelCell;
 use wardround_privacy::policy::Policy;
 
 use super::{Store, StoreError, parsed};
@@ -124,6 +125,9 @@ pub struct EnlistedSite {
     pub reasons: Vec<(String, u64, u64)>,
     /// Whether its rows were drawn by a generator.
     pub synthetic: bool,
+    /// Levels in which one patient has more than its policy's share of the rows.
+    #[serde(default)]
+    pub dominated: Vec<LevelCell>,
     /// Version of the software that it ran; empty where an earlier coordinator didn't keep it.
     #[serde(default)]
     pub software: String,

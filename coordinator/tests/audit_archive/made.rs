@@ -252,6 +252,7 @@ pub fn enlisted_with(toml: &str, site: &SiteId, features: u32) -> EnlistedSite {
         policy: Policy::default(),
         reasons: vec![],
         synthetic: true,
+        dominated: vec![],
         software: "0.1.0".into(),
     }
 }

@@ -485,6 +485,7 @@ pub fn context(findings: &Findings) -> Context {
                 patients: 12,
                 images: 14,
             }],
+            dominated: Vec::new(),
             rounds: 61,
             numbers_sent: 8_912_345,
             numbers_held: cell.rows_by_class.iter().sum::<u64>() * 1280,

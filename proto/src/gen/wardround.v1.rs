@@ -332,6 +332,21 @@ pub struct Enlisted {
     /// The rows were drawn by a generator; said wherever results are shown.
     #[prost(bool, tag = "13")]
     pub synthetic: bool,
+    /// Levels in which one patient has more than the policy's share of the rows.
+    #[prost(message, repeated, tag = "14")]
+    pub dominated: ::prost::alloc::vec::Vec<LevelCell>,
+}
+/// A level of a subgroup, or a class in it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LevelCell {
+    /// The subgroup column, in the study's order.
+    #[prost(uint32, tag = "1")]
+    pub column: u32,
+    #[prost(uint32, tag = "2")]
+    pub level: u32,
+    /// 1 and the class; 0 for all of the level.
+    #[prost(uint32, tag = "3")]
+    pub class: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Answer {

@@ -13,16 +13,19 @@
 //! a minimum of 5, lets one patient have sqrt(1 / 2.5) = 63 % of the rows, since from m^2 <= sum m^2 follows
 //! only m / T <= sqrt(1 / number). So the share itself is judged, where it is known: at the site, exactly, on its own rows.
 //!
-//! Judged are the cells that the site's own sums show: the whole cohort and each class, which every question is about; and each level of a
-//! subgroup with each class in it, where a question is split by subgroups and rows are judged (of patients that are judged as
-//! a whole each counts once). Cells below the minimum of patients are left to the other rules, which don't show them.
-//! A cell over several sites passes where it passes at each: m is at most half of its site's rows, and so of all.
+//! Judged are cells with at least the minimum of patients; the other rules see to smaller ones. Of the whole cohort, of a
+//! class and of a mark the site's own sums tell by every question, so the site refuses. A level of a subgroup and a class in it are
+//! lines of a table: the site says which of them are dominated ([`dominated_levels`]), and the report withholds
+//! those that are, as it does with small cells. A cell over several sites passes where it passes at
+//! each: m is at most half of its site's rows, and so of all.
 //!
 //! What it doesn't cover: cells by fold, where a patient of just under half of all rows may have most of a fold's;
-//! two subgroup columns crossed; weights of rows; and a group of patients that knows its own rows, such as a family.
+//! two columns crossed (levels at a site, intersections); weights of rows; what the coordinator sees of a level while sums are in the open;
+//! and a group of patients that knows its own rows, such as a family.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use wardround_core::class_set::ClassSet;
 
 use crate::policy::{MinimumPatients, Share};
@@ -36,18 +39,45 @@ pub struct Largest {
     pub all: u64,
 }
 
-/// The largest shares of a cohort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dominance {
-    /// Of the whole cohort and each class.
-    pub cohort: Largest,
-    /// Of each level of a subgroup, and each class in it.
-    pub levels: Largest,
+/// A line of a table by subgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LevelCell {
+    /// The subgroup column, in the study's order.
+    pub column: u8,
+    /// Its level.
+    pub level: u8,
+    /// Which of its rows.
+    pub rows: RowsOfLevel,
+}
+
+/// Which rows of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowsOfLevel {
+    /// All.
+    All,
+    /// Those of a class.
+    Class(u8),
 }
 
 impl Largest {
     /// No cell.
     pub const NONE: Self = Self { of: 0, all: 0 };
+
+    /// The worst of the whole cohort and each class, of rows with their patient and classes.
+    pub fn of_cohort<P: Ord>(
+        rows: impl Iterator<Item = (P, ClassSet)>,
+        minimum: MinimumPatients,
+    ) -> Self {
+        let cells = rows.flat_map(|(patient, classes)| {
+            // Any number of cells of one patient.
+            let patient = std::rc::Rc::new(patient);
+            let cells: Vec<Option<u8>> =
+                std::iter::once(None).chain(classes.iter().map(Some)).collect();
+            cells.into_iter().map(move |cell| (cell, patient.clone()))
+        });
+        largest(cells, minimum).into_values().fold(Self::NONE, Self::larger)
+    }
 
     /// Whether one patient has more than a share of the rows.
     pub fn is_beyond(self, share: Share) -> bool {
@@ -63,41 +93,41 @@ impl Largest {
     }
 }
 
-impl Dominance {
-    /// Nothing to judge.
-    pub const NONE: Self = Self { cohort: Largest::NONE, levels: Largest::NONE };
+/// Levels, and classes in them, in which one patient has more than a share of the rows; ascending. Of rows with their
+/// patient, classes and level of each column.
+pub fn dominated_levels<P: Ord + Clone>(
+    rows: impl Iterator<Item = (P, ClassSet, Vec<u8>)>,
+    minimum: MinimumPatients,
+    share: Share,
+) -> Vec<LevelCell> {
+    let cells = rows.flat_map(|(patient, classes, levels)| {
+        let of_level = move |(column, level): (u8, u8)| {
+            let all = std::iter::once(RowsOfLevel::All);
+            let rows = all.chain(classes.iter().map(RowsOfLevel::Class));
+            rows.map(move |rows| LevelCell { column, level, rows })
+        };
+        let cells: Vec<LevelCell> = (0..).zip(levels).flat_map(of_level).collect();
+        cells.into_iter().map(move |cell| (cell, patient.clone()))
+    });
+    let all = largest(cells, minimum).into_iter();
+    all.filter(|(_, largest)| largest.is_beyond(share)).map(|(cell, _)| cell).collect()
+}
 
-    /// Of rows with their patient, classes and levels; of cells with at least `minimum` patients.
-    pub fn of<P: Ord>(
-        rows: impl Iterator<Item = (P, ClassSet, Vec<u8>)>,
-        minimum: MinimumPatients,
-    ) -> Self {
-        /// A column with its level, if any, and a class, if any.
-        type Cell = (Option<(usize, u8)>, Option<u8>);
-        let mut numbers: BTreeMap<P, usize> = BTreeMap::new();
-        let mut cells: BTreeMap<Cell, BTreeMap<usize, u64>> = BTreeMap::new();
-        for (patient, classes, levels) in rows {
-            let next = numbers.len();
-            let patient = *numbers.entry(patient).or_insert(next);
-            let places = std::iter::once(None).chain(levels.into_iter().enumerate().map(Some));
-            for place in places {
-                for class in std::iter::once(None).chain(classes.iter().map(Some)) {
-                    *cells.entry((place, class)).or_default().entry(patient).or_default() += 1;
-                }
-            }
-        }
-        let mut found = Self::NONE;
-        for ((place, _), patients) in cells {
-            if (patients.len() as u64) < minimum.get() {
-                continue;
-            }
-            let of = patients.values().copied().max().unwrap_or(0);
-            let cell = Largest { of, all: patients.values().sum() };
-            let slot = if place.is_none() { &mut found.cohort } else { &mut found.levels };
-            *slot = slot.larger(cell);
-        }
-        found
+/// The largest patient of each cell that has the minimum of them; an entry of `rows` is a row in a cell.
+fn largest<C: Ord, P: Ord>(
+    rows: impl Iterator<Item = (C, P)>,
+    minimum: MinimumPatients,
+) -> BTreeMap<C, Largest> {
+    let mut cells: BTreeMap<C, BTreeMap<P, u64>> = BTreeMap::new();
+    for (cell, patient) in rows {
+        *cells.entry(cell).or_default().entry(patient).or_default() += 1;
     }
+    let enough = |(_, patients): &(C, BTreeMap<P, u64>)| patients.len() as u64 >= minimum.get();
+    let of = |patients: BTreeMap<P, u64>| Largest {
+        of: patients.values().copied().max().unwrap_or(0),
+        all: patients.values().sum(),
+    };
+    cells.into_iter().filter(enough).map(|(cell, patients)| (cell, of(patients))).collect()
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wardround_core::digest::Digest;
 use wardround_core::ids::SiteId;
-use wardround_core::query::{Ask, AskKind, Column, FoldSet, JudgedUnit, Query, RowSet, SiteSet};
+use wardround_core::query::{Ask, AskKind, Column, FoldSet, Query, RowSet, SiteSet};
 
-use crate::dominance::{Dominance, Largest};
+use crate::dominance::Largest;
 use crate::policy::{Consent, FeatureRows, Policy, Rule, WideSums};
 use crate::release::Holds;
 use crate::successive;
@@ -35,8 +35,8 @@ pub struct CohortFacts {
     pub of_rarest_class: u64,
     /// Who sees this site's own sums.
     pub aggregation: Aggregation,
-    /// The largest shares of rows that one patient has.
-    pub dominance: Dominance,
+    /// The largest patient of the cohort and its classes; for a marked question, of the cohort and those with a mark.
+    pub largest: Largest,
 }
 
 /// Who sees a site's own sums.
@@ -68,8 +68,6 @@ pub struct StudyDemand {
     pub feature_rows: bool,
     /// Whether models of the site's patients alone are asked for.
     pub own_models: bool,
-    /// Whether rows are judged by subgroup.
-    pub by_subgroup: bool,
 }
 
 /// A question that this site may answer; only [`judge`] makes one. [`Allowed::release`] turns the
@@ -105,7 +103,10 @@ impl fmt::Display for Refusal {
             Rule::Successive => Ok(()),
             Rule::Dominance => write!(
                 f,
-                "in the cohort, a class or a subgroup's level one patient has more than {allowed} % of the rows,                  so that a sum of all is nearly that patient's; ways out: fewer rows of a patient (`filters` under                  [cohort]), `judge = \"patient\"` or fewer subgroups where it is a subgroup's level, or the owner loosens                  it by name in the site's file with a larger `dominance` under [policy]"
+                "in the cohort or a class one patient has more than {allowed} % of the rows, so that a sum of \
+                 all is mostly that patient's; ways out: fewer rows of a patient (`filters` under [cohort]), \
+                 more patients, or the owner loosens it by name in the site's file with a larger `dominance` \
+                 under [policy]"
             ),
             Rule::WideSums | Rule::WideShare => write!(
                 f,
@@ -199,14 +200,12 @@ pub fn judge(
         feature_rows(policy)?;
         return Ok(Allowed { query: query.digest(), site: me.clone(), holds: Holds::Rows });
     }
-    dominance(policy, facts.dominance.cohort)?;
+    dominance(policy, facts.largest)?;
     let allowed = Allowed { query: query.digest(), site: me.clone(), holds: Holds::Sums };
     let marked = match &query.ask {
         Ask::Marked(marked) => marked.shows_site(at, query.sites.len()),
         _ => false,
     };
-    // A mark is a subgroup's level or a site; a model of it is fitted to rows, whatever is judged.
-    let by_mark = matches!(query.ask, Ask::Marked(_));
     let query = &*query.stands_for();
     if query.gives_scores() {
         // Whoever says which row gets which score can have the class of every row told.
@@ -218,9 +217,6 @@ pub fn judge(
     }
     if sets.iter().any(|set| set.sites == SiteSet::Without(at)) {
         leave_one_site_out(policy)?;
-    }
-    if by_mark || by_subgroup(query) {
-        dominance(policy, facts.dominance.levels)?;
     }
     let alone = marked || shows_site_alone(query, &sets, at);
     match &query.ask {
@@ -280,7 +276,7 @@ pub fn judge(
 /// what is told of the mark is about this site alone.
 pub fn mark_allowed(policy: &Policy, facts: &CohortFacts, folds: u8, shown: bool) -> bool {
     let released = !shown || per_site_metrics(policy).is_ok();
-    let hidden = dominance(policy, facts.dominance.levels).is_ok();
+    let hidden = dominance(policy, facts.largest).is_ok();
     released && hidden && minimum_fold(policy, facts, folds).is_ok()
 }
 
@@ -294,10 +290,7 @@ pub fn judge_study(policy: &Policy, demand: &StudyDemand, facts: &CohortFacts) -
         verdicts.push(wide_sums(policy, facts, demand.numbers_per_model));
         verdicts.push(wide_sums(policy, facts, 2 * u64::from(demand.bins)));
         verdicts.push(minimum_fold(policy, facts, demand.folds));
-        verdicts.push(dominance(policy, facts.dominance.cohort));
-        if demand.by_subgroup {
-            verdicts.push(dominance(policy, facts.dominance.levels));
-        }
+        verdicts.push(dominance(policy, facts.largest));
     }
     if demand.own_models {
         verdicts.push(own_model(policy));
@@ -473,12 +466,6 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Distances { split, .. }
         | Ask::Placements { split, .. } => split,
     }
-}
-
-/// Whether rows are told apart by a subgroup. Of patients that are judged as a whole each counts once.
-fn by_subgroup(query: &Query) -> bool {
-    let of_rows = !matches!(query.schema.judged, JudgedUnit::Patient(_));
-    of_rows && split(query).iter().any(|column| matches!(column, Column::Subgroup(_)))
 }
 
 /// Whether a part of the answer, added up over all sites, holds this site alone.

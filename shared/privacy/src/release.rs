@@ -88,7 +88,7 @@ mod tests {
     use wardround_core::seed::Seed;
 
     use super::*;
-    use crate::dominance::Dominance;
+    use crate::dominance::Largest;
     use crate::judge::{Aggregation, CohortFacts, judge};
     use crate::policy::Policy;
 
@@ -114,7 +114,7 @@ mod tests {
             patients: 100,
             of_rarest_class: 50,
             aggregation: Aggregation::Plain,
-            dominance: Dominance::NONE,
+            largest: Largest::NONE,
         };
         let allowed = judge(&Policy::default(), &query, &facts, &a).unwrap();
         let mut sum = Sum { sites: vec![a.clone()], ..Sum::zero(&query) };

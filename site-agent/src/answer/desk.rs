@@ -7,7 +7,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::StudyId;
 use wardround_core::study::Study;
 use wardround_learn::rows::Rows;
-use wardround_privacy::dominance::Dominance;
+use wardround_privacy::dominance::Largest;
 
 use crate::egress::{Counts, Enlisted, Failure, Step};
 
@@ -58,8 +58,8 @@ pub struct Considered {
     pub counts: Counts,
     /// Patients with a row of the rarest class that occurs; it stays here.
     pub of_rarest_class: u64,
-    /// The largest shares of rows that one patient has; they stay here.
-    pub dominance: Dominance,
+    /// The largest patient of the cohort and its classes; it stays here.
+    pub largest: Largest,
     /// Rows whose features aren't in the cache yet.
     pub rows_to_extract: u64,
     /// Feature columns of each input.

@@ -12,7 +12,7 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::study::{Input, Study};
 use wardround_learn::rows::Storage;
-use wardround_privacy::dominance::Dominance;
+use wardround_privacy::dominance::{Largest, dominated_levels};
 use wardround_privacy::policy::Consent;
 use wardround_privacy::successive::Remembered;
 use wardround_proto::v1::{FailureCode, Stage};
@@ -223,15 +223,15 @@ impl Desk for LocalDesk {
         let counts = counts(&cohort, cohort.rows.len(), patients(&cohort, 0..cohort.rows.len()));
         let each = cohort.rows.iter().map(|row| (row.patient.as_str(), row.classes));
         let of_rarest_class = rarest(each);
-        let each = cohort.rows.iter().map(|r| (r.patient.as_str(), r.classes, r.levels.clone()));
-        let dominance = Dominance::of(each, self.config.policy.minimum_cell);
+        let each = cohort.rows.iter().map(|row| (row.patient.as_str(), row.classes));
+        let largest = Largest::of_cohort(each, self.config.policy.minimum_cell);
         match &study.input {
             Input::Table(table) => {
                 let features = table.feature_names().len() as u32;
                 Ok(Considered {
                     counts,
                     of_rarest_class,
-                    dominance,
+                    largest,
                     rows_to_extract: 0,
                     features: vec![features],
                 })
@@ -249,7 +249,7 @@ impl Desk for LocalDesk {
                     rows_to_extract += images(&cohort).iter().filter(missing).count() as u64;
                     features.push(ready.entry.features as u32);
                 }
-                Ok(Considered { counts, of_rarest_class, dominance, rows_to_extract, features })
+                Ok(Considered { counts, of_rarest_class, largest, rows_to_extract, features })
             }
         }
     }
@@ -286,6 +286,11 @@ impl Desk for LocalDesk {
         }
         let with_missing = with_missing(&features, &held.taken).map_err(|e| internal(&e))?;
         let of_taken = patients(&cohort, held.taken.iter().copied());
+        let of_rows = held.taken.iter().map(|&at| {
+            let row = &cohort.rows[at];
+            (row.patient.as_str(), row.classes, row.levels.clone())
+        });
+        let policy = &self.config.policy;
         Ok(Enlisted {
             lock: held.digest,
             counts: counts(&cohort, held.taken.len(), of_taken),
@@ -297,6 +302,7 @@ impl Desk for LocalDesk {
                 Kept::Fell => self.device.fallen(),
             },
             reasons: reasons(&cohort),
+            dominated: dominated_levels(of_rows, policy.minimum_cell, policy.dominance),
             origin: self.origin,
         })
     }

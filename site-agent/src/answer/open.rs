@@ -13,7 +13,7 @@ use wardround_core::query::{Ask, Mark, Query};
 use wardround_core::sum::{Sum, SumError};
 use wardround_learn::cohort::CohortError;
 use wardround_learn::rows::Rows;
-use wardround_privacy::dominance::Dominance;
+use wardround_privacy::dominance::Largest;
 use wardround_privacy::judge::{Aggregation, CohortFacts, judge, mark_allowed};
 use wardround_privacy::policy::{Consent, MinimumPatients, Policy};
 use wardround_privacy::release::Released;
@@ -32,8 +32,10 @@ pub struct OpenStudy {
     facts: CohortFacts,
     /// Whether its cohort is among those that were answered.
     remembered: bool,
-    /// The last marks that were asked about, and [`CohortFacts::of_rarest_class`] of them.
-    of_marks: Mutex<Option<(Vec<Mark>, u64)>>,
+    /// Of a cell.
+    minimum: MinimumPatients,
+    /// The last marks that were asked about, and what the rules need to know of them.
+    of_marks: Mutex<Option<(Vec<Mark>, CohortFacts)>>,
 }
 
 impl OpenStudy {
@@ -48,10 +50,11 @@ impl OpenStudy {
             .map_or(0, |rows| rarest(rows.rows().map(|row| ((row.issuer, row.key), row.classes))));
         let aggregation = Aggregation::Plain;
         let each = rows.first().into_iter().flat_map(Rows::rows);
-        let each = each.map(|row| ((row.issuer, row.key), row.classes, row.levels));
-        let dominance = Dominance::of(each, minimum);
-        let facts = CohortFacts { patients, of_rarest_class, aggregation, dominance };
-        Self { study, me, rows, lock, facts, remembered: false, of_marks: Mutex::default() }
+        let each = each.map(|row| ((row.issuer, row.key), row.classes));
+        let largest = Largest::of_cohort(each, minimum);
+        let facts = CohortFacts { patients, of_rarest_class, aggregation, largest };
+        let (remembered, of_marks) = (false, Mutex::default());
+        Self { study, me, rows, lock, facts, minimum, remembered, of_marks }
     }
 
     /// Whether its cohort is known to be among those that were answered.
@@ -128,8 +131,7 @@ impl OpenStudy {
         let Ok(at) = query.sites.binary_search(&self.me) else { return sum };
         let site = u16::try_from(at).unwrap_or(u16::MAX);
         let allowed = marks.iter().map(|&mark| {
-            let facts =
-                CohortFacts { of_rarest_class: self.rarest_side(&[mark], site), ..self.facts };
+            let facts = self.facts_of(&[mark], site);
             let shown = mark.shows_site(site, query.sites.len());
             i64::from(mark_allowed(policy, &facts, query.folds.folds, shown))
         });
@@ -143,21 +145,20 @@ impl OpenStudy {
         let Ask::Marked(marked) = &query.ask else { return self.facts };
         // Entries are put in whole.
         let mut known = self.of_marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_rarest_class = match &*known {
-            Some((marks, rarest)) if *marks == marked.marks => *rarest,
+        match &*known {
+            Some((marks, facts)) if *marks == marked.marks => *facts,
             _ => {
                 // A site that isn't asked refuses by another rule.
                 let site = query.sites.binary_search(&self.me).map_or(u16::MAX, |at| at as u16);
-                let rarest = self.rarest_side(&marked.marks, site);
-                *known = Some((marked.marks.clone(), rarest));
-                rarest
+                let facts = self.facts_of(&marked.marks, site);
+                *known = Some((marked.marks.clone(), facts));
+                facts
             }
-        };
-        CohortFacts { of_rarest_class, ..self.facts }
+        }
     }
 
-    /// Patients with a mark or without it, where there are any: the fewest over all marks.
-    fn rarest_side(&self, marks: &[Mark], site: u16) -> u64 {
+    /// Patients with a mark or without it, where there are any: the fewest over all marks; and the largest of those with a mark.
+    fn facts_of(&self, marks: &[Mark], site: u16) -> CohortFacts {
         let all = ClassSet((1 << marks.len().min(63)) - 1);
         let rows = || {
             let rows = self.rows.first().into_iter().flat_map(|rows| rows.rows());
@@ -168,7 +169,9 @@ impl OpenStudy {
         };
         let without = rows().map(|(patient, set)| (patient, ClassSet(all.0 & !set.0)));
         let sides = [rarest(rows()), rarest(without)];
-        sides.into_iter().filter(|&count| count > 0).min().unwrap_or(0)
+        let of_rarest_class = sides.into_iter().filter(|&count| count > 0).min().unwrap_or(0);
+        let largest = Largest::of_cohort(rows(), self.minimum);
+        CohortFacts { of_rarest_class, largest, ..self.facts }
     }
 }
 

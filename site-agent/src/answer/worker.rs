@@ -6,10 +6,8 @@ use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use wardround_core::digest::Digest;
 use wardround_core::ids::{SiteId, StudyId};
-use wardround_core::query::JudgedUnit;
 use wardround_core::study::{Mode, Study};
 use wardround_learn::study::BINS;
-use wardround_privacy::dominance::Dominance;
 use wardround_privacy::judge::{Aggregation, CohortFacts, StudyDemand, judge_study};
 use wardround_privacy::policy::{Policy, Rule};
 use wardround_proto::v1::{FailureCode, Stage};
@@ -200,19 +198,16 @@ impl<D: Desk> Bench<D> {
             feature_rows: study.federation.mode == Mode::FeatureRows,
             // Where rows leave, the coordinator grows trees of a site itself.
             own_models: study.federation.mode == Mode::Sums && study.asks_for_own_models(),
-            by_subgroup: !study.subgroups.is_empty()
-                && !matches!(study.validation.judge, JudgedUnit::Patient(_)),
         };
         let patients = considered.counts.patients;
         let (of_rarest_class, aggregation) = (considered.of_rarest_class, Aggregation::Plain);
-        let dominance = considered.dominance;
-        let facts = CohortFacts { patients, of_rarest_class, aggregation, dominance };
+        let largest = considered.largest;
+        let facts = CohortFacts { patients, of_rarest_class, aggregation, largest };
         let refusals = judge_study(&self.policy, &demand, &facts);
         for refusal in &refusals {
             tracing::info!(study = study.name, %refusal, "the study would be refused");
             if refusal.rule == Rule::Dominance {
-                let Dominance { cohort, levels } = dominance;
-                tracing::info!(?cohort, ?levels, "the largest patient's rows in the worst cell");
+                tracing::info!(rows = largest.of, of = largest.all, "the largest patient's");
             }
         }
         let (counts, features) = (considered.counts, considered.features);

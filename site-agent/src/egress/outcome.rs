@@ -2,6 +2,7 @@
 //! names of devices and weights' preprocessing.
 
 use wardround_core::digest::Digest;
+use wardround_privacy::dominance::{LevelCell, RowsOfLevel};
 use wardround_privacy::judge::Refusal;
 use wardround_privacy::policy::{MinimumPatients, Policy, Rule};
 use wardround_privacy::successive::TooNear;
@@ -54,6 +55,8 @@ pub struct Enlisted {
     pub device: String,
     /// The rows set aside, by reason; a row with several counts in each.
     pub reasons: Vec<SetAside>,
+    /// Levels in which one patient has more than the policy's share of the rows.
+    pub dominated: Vec<LevelCell>,
     /// Where the rows come from.
     pub origin: Origin,
 }
@@ -199,6 +202,7 @@ impl Outcome {
                     rows_with_missing: enlisted.rows_with_missing,
                     reasons: enlisted.reasons.iter().map(set_aside).collect(),
                     synthetic: enlisted.origin == Origin::Generator,
+                    dominated: enlisted.dominated.iter().map(level_cell).collect(),
                 })
             }
             Outcome::Answer(answer) => Wire::Answer(v1::Answer { sum: Some(answer.message()) }),
@@ -242,6 +246,14 @@ fn refusal(refusal: &Refusal) -> v1::Refusal {
 fn set_aside(aside: &SetAside) -> v1::SetAside {
     let SetAside { reason, patients, rows } = *aside;
     v1::SetAside { reason: reason.code().into(), patients, rows }
+}
+
+fn level_cell(cell: &LevelCell) -> v1::LevelCell {
+    let class = match cell.rows {
+        RowsOfLevel::All => 0,
+        RowsOfLevel::Class(class) => 1 + u32::from(class),
+    };
+    v1::LevelCell { column: cell.column.into(), level: cell.level.into(), class }
 }
 
 fn rules(policy: &Policy) -> v1::Policy {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod coordinator;
 #[cfg(test)]
+mod dominance;
+#[cfg(test)]
 mod studies;
 #[cfg(test)]
 mod successive;

@@ -29,7 +29,7 @@ use wardround_vision::device::DeviceChoice;
 
 use crate::coordinator::{Coordinator, Seen};
 
-const STUDY: &str = r#"
+pub const STUDY: &str = r#"
 format = 1
 name = "Small"
 seed = 1
@@ -76,6 +76,13 @@ pub fn site(folder: &Path, policy: &str) -> Home {
     );
     std::fs::write(home.site_file(), file).unwrap();
     home
+}
+
+/// A row more, of somebody who is ill.
+pub fn admit(home: &Home, patient: &str, a: f64) {
+    let path = home.folder().join("manifest.csv");
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{manifest}{patient},yes,{a},0.5,0.5\n")).unwrap();
 }
 
 /// A running agent.

@@ -6,10 +6,9 @@ use wardround_core::digest::Digest;
 use wardround_core::ids::StudyId;
 use wardround_core::query::Query;
 use wardround_proto::v1;
-use wardround_site::config::Home;
 
 use crate::coordinator::Coordinator;
-use crate::studies::{PATIENTS, consider, enlist, profile, site, start};
+use crate::studies::{PATIENTS, admit, consider, enlist, profile, site, start};
 
 /// The question of counts, in another study.
 fn counts(study: &str) -> Query {
@@ -31,12 +30,6 @@ fn refused(outcome: v1::submission::Outcome, study: &str) {
     assert_eq!((refusal.asked, refusal.allowed, failure.first, failure.second), (0, 5, 0, 0));
 }
 
-fn admit(home: &Home, patient: &str) {
-    let path = home.folder().join("manifest.csv");
-    let manifest = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{manifest}{patient},yes,0.5,0.5,0.5\n")).unwrap();
-}
-
 /// Rows by class that the second study has more than the first.
 async fn subtracted(folder: &Path) -> Vec<i64> {
     let home = site(folder, "[policy]\nsuccessive = \"allowed\"\n");
@@ -48,7 +41,7 @@ async fn subtracted(folder: &Path) -> Vec<i64> {
         let query = counts(study);
         let sum = coordinator.answer("counts", &query, lock).await;
         seen.push(sum.counts(&query, "rows_by_class").unwrap().to_vec());
-        admit(&home, "new");
+        admit(&home, "new", 0.5);
     }
     agent.stop().await;
     seen[1].iter().zip(&seen[0]).map(|(now, then)| now - then).collect()
@@ -66,7 +59,7 @@ async fn one_patient_more_is_given_away_unless_the_site_compares() {
     let agent = start(&home, &coordinator);
     // Two studies are enlisted before either is answered, the second with one patient more.
     let first = enlisted(&coordinator, "s1").await;
-    admit(&home, "new");
+    admit(&home, "new", 0.5);
     let second = enlisted(&coordinator, "s2").await;
     let sum = coordinator.answer("counts", &counts("s1"), first).await;
     assert_eq!(sum.counts(&counts("s1"), "patients"), Some(&[PATIENTS as i64][..]));
@@ -86,7 +79,7 @@ async fn one_patient_more_is_given_away_unless_the_site_compares() {
     let again = enlisted(&coordinator, "s4").await;
     coordinator.answer("counts", &counts("s4"), again).await;
     // With enough more of each class the study is answered, and what was refused isn't counted.
-    (0..5).for_each(|at| admit(&home, &format!("later{at}")));
+    (0..5).for_each(|at| admit(&home, &format!("later{at}"), 0.5));
     let more = enlisted(&coordinator, "s5").await;
     coordinator.answer("counts", &counts("s5"), more).await;
     agent.stop().await;

@@ -6,8 +6,7 @@ use wardround_core::query::{
     Bins, ClassWeights, ColumnCuts, Combine, Cuts, Derivatives, DistanceTerm, Draws, EnsembleModel,
     Fill, FoldPlan, FourierMap, FourierTerm, Frame, GivenScores, JudgedUnit, Labelling,
     LinearModel, LinearTerm, ListCuts, MapScaler, Mark, Marked, Measure, Model, OwnForestTerm,
-    RowPrecision, Scaler, Schema, ScoreList, ScoreOf, SoftmaxModel, SoftmaxTerm, UnitScore,
-    Weighting,
+    RowPrecision, Scaler, Schema, ScoreList, ScoreOf, SoftmaxModel, SoftmaxTerm, Weighting,
 };
 use wardround_core::seed::Seed;
 use wardround_core::study::{
@@ -86,8 +85,8 @@ fn moments(split: Vec<Column>) -> Ask {
 }
 
 fn plain(patients: u64) -> CohortFacts {
-    let (of_rarest_class, dominance) = (patients, Dominance::NONE);
-    CohortFacts { patients, of_rarest_class, aggregation: Aggregation::Plain, dominance }
+    let (of_rarest_class, largest) = (patients, Largest::NONE);
+    CohortFacts { patients, of_rarest_class, aggregation: Aggregation::Plain, largest }
 }
 
 fn secure(patients: u64) -> CohortFacts {
@@ -180,39 +179,26 @@ fn a_model_of_all_classes_is_as_wide_as_all_of_them() {
 #[test]
 fn a_patient_with_most_rows_is_hidden_by_no_sum() {
     let policy = Policy::default();
-    let with = |cohort: [u64; 2], levels: [u64; 2]| {
-        let largest = |[of, all]: [u64; 2]| Largest { of, all };
-        let dominance = Dominance { cohort: largest(cohort), levels: largest(levels) };
-        CohortFacts { dominance, ..plain(100) }
-    };
-    let profile = |split: Vec<Column>| query(4, Ask::Profile { split });
-    let (whole, by_sex) = (profile(vec![]), profile(vec![Column::Subgroup(0)]));
-    let refused = refusal(Rule::Dominance, 0, 50);
-    let (even, most) = ([160, 320], [161, 320]);
-    assert_eq!(verdict(&policy, &by_sex, with(even, even)), Ok(()));
-    for question in [&whole, &by_sex, &query(4, logistic(rows(SiteSet::All)))] {
-        assert_eq!(verdict(&policy, question, with(most, even)), refused);
-    }
-    // Of a level only where levels are told apart, and each patient counts more than once.
-    assert_eq!(verdict(&policy, &whole, with(even, most)), Ok(()));
-    assert_eq!(verdict(&policy, &by_sex, with(even, most)), refused);
-    let mut of_patients = by_sex.clone();
-    of_patients.schema.judged = JudgedUnit::Patient(UnitScore::Mean);
-    assert_eq!(verdict(&policy, &of_patients, with(even, most)), Ok(()));
-    // Also by marks.
-    assert!(mark_allowed(&policy, &with(even, even), 5, false));
-    assert!(!mark_allowed(&policy, &with(even, most), 5, false));
+    let with = |of| CohortFacts { largest: Largest { of, all: 320 }, ..plain(100) };
     let marks = vec![Mark::Level { column: 0, level: 0 }];
     let ask = Box::new(scores(SiteSet::All, 10, vec![]));
-    let marked = query(4, Ask::Marked(Marked { marks, scores: ScoreOf::Mark, ask }));
-    assert_eq!(verdict(&policy, &marked, with(even, even)), Ok(()));
-    assert_eq!(verdict(&policy, &marked, with(even, most)), refused);
+    let questions = [
+        query(4, Ask::Profile { split: vec![] }),
+        query(4, logistic(rows(SiteSet::All))),
+        query(4, Ask::Marked(Marked { marks, scores: ScoreOf::Mark, ask })),
+    ];
     let looser = Policy { dominance: Share::new(0.9).unwrap(), ..Policy::default() };
-    assert_eq!(verdict(&looser, &by_sex, with(most, most)), Ok(()));
+    for question in &questions {
+        assert_eq!(verdict(&policy, question, with(160)), Ok(()));
+        assert_eq!(verdict(&policy, question, with(161)), refusal(Rule::Dominance, 0, 50));
+        assert_eq!(verdict(&looser, question, with(161)), Ok(()));
+    }
+    assert!(mark_allowed(&policy, &with(160), 5, false));
+    assert!(!mark_allowed(&policy, &with(161), 5, false));
     // Whoever gives rows has nothing left to hide.
     let rows = Policy { feature_rows: FeatureRows::Allowed, ..Policy::default() };
     let ask = Ask::FeatureRows { rows: [0, 5], precision: RowPrecision::Single };
-    assert_eq!(verdict(&rows, &query(1, ask), with(most, most)), Ok(()));
+    assert_eq!(verdict(&rows, &query(1, ask), with(161)), Ok(()));
 }
 
 #[test]
@@ -430,7 +416,6 @@ fn a_study_is_judged_as_its_queries_are() {
         per_site_metrics: true,
         feature_rows: false,
         own_models: true,
-        by_subgroup: true,
     };
     let refusals = judge_study(&Policy::default(), &demand, &plain(9));
     let codes: Vec<_> = refusals.iter().map(|r| (r.rule.code(), r.asked, r.allowed)).collect();
@@ -446,14 +431,9 @@ fn a_study_is_judged_as_its_queries_are() {
             ("minimum_sites", 3, 4),
         ]
     );
-    // One patient has most rows of a level.
-    let levels = Largest { of: 300, all: 320 };
-    let facts = CohortFacts { dominance: Dominance { levels, ..Dominance::NONE }, ..plain(9) };
-    let codes = |demand: StudyDemand| -> Vec<&str> {
-        judge_study(&Policy::default(), &demand, &facts).iter().map(|r| r.rule.code()).collect()
-    };
-    assert_eq!(codes(demand).iter().filter(|code| **code == "dominance").count(), 1);
-    assert!(!codes(StudyDemand { by_subgroup: false, ..demand }).contains(&"dominance"));
+    let facts = CohortFacts { largest: Largest { of: 300, all: 320 }, ..plain(9) };
+    let refusals = judge_study(&Policy::default(), &demand, &facts);
+    assert_eq!(refusals.iter().filter(|one| one.rule == Rule::Dominance).count(), 1);
     // Rows are asked for instead of sums.
     let rows = StudyDemand { feature_rows: true, own_models: false, ..demand };
     let refusals = judge_study(&Policy::default(), &rows, &plain(9));
