@@ -1,17 +1,18 @@
 //! Which levels of a subgroup, over all sites, may be one patient's for the most part.
 //!
-//! A site says in which levels, and classes in them, one patient has more than its share (`dominance`, one half by
-//! default) of the rows there, of those that hold the minimum of patients ([`wardround_privacy::dominance`]). Of smaller ones it says
-//! nothing, since other sites may hide them: one patient with 300 images there, and twenty with one each elsewhere.
-//! The coordinator knows no patient's rows, but bounds them. At a site with n patients and R rows in a cell the
-//! largest patient has at most R - (n - 1) rows, since each of the others has one; and at most the site's share of R
-//! where the site judged the cell and didn't name it. The cell passes where the largest such bound of any site is at most the
-//! strictest site's share of the rows of all sites. That is sound: a level that is shown has no dominant patient. It isn't exact: some
-//! that has none is withheld.
+//! A site says in which levels, and classes in them, one patient has more than its share (`dominance`, one
+//! half by default) of the rows there, of those that hold the minimum of patients
+//! ([`wardround_privacy::dominance`]). Of smaller ones it says nothing, since other sites may hide them: one
+//! patient with 300 images there, and twenty with one each elsewhere. The coordinator knows no patient's
+//! rows, but bounds them. At a site with n patients and R rows in a cell the largest patient has at most R -
+//! (n - 1) rows, since each of the others has one; and at most the site's share of R where the site judged
+//! the cell and didn't name it. The cell passes where the largest such bound of any site is at most the
+//! strictest site's share of the rows of all sites. That is sound: a level that is shown has no dominant
+//! patient. It isn't exact: some that has none is withheld.
 //!
-//! Judged are rows of each side of a modelled class (those of it, and the others) in each level. Where
-//! exams or patients are judged, levels aren't told apart by rows, and it isn't asked. A figure over all sites in one list
-//! isn't judged by it either, nor are cells of two columns.
+//! Judged are rows of each side of a modelled class (those of it, and the others) in each level. Where exams
+//! or patients are judged, levels aren't told apart by rows, and it isn't asked. A figure over all sites in
+//! one list isn't judged by it either, nor are cells of two columns.
 
 use wardround_core::query::Labelling;
 use wardround_learn::findings::{JudgedCell, Profile, ProfileCell};

@@ -1,6 +1,6 @@
-//! The checks that output checkers make by hand, on what a report shows: threshold and class disclosure (SACRO's
-//! guidelines; ACRO's `check_threshold`, `check_zeros`), and the (n, k) rule for dominance with n = 1 (sdcTable's `nk`),
-//! from the patients behind it.
+//! The checks that output checkers make, on what a report shows: threshold and class disclosure (SACRO; ACRO's
+//! `safe_threshold` and `zeros_are_disclosive`), and the (n, k) rule for dominance with n = 1 (sdcTable's
+//! `nk`), from the patients behind it.
 
 use crate::made_up::{Patient, context, findings, heart, patients, with_small_cells};
 use wardround::report::{Count, Estimate, FigureRow, Report};

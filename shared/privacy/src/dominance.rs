@@ -1,27 +1,29 @@
 //! Dominance: a cell of ten patients in which one has 300 of 320 images is that one patient's. A minimum of
 //! patients doesn't see it.
 //!
-//! The rule is the (n, k) rule of statistical disclosure control with n = 1 (Hundepool and others, Statistical
-//! Disclosure Control, 2012, section 4.2.2; sdcTable's `primarySuppression(type = "nk")`; ACRO's
-//! `check_nk`): a cell is safe where its largest patient has at most the share k of its rows, by default one half. It departs
-//! from those by n = 1 where ACRO takes n = 2 and k = 0.9, which a patient with 0.89 of a cell passes.
+//! The rule is the (n, k) rule of statistical disclosure control with n = 1 (Hundepool and others,
+//! Statistical Disclosure Control, 2012, chapter 4; sdcTable's `primarySuppression(type = "nk")`; ACRO's
+//! `agg_nk`): a cell is safe where its largest patient has at most the share k of its rows, by default one
+//! half. It departs from ACRO, whose `safe_nk_n` is 2 with a larger k: a patient with nearly k of a cell passes
+//! that.
 //!
-//! Why a half. Let a sum be T and the largest patient's part m. Whoever knows nothing else and takes T for the
-//! patient's own part errs by T - m; where m <= T / 2 that is at least m, so the patient's part isn't known to within its own size.
-//! It also bounds the effective number of patients (Kish 1965: (sum m)^2 / sum m^2) from below: with all m <= T / 2, sum m^2 <=
-//! (T / 2) sum m = T^2 / 2, so it is at least 2. A rule on that number alone doesn't do the same below 4: a number of 2.5, half of
-//! a minimum of 5, lets one patient have sqrt(1 / 2.5) = 63 % of the rows, since from m^2 <= sum m^2 follows
-//! only m / T <= sqrt(1 / number). So the share itself is judged, where it is known: at the site, exactly, on its own rows.
+//! Why a half. Let a sum be T and the largest patient's part m. Whoever knows nothing else and takes T for
+//! the patient's own part errs by T - m; where m <= T / 2 that is at least m, so the patient's part isn't
+//! known to within its own size. It also bounds the effective number of patients (Kish 1965: (sum m)^2 / sum
+//! m^2) from below: with all m <= T / 2, sum m^2 <= (T / 2) sum m = T^2 / 2, so it is at least 2. A rule on
+//! that number alone doesn't do the same below 4: a number of 2.5, half of a minimum of 5, lets one patient
+//! have sqrt(1 / 2.5) = 63 % of the rows, since from m^2 <= sum m^2 follows only m / T <= sqrt(1 / number).
+//! So the share itself is judged, where it is known: at the site, exactly, on its own rows.
 //!
-//! Judged are cells with at least the minimum of patients; the other rules see to smaller ones. Of the whole cohort, of a
-//! class and of a mark the site's own sums tell by every question, so the site refuses. A level of a subgroup and a class in it are
-//! lines of a table: the site says which of them are dominated ([`dominated_levels`]), and the report withholds
-//! those that are, as it does with small cells. A cell over several sites passes where it passes at
-//! each: m is at most half of its site's rows, and so of all.
+//! Judged are cells with at least the minimum of patients; the other rules see to smaller ones. Of the whole
+//! cohort, of a class and of a mark the site's own sums tell by every question, so the site refuses. A level
+//! of a subgroup and a class in it are lines of a table: the site says which of them are dominated
+//! ([`dominated_levels`]), and the report withholds those that are, as it does with small cells. A cell over
+//! several sites passes where it passes at each: m is at most half of its site's rows, and so of all.
 //!
-//! What it doesn't cover: cells by fold, where a patient of just under half of all rows may have most of a fold's;
-//! two columns crossed (levels at a site, intersections); weights of rows; what the coordinator sees of a level while sums are in the open;
-//! and a group of patients that knows its own rows, such as a family.
+//! What it doesn't cover: cells by fold, where a patient of just under half of all rows may have most of a
+//! fold's; two columns crossed (levels at a site, intersections); weights of rows; what the coordinator sees
+//! of a level while sums are in the open; and a group of patients that knows its own rows, such as a family.
 
 use std::collections::BTreeMap;
 

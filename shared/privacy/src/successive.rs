@@ -1,27 +1,29 @@
-//! Successive reports: whether a cohort is so near to an earlier study's that the two reports, one
-//! subtracted from the other, tell about a few patients.
+//! Successive reports: whether a cohort is so near to an earlier study's that the two reports, one subtracted
+//! from the other, tell about a few patients.
 //!
-//! A study's answers give sums over some *groups* of a site's patients: all of them, each class, each
-//! level of a subgroup, each class within a level. Whoever has the sums over a group S of one study and over
-//! a group T of another has their difference, which is of the patients in one of them only. The rule: where S
-//! or T holds at least the minimum, that symmetric difference has none or at least the minimum of patients. Where
-//! it has none, neither may fewer patients have other rows in S than in T (an image more, another label), nor
-//! may fewer have other features in one whole cohort than in the other. Groups
-//! are compared whatever their names are: classes with classes, levels with levels of the same column, classes
-//! within levels likewise. So renaming a class, moving the edge of an age band or splitting a class doesn't get round it.
-//! A group that the earlier study had just so tells nothing new and passes: a rerun always does.
+//! A study's answers give sums over some *groups* of a site's patients: all of them, each class, each level
+//! of a subgroup, each class within a level. Whoever has the sums over a group S of one study and over a
+//! group T of another has their difference, which is of the patients in one of them only. The rule: where S
+//! or T holds at least the minimum, that symmetric difference has none or at least the minimum of patients.
+//! Where it has none, neither may fewer patients have other rows in S than in T (an image more, another
+//! label), nor may fewer have other features in one whole cohort than in the other. Groups are compared
+//! whatever their names are: classes with classes, levels with levels of the same column, classes within
+//! levels likewise. So renaming a class, moving the edge of an age band or splitting a class doesn't get
+//! round it. A group that the earlier study had just so tells nothing new and passes: a rerun always does.
 //!
 //! This is the differencing attack on tables of changing populations (Hundepool and others, Statistical
-//! Disclosure Control, 2012, section 5.4; the `differencing` risk of SACRO's guidelines), held off by
-//! the minimum cell of the site. It departs from the text-books, which compare published tables: here the site compares its
-//! own lists, exactly, before it answers.
+//! Disclosure Control, 2012; "differencing" in the Handbook on Statistical Disclosure Control for Outputs, SDAP
+//! 2019), held off by the minimum cell of the site. It departs from the text-books, which compare published tables: here the site
+//! compares its own lists, exactly, before it answers.
 //!
-//! What it doesn't cover: sums of more than two reports (three studies of A, B, and A with B and one more), other
-//! groups than these (two subgroup columns crossed, a study's folds), and a subtraction over several sites whose
-//! cohorts each pass. A refusal tells that few patients differ, no more: that is what any minimum tells.
+//! What it doesn't cover: sums of more than two reports (three studies of A, B, and A with B and one more),
+//! other groups than these (two subgroup columns crossed, a study's folds), and a subtraction over several
+//! sites whose cohorts each pass. A refusal tells that few patients differ, no more: that is what any minimum
+//! tells.
 //!
-//! Cohorts are remembered by keyed hashes (HMAC-SHA-256, cut to 64 bits): without the key, which stays
-//! at the site, nobody can try patient keys on them. Two patients of a cohort of 100,000 fall on one hash with probability 3e-10.
+//! Cohorts are remembered by keyed hashes (HMAC-SHA-256, cut to 64 bits): without the key, which stays at the
+//! site, nobody can try patient keys on them. Two patients of a cohort of 100,000 fall on one hash with
+//! probability 3e-10.
 
 use std::collections::BTreeMap;
 

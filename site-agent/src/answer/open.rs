@@ -157,7 +157,8 @@ impl OpenStudy {
         }
     }
 
-    /// Patients with a mark or without it, where there are any: the fewest over all marks; and the largest of those with a mark.
+    /// Of patients with a mark or without it, where there are any, the fewest over all marks; and the
+    /// largest patient of those with a mark.
     fn facts_of(&self, marks: &[Mark], site: u16) -> CohortFacts {
         let all = ClassSet((1 << marks.len().min(63)) - 1);
         let rows = || {

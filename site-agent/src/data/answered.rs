@@ -5,10 +5,10 @@
 //! answered/000007-<study>   a cohort: a first line with the study, then a line per row
 //! ```
 //!
-//! A row's line holds three keyed hashes (patient, row, features), its classes and its levels, no name and no value.
-//! A cohort is written before its first answer leaves, so a study that was refused, or never
-//! got so far, counts for nothing. A cohort that is there already isn't written again. The newest
-//! [`KEPT`] different cohorts stay; before one more the oldest goes. Nothing of this leaves the site.
+//! A row's line holds three keyed hashes (patient, row, features), its classes and its levels, no name and no
+//! value. A cohort is written before its first answer leaves, so a study that was refused, or never got so
+//! far, counts for nothing. A cohort that is there already isn't written again. The newest [`KEPT`] different
+//! cohorts stay; before one more the oldest goes. Nothing of this leaves the site.
 //!
 //! Whoever deletes the folder makes the site forget what it answered.
 

@@ -83,11 +83,16 @@ impl Options {
         let mut federation =
             Federation::start(out.folder(), binaries, nursery.clone(), "Demo consortium")?;
         federation.enrol_person(LEAD, Role::Lead)?;
+        let own_data = self.data.is_some() || self.manifest.is_some();
         // What the study asks of owners, and no more.
-        let policy = match study.validation.matrix {
-            Matrix::Off => LOOSE.to_owned(),
-            Matrix::On => format!("{LOOSE}own_model = \"allowed\"\n"),
-        };
+        let mut policy = LOOSE.to_owned();
+        if study.validation.matrix == Matrix::On {
+            policy.push_str("own_model = \"allowed\"\n");
+        }
+        // In a small set that is dealt to hospitals one patient often has most of a class's images.
+        if own_data {
+            policy.push_str("dominance = 1.0\n");
+        }
         for hospital in &source.hospitals {
             let settings = SiteSettings {
                 manifest: hospital.manifest.clone(),
@@ -96,7 +101,7 @@ impl Options {
                 columns: String::new(),
                 weights: out.path("weights"),
                 cache: out.path("features").join(hospital.site.as_str()),
-                synthetic: self.data.is_none() && self.manifest.is_none(),
+                synthetic: !own_data,
             };
             federation.enrol_site(&hospital.site, &settings)?;
             federation.start_site(&hospital.site)?;
