@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prost::Message;
 use tokio::net::TcpListener;
@@ -19,6 +19,9 @@ use wardround_privacy::ledger::What;
 use wardround_proto::payload::{Packed, PayloadHead, RAW_LIMIT, unpack};
 use wardround_proto::v1;
 use wardround_proto::v1::site_link_server::{SiteLink, SiteLinkServer};
+
+/// How often a waiting poll looks for tasks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A body that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,19 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     failing: Mutex<Option<(Status, usize)>>,
     unwanted: AtomicBool,
+}
+
+impl State {
+    /// Tasks that nobody is working on. They stay until their outcome is here: an agent that was stopped may have
+    /// been given them.
+    fn waiting(&self, working_on: &[String]) -> Vec<v1::Task> {
+        let tasks = self.tasks.lock().unwrap();
+        tasks.iter().filter(|task| !working_on.contains(&task.id)).cloned().collect()
+    }
+
+    fn over(&self, id: &str) {
+        self.tasks.lock().unwrap().retain(|task| task.id != id);
+    }
 }
 
 impl Coordinator {
@@ -177,15 +193,17 @@ impl SiteLink for Link {
             *times -= 1;
             return Err(status.clone());
         }
-        let wait = Duration::from_millis(u64::from(request.wait_ms));
-        while self.0.tasks.lock().unwrap().is_empty() {
-            let woken = tokio::time::timeout(wait, self.0.work.notified()).await;
-            // A wake whose task an earlier poll took ends no poll: the agent would slow down.
-            if woken.is_err() || self.0.failing.lock().unwrap().is_some() {
-                break;
+        let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
+        let tasks = loop {
+            let tasks = self.0.waiting(&request.working_on);
+            let failing =
+                self.0.failing.lock().unwrap().as_ref().is_some_and(|(_, times)| *times > 0);
+            if !tasks.is_empty() || failing || Instant::now() >= deadline {
+                break tasks;
             }
-        }
-        let tasks = std::mem::take(&mut *self.0.tasks.lock().unwrap());
+            // The wake may go to the poll of an agent that was stopped.
+            let _ = tokio::time::timeout(LOOK_AGAIN, self.0.work.notified()).await;
+        };
         Ok(Response::new(v1::PollReply { tasks }))
     }
 
@@ -195,6 +213,9 @@ impl SiteLink for Link {
     ) -> Result<Response<v1::ProgressReply>, Status> {
         self.note(What::Progress, r.get_ref());
         let go_on = !self.0.unwanted.load(Ordering::Relaxed);
+        if !go_on {
+            self.0.over(&r.get_ref().task);
+        }
         Ok(Response::new(v1::ProgressReply { go_on }))
     }
 
@@ -213,6 +234,7 @@ impl SiteLink for Link {
             Outcome::Closed(_) => What::Closed,
         };
         self.note(what, &submission);
+        self.0.over(&submission.task);
         let waiting = self.0.outcomes.lock().unwrap().remove(&submission.task);
         waiting.unwrap().send(outcome).unwrap();
         Ok(Response::new(v1::SubmitReply {}))
