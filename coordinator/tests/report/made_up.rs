@@ -11,7 +11,7 @@ use wardround_core::query::{Bins, Fill, Measure, Unfit};
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     AugmentationRule, BackboneRule, Balance, Bootstrap, Choose, ChooseBy, Classes, Classifier,
-    CohortRule, ExamKey, FairnessRule, FederationRule, Input, JudgedUnit,
+    CohortRule, Confusion, ExamKey, FairnessRule, FederationRule, Input, JudgedUnit,
     LearningCurve as CurveRule, Levels, LinearPoint, Matrix as MatrixRule, Mode, MultiClass,
     Negative, OnSiteLost, Outliers as OutliersRule, OwnSiteBaseline, PatientRule, Precision,
     PreprocessRule, Quorum, Recalibrate, Reduction, RowWeights, Search, SecondReader,
@@ -19,15 +19,16 @@ use wardround_core::study::{
     ThresholdRule, Validation, WeightsRule,
 };
 use wardround_learn::findings::{
-    Among, ColumnSpread, Compared, ComparedClass, ComparedClassifier, Comparison, ConformalSets,
-    Cost, Crossed, CrossedRows, CurveModels, CurveOfClass, CurveStep, Difference, Distance,
-    Evaluated, Figure, Figures, FinalFit, FinalLimits, FinalLinear, FinalModel, FinalScaler,
-    Findings, FoldResult, FollowedLevel, GridPoint, GridResult, Interval, Judged, JudgedCell,
-    JudgedLevel, LearningCurve, LeftOut, Matrix, MatrixOfClass, MeansOf, MeasuredOutliers,
-    MetricSpread, NamedFigure, Nested, NestedChoice, Outliers, OwnModel, OwnOf, OwnSite, OwnSites,
-    OwnSitesOfClass, OwnThresholds, Profile, ProfileCell, Races, Readers, Recalibrated,
-    RecalibratedFit, ReliabilityBin, SetsKind, Shift, ShortcutColumn, ShortcutLevel, ShortcutOf,
-    Shortcuts, ShortcutsFound, SubgroupNames, TargetFindings, TrainedAt, TreeCounts, Uncertainty,
+    Among, Calls, ClassMeans, ColumnSpread, Compared, ComparedClass, ComparedClassifier,
+    Comparison, ConformalSets, Cost, Crossed, CrossedRows, CurveModels, CurveOfClass, CurveStep,
+    Difference, Distance, Evaluated, Figure, Figures, FinalFit, FinalLimits, FinalLinear,
+    FinalModel, FinalScaler, Findings, FoldResult, FollowedLevel, GridPoint, GridResult, Interval,
+    Judged, JudgedCell, JudgedLevel, LearningCurve, LeftOut, Matrix, MatrixOfClass, MeansOf,
+    MeasuredOutliers, MetricSpread, NamedFigure, Nested, NestedChoice, Outliers, OwnModel, OwnOf,
+    OwnSite, OwnSites, OwnSitesOfClass, OwnThresholds, Profile, ProfileCell, Races, Readers,
+    Recalibrated, RecalibratedFit, ReliabilityBin, SetsKind, Shift, ShortcutColumn, ShortcutLevel,
+    ShortcutOf, Shortcuts, ShortcutsFound, SubgroupNames, TargetFindings, TrainedAt, TreeCounts,
+    Uncertainty,
 };
 use wardround_learn::metrics::abstention::{Kept, SHARES};
 use wardround_learn::metrics::conformal::SetCounts;
@@ -245,6 +246,8 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
         shortcuts: Shortcuts::NotAsked,
         shift: Shift::NotAsked,
         readers: Readers::NotAsked,
+        class_means: ClassMeans::One,
+        calls: Calls::NotAsked,
         cost: Cost { queries: 61, fitting_queries: 48, models: 66, queries_of_slowest_fit: 44 },
     }
 }
@@ -611,6 +614,7 @@ fn study() -> Study {
             matrix: MatrixRule::Off,
             learning_curve: CurveRule::Off,
             shortcuts: ShortcutsRule::Off,
+            confusion: Confusion::Off,
             outliers: OutliersRule::Off,
             recalibrate: Recalibrate::Off,
         },

@@ -12,6 +12,7 @@
 
 mod agreement;
 mod answer;
+mod calls;
 mod check;
 mod combat;
 mod distance;
@@ -38,6 +39,7 @@ use crate::ids::{SiteId, StudyId};
 use crate::seed::Seed;
 use crate::sum::BlockSpec;
 
+pub use self::calls::MOST_CALLED_CLASSES;
 pub use self::combat::Combat;
 pub use self::distance::{DISTANCE_BINS, DistanceTerm, MOST_DIRECTIONS, Measure};
 pub use self::encoding::DecodeError;
@@ -681,6 +683,27 @@ pub enum Ask {
         influences: Vec<Vec<f64>>,
         /// Binary places.
         bits: u8,
+    },
+    /// How often what is judged was called which class: the one with the largest score; of equal ones the first. Replicate 0 is the
+    /// rows as they are; in others each counts as often as its patient was drawn, as [`Ask::Resampled`]'s.
+    ///
+    /// Lists go by groups, one list per class in the classes' order, all of the same rows. Classes exclude each other.
+    ///
+    /// Blocks: `calls [groups, replicates, cells, classes, classes]` (by class and, fastest, call), `patients [groups, cells, classes,
+    /// classes]` (with such a row, as they are).
+    Calls {
+        /// The frame.
+        frame: Arc<Frame>,
+        /// The models.
+        models: Vec<Model>,
+        /// The lists, group by group.
+        lists: Vec<ScoreList>,
+        /// The columns it is split by.
+        split: Vec<Column>,
+        /// What draws are keyed by.
+        seed: Seed,
+        /// First replicate, and the one after the last; at most [`MOST_REPLICATES`] and one.
+        replicates: [u16; 2],
     },
 }
 

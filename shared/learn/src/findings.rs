@@ -1,6 +1,7 @@
 //! What a study found: the contract between the study driver, the report and the model bundle.
 //! Plain data; every figure carries its interval and its n, or says why it is undefined.
 
+mod classes;
 mod crossed;
 mod curve;
 mod evaluated;
@@ -18,6 +19,9 @@ use wardround_core::query::{CALIBRATION_BINS, Combine, Frame, Node, Side, TreeMo
 use wardround_core::seed::Seed;
 pub use wardround_core::study::GridPoint;
 
+pub use self::classes::{
+    Average, CallTable, CallTables, Calls, ClassMean, ClassMeans, MeansOfCells,
+};
 pub use self::crossed::{Crossed, CrossedRows};
 pub use self::curve::{CurveModels, CurveOfClass, CurveStep, LearningCurve, why_unfit};
 pub use self::evaluated::{Evaluated, EvaluatedBundle};
@@ -79,6 +83,12 @@ pub struct Findings {
     /// How far two readers of the same rows agree.
     #[serde(default, skip_serializing_if = "Readers::is_not_asked")]
     pub readers: Readers,
+    /// Means over classes, where several are modelled.
+    #[serde(default, skip_serializing_if = "ClassMeans::are_of_one")]
+    pub class_means: ClassMeans,
+    /// How often rows of each class were called which.
+    #[serde(default, skip_serializing_if = "Calls::are_not_asked")]
+    pub calls: Calls,
     /// What it cost.
     pub cost: Cost,
     /// The finished model that was judged, where nothing was fitted.

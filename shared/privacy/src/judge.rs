@@ -224,6 +224,7 @@ pub fn judge(
         | Ask::Placements { .. }
         | Ask::Bootstrap { .. }
         | Ask::Resampled { .. }
+        | Ask::Calls { .. }
         | Ask::Distances { .. }
         | Ask::OwnSite { .. } => {
             if alone {
@@ -435,6 +436,7 @@ fn row_sets(query: &Query) -> Vec<RowSet> {
         | Ask::Placements { lists, .. }
         | Ask::Bootstrap { lists, .. }
         | Ask::Resampled { lists, .. }
+        | Ask::Calls { lists, .. }
         | Ask::OwnSite { lists, .. } => {
             lists.iter().flat_map(|list| list.parts.iter().map(|(rows, _)| *rows)).collect()
         }
@@ -463,6 +465,7 @@ fn split(query: &Query) -> &[Column] {
         | Ask::Moments { split, .. }
         | Ask::Scores { split, .. }
         | Ask::Resampled { split, .. }
+        | Ask::Calls { split, .. }
         | Ask::Distances { split, .. }
         | Ask::Placements { split, .. } => split,
     }

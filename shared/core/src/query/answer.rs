@@ -186,6 +186,9 @@ impl Query {
             Ask::Agreement { split, influences, bits } => {
                 agreement::layout(self, split, influences, *bits)
             }
+            Ask::Calls { lists, split, replicates, .. } => {
+                calls::layout(self, lists.len(), split, *replicates)
+            }
             Ask::Resampled { lists, split, replicates, bits, .. } => {
                 resampled::layout(self, lists.len(), split, *replicates, *bits)
             }
@@ -232,6 +235,8 @@ impl Query {
             Ask::Stack { terms, .. } => {
                 terms.iter().map(|term| term.weights.len() as u64 + 1).max().unwrap_or(0)
             }
+            // Every class by every call.
+            Ask::Calls { .. } => u64::from(self.schema.classes).pow(2),
             // Consent to rows and to models of one site is asked for by itself.
             Ask::FeatureRows { .. } | Ask::OwnForests { .. } => 0,
             // Moments of a class of one patient are that patient's features.
@@ -283,6 +288,7 @@ impl Query {
             Ask::Resampled { draws: Draws::Patients, .. } => RESAMPLED_PATIENTS,
             Ask::Resampled { draws: Draws::Levels(_) | Draws::Cells, .. } => "shuffled subgroups",
             Ask::Agreement { .. } => "agreement of readers",
+            Ask::Calls { .. } => "calls by class",
             Ask::FourierHinge { .. } => "fourier hinge gradient",
             Ask::FeatureRows { .. } => "rows of features",
             Ask::Stack { .. } => "stack hessian",

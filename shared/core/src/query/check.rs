@@ -138,6 +138,10 @@ impl Query {
                 self.check_influences(split, influences)?;
                 check_bits(*bits)
             }
+            Ask::Calls { frame, models, lists, split, replicates, .. } => {
+                self.check_frame(frame)?;
+                self.check_calls(models, lists, split, *replicates)
+            }
             Ask::Resampled {
                 frame,
                 models,
@@ -357,7 +361,7 @@ impl Query {
         Err(DecodeError::Inconsistent(format!("a fold beyond the {} dealt", self.folds.folds)))
     }
 
-    fn check_split(&self, split: &[Column]) -> Result<(), DecodeError> {
+    pub(super) fn check_split(&self, split: &[Column]) -> Result<(), DecodeError> {
         for (at, column) in split.iter().enumerate() {
             match column {
                 Column::Subgroup(at) if usize::from(*at) >= self.schema.levels.len() => {

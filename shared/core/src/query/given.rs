@@ -30,6 +30,7 @@ impl Query {
         | Ask::Placements { models, .. }
         | Ask::Bootstrap { models, .. }
         | Ask::Resampled { models, .. }
+        | Ask::Calls { models, .. }
         | Ask::Stack { models, .. }
         | Ask::OwnSite { models, .. }) = &self.ask
         else {

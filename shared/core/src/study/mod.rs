@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod classifier;
+mod confusion;
 mod curve;
 mod ensemble;
 mod evaluation;
@@ -30,6 +31,7 @@ pub use classifier::{
     Balance, BoostingGrid, Classifier, ClosedForm, ColumnSample, EarlyStopping, Family, ForestGrid,
     LeafLimit, Loss, MultiClass, Standardise, TreeRules,
 };
+pub use confusion::Confusion;
 pub use curve::LearningCurve;
 pub use ensemble::{Ensemble, EnsembleKind, EnsemblePoint, Learner};
 pub use evaluation::{DriftFigure, DriftLimit, Evaluation, StudyKind};

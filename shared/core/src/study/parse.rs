@@ -6,7 +6,7 @@ mod evaluation;
 mod target;
 mod validation;
 
-use self::validation::{VALIDATION, exams, validation};
+use self::validation::{VALIDATION, confusion, exams, validation};
 use super::{
     Alterations, AugmentationRule, BackboneRule, BySite, Categorical, Classes, CohortRule,
     CropRule, ExamKey, FairnessRule, Family, FederationRule, Filter, Input, Levels, Missing, Mode,
@@ -149,6 +149,8 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
                 .and_then(|t| validation(&t, points, stops, sites)),
         };
         let exams = exams(root, patient.as_ref(), validation.as_ref());
+        let classes = target.as_ref().map(|target| &target.classes);
+        let confusion = confusion(root, classes, validation.as_ref());
         let folds = validation.as_ref().map(|validation| validation.folds);
         let ensembles = match is_evaluation {
             true => Some(Vec::new()),
@@ -235,6 +237,7 @@ pub(super) fn study(text: &str) -> Result<Study, Mistakes> {
         }
         format?;
         exams?;
+        confusion?;
         Some(Study {
             kind: kind?,
             name: name?,

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Bootstrap, Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, EarlyStopping,
-    ExamKey, FairnessRule, FederationRule, GridPoint, Halving, Input, KernelPoint, LearningCurve,
-    Matrix, Missing, Mode, Negative, OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum,
-    RbfPoint, Recalibrate, RowWeights, Search, SecondReader, Shortcuts, Study, StudyKind,
-    StudySites, Table, Target, ThresholdRule, Validation,
+    Bootstrap, Candidates, Choose, ChooseBy, Classes, Classifier, CohortRule, Confusion,
+    EarlyStopping, ExamKey, FairnessRule, FederationRule, GridPoint, Halving, Input, KernelPoint,
+    LearningCurve, Matrix, Missing, Mode, Negative, OnSiteLost, Outliers, OwnSiteBaseline,
+    PatientRule, Quorum, RbfPoint, Recalibrate, RowWeights, Search, SecondReader, Shortcuts, Study,
+    StudyKind, StudySites, Table, Target, ThresholdRule, Validation,
 };
 use crate::digest::Digest;
 use crate::query::{
@@ -179,6 +179,7 @@ impl Recipe {
                 recalibrate: Recalibrate::Off,
                 shortcuts: Shortcuts::Off,
                 learning_curve: LearningCurve::Off,
+                confusion: Confusion::Off,
             },
             federation: FederationRule {
                 quorum: Quorum::All,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, LearningCurve, Matrix, Outliers, OwnSiteBaseline, Recalibrate, Shortcuts};
+use super::{
+    Bootstrap, Confusion, LearningCurve, Matrix, Outliers, OwnSiteBaseline, Recalibrate, Shortcuts,
+};
 use crate::query::JudgedUnit;
 
 /// How a study is validated.
@@ -47,6 +49,9 @@ pub struct Validation {
     /// Whether the chosen model is fitted to parts of its training patients as well.
     #[serde(skip_serializing_if = "LearningCurve::is_off")]
     pub learning_curve: LearningCurve,
+    /// Whether rows are counted by their class and the one with the largest probability.
+    #[serde(skip_serializing_if = "Confusion::is_off")]
+    pub confusion: Confusion,
 }
 
 /// Which grid point is chosen.

@@ -13,7 +13,9 @@
 pub mod abstention;
 pub mod agreement;
 pub mod calibration;
+pub mod called;
 pub mod cells;
+pub mod classes;
 pub mod conformal;
 pub mod confusion;
 pub mod decision;

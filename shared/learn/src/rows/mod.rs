@@ -8,6 +8,7 @@
 mod agreement;
 mod bootstrap;
 mod builder;
+mod calls;
 mod counts;
 mod cross;
 mod derivatives;

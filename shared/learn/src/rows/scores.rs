@@ -252,6 +252,7 @@ pub(super) fn row_scores(rows: &Rows, query: &Query) -> Result<Vec<Vec<RowScore>
     let (Ask::Scores { frame, models, lists, .. }
     | Ask::Placements { frame, models, lists, .. }
     | Ask::Resampled { frame, models, lists, .. }
+    | Ask::Calls { frame, models, lists, .. }
     | Ask::Bootstrap { frame, models, lists, .. }) = &question.ask
     else {
         return Ok(Vec::new());

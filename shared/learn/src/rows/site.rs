@@ -20,8 +20,8 @@ use super::scratch::StorageError;
 use super::store::{Storage, Store};
 use super::units::Units;
 use super::{
-    RowView, Wanted, agreement, bootstrap, counts, cross, distances, draws, fourier, given, loss,
-    own_forest, own_site, placements, resample, resampled, scores, softmax, stack, trees,
+    RowView, Wanted, agreement, bootstrap, calls, counts, cross, distances, draws, fourier, given,
+    loss, own_forest, own_site, placements, resample, resampled, scores, softmax, stack, trees,
 };
 use crate::cohort::CohortError;
 use crate::folds::{Candidate, deal, strata};
@@ -404,6 +404,7 @@ impl Seen<'_> {
                 bootstrap::answer(seen, frame, models, lists, bins, *pairs, *seed)
             }
             Ask::Resampled { .. } => resampled::answer(seen),
+            Ask::Calls { .. } => calls::answer(seen),
             Ask::Agreement { split, influences, .. } => agreement::answer(seen, split, influences),
             Ask::Distances { frame, terms, split, bins } => {
                 distances::answer(seen, frame, terms, split, bins)

@@ -300,6 +300,7 @@ fn phase(ask: &Ask) -> &'static str {
         Ask::Placements { .. } => "placements",
         Ask::Bootstrap { .. } => "bootstrap",
         Ask::Resampled { .. } => "resampling",
+        Ask::Calls { .. } => "calls by class",
         Ask::Grid { .. } => "grid",
         Ask::ClassGram { .. } => "class gram",
         Ask::Trees { .. } => "trees",

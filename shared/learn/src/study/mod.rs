@@ -12,7 +12,9 @@
 pub(crate) mod asker;
 mod bagged_fits;
 mod bootstrap;
+mod calls;
 mod choose;
+mod class_means;
 mod closed_fits;
 mod common;
 mod compare;
@@ -51,8 +53,9 @@ mod tree_fits;
 use wardround_core::ids::{SiteId, StudyId};
 use wardround_core::query::Schema;
 use wardround_core::study::{
-    Combination, Ensemble, Family, Learner, LearningCurve as CurveRule, Matrix as MatrixRule, Mode,
-    Outliers as OutliersRule, OwnSiteBaseline, Shortcuts as ShortcutsRule, Study,
+    Combination, Confusion, Ensemble, Family, Learner, LearningCurve as CurveRule,
+    Matrix as MatrixRule, Mode, Outliers as OutliersRule, OwnSiteBaseline,
+    Shortcuts as ShortcutsRule, Study,
 };
 
 pub use self::error::StudyError;
@@ -68,8 +71,8 @@ use self::gather::{Within, gather};
 use self::single::{Alone, Single};
 use crate::cohort::{AnyCohort, Cohort, Dispatch};
 use crate::findings::{
-    Comparison, Cost, Evaluated, Findings, LearningCurve, Matrix, Outliers, OwnSites, Profile,
-    Readers, Shift, Shortcuts, SubgroupNames,
+    Calls, Comparison, Cost, Evaluated, Findings, LearningCurve, Matrix, Outliers, OwnSites,
+    Profile, Readers, Shift, Shortcuts, SubgroupNames,
 };
 
 /// Runs a study over some sites of a cohort.
@@ -242,10 +245,19 @@ async fn from_sums<C: Cohort>(
         phase("subgroups by two columns");
         crossed::ask(&mut asker, study, nested, targets, profile.all.rows()).await?;
     }
+    let names = study.target.classes.names();
+    let labelling = study.target.classes.labelling();
+    let mut class_means = class_means::of(labelling, &names, &singles[chosen].targets);
     if let Some(resampling) = singles[chosen].resampling.take() {
         phase("intervals");
         let how = (study.validation.bootstrap, study.seed);
-        resample::ask(&mut asker, how, &resampling, &mut singles[chosen].targets).await?;
+        let targets = &mut singles[chosen].targets;
+        resample::ask(&mut asker, how, &resampling, targets, &mut class_means).await?;
+    }
+    let mut called = Calls::NotAsked;
+    if let (Some(nested), Confusion::On) = (&singles[chosen].nested, study.validation.confusion) {
+        phase("calls by class");
+        called = calls::ask(&mut asker, study, nested).await?;
     }
     let (mut shortcuts, mut shift) = (Shortcuts::NotAsked, Shift::NotAsked);
     let mut known = known;
@@ -296,6 +308,8 @@ async fn from_sums<C: Cohort>(
         shortcuts,
         shift,
         readers: Readers::NotAsked,
+        class_means,
+        calls: called,
         cost,
         evaluated: Evaluated::Fitted,
     })

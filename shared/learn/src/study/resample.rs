@@ -21,8 +21,10 @@ use super::judging::{Choices, Judging};
 use super::scores::{BINS, LOSS_RESERVE, Lists, with_their_models};
 use crate::cohort::Cohort;
 use crate::findings::{
-    ColumnSpread, CrossedRows, Figure, Figures, Interval, MetricSpread, TargetFindings,
+    ClassMean, ClassMeans, ColumnSpread, CrossedRows, Figure, Figures, Interval, MetricSpread,
+    TargetFindings,
 };
+use crate::metrics::classes::{self, AVERAGED, DrawnClass};
 use crate::metrics::registry::{CROSSED, FAIRNESS, METRICS, Metric, Place, Spread};
 use crate::metrics::resampled::{Drawn, Groups, Resampled, ResampledCell};
 use crate::metrics::{CellError, ScoreCell, Threshold};
@@ -34,7 +36,7 @@ const BITS: u8 = 20;
 const DRAWS_RESERVE: u8 = 5;
 
 /// Numbers of an answer above which a question is asked in slices.
-const SLICE_NUMBERS: usize = 8 << 20;
+pub(crate) const SLICE_NUMBERS: usize = 8 << 20;
 
 /// Cells of two columns above which nothing is drawn of them.
 pub(crate) const MOST_CELLS_DRAWN: usize = 128;
@@ -138,14 +140,19 @@ pub(crate) async fn ask<C: Cohort>(
     (bootstrap, seed): (Bootstrap, Seed),
     Resampling { nested, left_out, rows }: &Resampling,
     targets: &mut [TargetFindings],
+    means: &mut ClassMeans,
 ) -> Result<(), StudyError> {
     let patients = Replicates {
         draws: Draws::Patients,
-        seed: Seed(seed.bits("patients drawn for intervals", &[])),
+        seed: patients_seed(seed),
         count: bootstrap.draws(),
         rows: *rows,
     };
     let lists = patients.ask(asker, nested, &[Column::Site], With::TheirSum).await?;
+    if let ClassMeans::Several(means) = means {
+        let cells = means.by_site.iter_mut().chain([&mut means.one_list]);
+        put_means(cells, &lists, repeats(asker));
+    }
     for (target, lists) in targets.iter_mut().zip(lists.chunks_exact(repeats(asker))) {
         let judged = &mut target.nested.judged;
         let all = judged.by_site.iter_mut().chain([&mut judged.one_list]);
@@ -167,6 +174,9 @@ pub(crate) async fn ask<C: Cohort>(
         };
         let dealt = levels.ask(asker, nested, &split, With::Nothing).await?;
         let each = repeats(asker);
+        if let ClassMeans::Several(means) = means {
+            put_means(means.by_subgroup[usize::from(column)].iter_mut(), &drawn, each);
+        }
         let both = drawn.chunks_exact(each).zip(dealt.chunks_exact(each));
         for (target, (drawn, dealt)) in targets.iter_mut().zip(both) {
             let (drawn, judged) = (mean(drawn), &mut target.nested.judged);
@@ -207,6 +217,40 @@ pub(crate) async fn ask<C: Cohort>(
     Ok(())
 }
 
+/// What draws of the patients are keyed by.
+pub(crate) fn patients_seed(seed: Seed) -> Seed {
+    Seed(seed.bits("patients drawn for intervals", &[]))
+}
+
+/// Gives means over classes their intervals, cell by cell. `lists` go by class and repeat.
+fn put_means<'a>(
+    cells: impl Iterator<Item = &'a mut Vec<ClassMean>>,
+    lists: &[Cells],
+    repeats: usize,
+) {
+    let classes: Vec<Cells> = lists.chunks_exact(repeats).map(mean).collect();
+    let places: Vec<usize> = AVERAGED
+        .iter()
+        .filter_map(|name| resampled().position(|metric| metric.name == *name))
+        .collect();
+    let calls = resampled().count();
+    for (at, means) in cells.enumerate() {
+        let figures: Vec<Vec<&Drawn>> = classes
+            .iter()
+            .map(|cells| places.iter().map(|&place| &cells[at][place]).collect())
+            .collect();
+        let drawn: Vec<DrawnClass<'_>> = classes
+            .iter()
+            .zip(&figures)
+            .map(|(cells, figures)| DrawnClass {
+                figures,
+                calls: std::array::from_fn(|call| &cells[at][calls + call]),
+            })
+            .collect();
+        classes::put(means, &drawn);
+    }
+}
+
 fn repeats<C>(asker: &Asker<'_, C>) -> usize {
     usize::from(asker.folds.repeats)
 }
@@ -227,7 +271,10 @@ enum With {
     TheirSum,
 }
 
-/// Per cell, per metric of [`resampled`].
+/// Calls that stand behind a cell's metrics: true positives, false positives, false negatives.
+const CALLS: usize = 3;
+
+/// Per cell, per metric of [`resampled`], and then its calls.
 type Cells = Vec<Vec<Drawn>>;
 
 impl Replicates {
@@ -240,7 +287,7 @@ impl Replicates {
         with: With,
     ) -> Result<Vec<Cells>, StudyError> {
         let cells = asker.cells(split);
-        let metrics = resampled().count();
+        let metrics = resampled().count() + CALLS;
         let bits = BITS.min(finest_bits(self.rows as f64, LOSS_RESERVE + DRAWS_RESERVE));
         let shown = cells + usize::from(with == With::TheirSum);
         let mut lists = vec![vec![vec![Drawn::default(); metrics]; shown]; of.lists.len()];
@@ -299,6 +346,7 @@ fn values(read: &Resampled<'_>, list: usize, with: With) -> Result<Vec<Vec<f64>>
         let of_cell = |ResampledCell { scores, calls }: &ResampledCell| {
             resampled()
                 .map(|metric| metric.of_called(scores, calls).unwrap_or(f64::NAN))
+                .chain([calls.tp, calls.fp, calls.fn_].map(|count| count as f64))
                 .collect::<Vec<f64>>()
         };
         Ok(cells.iter().flat_map(of_cell).collect())

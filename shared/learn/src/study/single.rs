@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wardround_core::query::{Column, Frame, Model, ScoreList};
 use wardround_core::study::{
-    Bootstrap, Classifier, Ensemble, Family, Matrix, OwnSiteBaseline, Shortcuts, Study,
+    Bootstrap, Classifier, Confusion, Ensemble, Family, Matrix, OwnSiteBaseline, Shortcuts, Study,
 };
 
 use super::asker::Asker;
@@ -190,6 +190,7 @@ pub(crate) async fn judge<C: Cohort>(
     };
     let wanted = study.validation.own_site_baseline == OwnSiteBaseline::On
         || study.validation.shortcuts == Shortcuts::On
+        || study.validation.confusion == Confusion::On
         || !study.fairness.is_off();
     let nested = wanted.then(|| Nested::new(&judging, &choices));
     let resampling = match study.validation.bootstrap {

@@ -7,11 +7,11 @@ use wardround_core::query::Schema;
 use wardround_core::seed::Seed;
 use wardround_core::study::{
     Balance, BoostingGrid, Bootstrap, Choose, ChooseBy, Classes, Classifier, CohortRule,
-    ColumnSample, EarlyStopping, ExamKey, FairnessRule, FederationRule, ForestGrid, Input,
-    JudgedUnit, LeafLimit, LearningCurve, Levels, Matrix, Missing, Mode, MultiClass, Negative,
-    OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum, Recalibrate, Reduction, RowWeights,
-    Search, SecondReader, Shortcuts, Standardise, Study, StudyKind, StudySites, Subgroup, Table,
-    Target, ThresholdRule, TreeRules, Validation,
+    ColumnSample, Confusion, EarlyStopping, ExamKey, FairnessRule, FederationRule, ForestGrid,
+    Input, JudgedUnit, LeafLimit, LearningCurve, Levels, Matrix, Missing, Mode, MultiClass,
+    Negative, OnSiteLost, Outliers, OwnSiteBaseline, PatientRule, Quorum, Recalibrate, Reduction,
+    RowWeights, Search, SecondReader, Shortcuts, Standardise, Study, StudyKind, StudySites,
+    Subgroup, Table, Target, ThresholdRule, TreeRules, Validation,
 };
 use wardround_learn::cohort::Cohort;
 use wardround_learn::findings::{Figure, Findings};
@@ -66,6 +66,7 @@ pub fn study(c: &[f64], standardise: &[Standardise]) -> Study {
             outliers: Outliers::Off,
             recalibrate: Recalibrate::Off,
             shortcuts: Shortcuts::Off,
+            confusion: Confusion::Off,
         },
         federation: FederationRule {
             quorum: Quorum::All,

@@ -2,7 +2,7 @@
 
 use super::super::evaluation::{DriftFigure, DriftLimit, Evaluation, StudyKind};
 use super::super::{
-    Bootstrap, Choose, ChooseBy, JudgedUnit, LearningCurve, Matrix, Mode, Outliers,
+    Bootstrap, Choose, ChooseBy, Confusion, JudgedUnit, LearningCurve, Matrix, Mode, Outliers,
     OwnSiteBaseline, Recalibrate, Search, Shortcuts, ThresholdRule, Validation,
 };
 use super::validation::{bootstrap, judge};
@@ -113,6 +113,7 @@ pub(super) fn validation(root: &Table<'_>) -> Option<Validation> {
         recalibrate: Recalibrate::Off,
         shortcuts: Shortcuts::Off,
         learning_curve: LearningCurve::Off,
+        confusion: Confusion::Off,
     })
 }
 

@@ -202,6 +202,7 @@ fn a_file_with_every_field_is_read() {
             recalibrate: Recalibrate::Off,
             shortcuts: Shortcuts::Off,
             learning_curve: LearningCurve::Off,
+            confusion: Confusion::Off,
         },
         federation: FederationRule {
             quorum: Quorum::AtLeast(2),

@@ -1,11 +1,11 @@
 //! Reading `[validation]`.
 
 use super::super::{
-    Bootstrap, Candidates, Choose, ChooseBy, ExamKey, Halving, JudgedUnit, LearningCurve, Matrix,
-    Outliers, OwnSiteBaseline, PatientRule, Recalibrate, Search, Shortcuts, ThresholdRule,
-    UnitScore, Validation,
+    Bootstrap, Candidates, Choose, ChooseBy, Classes, Confusion, ExamKey, Halving, JudgedUnit,
+    LearningCurve, Matrix, Outliers, OwnSiteBaseline, PatientRule, Recalibrate, Search, Shortcuts,
+    ThresholdRule, UnitScore, Validation,
 };
-use crate::query::MOST_REPLICATES;
+use crate::query::{Labelling, MOST_CALLED_CLASSES, MOST_REPLICATES};
 use crate::read::{self, Key, Value};
 
 pub(super) const VALIDATION: &[Key] = &[
@@ -25,6 +25,7 @@ pub(super) const VALIDATION: &[Key] = &[
     Key::value("recalibrate", "\"platt\""),
     Key::value("shortcuts", "true"),
     Key::value("learning_curve", "true"),
+    Key::value("confusion", "true"),
 ];
 const THRESHOLD: &[Key] = &[
     Key::value("sensitivity", "0.9"),
@@ -115,6 +116,9 @@ pub(super) fn validation(
         }
         Some(if on { LearningCurve::On } else { LearningCurve::Off })
     });
+    let confusion = table.or("confusion", Confusion::Off, |v| {
+        Some(if v.boolean()? { Confusion::On } else { Confusion::Off })
+    });
     Some(Validation {
         folds: folds?,
         repeats: repeats?,
@@ -131,6 +135,7 @@ pub(super) fn validation(
         recalibrate: recalibrate?,
         shortcuts: shortcuts?,
         learning_curve: learning_curve?,
+        confusion: confusion?,
     })
 }
 
@@ -191,6 +196,31 @@ pub(super) fn exams(
         }
         (JudgedUnit::Exam(_), ExamKey::Column(_)) | (_, ExamKey::None) => Some(()),
     }
+}
+
+/// Which of several classes has the largest probability can be asked where they exclude each other.
+pub(super) fn confusion(
+    root: &read::Table<'_>,
+    classes: Option<&Classes>,
+    validation: Option<&Validation>,
+) -> Option<()> {
+    let (classes, Validation { confusion, .. }) = (classes?, validation?);
+    let count = classes.names().len();
+    let why = match (confusion, classes.labelling()) {
+        (Confusion::Off, _) => return Some(()),
+        (_, Labelling::Multi) => {
+            "labels may stand together, so that none is called alone".to_owned()
+        }
+        (_, Labelling::Single) if count < 3 => {
+            "of two classes the table at the threshold is in every report".to_owned()
+        }
+        (_, Labelling::Single) if count > usize::from(MOST_CALLED_CLASSES) => {
+            format!("{count} classes are more than {MOST_CALLED_CLASSES}")
+        }
+        (Confusion::On, Labelling::Single) => return Some(()),
+    };
+    root.wrong(format!("[validation] has confusion = true, and {why}"), "leave it out");
+    None
 }
 
 pub(super) fn bootstrap(value: &Value<'_>) -> Option<Bootstrap> {

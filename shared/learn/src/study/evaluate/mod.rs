@@ -16,6 +16,7 @@ pub use self::agree::{agree_with_sites, disagreements};
 
 use self::models::Asked;
 use super::asker::Asker;
+use super::class_means;
 use super::error::StudyError;
 use super::event::{Observer, StudyEvent};
 use super::profile;
@@ -25,7 +26,7 @@ use super::scores::{BINS, ask_placements, ask_scores, with_their_models};
 use crate::bundle::{Learner, ModelBundle, Scorer};
 use crate::cohort::{AnyCohort, Cohort, Dispatch};
 use crate::findings::{
-    Comparison, Cost, Evaluated, EvaluatedBundle, FinalEnsemble, FinalFit, FinalFourier,
+    Calls, Comparison, Cost, Evaluated, EvaluatedBundle, FinalEnsemble, FinalFit, FinalFourier,
     FinalKernel, FinalLimits, FinalLinear, FinalMember, FinalModel, Findings, GridPoint,
     LearningCurve, Matrix, Nested, Outliers, OwnSites, Profile, Races, Readers, Shift, Shortcuts,
     SubgroupNames, TargetFindings, TreeCounts,
@@ -102,6 +103,8 @@ async fn over<C: Cohort>(
         rows: profile.all.rows(),
     };
     let (mut targets, whole) = judging.targets(&mut asker, &profile).await?;
+    let names = study.target.classes.names();
+    let mut class_means = class_means::of(study.target.classes.labelling(), &names, &targets);
     if let Bootstrap::Of(_) = study.validation.bootstrap {
         phase("intervals");
         let (models, lists) = judging.whole_lists(folds.folds);
@@ -115,7 +118,7 @@ async fn over<C: Cohort>(
             judging.rows,
         );
         let how = (study.validation.bootstrap, study.seed);
-        resample::ask(&mut asker, how, &resampling, &mut targets).await?;
+        resample::ask(&mut asker, how, &resampling, &mut targets, &mut class_means).await?;
     }
     let mut findings = Findings {
         sites: sites.to_vec(),
@@ -138,6 +141,8 @@ async fn over<C: Cohort>(
         shortcuts: Shortcuts::NotAsked,
         shift: Shift::NotAsked,
         readers: Readers::NotAsked,
+        class_means,
+        calls: Calls::NotAsked,
         cost: Cost { queries: asker.queries, ..Cost::default() },
         evaluated: Evaluated::Bundle(EvaluatedBundle {
             digest: evaluation.model,

@@ -5,9 +5,9 @@ use wardround_core::query::{
     Schema,
 };
 use wardround_core::study::{
-    Bootstrap, ChooseBy, Classifier, ColumnSample, Family, GridPoint, Input, LearningCurve,
-    LinearPoint, Loss, Matrix, Missing, Outliers, OwnSiteBaseline, RbfPoint, Reduction,
-    Standardise, Study,
+    Bootstrap, ChooseBy, Classifier, ColumnSample, Confusion, Family, GridPoint, Input,
+    LearningCurve, LinearPoint, Loss, Matrix, Missing, Outliers, OwnSiteBaseline, RbfPoint,
+    Reduction, Standardise, Study,
 };
 
 use super::rounds::{
@@ -375,6 +375,7 @@ impl Ground<'_> {
             self.outliers(&mut tally);
         }
         self.crossed(&mut tally, study);
+        self.calls(&mut tally, study);
         let targets = design.classes.len() as f64;
         let (repeats, bins) = (f64::from(design.repeats), f64::from(BINS.count));
         let cell = SCORED_NUMBERS as f64;
@@ -468,6 +469,25 @@ impl Ground<'_> {
         for &levels in &schema.levels {
             ask(models, lists * draws * f64::from(levels));
             ask(models, lists * deals * f64::from(levels));
+        }
+    }
+
+    /// Rows by class and call, at each site and in each subgroup, with their draws.
+    fn calls(&self, tally: &mut Tally, study: &Study) {
+        let Self { design, schema, n_sites, model_size, .. } = *self;
+        if study.validation.confusion == Confusion::Off {
+            return;
+        }
+        let draws = match study.validation.bootstrap {
+            Bootstrap::Off => 0.0,
+            bootstrap @ Bootstrap::Of(_) => f64::from(bootstrap.draws()),
+        };
+        let (repeats, classes) = (f64::from(design.repeats), f64::from(schema.classes));
+        let models = classes * repeats * f64::from(design.folds) * model_size;
+        let columns = schema.levels.iter().map(|&levels| f64::from(levels));
+        for cells in std::iter::once(n_sites).chain(columns) {
+            let numbers = repeats * cells * classes * classes * (draws + 2.0);
+            tally.ask(models, Numbers::counts(numbers));
         }
     }
 
