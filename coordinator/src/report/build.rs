@@ -14,6 +14,7 @@ use wardround_privacy::judge::Aggregation;
 use wardround_privacy::suppress::{CellMask, CohortMask, Reason, Shown};
 
 use super::check::{BuildError, below, check};
+use super::classes::{self, ClassesSection};
 use super::comparison::{self, ComparisonSection};
 use super::context::{Context, SiteContext};
 use super::curve::{self, LearningCurveSection};
@@ -70,6 +71,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         fairness: Vec::new(),
         uncertainty: Vec::new(),
         leave_one_site_out: Vec::new(),
+        classes: ClassesSection::One,
         comparison: ComparisonSection::Single,
         own_sites: OwnSitesSection::NotAsked,
         matrix: MatrixSection::NotAsked,
@@ -109,6 +111,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
     for (section, tables) in report.fairness.iter_mut().zip(crossed) {
         section.crossed = tables;
     }
+    report.classes = classes::section(findings, &report, &masks, minimums);
     report.comparison = comparison::section(findings, &context.study, &context.rounds, &masks)?;
     report.own_sites = joining::own_sites(findings, &masks, minimums)?;
     report.matrix = joining::matrix(findings, &masks)?;

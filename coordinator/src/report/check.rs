@@ -2,8 +2,8 @@
 
 use wardround_core::ids::SiteId;
 use wardround_learn::findings::{
-    Crossed, CrossedRows, FinalFit, FinalFourier, FinalKernel, FinalLinear, Findings, JudgedCell,
-    Outliers, ProfileCell, TreeCounts,
+    Calls, ClassMeans, Crossed, CrossedRows, FinalFit, FinalFourier, FinalKernel, FinalLinear,
+    Findings, JudgedCell, Outliers, ProfileCell, TreeCounts,
 };
 
 use super::context::Context;
@@ -94,6 +94,28 @@ pub(super) fn check(findings: &Findings, context: &Context) -> Result<(), BuildE
         size("sites of distances", sites, measured.by_site.len())?;
         for of_site in &measured.by_site {
             size("bins of distances", measured.bins.count as usize, of_site.len())?;
+        }
+    }
+    if let ClassMeans::Several(means) = &findings.class_means {
+        size("sites of means over classes", sites, means.by_site.len())?;
+        let columns = findings.subgroups.len();
+        size("subgroup columns of means over classes", columns, means.by_subgroup.len())?;
+        for (column, levels) in findings.subgroups.iter().zip(&means.by_subgroup) {
+            size("levels of means over classes", column.levels.len(), levels.len())?;
+        }
+    }
+    if let Calls::Asked(tables) = &findings.calls {
+        let side = findings.classes.len();
+        size("sites of calls", sites, tables.by_site.len())?;
+        size("subgroup columns of calls", findings.subgroups.len(), tables.by_subgroup.len())?;
+        for (column, levels) in findings.subgroups.iter().zip(&tables.by_subgroup) {
+            size("levels of calls", column.levels.len(), levels.len())?;
+        }
+        let cells = tables.by_site.iter().chain(tables.by_subgroup.iter().flatten());
+        for table in cells.chain([&tables.all]) {
+            for got in [table.rows.len(), table.patients.len()] {
+                size("cells of a table of calls", side * side, got)?;
+            }
         }
     }
     for target in &findings.targets {

@@ -4,6 +4,7 @@
 mod build;
 mod card;
 mod check;
+mod classes;
 mod comparison;
 mod context;
 mod crossed;
@@ -36,6 +37,7 @@ mod values;
 mod warnings;
 
 pub use check::BuildError;
+pub use classes::{CallsRow, CallsSection, ClassesSection, MeanEstimate, MeansRow};
 pub use comparison::{
     ClassEstimate, ClassifierCost, ComparedSection, ComparisonSection, DifferenceRow, RankedClass,
     RankedClassifier, TriedPoint,

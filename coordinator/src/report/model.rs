@@ -14,6 +14,7 @@ use wardround_core::study::GridPoint;
 use wardround_learn::findings::TreeCounts;
 use wardround_privacy::judge::Aggregation;
 
+use super::classes::ClassesSection;
 use super::comparison::ComparisonSection;
 use super::curve::LearningCurveSection;
 use super::decision::DecisionPoint;
@@ -66,6 +67,8 @@ pub struct Report {
     pub uncertainty: Vec<UncertaintySection>,
     /// Models that never saw the site they are judged at; one entry per modelled class.
     pub leave_one_site_out: Vec<LeftOutSection>,
+    /// Several classes together.
+    pub classes: ClassesSection,
     /// The study's classifiers beside each other.
     pub comparison: ComparisonSection,
     /// Each site's own model beside the federated one.

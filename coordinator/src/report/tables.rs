@@ -1,6 +1,7 @@
 //! A report as CSV tables for statistics programs: one file per kind of number, one line per number or per point. A
 //! number that isn't shown leaves its cell empty, with why in the same line.
 
+use super::classes::{CallsSection, ClassesSection};
 use super::curve::{CurvePoint, CurvePointModels, LearningCurveSection};
 use super::fairness::GapRow;
 use super::figures::{Slice, SliceFigure, SliceKind};
@@ -30,6 +31,8 @@ impl Report {
             self.gaps_table(),
             self.cohort_table(),
             self.calls_table(),
+            self.classes_table(),
+            self.confusion_table(),
             self.roc_table(),
             self.calibration_table(),
             self.uncertainty_table(),
@@ -181,6 +184,52 @@ impl Report {
             lines.extend(of_points(&slice, shown.collect(), section.reliability.state()));
         }
         file("calibration.csv", &[&SLICE[..], &bin].concat(), lines)
+    }
+}
+
+impl Report {
+    /// Means over classes, and figures of the class with the largest probability.
+    fn classes_table(&self) -> CsvFile {
+        let header = [&["kind", "of", "metric", "average"][..], &ESTIMATE].concat();
+        let mut lines = Vec::new();
+        if let ClassesSection::Several { means, calls } = &self.classes {
+            let mut add = |of: [&str; 4], estimate: &Estimate| {
+                let mut line: Vec<String> = of.map(str::to_owned).into();
+                line.extend(of_estimate(estimate));
+                lines.push(line);
+            };
+            for row in means {
+                for mean in &row.means {
+                    let average = mean.average.word();
+                    add(["against-the-rest", &row.of, &mean.name, average], &mean.estimate);
+                }
+            }
+            if let CallsSection::Asked { figures, .. } = calls {
+                for row in figures {
+                    for named in &row.figures {
+                        add(["largest", &row.of, &named.name, ""], &named.estimate);
+                    }
+                }
+            }
+        }
+        file("classes.csv", &header, lines)
+    }
+
+    /// What is judged, of all sites, by class and call.
+    fn confusion_table(&self) -> CsvFile {
+        let mut lines = Vec::new();
+        if let ClassesSection::Several {
+            calls: CallsSection::Asked { classes, counts, .. }, ..
+        } = &self.classes
+        {
+            for (class, counts) in classes.iter().zip(counts) {
+                for (call, count) in classes.iter().zip(counts) {
+                    let (class, call) = (class.clone(), call.clone());
+                    lines.push(vec![class, call, whole(*count), count.why().to_owned()]);
+                }
+            }
+        }
+        file("confusion.csv", &["class", "called", "count", "reason"], lines)
     }
 }
 

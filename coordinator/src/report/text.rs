@@ -1,9 +1,11 @@
 //! The result table for a terminal: the report's figures in at most 100 columns.
 
+use wardround_learn::metrics::called::CALLED;
 use wardround_learn::metrics::recalibrate::Method;
 use wardround_learn::metrics::registry::metric;
 use wardround_privacy::suppress::Reason;
 
+use super::classes::{CallsSection, ClassesSection};
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
 use super::curve::{CurvePointModels, LearningCurveSection};
 use super::html::verdict;
@@ -50,6 +52,7 @@ pub(super) fn table(report: &Report) -> String {
         out.wrapped("", &plain(&line));
     }
     compared(report, &mut out);
+    classes(report, &mut out);
     for note in notes(report) {
         out.wrapped("", &note);
     }
@@ -116,6 +119,36 @@ fn compared(report: &Report, out: &mut Lines) {
         ]
     });
     let head = ["classifiers", "AUC (95 %)", "less", "p", "Brier", "ECE", "rounds", "bytes"];
+    out.columns(&head, rows.collect());
+}
+
+/// Means over classes and figures of the class with the largest probability, all sites.
+fn classes(report: &Report, out: &mut Lines) {
+    let ClassesSection::Several { means, calls } = &report.classes else { return };
+    if let Some(all) = means.first() {
+        let rows = all.means.iter().map(|mean| {
+            let words = metric(&mean.name).map_or(mean.name.as_str(), |metric| metric.words);
+            let name = format!("{words}, {}", mean.average.word());
+            vec![name, mean.estimate.short(), mean.estimate.interval_text()]
+        });
+        out.wrapped("", "");
+        out.columns(&["means over classes, all sites", "", "95 % interval"], rows.collect());
+    }
+    let CallsSection::Asked { classes, counts, figures, .. } = calls else { return };
+    if let Some(all) = figures.first() {
+        let rows = CALLED.iter().zip(&all.figures).map(|(metric, named)| {
+            let estimate = &named.estimate;
+            vec![metric.words.to_owned(), estimate.short(), estimate.interval_text()]
+        });
+        out.wrapped("", "");
+        out.columns(&["class of the largest probability", "", "95 % interval"], rows.collect());
+    }
+    let rows = classes.iter().zip(counts).map(|(class, counts)| {
+        std::iter::once(class.clone()).chain(counts.iter().map(Count::to_string)).collect()
+    });
+    let head: Vec<&str> =
+        std::iter::once("class, called").chain(classes.iter().map(String::as_str)).collect();
+    out.wrapped("", "");
     out.columns(&head, rows.collect());
 }
 

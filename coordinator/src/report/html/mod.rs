@@ -1,5 +1,6 @@
 //! `report.html`: one file, no network, no script. Made from the suppressed [`Report`] alone.
 
+mod classes;
 mod comparison;
 mod crossed;
 mod crosswalk;

@@ -14,8 +14,8 @@ use super::first_screen::{counted, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
 use super::{
-    comparison, crosswalk, curve, decision, fairness, forest, joining, metrics, outliers, readers,
-    reliability, roc, shortcuts, uncertainty,
+    classes, comparison, crosswalk, curve, decision, fairness, forest, joining, metrics, outliers,
+    readers, reliability, roc, shortcuts, uncertainty,
 };
 
 /// Everything below the first screen.
@@ -25,6 +25,9 @@ pub fn main(report: &Report) -> Markup {
         targets.clone().map(|at| part(report, at)).collect()
     };
     let mut main = el("main").add(section("performance", "How good", each(&performance)));
+    if let Some(body) = classes::classes(report) {
+        main = main.add(section("classes", "All classes together", body));
+    }
     if let Some(body) = comparison::comparison(report) {
         main = main.add(section("classifiers", "Classifiers", body));
     }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod classes;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod coverage;

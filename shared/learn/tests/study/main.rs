@@ -8,6 +8,8 @@ mod balance;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
+mod classes;
+#[cfg(test)]
 mod compare;
 #[cfg(test)]
 mod crossed;
