@@ -5,6 +5,8 @@ mod audit;
 #[cfg(test)]
 mod card;
 #[cfg(test)]
+mod classes;
+#[cfg(test)]
 mod crossed;
 mod evaluation;
 #[cfg(test)]

@@ -294,7 +294,9 @@ fn validation() -> String {
      shortcuts = true\n\
      # Would more patients help? The chosen model, fitted to a quarter, a half and three quarters of them\n\
      # as well; about as many rounds as one more grid point.\n\
-     learning_curve = true\n"
+     learning_curve = true\n\
+     # With one_vs_rest: a table of classes by the class with the largest probability.\n\
+     # confusion = true\n"
         .to_owned()
 }
 

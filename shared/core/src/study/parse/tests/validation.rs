@@ -140,6 +140,27 @@ fn what_a_bundle_says_beside_probabilities_is_asked_for() {
 }
 
 #[test]
+fn one_of_three_classes_or_more_is_called() {
+    let with = |text: &str, line: &str| {
+        let text = text.replace("[validation]", &format!("[validation]\n{line}"));
+        Study::parse(&text).map(|study| study.validation.confusion).map_err(|e| e.to_string())
+    };
+    assert_eq!(with(SHORT, ""), Ok(Confusion::Off));
+    assert_eq!(with(SHORT, "confusion = false"), Ok(Confusion::Off));
+    assert_eq!(with(SHORT, "confusion = true"), Ok(Confusion::On));
+    let labels =
+        SHORT.replace("one_vs_rest = [\"mel\", \"nv\", 3]", "any_of = [\"a\", \"b\", \"c\"]");
+    for (text, line, why) in [
+        (TABLE, "confusion = true", "of two classes the table at the threshold is in every report"),
+        (labels.as_str(), "confusion = true", "labels may stand together"),
+        (SHORT, "confusion = 3", "true or false"),
+    ] {
+        let said = with(text, line).unwrap_err();
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
 fn a_bootstrap_has_enough_draws_or_is_off() {
     let with = |bootstrap: &str| {
         boosting("trees = [50]", &format!("folds = 5\nbootstrap = {bootstrap}"))
