@@ -318,6 +318,29 @@ fn draws_of_the_patients_go_by_the_rules_of_scores() {
 }
 
 #[test]
+fn calls_by_class_go_by_the_rules_of_scores() {
+    let called = |sites: SiteSet, split: Vec<Column>| {
+        let Ask::Scores { frame, models, lists, .. } = scores(sites, 64, vec![]) else {
+            panic!("scores")
+        };
+        // One of each of two classes.
+        let of = |class| ScoreList { class, ..lists[0].clone() };
+        let lists = vec![of(0), of(1)];
+        let (seed, replicates) = (Seed(1), [0, 101]);
+        query(4, Ask::Calls { frame, models, lists, split, seed, replicates })
+    };
+    let by_site = called(SiteSet::All, vec![Column::Site]);
+    let policy = Policy::default();
+    assert_eq!(verdict(&policy, &by_site, plain(388)), Ok(()));
+    let silent = Policy { per_site_metrics: Consent::Refused, ..policy };
+    assert_eq!(verdict(&silent, &by_site, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
+    let levels = called(SiteSet::All, vec![Column::Subgroup(0)]);
+    assert_eq!(verdict(&silent, &levels, plain(388)), Ok(()));
+    let left_out = called(SiteSet::Only(0), vec![]);
+    assert_eq!(verdict(&silent, &left_out, plain(388)), refusal(Rule::PerSiteMetrics, 1, 0));
+}
+
+#[test]
 fn distances_go_by_the_rules_of_scores() {
     let columns = FEATURES as usize;
     let measure = Measure {
