@@ -9,7 +9,7 @@ use wardround_learn::findings::{Findings, MeansOf, Outliers};
 use super::disclose::Minimums;
 use super::slices::TargetMask;
 use super::uncertainty::share;
-use super::values::Estimate;
+use super::values::{Estimate, with_article};
 
 /// How unlike rows are to those that the final model was fitted to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,10 +102,11 @@ impl OutlierSection {
                         "the mean of all rows, since labels may stand together or a class has few patients"
                     }
                 };
+                let one = with_article(row);
                 Some(format!(
-                    "How unlike a {row} is to the training rows: Mahalanobis distance to {means}, with the {directions} largest \
+                    "How unlike {one} is to the training rows: Mahalanobis distance to {means}, with the {directions} largest \
                      directions of the covariance within classes and one variance for the rest. Beyond {limit:.2}, where \
-                     {limit_percentile:.1} % of {row}s are nearer, the bundle calls a {row} an outlier. Each {row} here was \
+                     {limit_percentile:.1} % of {row}s are nearer, the bundle calls {one} an outlier. Each {row} here was \
                      measured by the other folds."
                 ))
             }

@@ -16,7 +16,7 @@ use super::outliers::OutlierSection;
 use super::readers::{ReadersRow, ReadersSection};
 use super::shortcuts::{ShiftSection, ShortcutFound, ShortcutsSection, ShownDistance};
 use super::together::SitesTogether;
-use super::values::{Count, Estimate, decimal, grouped};
+use super::values::{Count, Estimate, decimal, grouped, p_value};
 use super::warnings::warnings;
 
 /// Widest line, in characters.
@@ -106,7 +106,7 @@ fn compared(report: &Report, out: &mut Lines) {
             Some([low, high]) => format!("{} ({low:.3}-{high:.3})", one.auc.short()),
             None => cell(&one.auc),
         };
-        let p = |row: &DifferenceRow| row.p.map_or("-".to_owned(), decimal);
+        let p = |row: &DifferenceRow| row.p.map_or("-".to_owned(), p_value);
         vec![
             one.name.clone(),
             auc,
@@ -175,7 +175,7 @@ fn shortcuts(report: &Report, out: &mut Lines) {
             let (follows, of, p) = match farthest {
                 None => ("-".to_owned(), String::new(), "-".to_owned()),
                 Some((follow, one, _)) => {
-                    (cell(&one.auc), follow.class.clone(), one.p.map_or("-".to_owned(), decimal))
+                    (cell(&one.auc), follow.class.clone(), one.p.map_or("-".to_owned(), p_value))
                 }
             };
             Some(vec![format!("{} {}", column.name, row.of), told, follows, of, p])

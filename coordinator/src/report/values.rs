@@ -291,6 +291,23 @@ pub fn decimal(value: f64) -> String {
     format!("{:.3}", (value * 1000.0).round() / 1000.0 + 0.0)
 }
 
+/// A p-value: three decimals, where it isn't less than they can say.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { decimal(p) }
+}
+
+/// The same after `p`: equal to a number, or less than one.
+pub fn p_words(p: f64) -> String {
+    let sign = if p < 0.001 { "" } else { "= " };
+    format!("p {sign}{}", p_value(p))
+}
+
+/// A noun with its indefinite article.
+pub fn with_article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
+}
+
 /// A whole number with its thousands set off by commas.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();

@@ -6,7 +6,7 @@ use super::fairness::{FairnessSection, GapRow};
 use super::html::counted;
 use super::model::Report;
 use super::shortcuts;
-use super::values::Estimate;
+use super::values::{Estimate, p_words};
 
 /// Gaps that are named for each modelled class.
 const MOST_GAPS: usize = 4;
@@ -23,7 +23,8 @@ pub fn warnings(report: &Report) -> Vec<String> {
         let more = gaps.len().saturating_sub(MOST_GAPS);
         gaps.truncate(MOST_GAPS);
         for (column, gap) in gaps {
-            let p = gap.verdict.chance().map_or(String::new(), |[.., p]| format!(", p = {p:.3}"));
+            let p =
+                gap.verdict.chance().map_or(String::new(), |[.., p]| format!(", {}", p_words(p)));
             lines.push(format!(
                 "{class}{column}: {} is {} apart between {} (less) and {} (more), beyond chance{p}.",
                 gap.words(),

@@ -2,7 +2,7 @@
 
 use super::super::comparison::{ComparedSection, ComparisonSection, DifferenceRow};
 use super::super::model::Report;
-use super::super::values::{Estimate, bytes, decimal, grouped};
+use super::super::values::{Estimate, bytes, grouped, p_words};
 use super::first_screen::counted;
 use super::heat::{SHADES, heat_map};
 use super::markup::{Element, Markup, el};
@@ -143,7 +143,7 @@ fn heat(found: &DifferenceRow, sign: f64, most: f64) -> Element {
     let mut small = ends.map(|[low, high]| format!("{low:+.3} to {high:+.3}")).unwrap_or_default();
     if let Some(p) = found.p {
         let separator = if small.is_empty() { "" } else { "; " };
-        small = format!("{small}{separator}p = {}", decimal(p));
+        small = format!("{small}{separator}{}", p_words(p));
     }
     el("td").attr("class", format!("{side} shade-{shade}")).add(number).add(el("small").text(small))
 }

@@ -4,7 +4,7 @@ use wardround_learn::metrics::registry::metric;
 
 use super::super::fairness::{FairnessColumn, GapRow};
 use super::super::model::Report;
-use super::super::values::{Estimate, decimal};
+use super::super::values::{Estimate, decimal, p_value};
 use super::crossed;
 use super::markup::{Element, Markup, el};
 use super::plot::{disc, label_at, line, svg};
@@ -91,7 +91,7 @@ fn of_column(report: &Report, at: usize, number: usize, column: &FairnessColumn)
 
 pub(super) fn gap_cells(gap: &GapRow) -> Vec<Cell> {
     let (limit, p) = match gap.verdict.chance() {
-        Some([limit, _, p]) => (decimal(limit), decimal(p)),
+        Some([limit, _, p]) => (decimal(limit), p_value(p)),
         None => (String::new(), String::new()),
     };
     let ratio = match &gap.ratio {

@@ -10,11 +10,14 @@ use super::comparison::verdict;
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
-/// Sections of the page, by id.
-pub const CONTENTS: [(&str, &str); 15] = [
+/// Sections of the page, by id, in their order; a report may not have all.
+pub const CONTENTS: [(&str, &str); 19] = [
     ("performance", "How good"),
+    ("classes", "All classes together"),
     ("classifiers", "Classifiers"),
     ("sites", "Sites"),
+    ("joining", "What joining gains"),
+    ("learning-curve", "Would more patients help?"),
     ("subgroups", "Subgroups"),
     ("fairness", "Fairness"),
     ("shortcuts", "Shortcuts and shift between sites"),
@@ -22,6 +25,7 @@ pub const CONTENTS: [(&str, &str); 15] = [
     ("left-out", "Left-out sites"),
     ("choosing", "How the model was chosen"),
     ("cohort", "Cohort"),
+    ("readers", "Agreement of readers"),
     ("cost", "Rounds and bytes"),
     ("provenance", "Provenance"),
     ("study", "Study file"),
@@ -34,8 +38,8 @@ pub fn section_name(id: &str) -> &'static str {
     CONTENTS.iter().find(|(known, _)| *known == id).map_or("", |(_, name)| name)
 }
 
-/// The page's header.
-pub fn header(report: &Report) -> Markup {
+/// The page's header; `sections` has the ids of those that follow.
+pub fn header(report: &Report, sections: &[&str]) -> Markup {
     let mut header = el("header");
     if let Some(notice) = report.edition.notice() {
         header = header.add(el("p").attr("class", "copy").text(notice));
@@ -46,12 +50,9 @@ pub fn header(report: &Report) -> Markup {
              says anything about patients.",
         ));
     }
-    let compares = report.comparison != ComparisonSection::Single;
-    let has_shortcuts = super::shortcuts::shortcuts(report).is_some();
-    let contents = CONTENTS
+    let contents = sections
         .iter()
-        .filter(|(id, _)| compares || *id != "classifiers")
-        .filter(|(id, _)| *id != "shortcuts" || has_shortcuts)
+        .map(|id| (id, section_name(id)))
         .map(|(id, name)| el("li").add(el("a").attr("href", format!("#{id}")).text(name)));
     header
         .add(

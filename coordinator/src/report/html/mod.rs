@@ -51,9 +51,11 @@ pub(super) fn page(report: &Report) -> String {
         .add(el("meta").attr("name", "color-scheme").attr("content", "light dark"))
         .add(el("title").text(format!("{} \u{2013} Wardround report", report.study.name)))
         .add(el("style").style(include_str!("style.css")));
+    let sections = sections::sections(report);
+    let ids: Vec<&str> = sections.iter().map(|(id, _)| *id).collect();
     let body = el("body")
-        .add(first_screen::header(report))
-        .add(sections::main(report))
+        .add(first_screen::header(report, &ids))
+        .add(sections::main(sections))
         .add(footer(report));
     let page: Markup = el("html").attr("lang", "en").add(head).add(body).into();
     format!("<!doctype html>\n{}\n", page.into_string())

@@ -10,7 +10,7 @@ use super::super::model::{
 use super::super::notes::notes;
 use super::super::together::SitesTogether;
 use super::super::values::{Count, bytes, decimal, grouped};
-use super::first_screen::{counted, upper};
+use super::first_screen::{counted, section_name, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
 use super::{
@@ -18,56 +18,42 @@ use super::{
     readers, reliability, roc, shortcuts, uncertainty,
 };
 
-/// Everything below the first screen.
-pub fn main(report: &Report) -> Markup {
+/// The sections below the first screen that the report has, each with the id of [`super::first_screen::CONTENTS`], in its order.
+pub fn sections(report: &Report) -> Vec<(&'static str, Markup)> {
     let targets = 0..report.models.len();
     let each = |part: &dyn Fn(&Report, usize) -> Markup| -> Markup {
         targets.clone().map(|at| part(report, at)).collect()
     };
-    let mut main = el("main").add(section("performance", "How good", each(&performance)));
-    if let Some(body) = classes::classes(report) {
-        main = main.add(section("classes", "All classes together", body));
-    }
-    if let Some(body) = comparison::comparison(report) {
-        main = main.add(section("classifiers", "Classifiers", body));
-    }
-    main = main.add(section("sites", "Sites", each(&sites)));
-    if let Some(body) = joining::joining(report) {
-        main = main.add(section("joining", "What joining gains", body));
-    }
-    if let Some(body) = curve::curve(report) {
-        main = main.add(section("learning-curve", "Would more patients help?", body));
-    }
-    main = main.add(section("subgroups", "Subgroups", each(&subgroups))).add(section(
-        "fairness",
-        "Fairness",
-        each(&fair),
-    ));
-    if let Some(body) = shortcuts::shortcuts(report) {
-        main = main.add(section("shortcuts", "Shortcuts and shift between sites", body));
-    }
-    main = main
-        .add(section(
-            "uncertainty",
-            "Uncertainty",
-            [each(&unsure), outliers::outliers(report)].into_iter().collect(),
-        ))
-        .add(section("left-out", "Left-out sites", each(&left_out)))
-        .add(section(
-            "choosing",
-            "How the model was chosen",
-            [noted(report), each(&choosing)].into_iter().collect(),
-        ))
-        .add(section("cohort", "Cohort", cohort(report)));
-    if let Some(body) = readers::readers(report) {
-        main = main.add(section("readers", "Agreement of readers", body));
-    }
-    main.add(section("cost", "Rounds and bytes", cost(report)))
-        .add(section("provenance", "Provenance", provenance(report)))
-        .add(section("study", "Study file", study_file(report)))
-        .add(section("statements", "Statements", crosswalk::statements(&report.statements)))
-        .add(section("checklist", "Checklists", crosswalk::crosswalk(report)))
-        .into()
+    let unsure = [each(&unsure), outliers::outliers(report)].into_iter().collect();
+    let choosing = [noted(report), each(&choosing)].into_iter().collect();
+    let all = [
+        ("performance", Some(each(&performance))),
+        ("classes", classes::classes(report)),
+        ("classifiers", comparison::comparison(report)),
+        ("sites", Some(each(&sites))),
+        ("joining", joining::joining(report)),
+        ("learning-curve", curve::curve(report)),
+        ("subgroups", Some(each(&subgroups))),
+        ("fairness", Some(each(&fair))),
+        ("shortcuts", shortcuts::shortcuts(report)),
+        ("uncertainty", Some(unsure)),
+        ("left-out", Some(each(&left_out))),
+        ("choosing", Some(choosing)),
+        ("cohort", Some(cohort(report))),
+        ("readers", readers::readers(report)),
+        ("cost", Some(cost(report))),
+        ("provenance", Some(provenance(report))),
+        ("study", Some(study_file(report))),
+        ("statements", Some(crosswalk::statements(&report.statements))),
+        ("checklist", Some(crosswalk::crosswalk(report))),
+    ];
+    all.into_iter().filter_map(|(id, body)| Some((id, body?))).collect()
+}
+
+/// Everything below the first screen.
+pub fn main(sections: Vec<(&'static str, Markup)>) -> Markup {
+    let all = sections.into_iter().map(|(id, body)| section(id, section_name(id), body));
+    el("main").add_all(all).into()
 }
 
 fn section(id: &'static str, title: &str, body: Markup) -> Element {

@@ -5,7 +5,7 @@ use super::super::shortcuts::{
     Follow, PairsRow, PrevalenceRow, ShiftRow, ShiftSection, ShortcutColumn, ShortcutFound,
     ShortcutsSection, ShownDistance, sentences,
 };
-use super::super::values::{Estimate, decimal};
+use super::super::values::{Estimate, decimal, p_words};
 use super::markup::{Markup, el};
 use super::table::{Cell, table};
 
@@ -100,8 +100,8 @@ fn followed(column: &ShortcutColumn) -> Markup {
 fn verdict(follow: &Follow) -> String {
     match follow.p {
         None => "\u{2013}".to_owned(),
-        Some(p) if follow.follows() => format!("yes, p = {}", decimal(p)),
-        Some(p) => format!("not shown, p = {}", decimal(p)),
+        Some(p) if follow.follows() => format!("yes, {}", p_words(p)),
+        Some(p) => format!("not shown, {}", p_words(p)),
     }
 }
 
