@@ -28,7 +28,7 @@ use wardround_learn::findings::{
     OwnSite, OwnSites, OwnSitesOfClass, OwnThresholds, Profile, ProfileCell, Races, Readers,
     Recalibrated, RecalibratedFit, ReliabilityBin, SetsKind, Shift, ShortcutColumn, ShortcutLevel,
     ShortcutOf, Shortcuts, ShortcutsFound, SubgroupNames, TargetFindings, TrainedAt, TreeCounts,
-    Uncertainty,
+    TreeGains, Uncertainty,
 };
 use wardround_learn::metrics::abstention::{Kept, SHARES};
 use wardround_learn::metrics::conformal::SetCounts;
@@ -226,6 +226,7 @@ pub fn findings(sites: usize, patients: &[Patient]) -> Findings {
                 gradient: 3e-9,
             }),
             limits: FinalLimits::NotLearned,
+            gains: TreeGains::NotKept,
         },
     };
     Findings {

@@ -5,6 +5,7 @@ mod classes;
 mod crossed;
 mod curve;
 mod evaluated;
+mod gains;
 mod joining;
 mod kernel;
 mod outliers;
@@ -25,6 +26,7 @@ pub use self::classes::{
 pub use self::crossed::{Crossed, CrossedRows};
 pub use self::curve::{CurveModels, CurveOfClass, CurveStep, LearningCurve, why_unfit};
 pub use self::evaluated::{Evaluated, EvaluatedBundle};
+pub use self::gains::TreeGains;
 pub use self::joining::{
     Matrix, MatrixOfClass, OwnModel, OwnSite, OwnSites, OwnSitesOfClass, TrainedAt,
 };
@@ -518,6 +520,9 @@ pub struct FinalModel {
     /// What is learned from all outer folds' scores, for whoever uses it.
     #[serde(default, skip_serializing_if = "FinalLimits::is_not_learned")]
     pub limits: FinalLimits,
+    /// What its trees gained by each feature. No part of what was fitted: the bundle has no place for it.
+    #[serde(default, skip_serializing_if = "TreeGains::is_not_kept")]
+    pub gains: TreeGains,
 }
 
 /// What was fitted.

@@ -19,6 +19,7 @@ use super::fits::{Fitted, FittedTrees, Models};
 use super::profile::class_weights;
 use super::tree_fits::{BITS, Ground};
 use crate::cohort::Cohort;
+use crate::findings::TreeGains;
 
 /// A site's trees, and how many patients they were grown of.
 struct OwnForest {
@@ -89,7 +90,8 @@ pub(crate) async fn fit<C: Cohort>(
     let forests = ask(asker, ground, &cuts, &terms, bits).await?;
     let fitted = keys.into_iter().map(|(key, term, trees)| {
         let model = together(terms[term].class, &forests[term], trees);
-        (key, Fitted::Trees(FittedTrees { model, rounds: 1 }))
+        // Only the sites know what their trees' splits gained.
+        (key, Fitted::Trees(FittedTrees { model, gains: TreeGains::NotKept, rounds: 1 }))
     });
     Ok(Models::new(fitted, asker.queries - before))
 }

@@ -18,7 +18,7 @@ use super::machine_fits::FittedKernel;
 use super::profile::{FoldCounts, class_weights, fold_counts};
 use super::reduce::{Components, Selections, basis};
 use crate::cohort::Cohort;
-use crate::findings::ProfileCell;
+use crate::findings::{ProfileCell, TreeGains};
 use crate::logistic::basis::Basis;
 use crate::logistic::cholesky::Cholesky;
 use crate::logistic::lbfgs::{Factor, Lbfgs};
@@ -120,6 +120,8 @@ pub(crate) struct FittedSoftmax {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FittedTrees {
     pub model: TreeModel,
+    /// What its splits gained.
+    pub gains: TreeGains,
     /// Rounds it took part in.
     pub rounds: u32,
 }

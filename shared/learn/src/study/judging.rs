@@ -18,7 +18,7 @@ use crate::findings::{
     Figure, FinalEnsemble, FinalFit, FinalFourier, FinalKernel, FinalLimits, FinalLinear,
     FinalMember, FinalModel, FinalScaler, FinalTrees, FoldResult, FourierScaler, GridResult,
     Judged, LeftOut, MissingFeatures, Nested, NestedChoice, OwnFourier, ProfileCell, StoppedTrees,
-    TargetFindings, TreeCounts,
+    TargetFindings, TreeCounts, TreeGains,
 };
 use crate::metrics::judge::{
     self, CellSums, Part, auc_clustered, within_sites_clustered, without_interval,
@@ -499,12 +499,14 @@ impl Judging<'_> {
         let point = |k| choices.nested[outer(design, 0, k)].point;
         let folds = (0..design.folds).map(|k| self.fold_scores(target, point(k), 0, k));
         let scores = ScoreCell::merged(folds.flatten())?.histogram;
+        let fitted = models.get(&design.fitted_as(key));
         Ok(FinalModel {
             point: choice.point,
             threshold: choice.threshold.probability(),
-            fitted: {
-                let fitted = models.get(&design.fitted_as(key));
-                final_fit(fitted, design.classes[target], frame, frame)
+            fitted: final_fit(fitted, design.classes[target], frame, frame),
+            gains: match fitted {
+                Fitted::Trees(trees) => trees.gains.clone(),
+                _ => TreeGains::NotKept,
             },
             limits: FinalLimits::Learned(final_limits(&scores)),
         })

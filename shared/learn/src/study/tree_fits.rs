@@ -18,6 +18,7 @@ use super::fits::{Fitted, FittedTrees, Models};
 use super::profile::class_weights;
 use super::reduce::Selections;
 use crate::cohort::Cohort;
+use crate::findings::TreeGains;
 use crate::trees::cuts::GridCounts;
 use crate::trees::grow::Rules;
 use crate::trees::lockstep::{Kind, TreeFit, fit_all};
@@ -136,10 +137,12 @@ pub(crate) async fn fit<C: Cohort>(
             early_stopping::grow(asker, &growing, &mut fits, patience).await?
         }
     };
+    let features = asker.schema.features as usize;
     let fitted = keys.into_iter().map(|(key, fit, trees)| {
         let trees = stopped.get(&key).map_or(trees, |&count| count as usize);
         let (model, rounds) = (fits[fit].model(trees), fits[fit].rounds);
-        (key, Fitted::Trees(FittedTrees { model, rounds }))
+        let gains = TreeGains::Kept { shares: fits[fit].gains(trees, features) };
+        (key, Fitted::Trees(FittedTrees { model, gains, rounds }))
     });
     let fitted: Vec<_> = fitted.collect();
     let mut models = Models::new(fitted, asker.queries - before);

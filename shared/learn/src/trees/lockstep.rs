@@ -23,6 +23,7 @@ use wardround_core::seed::Seed;
 use wardround_core::study::ColumnSample;
 
 use super::cuts::Binned;
+use super::gains::{self, Gain};
 use super::grow::{Grower, Histogram, Rules};
 use super::record::{self, Grown};
 use crate::cohort::{Cohort, CohortError, Purpose};
@@ -85,7 +86,8 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) enum Slot {
     Growing(Grower),
-    Done(Tree, Record),
+    /// With what its splits gained.
+    Done(Tree, Vec<Gain>, Record),
 }
 
 /// What a journal is yet to be told of a tree that is done.
@@ -101,14 +103,30 @@ impl TreeFit {
     /// The model of the first `count` trees.
     pub fn model(&self, count: usize) -> TreeModel {
         let trees = self.trees.iter().take(count).map(|slot| match slot {
-            Slot::Done(tree, _) => tree.clone(),
+            Slot::Done(tree, ..) => tree.clone(),
             Slot::Growing(grower) => grower.tree().clone(),
         });
-        let (output, start) = match self.kind {
-            Kind::Forest => (TreeOutput::Mean, 0.0),
-            Kind::Boosting { start, .. } => (TreeOutput::Sum, start),
+        let start = match self.kind {
+            Kind::Forest => 0.0,
+            Kind::Boosting { start, .. } => start,
         };
-        TreeModel { class: self.class, output, start, trees: trees.collect() }
+        TreeModel { class: self.class, output: self.output(), start, trees: trees.collect() }
+    }
+
+    /// Each of `columns`' shares of what the first `count` trees gained.
+    pub fn gains(&self, count: usize, columns: usize) -> Vec<f64> {
+        let done = self.trees.iter().take(count).filter_map(|slot| match slot {
+            Slot::Done(_, gains, _) => Some(gains),
+            Slot::Growing(_) => None,
+        });
+        gains::shares(self.output(), columns, done)
+    }
+
+    fn output(&self) -> TreeOutput {
+        match self.kind {
+            Kind::Forest => TreeOutput::Mean,
+            Kind::Boosting { .. } => TreeOutput::Sum,
+        }
     }
 
     /// Bytes that one more growing tree may take.
@@ -328,7 +346,7 @@ fn settle<C: Cohort>(
     {
         let mut decided = Vec::new();
         for (fit, tree) in trees {
-            if let Slot::Done(_, record) = &mut fits[fit].trees[tree]
+            if let Slot::Done(_, _, record) = &mut fits[fit].trees[tree]
                 && let Record::Unsettled(grown) = std::mem::replace(record, Record::Settled)
             {
                 decided.push(grown);
@@ -411,9 +429,9 @@ fn take(fits: &mut [TreeFit], parts: &[Part], answers: Vec<Vec<Histogram>>) -> R
             false => grower.take(histograms),
         }
         if grower.is_done() {
-            let (tree, grown) = grower.finish();
+            let (tree, gains, grown) = grower.finish();
             let record = if recorded { Record::Settled } else { Record::Unsettled(grown) };
-            *slot = Slot::Done(tree, record);
+            *slot = Slot::Done(tree, gains, record);
         }
         Ok(())
     })

@@ -13,9 +13,10 @@
 //! a depth, not until its leaves are pure.
 //!
 //! [`cuts`] makes bins, [`grow`] one tree, [`lockstep`] all trees of all fits at once. [`record`] is what a
-//! journal keeps of a tree in place of its histograms.
+//! journal keeps of a tree in place of its histograms, [`gains`] what splits gained by column.
 
 pub(crate) mod cuts;
+pub(crate) mod gains;
 pub(crate) mod grow;
 pub(crate) mod lockstep;
 pub(crate) mod record;

@@ -29,7 +29,7 @@ use crate::findings::{
     Calls, Comparison, Cost, Evaluated, EvaluatedBundle, FinalEnsemble, FinalFit, FinalFourier,
     FinalKernel, FinalLimits, FinalLinear, FinalMember, FinalModel, Findings, GridPoint,
     LearningCurve, Matrix, Nested, Outliers, OwnSites, Profile, Races, Readers, Shift, Shortcuts,
-    SubgroupNames, TargetFindings, TreeCounts,
+    SubgroupNames, TargetFindings, TreeCounts, TreeGains,
 };
 use crate::metrics::judge::{self, CellSums, Part, without_interval};
 use crate::metrics::ranking::site_only_auc;
@@ -252,6 +252,7 @@ impl Judging<'_> {
                     point: at,
                     threshold: self.thresholds[at].probability(),
                     limits: FinalLimits::NotLearned,
+                    gains: TreeGains::NotKept,
                     fitted: fitted(
                         &self.bundle.manifest.models[at].learner,
                         &self.bundle.models[at].scorer,
