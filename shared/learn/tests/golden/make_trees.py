@@ -1,5 +1,7 @@
 """Makes trees.json: boosted trees by XGBoost (exact splits) and trees of a random forest by
-scikit-learn's CART on the bootstrap weights that the study's seed draws.
+scikit-learn's CART on the bootstrap weights that the study's seed draws. With each, the importance of
+columns: XGBoost's total_gain as shares, and what a random forest of scikit-learn makes of its trees'
+feature_importances_.
 
     pip install numpy scikit-learn xgboost
     python make_trees.py > trees.json
@@ -60,9 +62,12 @@ def boosted(missing, rounds, depth, rate, l2, min_weight, weighted=False):
              min_child_weight=min_weight, base_score=float(share), gamma=0.0, max_delta_step=0,
              nthread=1),
         xgboost.DMatrix(x, label=y, weight=weights), num_boost_round=rounds)
+    gains = booster.get_score(importance_type="total_gain")
+    gains = np.array([gains.get(f"f{j}", 0.0) for j in range(COLUMNS)])
     margin = booster.predict(xgboost.DMatrix(x), output_margin=True)
     return dict(missing=missing, weighted=weighted, trees=rounds, depth=depth, learning_rate=rate, l2=l2,
-                min_weight=min_weight, logits=[float(m) for m in margin])
+                min_weight=min_weight, logits=[float(m) for m in margin],
+                importances=list(gains / gains.sum()))
 
 
 def weight(key, tree):
@@ -89,7 +94,7 @@ def weight(key, tree):
 def forest(trees, depth, min_patients, weighted=False):
     x, y = data(False)
     x = np.floor(x / 7)
-    p = np.zeros(ROWS)
+    p, importances = np.zeros(ROWS), []
     for tree in range(trees):
         w = np.array([weight(f"p{i:05}", tree) for i in range(ROWS)], float)
         w = w * balanced(y) if weighted else w
@@ -97,7 +102,12 @@ def forest(trees, depth, min_patients, weighted=False):
         cart = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=min_patients, random_state=0)
         cart.fit(x[seen], y[seen], sample_weight=w[seen])
         p += cart.predict_proba(x)[:, 1]
-    return dict(weighted=weighted, trees=trees, depth=depth, min_patients=min_patients, probabilities=list(p / trees))
+        # As BaseForest.feature_importances_.
+        if cart.tree_.node_count > 1:
+            importances.append(cart.feature_importances_)
+    mean = np.mean(importances, axis=0)
+    return dict(weighted=weighted, trees=trees, depth=depth, min_patients=min_patients, probabilities=list(p / trees),
+                importances=list(mean / mean.sum()))
 
 
 print(json.dumps(dict(

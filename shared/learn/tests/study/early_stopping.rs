@@ -75,7 +75,11 @@ fn models_are_those_of_studies_that_say_the_number_of_trees() {
             let study = with(EarlyStopping::Off, trees, &depth[point..=point]);
             run(&study, &rows).targets.remove(0)
         };
-        assert_eq!(target.model.fitted, given(stopped.all, chosen).model.fitted);
+        let final_model = given(stopped.all, chosen).model;
+        assert_eq!(target.model.fitted, final_model.fitted);
+        // Trees that were cut off have no part in them.
+        assert!(!final_model.gains.is_not_kept());
+        assert_eq!(target.model.gains, final_model.gains);
         for (fold, choice) in target.nested.choices.iter().enumerate() {
             let given = given(counts(&found, choice.point).folds[fold], choice.point);
             assert_eq!(target.nested.folds[fold], given.nested.folds[fold]);

@@ -9,7 +9,7 @@ use wardround_core::study::{
     Reduction, Standardise, Study, TreeRules,
 };
 use wardround_learn::bundle::{BundleInput, ModelBundle, Scorer, predict};
-use wardround_learn::findings::{FinalFit, FinalTrees, Findings, OwnNode, OwnTree};
+use wardround_learn::findings::{FinalFit, FinalTrees, Findings, OwnNode, OwnTree, TreeGains};
 use wardround_learn::rows::{Patient, Rows, RowsBuilder, Together};
 
 use crate::support::{Line, changed, find, lines, noise, rows, study, value};
@@ -35,6 +35,7 @@ struct Boosted {
     l2: f64,
     min_weight: f64,
     logits: Vec<f64>,
+    importances: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +45,7 @@ struct Forest {
     depth: u8,
     min_patients: u32,
     probabilities: Vec<f64>,
+    importances: Vec<f64>,
 }
 
 fn golden() -> Golden {
@@ -118,6 +120,21 @@ fn trees(found: &Findings) -> &FinalTrees {
     }
 }
 
+fn shares(found: &Findings) -> &[f64] {
+    match &found.targets[0].model.gains {
+        TreeGains::Kept { shares } => shares,
+        TreeGains::NotKept => panic!("gains of trees are kept"),
+    }
+}
+
+/// How far the shares of gains are from another program's importances at most; they add up to 1.
+fn off_importances(found: &Findings, importances: &[f64]) -> f64 {
+    let shares = shares(found);
+    assert_eq!(shares.len(), importances.len());
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    shares.iter().zip(importances).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
 fn probability(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }
@@ -142,6 +159,8 @@ fn boosted_trees_are_those_of_xgboost() {
             .fold(0.0, f64::max);
         // XGBoost adds up single precision.
         assert!(off < 2e-5, "missing {}: {off:e}", case.missing);
+        let off = off_importances(&found, &case.importances);
+        assert!(off < 2e-5, "total_gain, missing {}: {off:e}", case.missing);
     }
 }
 
@@ -166,6 +185,8 @@ fn a_forests_trees_are_those_of_scikit_learn() {
         // Class weights are rounded, bootstrap draws are whole.
         let tolerance = if case.weighted { 1e-7 } else { 1e-9 };
         assert!(off < tolerance, "{} trees: {off:e}", case.trees);
+        let off = off_importances(&found, &case.importances);
+        assert!(off < tolerance, "importances of {} trees: {off:e}", case.trees);
     }
 }
 
@@ -201,6 +222,7 @@ fn trees_are_the_same_bits_for_any_split_of_the_patients() {
             let (names, schema) = (rows.sites(), rows.schema().clone());
             let found = find(&rows, &study, &names, &schema).unwrap();
             assert_eq!(trees(&found), trees(&expected), "{sites} sites");
+            assert_eq!(shares(&found), shares(&expected), "{sites} sites");
             // Asked one by one, in another order.
             let mut together = rows.by_site();
             together.reverse();
