@@ -24,6 +24,7 @@ use super::dominance::dominated;
 use super::edition::Edition;
 use super::evaluation::EvaluationSection;
 use super::fairness::FairnessSection;
+use super::importance;
 use super::joining::{self, MatrixSection, OwnSitesSection};
 use super::model::{
     CohortCell, CohortLevel, CohortSection, CohortSite, CohortSubgroup, Digests, FORMAT,
@@ -79,6 +80,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         shortcuts: shortcuts::shortcuts(findings, &sites, &mask, minimums)?,
         shift: shortcuts::shift(findings, &sites, &mask)?,
         outliers: OutlierSection::NotAsked,
+        importance: Vec::new(),
         readers: readers(findings, context, &sites, &mask, minimums)?,
         evaluation: EvaluationSection::Fitted,
         rounds: rounds(findings, context, &sites, &mask),
@@ -105,6 +107,7 @@ pub(super) fn report(findings: &Findings, context: &Context) -> Result<Report, B
         report.subgroups.push(subgroups);
         report.uncertainty.push(UncertaintySection::of(findings, target, &shown, minimums));
         report.leave_one_site_out.push(left_out(findings, target, &shown, minimums, &name)?);
+        report.importance.push(importance::section(findings, &context.study, target, &name)?);
         masks.push(shown);
     }
     let crossed = super::crossed::tables(findings, &mask, &masks, minimums);

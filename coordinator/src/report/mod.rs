@@ -18,6 +18,7 @@ mod evaluation;
 mod fairness;
 mod figures;
 mod html;
+mod importance;
 mod joining;
 mod model;
 mod notes;
@@ -51,6 +52,7 @@ pub use edition::{Edition, LeftOut, ShownDigest};
 pub use evaluation::{DriftRow, DriftState, EvaluationSection, TrainedAtSites, TrainingFigures};
 pub use fairness::{FairLevel, FairnessColumn, FairnessSection, GapRow, NotJudged, Verdict};
 pub use figures::{Slice, SliceFigure, SliceKind};
+pub use importance::{FeatureShare, Importance, ImportanceSection, ShareOf};
 pub use joining::{
     MatrixClass, MatrixModels, MatrixRow, MatrixSection, OwnSiteModel, OwnSiteRow, OwnSitesClass,
     OwnSitesSection, TrainedOn,

@@ -21,6 +21,7 @@ use super::decision::DecisionPoint;
 use super::edition::{Edition, ShownDigest};
 use super::evaluation::EvaluationSection;
 use super::fairness::FairnessSection;
+use super::importance::ImportanceSection;
 use super::joining::{MatrixSection, OwnSitesSection};
 use super::outliers::OutlierSection;
 use super::race::RaceSection;
@@ -83,6 +84,8 @@ pub struct Report {
     pub shift: ShiftSection,
     /// How unlike rows are to those that the final model was fitted to.
     pub outliers: OutlierSection,
+    /// What the final models look at, one entry per modelled class.
+    pub importance: Vec<ImportanceSection>,
     /// How far two readers of the same images agree.
     pub readers: ReadersSection,
     /// The finished model that was judged, where nothing was fitted.

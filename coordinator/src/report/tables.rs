@@ -5,6 +5,7 @@ use super::classes::{CallsSection, ClassesSection};
 use super::curve::{CurvePoint, CurvePointModels, LearningCurveSection};
 use super::fairness::GapRow;
 use super::figures::{Slice, SliceFigure, SliceKind};
+use super::importance::{Importance, ImportanceSection};
 use super::model::{CohortCell, Report};
 use super::shortcuts::{ShiftSection, ShortcutFound, ShortcutsSection};
 use super::values::{Count, Estimate};
@@ -39,6 +40,7 @@ impl Report {
             self.learning_curve_table(),
             self.shortcuts_table(),
             self.shift_table(),
+            self.importance_table(),
         ]
     }
 
@@ -380,6 +382,38 @@ impl Report {
             }
         }
         file("shift.csv", &header, lines)
+    }
+}
+
+impl Report {
+    /// The features that each class's model looks at most, or why there are none.
+    fn importance_table(&self) -> CsvFile {
+        let header =
+            ["class", "share_of", "rank", "feature", "subgroups", "share", "state", "reason"];
+        let mut lines = Vec::new();
+        for ImportanceSection { class, found } in &self.importance {
+            match found {
+                Importance::Unknown { reason } => {
+                    let line = [class, "", "", "", "", "", "unknown", reason];
+                    lines.push(line.map(str::to_owned).into());
+                }
+                Importance::Shares { of, largest, .. } => {
+                    lines.extend((1..).zip(largest).map(|(rank, one): (u32, _)| {
+                        vec![
+                            class.clone(),
+                            of.word().to_owned(),
+                            rank.to_string(),
+                            one.feature.clone(),
+                            one.subgroups.join("; "),
+                            one.share.to_string(),
+                            "known".to_owned(),
+                            String::new(),
+                        ]
+                    }));
+                }
+            }
+        }
+        file("importance.csv", &header, lines)
     }
 }
 

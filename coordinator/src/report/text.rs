@@ -9,6 +9,7 @@ use super::classes::{CallsSection, ClassesSection};
 use super::comparison::{ComparisonSection, DifferenceRow, RankedClass};
 use super::curve::{CurvePointModels, LearningCurveSection};
 use super::html::verdict;
+use super::importance::Importance;
 use super::joining::{MatrixModels, MatrixSection, OwnSiteModel, OwnSitesSection, TrainedOn};
 use super::model::{DataKind, FigureRow, Report};
 use super::notes::notes;
@@ -21,6 +22,9 @@ use super::warnings::warnings;
 
 /// Widest line, in characters.
 const WIDTH: usize = 100;
+
+/// Features that are listed at most.
+const FEATURES: usize = 5;
 
 /// The whole table.
 pub(super) fn table(report: &Report) -> String {
@@ -295,6 +299,7 @@ fn target(report: &Report, at: usize, out: &mut Lines) {
     own_sites(report, at, out);
     matrix(report, at, out);
     learning_curve(report, at, out);
+    looks_at(report, at, out);
 }
 
 /// What the sites' AUCs say of sites like them.
@@ -377,6 +382,24 @@ fn unlike(report: &Report, out: &mut Lines) {
     let mut rows = vec![vec!["all sites".to_owned(), cell(beyond)]];
     rows.extend(sites.iter().map(|one| vec![format!("at {}", one.site), cell(&one.beyond)]));
     out.columns(&["outliers", "share"], rows);
+}
+
+/// The features with the largest shares; the page has more of them, and how to read them.
+fn looks_at(report: &Report, at: usize, out: &mut Lines) {
+    let found = &report.importance[at].found;
+    out.wrapped("", "");
+    let Importance::Shares { of, features, largest, .. } = found else {
+        for line in found.sentences(report) {
+            out.wrapped("", &plain(&line));
+        }
+        return;
+    };
+    let rows = largest.iter().take(FEATURES).map(|one| {
+        let mark = clipped(&printable(&one.mark()), 30);
+        vec![one.feature.clone(), format!("{:.1} %", 100.0 * one.share), mark]
+    });
+    let head = format!("what the model looks at, of {} features", grouped(u64::from(*features)));
+    out.columns(&[&head, of.short(), ""], rows.collect());
 }
 
 /// Cells of two columns, and what isn't judged of them.

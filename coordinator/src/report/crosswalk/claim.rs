@@ -106,7 +106,8 @@ const ITEMS: &[Item] = &[
         "explanations",
         Lead(
             &["explanations"],
-            "wardround-site explain and review make maps, which stay at the sites",
+            "features under What the model looks at; wardround-site explain and review make maps, which stay at the \
+             sites",
         ),
     ),
     ("32", "evaluation on internal data", Report("performance", "nested folds")),

@@ -11,7 +11,7 @@ use super::markup::{Element, Markup, el};
 use super::table::{Cell, table};
 
 /// Sections of the page, by id, in their order; a report may not have all.
-pub const CONTENTS: [(&str, &str); 19] = [
+pub const CONTENTS: [(&str, &str); 20] = [
     ("performance", "How good"),
     ("classes", "All classes together"),
     ("classifiers", "Classifiers"),
@@ -24,6 +24,7 @@ pub const CONTENTS: [(&str, &str); 19] = [
     ("uncertainty", "Uncertainty"),
     ("left-out", "Left-out sites"),
     ("choosing", "How the model was chosen"),
+    ("importance", "What the model looks at"),
     ("cohort", "Cohort"),
     ("readers", "Agreement of readers"),
     ("cost", "Rounds and bytes"),

@@ -10,6 +10,7 @@ mod fairness;
 mod first_screen;
 mod forest;
 mod heat;
+mod importance;
 mod joining;
 mod metrics;
 mod outliers;

@@ -14,8 +14,8 @@ use super::first_screen::{counted, section_name, upper};
 use super::markup::{Element, Markup, el};
 use super::table::{Cell, count_cells, figure_cells, figure_columns, table};
 use super::{
-    classes, comparison, crosswalk, curve, decision, fairness, forest, joining, metrics, outliers,
-    readers, reliability, roc, shortcuts, uncertainty,
+    classes, comparison, crosswalk, curve, decision, fairness, forest, importance, joining,
+    metrics, outliers, readers, reliability, roc, shortcuts, uncertainty,
 };
 
 /// The sections below the first screen that the report has, each with the id of [`super::first_screen::CONTENTS`], in its order.
@@ -39,6 +39,7 @@ pub fn sections(report: &Report) -> Vec<(&'static str, Markup)> {
         ("uncertainty", Some(unsure)),
         ("left-out", Some(each(&left_out))),
         ("choosing", Some(choosing)),
+        ("importance", Some(each(&importance::importance))),
         ("cohort", Some(cohort(report))),
         ("readers", readers::readers(report)),
         ("cost", Some(cost(report))),

@@ -6,6 +6,9 @@ use super::super::model::{CohortCell, FigureRow};
 use super::super::values::{Count, Estimate};
 use super::markup::{Element, Markup, el};
 
+/// Characters of a full bar.
+const BAR_WIDTH: f64 = 16.0;
+
 /// A cell: its text, and what stands small below it.
 #[derive(Debug, Clone)]
 pub struct Cell {
@@ -20,6 +23,7 @@ enum Kind {
     Why,
     Code,
     Chosen,
+    Bar,
 }
 
 impl Cell {
@@ -48,6 +52,15 @@ impl Cell {
         Self { text: text.to_string(), below, kind: Kind::Plain }
     }
 
+    /// A number with a bar below it, which repeats it for the eye alone: `share` of the full length, 0 to 1.
+    pub fn with_bar(text: impl ToString, share: f64) -> Self {
+        // Blocks of one to eight eighths of a character.
+        let eighths = (share.clamp(0.0, 1.0) * 8.0 * BAR_WIDTH).round().max(1.0) as u32;
+        let last = char::from_u32(0x2590 - eighths % 8).filter(|_| eighths % 8 > 0);
+        let whole = (0..eighths / 8).map(|_| '\u{2588}');
+        Self { text: text.to_string(), below: whole.chain(last).collect(), kind: Kind::Bar }
+    }
+
     /// An estimate with its interval, or why there is none.
     pub fn estimate(estimate: &Estimate) -> Self {
         let why = match estimate {
@@ -62,10 +75,14 @@ impl Cell {
     fn fill(&self, cell: Element) -> Element {
         let cell = match self.kind {
             Kind::Code => cell.add(el("code").text(&self.text)),
-            Kind::Plain | Kind::Why | Kind::Chosen => cell.text(&self.text),
+            Kind::Plain | Kind::Why | Kind::Chosen | Kind::Bar => cell.text(&self.text),
         };
         match (self.below.is_empty(), self.kind) {
             (true, _) => cell,
+            (false, Kind::Bar) => {
+                let bar = el("small").attr("class", "bar").attr("aria-hidden", "true");
+                cell.add(bar.text(&self.below))
+            }
             (false, Kind::Why) => cell.add(el("small").attr("class", "why").text(&self.below)),
             (false, _) => cell.add(el("small").text(&self.below)),
         }
