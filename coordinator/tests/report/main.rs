@@ -12,6 +12,8 @@ mod evaluation;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
+mod importance;
+#[cfg(test)]
 mod judged;
 #[cfg(test)]
 mod made_up;
