@@ -35,7 +35,7 @@ pub const LEAD: &str = "lead";
 /// They can't be built.
 pub fn binaries() -> Binaries {
     static BUILT: OnceLock<Binaries> = OnceLock::new();
-    BUILT.get_or_init(|| Binaries::build().expect("the programs can be built")).clone()
+    BUILT.get_or_init(|| Binaries::build_for_tests().expect("the programs can be built")).clone()
 }
 
 /// A site before it joins.

@@ -21,6 +21,20 @@ impl Binaries {
     /// # Errors
     /// They can't be built, or aren't where cargo should have put them.
     pub fn build() -> Result<Self> {
+        Self::built_by(&["build", "--package", "wardround", "--package", "wardround-site"])
+    }
+
+    /// As [`Binaries::build`], with the features that a test run of the whole workspace has: it has built them already, and other
+    /// features would compile most dependencies again.
+    ///
+    /// # Errors
+    /// As [`Binaries::build`].
+    pub fn build_for_tests() -> Result<Self> {
+        // Both programs have this test, and are built for it.
+        Self::built_by(&["test", "--no-run", "--workspace", "--test", "cli_help"])
+    }
+
+    fn built_by(command: &[&str]) -> Result<Self> {
         if let Some(folder) = std::env::var_os("WARDROUND_BINARIES") {
             return Self::beside(Path::new(&folder));
         }
@@ -28,8 +42,8 @@ impl Binaries {
         let (profile, target) = profile(&folder)?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "wardround", "--package", "wardround-site"])
-            .args(["--profile", profile, "--target-dir"])
+            .args(command)
+            .args(["--quiet", "--profile", profile, "--target-dir"])
             .arg(target)
             .arg("--manifest-path")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
