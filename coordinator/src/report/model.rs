@@ -33,7 +33,7 @@ use super::uncertainty::UncertaintySection;
 use super::values::{Calibration, Count, Curve, Estimate, grouped};
 
 /// The format that this software writes.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// A finished study's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

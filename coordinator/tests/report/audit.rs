@@ -150,7 +150,7 @@ fn what_is_no_report_is_bad_input() {
     let path = folder.path().join("report.json");
     let file = path.display().to_string();
     for (text, says) in [
-        ("{\"format\": 2}", "expected a report of format 6, got format 2"),
+        ("{\"format\": 2}", "expected a report of format 7, got format 2"),
         ("[]", "malformed report"),
     ] {
         std::fs::write(&path, text).unwrap();

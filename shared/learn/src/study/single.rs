@@ -36,8 +36,8 @@ pub(crate) struct Single {
     pub replicates: Option<Replicates>,
     /// Its models, where it is a member of an ensemble.
     pub member: Option<Member>,
-    /// Its nested lists, where the sites' own models are set beside it, or shortcuts are looked for.
-    /// Its nested lists, where the sites' own models are set beside it or they are judged by two columns at once.
+    /// Its nested lists, where the sites' own models are set beside it, shortcuts are looked for or they are judged by two columns
+    /// at once.
     pub nested: Option<Nested>,
     /// What is resampled for intervals, where that is on.
     pub resampling: Option<Resampling>,
