@@ -168,7 +168,7 @@ mod tests {
         assert!(judged(&[plenty.clone(), plenty.clone(), cell([0, 41], [0, 1])]));
         // Where a site judged the cell and says nothing, no patient has more than half.
         let many = cell([20, 300], [20, 5]);
-        assert!(!judged(&[many.clone()]));
+        assert!(!judged(std::slice::from_ref(&many)));
         assert!(judged(&[cell([20, 300], [20, 4])]));
         // Where it names it, others have to hide the patient.
         let named = LevelCell { column: 0, level: 0, rows: RowsOfLevel::Class(1) };

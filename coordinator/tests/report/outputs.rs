@@ -254,9 +254,9 @@ fn the_schema_holds_and_a_missing_or_extra_field_fails() {
         }
     }
     let mut other = value;
-    other["format"] = json!(7);
+    other["format"] = json!(8);
     assert!(!validator.is_valid(&other));
-    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(7))));
+    assert!(matches!(Report::from_json(&other.to_string()), Err(ReadError::Format(8))));
 }
 
 #[test]

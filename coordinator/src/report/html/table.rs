@@ -56,7 +56,7 @@ impl Cell {
     pub fn with_bar(text: impl ToString, share: f64) -> Self {
         // Blocks of one to eight eighths of a character.
         let eighths = (share.clamp(0.0, 1.0) * 8.0 * BAR_WIDTH).round().max(1.0) as u32;
-        let last = char::from_u32(0x2590 - eighths % 8).filter(|_| eighths % 8 > 0);
+        let last = char::from_u32(0x2590 - eighths % 8).filter(|_| !eighths.is_multiple_of(8));
         let whole = (0..eighths / 8).map(|_| '\u{2588}');
         Self { text: text.to_string(), below: whole.chain(last).collect(), kind: Kind::Bar }
     }

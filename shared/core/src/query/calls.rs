@@ -47,7 +47,7 @@ impl Query {
                 return wrong(format!("model {model} of {}", models.len()));
             }
         }
-        if lists.len() % usize::from(classes) != 0 {
+        if !lists.len().is_multiple_of(usize::from(classes)) {
             return wrong(format!("{} lists for groups of {classes} classes", lists.len()));
         }
         for group in lists.chunks_exact(usize::from(classes)) {

@@ -114,7 +114,8 @@ fn a_study_without_a_curve_asks_nothing_for_it_and_the_plan_knows_one() {
         panic!("asked for")
     };
     assert_eq!(found.cost.queries - plain.cost.queries, last - first + 1);
-    let planned = |study: &Study| plan(study, &[schema.clone()], &sites).unwrap().queries;
+    let planned =
+        |study: &Study| plan(study, std::slice::from_ref(schema), &sites).unwrap().queries;
     let more = planned(&with) - planned(&without);
     assert!(more.abs_diff(last - first + 1) <= 6, "planned {more}, were {}", last - first + 1);
 }
