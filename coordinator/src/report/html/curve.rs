@@ -2,6 +2,7 @@
 
 use super::super::curve::{CurveClass, CurvePointModels, LearningCurveSection};
 use super::super::model::Report;
+use super::super::values::grouped;
 use super::markup::{Element, Markup, el};
 use super::plot::{Area, disc, label_at, line, path, svg};
 use super::table::{Cell, table};
@@ -23,7 +24,7 @@ fn of_class(report: &Report, at: usize, class: &CurveClass) -> Markup {
     let rows = class.steps.iter().map(|step| {
         let mut cells = vec![
             Cell::plain(format!("{:.0} %", 100.0 * step.share)),
-            Cell::plain(step.about_patients),
+            Cell::plain(grouped(step.about_patients)),
         ];
         match &step.models {
             CurvePointModels::Judged { auc_within_sites, auc_one_list } => {
@@ -50,6 +51,7 @@ fn of_class(report: &Report, at: usize, class: &CurveClass) -> Markup {
         "AUC, one list".to_owned(),
     ];
     el("div")
+        .add(el("h3").text(format!("{}: {}", report.study.target, class.class)))
         .add(el("p").text(class.verdict(unit)))
         .add_all(plot(at, class, unit).map(|plot| el("div").attr("class", "pair").add(plot)))
         .add(table(&caption, &head.each_ref().map(String::as_str), rows))
@@ -73,7 +75,7 @@ fn plot(at: usize, class: &CurveClass, unit: &str) -> Option<Element> {
     let tenth = |value: f64| (value * 10.0).floor() / 10.0;
     let low = tenth(ends.fold(1.0, f64::min)).min(0.9);
     let area =
-        Area { left: 60.0, top: 10.0, width: 330.0, height: 200.0, x: [0.0, 1.0], y: [low, 1.0] };
+        Area { left: 60.0, top: 10.0, width: 310.0, height: 200.0, x: [0.0, 1.0], y: [low, 1.0] };
     let listed: Vec<String> =
         points.iter().map(|(share, auc, _)| format!("{:.0} %: {auc:.3}", 100.0 * share)).collect();
     let image = svg(
