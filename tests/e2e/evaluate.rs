@@ -95,6 +95,10 @@ fn a_site_that_joined_late_judges_a_model_that_never_saw_it() {
     assert!(alarm.contains("Alarm: AUC within sites of 1"), "{alarm}");
     assert!(alarm.contains(trained.as_str()), "{alarm}");
 
+    // Who watches the study is told as well; it is done all the same.
+    let watched = trial.federation.ask(LEAD, &["study", "watch", study.as_str()]).unwrap();
+    assert!(watched.contains("Alarm: AUC within sites of 1"), "{watched}");
+
     // Sites that had a part in the training are named.
     let calm = judging(&model, "\"alster\", \"leine\"", "brier_above = 0.9");
     let calm = trial.submit(&calm).unwrap();

@@ -194,6 +194,12 @@ impl EvaluationSection {
         *self != Self::Fitted
     }
 
+    /// What is beyond a limit, in sentences.
+    pub fn alarms(&self) -> Vec<String> {
+        let alarms = self.drift().iter().filter(|row| row.state == DriftState::Alarm);
+        alarms.map(DriftRow::words).collect()
+    }
+
     /// Limits with what became of them.
     pub fn drift(&self) -> &[DriftRow] {
         match self {

@@ -13,7 +13,7 @@ use wardround_proto::v1;
 use super::source::cell;
 use crate::cli::connect::{Output, Remote};
 use crate::cli::output::{Answer, Exit, Failure, moment, moment_value, table};
-use crate::report::{DriftRow, DriftState, Estimate, Report};
+use crate::report::{DriftState, Estimate, Report};
 
 /// A finished model over time: every evaluation of it, beside its training (leads and auditors)
 ///
@@ -60,7 +60,7 @@ impl Drift {
             let why = format!("no study that is done fitted or judged the model {model}");
             return Err(Failure::bad_input(why));
         }
-        let alarms = steps.last().map_or(Vec::new(), alarms);
+        let alarms = steps.last().map_or(Vec::new(), |step| step.report.evaluation.alarms());
         let (data, text) = (value(&model, &steps), words(&model, &steps));
         if alarms.is_empty() {
             return Ok(Answer::Data { data, text });
@@ -105,12 +105,6 @@ impl Drift {
 
 fn id(text: &str) -> Result<StudyId, Failure> {
     StudyId::parse(text).map_err(|error| Failure::internal(format!("study '{text}': {error}")))
-}
-
-/// What is beyond a limit, in sentences.
-fn alarms(step: &Step) -> Vec<String> {
-    let rows = step.report.evaluation.drift().iter();
-    rows.filter(|row| row.state == DriftState::Alarm).map(DriftRow::words).collect()
 }
 
 /// The worst of a class's limits.

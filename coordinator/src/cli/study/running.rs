@@ -150,6 +150,20 @@ impl Watch {
             .await;
         screen.close();
         outcome(&watched?)?;
+        // Whoever may watch may not read every report; the study is done either way.
+        if let Ok(report) = self.remote.report(&self.id).await {
+            for alarm in report.evaluation.alarms() {
+                match json {
+                    true => {
+                        let event =
+                            json!({ "kind": "drift-alarm", "event": { "sentence": alarm } });
+                        let shown = envelope("study watch", &event);
+                        shown.map_err(|error| Failure::internal(format!("the output: {error}")))?;
+                    }
+                    false => println!("{alarm}"),
+                }
+            }
+        }
         Ok(Answer::Said)
     }
 }
